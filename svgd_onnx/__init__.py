@@ -1,0 +1,13 @@
+"""Train exported ONNX models with Stochastic Virtual Gradient Descent on onnxruntime."""
+
+from __future__ import annotations
+
+from svgd_onnx.conversion import convert
+from svgd_onnx.errors import UserError
+from svgd_onnx.inspection import inspect
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library
+from svgd_onnx.trainer import Trainer
+
+__all__ = ["Manifest", "Trainer", "UserError", "convert", "custom_op_library", "inspect"]
+__version__ = "0.1.0"

@@ -1,0 +1,5 @@
+"""`python -m svgd_onnx` is `svgd-onnx`."""
+
+from svgd_onnx.cli import main
+
+main()

@@ -1,0 +1,105 @@
+"""onnxruntime checkpoints: parameters, r, running statistics, optimizer state and progress."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.files import whole_file
+from svgd_onnx.runtime import training_binding
+
+_STEP = "svgd.step"
+_SEED = "svgd.seed"
+_BATCH_SIZE = "svgd.batch_size"
+
+
+def create(
+    path: Path,
+    *,
+    trainable: Sequence[ir.TensorProtocol],
+    others: Sequence[ir.TensorProtocol],
+    states: Mapping[str, tuple[int, ...]],
+) -> None:
+    """Writes the checkpoint that training starts from.
+
+    Args:
+        path: the file to write.
+        trainable: parameters with a gradient.
+        others: parameters without one: frozen weights and running statistics.
+        states: shapes of the r, float32, which start at zero.
+    """
+    zeros = [
+        onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
+        for name, shape in states.items()
+    ]
+    training_binding().save_checkpoint(
+        [ir.to_proto(tensor).SerializeToString() for tensor in trainable],
+        [ir.to_proto(tensor).SerializeToString() for tensor in others]
+        + [tensor.SerializeToString() for tensor in zeros],
+        str(path),
+        False,
+    )
+
+
+def load(path: Path) -> Any:
+    """Reads a checkpoint as onnxruntime's CheckpointState.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no checkpoint '{path}': convert the model again.")
+    try:
+        return training_binding().load_checkpoint(str(path))
+    except RuntimeError as error:
+        raise UserError(f"The checkpoint '{path}' is damaged: convert the model again.") from error
+
+
+def save(state: Any, path: Path) -> None:
+    """Replaces a checkpoint, all at once.
+
+    Raises:
+        UserError: it cannot be written; the one that was there stays.
+    """
+    with whole_file(path) as temporary:
+        try:
+            training_binding().save_checkpoint(state, str(temporary), True)
+            # The writer does not notice a full disk; what it wrote then cannot be read.
+            training_binding().load_checkpoint(str(temporary))
+        except RuntimeError as error:
+            raise UserError(
+                f"The checkpoint '{path}' could not be written (is there space left?); the one "
+                "saved before is as it was."
+            ) from error
+
+
+def array(state: Any, name: str) -> np.ndarray:
+    """A parameter, r or running statistic, as a view onto the session's memory."""
+    result: np.ndarray = state.get_parameter(name).data.numpy()
+    return result
+
+
+def step(state: Any) -> int:
+    """How many steps the checkpoint has been trained for."""
+    return _property(state, _STEP)
+
+
+def set_progress(state: Any, *, step: int, seed: int, batch_size: int) -> None:
+    """Notes how far training has come, and what its order of examples depends on."""
+    for name, value in ((_STEP, step), (_SEED, seed), (_BATCH_SIZE, batch_size)):
+        state.add_property(name, value)
+
+
+def progress(state: Any) -> tuple[int, int, int]:
+    """Step, seed and batch size, each 0 before training."""
+    return _property(state, _STEP), _property(state, _SEED), _property(state, _BATCH_SIZE)
+
+
+def _property(state: Any, name: str) -> int:
+    return int(state.get_property(name)) if state.has_property(name) else 0

@@ -1,0 +1,228 @@
+"""The command line: `svgd-onnx convert | train | evaluate | export | inspect`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import List, Optional
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import svgd_onnx
+from svgd_onnx import data
+from svgd_onnx.conversion import (
+    DEFAULT_EPSILON,
+    DEFAULT_RHO,
+    DEFAULT_SCALE,
+    OPTIMIZER_NAMES,
+    T_KERNELS,
+)
+from svgd_onnx.errors import UserError
+from svgd_onnx.export import export as export_folder
+from svgd_onnx.inspection import Inspection
+from svgd_onnx.transforms.losses import LOSSES
+
+_console = Console(soft_wrap=True)
+_app = typer.Typer(
+    help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
+    try:
+        _app()
+    except UserError as error:
+        print(f"svgd-onnx: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+def _version(value: bool) -> None:
+    if value:
+        print(svgd_onnx.__version__)
+        raise typer.Exit()
+
+
+@_app.callback()
+def _options(
+    version: bool = typer.Option(
+        False, "--version", callback=_version, is_eager=True, help="Print the version."
+    ),
+) -> None:
+    pass
+
+
+@_app.command()
+def convert(
+    model: Path = typer.Argument(..., help="An exported ONNX model."),
+    output: Path = typer.Option(..., help="The folder of training artifacts to make."),
+    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSSES)}."),
+    prediction: Optional[str] = typer.Option(
+        None, help="The output that the loss compares, if the model has several."
+    ),
+    optimizer: str = typer.Option("svgd", help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
+    scale: float = typer.Option(DEFAULT_SCALE, help="T's factor s."),
+    rho: float = typer.Option(DEFAULT_RHO, help="T's decay of r."),
+    epsilon: float = typer.Option(DEFAULT_EPSILON, help="T's epsilon."),
+    momentum: Optional[float] = typer.Option(
+        None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
+    ),
+    weight_decay: float = typer.Option(0.0, help="Decoupled weight decay of adamw."),
+    l1: float = typer.Option(0.0, help="L1 regularization of weights and biases."),
+    train: List[str] = typer.Option(  # noqa: UP006
+        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
+    ),
+    freeze: List[str] = typer.Option(  # noqa: UP006
+        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
+    ),
+    t_kernel: str = typer.Option(
+        "fused",
+        help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}.",
+    ),
+    force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
+) -> None:
+    """Make training artifacts from an exported model."""
+    manifest = svgd_onnx.convert(
+        model,
+        output,
+        loss=loss,
+        prediction=prediction,
+        optimizer=optimizer,
+        scale=scale,
+        rho=rho,
+        epsilon=epsilon,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        l1=l1,
+        train=train,
+        freeze=freeze,
+        t_kernel=t_kernel,
+        force=force,
+    )
+    trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
+    virtual = [operation for operation in manifest.operations if operation.state is not None]
+    _console.print(
+        f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
+        f"gradients. Train with arrays named {_names(manifest)}."
+    )
+
+
+@_app.command()
+def train(
+    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
+    data_file: Path = typer.Option(
+        ..., "--data", help="An .npz file: an array for each model input, and the labels."
+    ),
+    validation: Optional[Path] = typer.Option(
+        None, help="An .npz file to evaluate on after each epoch."
+    ),
+    epochs: Optional[int] = typer.Option(None, help="Epochs in all."),
+    steps: Optional[int] = typer.Option(None, help="Steps in all, instead of epochs."),
+    batch_size: int = typer.Option(..., help="Examples a step."),
+    learning_rate: float = typer.Option(..., help="The learning rate alpha."),
+    schedule: Optional[str] = typer.Option(
+        None, metavar="STEP:RATE,…", help="The learning rate from a step on."
+    ),
+    seed: Optional[int] = typer.Option(None, help="Of the order of examples and of Dropout."),
+    threads: Optional[int] = typer.Option(None, help="Threads; by default one for each core."),
+    log: Optional[Path] = typer.Option(None, help="A CSV file to log steps to."),
+    log_every: int = typer.Option(1, help="Log each so many steps."),
+    checkpoint_every: Optional[int] = typer.Option(None, help="Save each so many steps."),
+    resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
+) -> None:
+    """Train, and save the checkpoint."""
+    trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads)
+    before = trainer.step
+    result = trainer.train(
+        data.load(data_file),
+        epochs=epochs,
+        steps=steps,
+        batch_size=batch_size,
+        learning_rate=learning_rate,
+        schedule=_parse_schedule(schedule),
+        validation=None if validation is None else data.load(validation),
+        log=log,
+        log_every=log_every,
+        checkpoint_every=checkpoint_every,
+        resume=resume,
+        progress=True,
+    )
+    values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
+    _console.print(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+
+
+@_app.command()
+def evaluate(
+    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
+    data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
+) -> None:
+    """Print the loss over a data set, and the accuracy."""
+    for name, value in svgd_onnx.Trainer(folder).evaluate(data.load(data_file)).items():
+        _console.print(f"{name} {value:.6f}")
+
+
+@_app.command()
+def export(
+    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
+    output: Path = typer.Option(..., help="The ONNX file to write."),
+) -> None:
+    """Write the trained model as plain ONNX."""
+    export_folder(folder, output)
+    _console.print(f"{output}: the trained model.")
+
+
+@_app.command()
+def inspect(
+    source: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
+) -> None:
+    """Show where T acts, and what it costs."""
+    inspection = svgd_onnx.inspect(source)
+    table = Table(title="sigma-prime: the operations that take a trainable parameter")
+    for column in ("node", "operator", "parameter", "T", "because", "r"):
+        table.add_column(column, overflow="fold")
+    table.add_column("bytes", justify="right")
+    for operation in inspection.operations:
+        acts = operation.state is not None
+        table.add_row(
+            operation.node,
+            operation.op_type,
+            operation.parameter,
+            "T" if acts else "identity",
+            operation.reason,
+            str(tuple(operation.state_shape)) if acts else "",
+            f"{operation.state_nbytes:,}" if acts else "",
+        )
+    console = Console(width=None if sys.stdout.isatty() else 140)
+    console.print(table)
+    console.print(_totals(inspection))
+
+
+def _totals(inspection: Inspection) -> Table:
+    table = Table(title=f"state beside {inspection.parameter_bytes:,} bytes of parameters")
+    table.add_column("optimizer")
+    table.add_column("bytes", justify="right")
+    for name, size in inspection.state_bytes.items():
+        table.add_row(name, f"{size:,}")
+    return table
+
+
+def _parse_schedule(text: Optional[str]) -> dict[int, float]:
+    schedule = {}
+    for item in text.split(",") if text else []:
+        step, _, rate = item.partition(":")
+        try:
+            schedule[int(step)] = float(rate)
+        except ValueError:
+            raise UserError(
+                f"--schedule has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
+            ) from None
+    return schedule
+
+
+def _names(manifest: svgd_onnx.Manifest) -> str:
+    return ", ".join(f"'{tensor.name}'" for tensor in [*manifest.inputs, manifest.label])

@@ -1,0 +1,370 @@
+"""From an exported model to training artifacts: the whole way of the data, in one function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Union
+
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx import checkpoint
+from svgd_onnx.errors import UserError
+from svgd_onnx.files import whole_folder
+from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.parameters import Selection, select_parameters
+from svgd_onnx.runtime import custom_op_library, installed_packages, training_binding
+from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.transforms.differentiate import (
+    ParametersAsInputs,
+    differentiate,
+    training_form,
+)
+from svgd_onnx.transforms.emit import (
+    OPTIMIZERS,
+    AccumulateGradients,
+    EvaluationInputs,
+    optimizer_model,
+)
+from svgd_onnx.transforms.losses import LOSSES, AddLoss
+from svgd_onnx.transforms.virtualize import (
+    L1Regularization,
+    MergeParameterUses,
+    ParameterUse,
+    PortableVirtualGradient,
+    VirtualGradient,
+    VirtualGradientAttributes,
+    sigma_prime,
+)
+
+TRAINING_MODEL = "training_model.onnx"
+EVAL_MODEL = "eval_model.onnx"
+OPTIMIZER_MODEL = "optimizer_model.onnx"
+CHECKPOINT = "checkpoint"
+
+SVGD = "svgd"
+OPTIMIZER_NAMES = (SVGD, *OPTIMIZERS)
+T_KERNELS = ("fused", "portable")
+
+DEFAULT_SCALE = 0.01
+DEFAULT_RHO = 0.9
+DEFAULT_EPSILON = 1e-6
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+
+def convert(
+    model: PathLike | onnx.ModelProto,
+    output: PathLike,
+    *,
+    loss: str = "cross-entropy",
+    prediction: str | None = None,
+    optimizer: str = SVGD,
+    scale: float = DEFAULT_SCALE,
+    rho: float = DEFAULT_RHO,
+    epsilon: float = DEFAULT_EPSILON,
+    momentum: float | None = None,
+    weight_decay: float = 0.0,
+    l1: float = 0.0,
+    train: Sequence[str] = (),
+    freeze: Sequence[str] = (),
+    t_kernel: str = "fused",
+    force: bool = False,
+) -> Manifest:
+    """Makes a folder of training artifacts from an exported ONNX model.
+
+    The folder holds `training_model.onnx`, `eval_model.onnx`, `optimizer_model.onnx`, `checkpoint`
+    and `svgd.json`. The first four are what onnxruntime's own training API loads.
+
+    Args:
+        model: an ONNX file, or the model itself.
+        output: the folder to make.
+        loss: "cross-entropy" (logits (N, C), labels (N,) int64), "mse", "bce-with-logits" or "l1"
+            (prediction and target of one shape, float32); the mean over the batch.
+        prediction: the model's output that the loss compares; needed if it has several.
+        optimizer: "svgd", or without T "sgd", "momentum", "rmsprop", "adamw".
+        scale: T's factor s (paper Algorithm 1).
+        rho: T's decay of r, in [0, 1).
+        epsilon: T's epsilon, > 0.
+        momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
+        weight_decay: decoupled weight decay of "adamw".
+        l1: lambda of L1 regularization, on weights and biases; 0 is none.
+        train: globs; if given, only parameters that match one are trained.
+        freeze: globs; parameters that match one are not trained.
+        t_kernel: "fused" for the custom operator library, "portable" for standard operators.
+        force: whether to replace a folder that is not empty.
+
+    Returns:
+        The manifest that was written as `svgd.json`.
+
+    Raises:
+        UserError: the model, an option or the output folder is at fault. Nothing is written then.
+    """
+    update, hyper_parameters = _check_options(
+        loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1, t_kernel
+    )
+    training_binding()
+    if t_kernel == "fused" and optimizer == SVGD:
+        custom_op_library()
+    with whole_folder(Path(output), force=force) as folder:
+        canonical = canonicalize(load_model(model))
+        output_name = _choose_prediction(canonical.graph, prediction)
+        selection = select_parameters(canonical, train, freeze)
+        plan = plan_training(
+            canonical, selection, loss=loss, prediction=output_name, virtual=optimizer == SVGD
+        )
+        gradient, outputs = differentiate(
+            plan.forward, [name for names in plan.copies.values() for name in names]
+        )
+        attributes = VirtualGradientAttributes(scale, rho, epsilon)
+        VirtualGradient(plan.uses, outputs, attributes)(gradient)
+        MergeParameterUses(plan.copies)(gradient)
+        if l1 > 0:
+            L1Regularization(selection.decayed, l1)(gradient)
+        if t_kernel == "portable":
+            PortableVirtualGradient()(gradient)
+        AccumulateGradients(selection.trainable)(gradient)
+        states = {use.state: use.state_shape for use in plan.uses if use.state is not None}
+        checkpointed = {*selection.trainable, *selection.untrained, *states}
+        EvaluationInputs(gradient.graph, checkpointed)(plan.evaluation)
+
+        manifest = Manifest(
+            versions=_versions(),
+            target="ort-training",
+            loss=loss,
+            prediction=output_name,
+            logits=plan.logits.name or "",
+            logits_shape=_shape(plan.logits),
+            inputs=[_tensor(value) for value in canonical.graph.inputs],
+            label=_tensor(plan.label),
+            outputs=[_tensor(value) for value in canonical.graph.outputs],
+            optimizer=optimizer,
+            update=update,
+            hyper_parameters=hyper_parameters,
+            t_kernel=t_kernel,
+            random=any(node.op_type == "Dropout" for node in plan.forward.graph),
+            parameters=describe_parameters(canonical.graph, selection, l1 > 0),
+            operations=[describe_operation(use) for use in plan.uses],
+        )
+        ir.save(gradient, folder / TRAINING_MODEL)
+        ir.save(plan.evaluation, folder / EVAL_MODEL)
+        opset = gradient.graph.opset_imports[""]
+        ir.save(optimizer_model(update, hyper_parameters, opset), folder / OPTIMIZER_MODEL)
+        initializers = canonical.graph.initializers
+        checkpoint.create(
+            folder / CHECKPOINT,
+            trainable=[_array(initializers[name]) for name in selection.trainable],
+            others=[_array(initializers[name]) for name in selection.untrained],
+            states=states,
+        )
+        manifest.save(folder)
+    return manifest
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What differentiation starts from.
+
+    Attributes:
+        forward: training mode, loss, parameters as inputs, one for each use of a trainable one.
+        evaluation: inference mode, loss, parameters as inputs.
+        copies: trainable parameter -> the inputs that stand for it in `forward`.
+        uses: sigma-prime.
+        logits: what the loss reads.
+        label: what the loss compares it with.
+    """
+
+    forward: ir.Model
+    evaluation: ir.Model
+    copies: Mapping[str, Sequence[str]]
+    uses: list[ParameterUse]
+    logits: ir.Value
+    label: ir.Value
+
+
+def plan_training(
+    canonical: ir.Model, selection: Selection, *, loss: str, prediction: str, virtual: bool
+) -> TrainingPlan:
+    """Prepares a canonical model for differentiation, and decides T.
+
+    Raises:
+        UserError: the loss does not depend on a parameter, or the shape of an r is unknown.
+    """
+    evaluation = canonical.clone()
+    add_loss = AddLoss(LOSSES[loss], prediction)
+    add_loss(evaluation)
+    _check_dependence(evaluation.graph, selection.trainable)
+    label = evaluation.graph.inputs[-1]
+    forward = evaluation.clone()
+    _keep_only_loss(forward.graph)
+    copies = training_form(forward, selection.trainable, selection.untrained)
+    ParametersAsInputs([*selection.trainable, *selection.untrained])(evaluation)
+    uses = sigma_prime(forward.graph, copies, virtual)
+    values = {value.name: value for node in forward.graph for value in node.outputs}
+    logits = values[add_loss.logits]
+    return TrainingPlan(forward, evaluation, copies, uses, logits, label)
+
+
+def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
+    """Reads and checks an ONNX model.
+
+    Raises:
+        UserError: there is no such file, or it is not a valid ONNX model.
+    """
+    if isinstance(model, onnx.ModelProto):
+        return ir.from_proto(model)
+    path = Path(model)
+    if not path.is_file():
+        raise UserError(f"There is no file '{path}'.")
+    try:
+        onnx.checker.check_model(str(path))
+        return ir.load(path)
+    except Exception as error:  # protobuf, the checker and the reader each raise their own
+        reason = str(error).strip().splitlines()
+        raise UserError(
+            f"'{path}' is not a valid ONNX model, or is cut short"
+            f" ({reason[0] if reason else type(error).__name__}): export it again."
+        ) from error
+
+
+def _check_options(
+    loss: str,
+    optimizer: str,
+    scale: float,
+    rho: float,
+    epsilon: float,
+    momentum: float | None,
+    weight_decay: float,
+    l1: float,
+    t_kernel: str,
+) -> tuple[str, dict[str, float]]:
+    """The update rule and all hyper-parameters in force."""
+    _check_choice("loss", loss, LOSSES)
+    _check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
+    _check_choice("t-kernel", t_kernel, T_KERNELS)
+    _check_range("scale", scale, scale > 0, "positive")
+    _check_range("rho", rho, 0 <= rho < 1, "at least 0 and below 1")
+    _check_range("epsilon", epsilon, epsilon > 0, "positive")
+    _check_range("l1", l1, l1 >= 0, "0 or more")
+    _check_range("weight-decay", weight_decay, weight_decay >= 0, "0 or more")
+    values = {}
+    if momentum is not None:
+        _check_range("momentum", momentum, 0 <= momentum < 1, "at least 0 and below 1")
+        if optimizer not in (SVGD, "momentum"):
+            raise UserError(f"--momentum does not go with the optimizer {optimizer}.")
+        values["momentum"] = momentum
+    if weight_decay and optimizer != "adamw":
+        raise UserError("--weight-decay is of the optimizer adamw; for others there is --l1.")
+    if weight_decay:
+        values["weight_decay"] = weight_decay
+    update = optimizer
+    hyper_parameters: dict[str, float] = {}
+    if optimizer == SVGD:
+        update = "momentum" if momentum else "sgd"
+        hyper_parameters = {"scale": scale, "rho": rho, "epsilon": epsilon}
+    defaults = OPTIMIZERS[update].defaults
+    rule = {**defaults, **{name: value for name, value in values.items() if name in defaults}}
+    return update, {**hyper_parameters, **rule, "l1": l1}
+
+
+def _check_choice(option: str, value: str, choices: Collection[str]) -> None:
+    if value not in choices:
+        raise UserError(f"Unknown {option} '{value}': choose from {', '.join(choices)}.")
+
+
+def _check_range(option: str, value: float, inside: bool, wanted: str) -> None:
+    if not (isfinite(value) and inside):
+        raise UserError(f"--{option} is {value}, but must be {wanted}.")
+
+
+def _choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
+    names = [value.name or "" for value in graph.outputs]
+    if prediction is None:
+        if len(names) == 1:
+            return names[0]
+        raise UserError(
+            f"The model has several outputs ({', '.join(names)}): say with --prediction which one "
+            "the loss compares."
+        )
+    if prediction not in names:
+        raise UserError(
+            f"--prediction '{prediction}' is no output of the model: it has {', '.join(names)}."
+        )
+    return prediction
+
+
+def _check_dependence(graph: ir.Graph, trainable: Sequence[str]) -> None:
+    reached: set[ir.Value | None] = {graph.outputs[0]}
+    for node in reversed(graph):
+        if any(value in reached for value in node.outputs):
+            reached.update(node.inputs)
+    loose = [name for name in trainable if graph.initializers[name] not in reached]
+    if loose:
+        raise UserError(
+            f"The loss does not depend on parameter '{loose[0]}'"
+            + (f" and {len(loose) - 1} more" if len(loose) > 1 else "")
+            + ": leave it out with --freeze."
+        )
+
+
+def _keep_only_loss(graph: ir.Graph) -> None:
+    loss = graph.outputs[0]
+    graph.outputs.clear()
+    graph.outputs.append(loss)
+    for node in reversed(graph):
+        if not any(value.uses() or value.is_graph_output() for value in node.outputs):
+            graph.remove(node, safe=True)
+
+
+def _versions() -> dict[str, str]:
+    from svgd_onnx import __version__
+
+    return {"svgd-onnx": __version__, "onnx": onnx.__version__, **installed_packages()}
+
+
+def _array(value: ir.Value) -> ir.TensorProtocol:
+    assert value.const_value is not None
+    return value.const_value
+
+
+def _shape(value: ir.Value) -> list[Dimension]:
+    if value.shape is None:
+        raise UserError(f"The shape of '{value.name}' is unknown: export the model with shapes.")
+    return [dim if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape]
+
+
+def _tensor(value: ir.Value) -> Tensor:
+    if value.dtype is None:
+        raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
+    return Tensor(value.name or "", str(value.dtype.numpy()), _shape(value))
+
+
+def describe_parameters(graph: ir.Graph, selection: Selection, l1: bool) -> list[Parameter]:
+    """The manifest's account of the tensors that go into the checkpoint."""
+    return [
+        Parameter(
+            name,
+            [int(size) for size in _array(graph.initializers[name]).shape],
+            trainable=name in selection.trainable,
+            l1=l1 and name in selection.decayed,
+        )
+        for name in (*selection.trainable, *selection.untrained)
+    ]
+
+
+def describe_operation(use: ParameterUse) -> Operation:
+    """The manifest's account of an element of sigma-prime."""
+    return Operation(
+        node=use.node,
+        op_type=use.op_type,
+        parameter=use.parameter,
+        role=use.role,
+        output=use.output,
+        reason=use.reason,
+        state=use.state,
+        state_shape=list(use.state_shape),
+    )

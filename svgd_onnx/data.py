@@ -1,0 +1,143 @@
+"""Training data: one array for each model input, and the labels; checked once, before any step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Manifest, Tensor
+
+Arrays = Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Arrays that fit a model, in the order that a training step takes them.
+
+    Attributes:
+        arrays: each of shape (examples, ...); the label last.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[-1])
+
+    @property
+    def label(self) -> np.ndarray:
+        """What the model should say, (examples, ...)."""
+        return self.arrays[-1]
+
+    def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
+        """The arrays of some examples, contiguous."""
+        return [np.ascontiguousarray(array[rows]) for array in self.arrays]
+
+
+def load(path: Union[str, os.PathLike[str]]) -> dict[str, np.ndarray]:
+    """Reads an `.npz` file.
+
+    Raises:
+        UserError: there is no such file, it is no `.npz`, or it holds Python objects.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"There is no file '{path}'.")
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if isinstance(content, np.ndarray):
+                raise UserError(
+                    f"'{path}' holds a single array: save named arrays with numpy.savez."
+                )
+            return {name: content[name] for name in content.files}
+    except UserError:
+        raise
+    except Exception as error:  # zipfile, zlib and NumPy each raise their own
+        raise UserError(
+            f"'{path}' is not a readable .npz file ({error}): write it with numpy.savez."
+        ) from error
+
+
+def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
+    """Checks arrays against what a model wants.
+
+    Floating-point arrays become float32, integer arrays of other widths the model's integer type.
+
+    Args:
+        arrays: by name; the manifest names the inputs and the label.
+        manifest: of the artifacts.
+        source: what to call the data in a message.
+
+    Raises:
+        UserError: a name, a type, a shape, a length or a class does not fit; or there are no
+            examples.
+    """
+    wanted = [*manifest.inputs, manifest.label]
+    names = [tensor.name for tensor in wanted]
+    missing = [name for name in names if name not in arrays]
+    unknown = [name for name in arrays if name not in names]
+    if missing or unknown:
+        raise UserError(
+            f"{source} has the arrays {_list(arrays)}, but the model wants {_list(names)}."
+        )
+    checked = [_check(np.asarray(arrays[tensor.name]), tensor, source) for tensor in wanted]
+    lengths = {tensor.name: len(array) for tensor, array in zip(wanted, checked)}
+    if len(set(lengths.values())) > 1:
+        listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+        raise UserError(f"The arrays in {source} differ in length ({listed}).")
+    if not len(checked[-1]):
+        raise UserError(f"{source} is empty: it has no example.")
+    if manifest.loss == "cross-entropy":
+        _check_classes(checked[-1], manifest, source)
+    return Examples(tuple(checked))
+
+
+def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
+    """All examples in order; the last batch may be smaller."""
+    for start in range(0, len(examples), batch_size):
+        yield examples.take(slice(start, start + batch_size))
+
+
+def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the examples in an epoch, a function of seed and epoch alone; (count,) int64."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
+    dtype = np.dtype(tensor.dtype)
+    if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
+        raise UserError(
+            f"Array '{tensor.name}' in {source} is {array.dtype}, but the model wants {dtype}: "
+            f"convert it with .astype(numpy.{dtype})."
+        )
+    fits = array.ndim == len(tensor.shape) and all(
+        not isinstance(wanted, int) or wanted == size
+        for wanted, size in zip(tensor.shape[1:], array.shape[1:])
+    )
+    if not fits:
+        shape = ", ".join(["examples", *map(str, tensor.shape[1:])])
+        raise UserError(
+            f"Array '{tensor.name}' in {source} has shape {array.shape}, but the model wants "
+            f"({shape})."
+        )
+    if dtype.kind == "f" and not np.isfinite(array).all():
+        raise UserError(f"Array '{tensor.name}' in {source} contains NaN or infinity.")
+    return array.astype(dtype, copy=False)
+
+
+def _check_classes(labels: np.ndarray, manifest: Manifest, source: str) -> None:
+    classes = manifest.logits_shape[1]
+    lowest, highest = int(labels.min()), int(labels.max())
+    if lowest < 0 or (isinstance(classes, int) and highest >= classes):
+        raise UserError(
+            f"Array '{manifest.label.name}' in {source} has classes from {lowest} to {highest}, "
+            f"but the model knows 0 to {classes - 1 if isinstance(classes, int) else '?'}."
+        )
+
+
+def _list(names: Mapping[str, object] | list[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "nothing"

@@ -1,0 +1,159 @@
+"""`svgd.json`: what a folder of training artifacts contains, and why it is as it is."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any, Union
+
+from svgd_onnx.errors import UserError
+
+FORMAT = 1
+FILE_NAME = "svgd.json"
+
+# A fixed size, or the name of a size that each run may choose.
+Dimension = Union[int, str]
+
+
+@dataclass
+class Tensor:
+    """An input or output of the model.
+
+    Attributes:
+        name: its name.
+        dtype: NumPy's name of its element type.
+        shape: its axes; a string names an axis of any size, "?" is one without a name.
+    """
+
+    name: str
+    dtype: str
+    shape: list[Dimension]
+
+
+@dataclass
+class Parameter:
+    """A tensor of the model that lives in the checkpoint.
+
+    Attributes:
+        name: its name.
+        shape: its shape; float32.
+        trainable: whether it gets a gradient. Frozen weights and running statistics do not.
+        l1: whether L1 regularization acts on it.
+    """
+
+    name: str
+    shape: list[int]
+    trainable: bool
+    l1: bool = False
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return 4 * prod(self.shape)
+
+
+@dataclass
+class Operation:
+    """An element of sigma-prime: an operation that takes a trainable parameter directly.
+
+    Attributes:
+        node: its name.
+        op_type: its operator.
+        parameter: the parameter.
+        role: what that is to it: weight, bias, scale, shift or parameter.
+        output: the hidden value of sigma-prime.
+        reason: why T acts here, or why it is the identity.
+        state: name of r in the checkpoint, or None where T is the identity.
+        state_shape: r's shape, float32.
+    """
+
+    node: str
+    op_type: str
+    parameter: str
+    role: str
+    output: str
+    reason: str
+    state: str | None = None
+    state_shape: list[int] = field(default_factory=list)
+
+    @property
+    def state_nbytes(self) -> int:
+        """r's size in bytes; 0 without r."""
+        return 0 if self.state is None else 4 * prod(self.state_shape)
+
+
+@dataclass
+class Manifest:
+    """The contents of `svgd.json`.
+
+    Attributes:
+        versions: of svgd-onnx, onnx and onnxruntime at conversion.
+        target: for which runtime: "ort-training".
+        loss: name of the loss.
+        prediction: the model's output that the loss compares.
+        logits: the value that the loss reads, the prediction itself or what is under its activation.
+        logits_shape: its shape.
+        inputs: the model's inputs, in the order a training step takes them.
+        label: the input with what the model should say; the training step takes it last.
+        outputs: the model's own outputs; the evaluation model gives them after the loss.
+        optimizer: "svgd", or the update rule that trains without T.
+        update: the update rule.
+        hyper_parameters: of T (scale, rho, epsilon), the update rule and L1 (l1), by name.
+        t_kernel: "fused" or "portable".
+        random: whether training draws random numbers (Dropout).
+        parameters: everything the checkpoint holds but r.
+        operations: sigma-prime.
+    """
+
+    versions: dict[str, str]
+    target: str
+    loss: str
+    prediction: str
+    logits: str
+    logits_shape: list[Dimension]
+    inputs: list[Tensor]
+    label: Tensor
+    outputs: list[Tensor]
+    optimizer: str
+    update: str
+    hyper_parameters: dict[str, float]
+    t_kernel: str
+    random: bool
+    parameters: list[Parameter]
+    operations: list[Operation]
+    format: int = FORMAT
+
+    def save(self, folder: Path) -> None:
+        """Writes `svgd.json` into a folder."""
+        (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+    @classmethod
+    def load(cls, folder: Path) -> Manifest:
+        """Reads `svgd.json` from a folder.
+
+        Raises:
+            UserError: no such folder, no artifacts in it, or a manifest of another format.
+        """
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise UserError(
+                f"'{folder}' holds no training artifacts (there is no {FILE_NAME} in it): make them "
+                "with svgd-onnx convert."
+            )
+        try:
+            content: dict[str, Any] = json.loads(path.read_text())
+            if content.get("format") != FORMAT:
+                raise UserError(
+                    f"'{path}' has format {content.get('format')}, this version reads {FORMAT}: "
+                    "convert the model again."
+                )
+            content["inputs"] = [Tensor(**item) for item in content["inputs"]]
+            content["label"] = Tensor(**content["label"])
+            content["outputs"] = [Tensor(**item) for item in content["outputs"]]
+            content["parameters"] = [Parameter(**item) for item in content["parameters"]]
+            content["operations"] = [Operation(**item) for item in content["operations"]]
+            return cls(**content)
+        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
+            raise UserError(f"'{path}' is damaged: convert the model again.") from None

@@ -1,0 +1,134 @@
+"""Which of a model's initializers are its parameters, and which of those are trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from math import prod
+
+import onnx_ir as ir
+
+from svgd_onnx.errors import UserError
+
+# Operator -> inputs that exporters fill with learned tensors.
+_LEARNED_INPUTS: dict[str, frozenset[int]] = {
+    "Gemm": frozenset({0, 1, 2}),
+    "MatMul": frozenset({0, 1}),
+    "Conv": frozenset({1, 2}),
+    "ConvTranspose": frozenset({1, 2}),
+    "BatchNormalization": frozenset({1, 2}),
+    "LayerNormalization": frozenset({1, 2}),
+    "InstanceNormalization": frozenset({1, 2}),
+    "GroupNormalization": frozenset({1, 2}),
+    "PRelu": frozenset({1}),
+    "Gather": frozenset({0}),
+    "LSTM": frozenset({1, 2, 3}),
+    "GRU": frozenset({1, 2, 3}),
+    "RNN": frozenset({1, 2, 3}),
+}
+# A tensor added or multiplied in is learned (a bias, a scale); one number is a constant.
+_ELEMENTWISE = frozenset({"Add", "Mul"})
+# Written by training itself.
+_RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
+# Scale and shift of a normalization are exempt from weight decay.
+_NORMALIZATIONS = frozenset(
+    {
+        "BatchNormalization",
+        "LayerNormalization",
+        "InstanceNormalization",
+        "GroupNormalization",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What becomes of a model's initializers; everything not named here stays a constant.
+
+    Attributes:
+        trainable: get a gradient.
+        frozen: learned, but left as they are.
+        statistics: running mean and variance, updated by BatchNormalization itself.
+        decayed: trainable ones that weight decay acts on.
+    """
+
+    trainable: tuple[str, ...]
+    frozen: tuple[str, ...]
+    statistics: tuple[str, ...]
+    decayed: tuple[str, ...]
+
+    @property
+    def untrained(self) -> tuple[str, ...]:
+        """What goes into the checkpoint without a gradient."""
+        return (*self.frozen, *self.statistics)
+
+
+def select_parameters(
+    model: ir.Model, train: Sequence[str] = (), freeze: Sequence[str] = ()
+) -> Selection:
+    """Decides which initializers are trained.
+
+    Args:
+        model: in canonical form, weights as initializers.
+        train: globs; only parameters that match one are trained. None: all are.
+        freeze: globs; parameters that match one are not trained.
+
+    Raises:
+        UserError: no parameter is left, a glob matches nothing, or one is not float32.
+    """
+    floats = {
+        name: value
+        for name, value in model.graph.initializers.items()
+        if value.dtype is not None and value.dtype.is_floating_point()
+    }
+    statistics = [name for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)]
+    candidates = [name for name in floats if name not in statistics]
+    learned = [name for name in candidates if _is_learned(floats[name])]
+    chosen = [
+        name for name in (candidates if train else learned) if not train or _matches(name, train)
+    ]
+    for option, globs in (("--train", train), ("--freeze", freeze)):
+        for glob in globs:
+            if not any(fnmatchcase(name, glob) for name in candidates):
+                raise UserError(
+                    f"{option} '{glob}' matches no parameter of the model; it has: {_list(learned)}."
+                )
+    trainable = [name for name in chosen if not _matches(name, freeze)]
+    if not trainable:
+        reason = "all of them are frozen" if chosen else "none of its initializers is a weight"
+        raise UserError(f"The model has no trainable parameter: {reason}.")
+    for name in trainable:
+        dtype = floats[name].dtype
+        if dtype != ir.DataType.FLOAT:
+            raise UserError(
+                f"Parameter '{name}' is {str(dtype).lower()}, and only float32 can be trained: "
+                "export the model in float32."
+            )
+    decayed = [name for name in trainable if not _used_in(floats[name], _NORMALIZATIONS)]
+    frozen = [name for name in learned if name not in trainable]
+    return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed))
+
+
+def _matches(name: str, globs: Sequence[str]) -> bool:
+    return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _used_as(value: ir.Value, inputs: dict[str, frozenset[int]]) -> bool:
+    return any(position in inputs.get(node.op_type, ()) for node, position in value.uses())
+
+
+def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
+    return any(node.op_type in operators for node, _ in value.uses())
+
+
+def _is_learned(value: ir.Value) -> bool:
+    if _used_as(value, _LEARNED_INPUTS):
+        return True
+    shape = value.const_value.shape if value.const_value is not None else ()
+    return prod(int(dim) for dim in shape) > 1 and _used_in(value, _ELEMENTWISE)
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(names[:8])
+    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")

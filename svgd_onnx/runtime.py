@@ -1,0 +1,107 @@
+"""The onnxruntime that is installed: which package it came from, and its training layer.
+
+`import onnxruntime.training` imports PyTorch (through its `optim` module), so this package talks to
+the binding layer underneath, `onnxruntime.capi._pybind_state`. onnxruntime-training 1.19.2 is the
+last release of its line, so that layer does not move any more.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from svgd_onnx.errors import UserError
+
+# Every one of these installs the same package folder, `onnxruntime`; the last one installed wins.
+_TRAINING_PACKAGES = ("onnxruntime-training-cpu", "onnxruntime-training")
+_PACKAGES = (*_TRAINING_PACKAGES, "onnxruntime", "onnxruntime-gpu")
+
+_INSTALL = "pip install 'svgd-onnx[cpu]'"
+
+
+def installed_packages() -> dict[str, str]:
+    """Versions of the installed packages that provide the `onnxruntime` folder, by package name."""
+    found = {}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def check_packages(found: dict[str, str]) -> None:
+    """Refuse an environment in which onnxruntime cannot train.
+
+    Args:
+        found: installed onnxruntime packages, as `installed_packages` returns them.
+
+    Raises:
+        UserError: no package, several that overwrite each other, or one without training.
+    """
+    if not found:
+        raise UserError(f"onnxruntime is not installed: run {_INSTALL}.")
+    if len(found) > 1:
+        names = " ".join(sorted(found))
+        raise UserError(
+            f"{' and '.join(sorted(found))} are installed together and overwrite each other's "
+            f"files: run pip uninstall -y {names}, then {_INSTALL}."
+        )
+    (name,) = found
+    if name not in _TRAINING_PACKAGES:
+        raise UserError(
+            f"{name} {found[name]} is installed, which has no training: "
+            f"run pip uninstall -y {name}, then {_INSTALL}."
+        )
+
+
+@functools.lru_cache(maxsize=None)
+def training_binding() -> Any:
+    """onnxruntime's binding layer, with its training classes.
+
+    Raises:
+        UserError: the environment has no onnxruntime that can train.
+    """
+    check_packages(installed_packages())
+    try:
+        import onnxruntime
+        from onnxruntime.capi import _pybind_state
+    except ImportError as error:
+        raise UserError(f"onnxruntime does not import ({error}): reinstall it with {_INSTALL}.")
+    if not hasattr(_pybind_state, "GradientGraphBuilder"):
+        raise UserError(
+            "The onnxruntime folder was overwritten by a package without training: run "
+            f"pip uninstall -y {' '.join(_PACKAGES)}, then {_INSTALL}."
+        )
+    # The default logger of the training build prints every graph transformation.
+    onnxruntime.set_default_logger_severity(3)
+    return _pybind_state
+
+
+def custom_op_library() -> Path:
+    """Path of the shared library that registers the operators of the domain `ai.svgd`.
+
+    Give it to `SessionOptions.register_custom_ops_library` before loading artifacts that were
+    converted with the `fused` kernel.
+
+    Raises:
+        UserError: the package was installed without its library.
+    """
+    for folder in _library_folders():
+        for pattern in ("libsvgd_onnx_custom_ops.*", "svgd_onnx_custom_ops.*"):
+            for path in sorted(folder.glob(pattern)):
+                if path.suffix in (".so", ".dylib", ".dll"):
+                    return path
+    raise UserError(
+        "The custom operator library is missing from the installed package: reinstall svgd-onnx, "
+        "or convert with --t-kernel portable, which needs no library."
+    )
+
+
+def _library_folders() -> list[Path]:
+    # An editable install keeps the sources here and the built library in site-packages.
+    import svgd_onnx
+
+    return [Path(folder) for folder in svgd_onnx.__path__]

@@ -1,0 +1,332 @@
+"""Training, evaluation and export of a folder of artifacts, on onnxruntime's training session."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Union
+
+import numpy as np
+
+from svgd_onnx import checkpoint, data
+from svgd_onnx.conversion import CHECKPOINT, EVAL_MODEL, OPTIMIZER_MODEL, SVGD, TRAINING_MODEL
+from svgd_onnx.data import Arrays, Examples
+from svgd_onnx.errors import UserError
+from svgd_onnx.export import export_model
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.metrics import metrics
+from svgd_onnx.progress import Progress
+from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.training_log import TrainingLog
+
+PathLike = Union[str, "os.PathLike[str]"]
+
+EVALUATION_BATCH_SIZE = 256
+
+
+class Trainer:
+    """A training session over a folder that `convert` made.
+
+    Parameters, r, running statistics and optimizer state are in memory; `save` writes them to the
+    folder's checkpoint.
+
+    Args:
+        folder: the folder of artifacts.
+        seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
+        threads: threads within an operator; None lets onnxruntime choose, one for each core.
+
+    Raises:
+        UserError: the folder is not one, is damaged, or this environment cannot train.
+    """
+
+    def __init__(
+        self, folder: PathLike, *, seed: int | None = None, threads: int | None = None
+    ) -> None:
+        self._folder = Path(folder)
+        self.manifest = Manifest.load(self._folder)
+        self._binding = training_binding()
+        self._state = checkpoint.load(self._folder / CHECKPOINT)
+        self.step, saved_seed, self._saved_batch_size = checkpoint.progress(self._state)
+        if self.step and seed is not None and seed != saved_seed:
+            raise UserError(
+                f"'{folder}' was trained with seed {saved_seed}, not {seed}: leave --seed out, or "
+                "convert again to start anew."
+            )
+        self.seed = saved_seed if self.step else (seed or 0)
+        self._batch_size = self._saved_batch_size
+        options = self._session_options(threads)
+        binding = self._binding
+        device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
+        for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
+            if not (self._folder / name).is_file():
+                raise UserError(f"'{folder}' has no {name}: convert the model again.")
+        self._module = binding.Module(
+            str(self._folder / TRAINING_MODEL),
+            self._state,
+            str(self._folder / EVAL_MODEL),
+            device,
+            options,
+        )
+        self._optimizer = binding.Optimizer(
+            str(self._folder / OPTIMIZER_MODEL), self._state, device, options
+        )
+
+    def train_step(self, batch: Arrays, learning_rate: float) -> float:
+        """One step: gradients, T, update.
+
+        Args:
+            batch: an array for each model input and the label, by name; first axis the batch.
+            learning_rate: alpha.
+
+        Returns:
+            The loss of the batch before the update, without any L1 penalty.
+
+        Raises:
+            UserError: the batch does not fit the model, or the loss is NaN or infinite; then the
+                parameters are as before the step.
+        """
+        examples = data.check(batch, self.manifest, "the batch")
+        return self._step(list(examples.arrays), learning_rate)
+
+    def train(
+        self,
+        examples: Arrays,
+        *,
+        epochs: int | None = None,
+        steps: int | None = None,
+        batch_size: int,
+        learning_rate: float,
+        schedule: Mapping[int, float] | None = None,
+        validation: Arrays | None = None,
+        log: PathLike | None = None,
+        log_every: int = 1,
+        checkpoint_every: int | None = None,
+        resume: bool = False,
+        progress: bool = False,
+    ) -> dict[str, float]:
+        """Trains, and saves the checkpoint at the end.
+
+        Each epoch goes through the examples in an order of its own, a function of the seed. Examples
+        that do not fill a last batch are left out of that epoch.
+
+        Args:
+            examples: an array for each model input and the label, by name; first axis the examples.
+            epochs: how many epochs in all; or
+            steps: how many steps in all.
+            batch_size: examples a step.
+            learning_rate: alpha.
+            schedule: the learning rate from a step on, by step (steps count from 0).
+            validation: data to evaluate on after each epoch, and at the end.
+            log: a CSV file with a row for each logged step.
+            log_every: log each step whose number (from 1) is a multiple of this.
+            checkpoint_every: save after each so many steps as well.
+            resume: go on from the checkpoint, which must have been trained.
+            progress: show a progress bar.
+
+        Returns:
+            The last step's loss as `loss`, and the last validation metrics as `validation_...`.
+
+        Raises:
+            UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
+                last checkpoint is kept then.
+        """
+        checked = data.check(examples, self.manifest, "the training data")
+        held_out = (
+            None
+            if validation is None
+            else data.check(validation, self.manifest, "the validation data")
+        )
+        rates = _check_schedule(learning_rate, schedule)
+        self._check_batch_size(batch_size, len(checked))
+        self._check_start(resume, batch_size)
+        steps_per_epoch = len(checked) // batch_size
+        total = _total_steps(epochs, steps, steps_per_epoch)
+        for name, every in (("log-every", log_every), ("checkpoint-every", checkpoint_every)):
+            if every is not None and every < 1:
+                raise UserError(f"--{name} is {every}, but must be 1 or more.")
+        self._batch_size = batch_size
+        result: dict[str, float] = {}
+        with TrainingLog(log, self.step) as rows, Progress(total, self.step, progress) as bar:
+            order = np.empty(0, np.int64)
+            last_epoch = -1
+            while self.step < total:
+                epoch, position = divmod(self.step, steps_per_epoch)
+                if epoch != last_epoch:
+                    order = data.shuffled_rows(len(checked), self.seed, epoch)
+                    last_epoch = epoch
+                rate = _rate(rates, self.step)
+                rows_of_batch = order[position * batch_size : (position + 1) * batch_size]
+                result["loss"] = self._step(checked.take(rows_of_batch), rate)
+                done = self.step == total
+                if held_out is not None and (done or position + 1 == steps_per_epoch):
+                    validated = self._evaluate(held_out)
+                    result.update({f"validation_{key}": value for key, value in validated.items()})
+                    rows.write(self.step, epoch, rate, result, validated)
+                elif self.step % log_every == 0:
+                    rows.write(self.step, epoch, rate, result, {})
+                bar.advance(result)
+                if not done and checkpoint_every and self.step % checkpoint_every == 0:
+                    self.save()
+        self.save()
+        return result
+
+    def evaluate(self, examples: Arrays) -> dict[str, float]:
+        """The loss over all examples, and the accuracy where the loss is one of classification.
+
+        BatchNormalization uses its running statistics, Dropout does nothing.
+
+        Args:
+            examples: an array for each model input and the label, by name.
+
+        Raises:
+            UserError: the data does not fit the model.
+        """
+        return self._evaluate(data.check(examples, self.manifest, "the data"))
+
+    def gradient(self, parameter: str) -> np.ndarray:
+        """The (virtual) gradient that the last step gave a trainable parameter; of its shape."""
+        result: np.ndarray = self._state.get_parameter(parameter).grad.numpy().copy()
+        return result
+
+    def tensor(self, name: str) -> np.ndarray:
+        """The value of a parameter, a running statistic or an r, as it is now; a copy."""
+        return checkpoint.array(self._state, name).copy()
+
+    def save(self) -> None:
+        """Writes the checkpoint, all at once.
+
+        Raises:
+            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+        """
+        for parameter in self.manifest.parameters:
+            if not np.isfinite(checkpoint.array(self._state, parameter.name)).all():
+                raise UserError(
+                    f"Parameter '{parameter.name}' became NaN or infinite by step {self.step}: "
+                    "lower the learning rate. The last good checkpoint is kept."
+                )
+        checkpoint.set_progress(
+            self._state, step=self.step, seed=self.seed, batch_size=self._batch_size
+        )
+        checkpoint.save(self._state, self._folder / CHECKPOINT)
+
+    def export(self, path: PathLike) -> None:
+        """Writes the model with its parameters as they are now, as plain ONNX.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
+        export_model(self._folder, self.manifest, self._state, Path(path))
+
+    def _session_options(self, threads: int | None) -> Any:
+        from onnxruntime import SessionOptions
+
+        options = SessionOptions()
+        if threads is not None:
+            if threads < 1:
+                raise UserError(f"--threads is {threads}, but must be 1 or more.")
+            options.intra_op_num_threads = threads
+        if self.manifest.optimizer == SVGD and self.manifest.t_kernel == "fused":
+            options.register_custom_ops_library(str(custom_op_library()))
+        return options
+
+    def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
+        if self.manifest.random:
+            self._seed_dropout()
+        fetches = self._binding.OrtValueVector()
+        self._module.train_step(arrays, fetches)
+        loss = float(fetches[0].numpy())
+        # What comes next starts from a clean gradient, whether or not this step counts.
+        self._module.lazy_reset_grad()
+        if not math.isfinite(loss):
+            raise UserError(
+                f"The loss became {loss} at step {self.step + 1}: lower the learning rate, or look "
+                "at the data. The last good checkpoint is kept."
+            )
+        self._optimizer.set_learning_rate(learning_rate)
+        self._optimizer.optimizer_step()
+        self.step += 1
+        return loss
+
+    def _seed_dropout(self) -> None:
+        # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
+        import onnxruntime
+
+        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
+        onnxruntime.set_seed(int(state[0]) >> 1)
+
+    def _evaluate(self, examples: Examples) -> dict[str, float]:
+        fixed = self.manifest.inputs[0].shape[0]
+        batch_size = fixed if isinstance(fixed, int) else EVALUATION_BATCH_SIZE
+        if isinstance(fixed, int) and len(examples) % fixed:
+            raise UserError(
+                f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
+                "multiple of that: export it with a batch axis of any size."
+            )
+        losses, outputs = 0.0, []
+        position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
+        for batch in data.batches(examples, batch_size):
+            fetches = self._binding.OrtValueVector()
+            self._module.eval_step(batch, fetches)
+            losses += float(fetches[0].numpy()) * len(batch[-1])
+            outputs.append(fetches[1 + position].numpy())
+        result = {"loss": losses / len(examples)}
+        result.update(metrics(self.manifest, np.concatenate(outputs), examples.label))
+        return result
+
+    def _check_batch_size(self, batch_size: int, count: int) -> None:
+        if batch_size < 1:
+            raise UserError(f"--batch-size is {batch_size}, but must be 1 or more.")
+        if batch_size > count:
+            raise UserError(
+                f"--batch-size is {batch_size}, but the training data has only {count} examples."
+            )
+        fixed = self.manifest.inputs[0].shape[0]
+        if isinstance(fixed, int) and batch_size != fixed:
+            raise UserError(
+                f"--batch-size is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
+                "that, or export it with a batch axis of any size."
+            )
+
+    def _check_start(self, resume: bool, batch_size: int) -> None:
+        if resume and not self.step:
+            raise UserError(
+                f"'{self._folder}' has not been trained, so there is nothing to resume: leave "
+                "--resume out."
+            )
+        if self.step and not resume:
+            raise UserError(
+                f"'{self._folder}' has been trained for {self.step} steps: go on with --resume, or "
+                "convert again to start anew."
+            )
+        if self.step and self._batch_size and batch_size != self._batch_size:
+            raise UserError(
+                f"'{self._folder}' was trained with batch size {self._batch_size}: resume with that."
+            )
+
+
+def _check_schedule(
+    learning_rate: float, schedule: Mapping[int, float] | None
+) -> list[tuple[int, float]]:
+    rates = [(0, learning_rate), *sorted((schedule or {}).items())]
+    for step, rate in rates:
+        if not math.isfinite(rate) or rate < 0:
+            raise UserError(f"The learning rate is {rate}, but must be 0 or more.")
+        if step < 0:
+            raise UserError(f"The schedule names step {step}, but steps count from 0.")
+    return rates
+
+
+def _rate(rates: list[tuple[int, float]], step: int) -> float:
+    return next(rate for start, rate in reversed(rates) if step >= start)
+
+
+def _total_steps(epochs: int | None, steps: int | None, steps_per_epoch: int) -> int:
+    if (epochs is None) == (steps is None):
+        raise UserError("Give either --epochs or --steps.")
+    name, value = ("epochs", epochs) if steps is None else ("steps", steps)
+    assert value is not None
+    if value < 1:
+        raise UserError(f"--{name} is {value}, but must be 1 or more.")
+    return value * steps_per_epoch if steps is None else value

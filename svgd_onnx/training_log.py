@@ -1,0 +1,75 @@
+"""The CSV file with a row for each logged step."""
+
+from __future__ import annotations
+
+import csv
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Union
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.files import whole_file
+
+COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
+
+
+class TrainingLog:
+    """Writes rows as training goes on, so that they can be read while it does.
+
+    Args:
+        path: the file, or None for no log.
+        step: the step that training starts after. Rows up to it are kept, those of steps that were
+            lost with an interruption go; from step 0 on the file is written anew.
+    """
+
+    def __init__(self, path: Union[str, os.PathLike[str], None], step: int) -> None:
+        self._path = None if path is None else Path(path)
+        self._step = step
+        self._file: Any = None
+
+    def __enter__(self) -> TrainingLog:
+        if self._path is None:
+            return self
+        kept = self._kept_rows(self._path)
+        if not self._path.parent.is_dir():
+            raise UserError(f"There is no folder '{self._path.parent}' for the log.")
+        with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
+            csv.writer(file).writerows([COLUMNS, *kept])
+        self._file = self._path.open("a", newline="")
+        self._writer = csv.writer(self._file)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(
+        self,
+        step: int,
+        epoch: int,
+        learning_rate: float,
+        training: Mapping[str, float],
+        validation: Mapping[str, float],
+    ) -> None:
+        """One row; `step` counts from 1, `epoch` from 0."""
+        if self._file is None:
+            return
+        scores = [validation.get(name, "") for name in ("loss", "accuracy")]
+        self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
+        self._file.flush()
+
+    def _kept_rows(self, path: Path) -> list[list[str]]:
+        if not self._step or not path.is_file():
+            return []
+        with path.open(newline="") as file:
+            rows = list(csv.reader(file))
+        if not rows or tuple(rows[0]) != COLUMNS:
+            raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
+        return [row for row in rows[1:] if row and int(row[0]) <= self._step]

@@ -1,0 +1,33 @@
+"""Before differentiation: any export becomes one form, for inference, with its weights as initializers."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.canonicalize.opset import Opset
+
+__all__ = ["InferenceMode", "Opset", "canonicalize"]
+
+
+def canonicalize(model: ir.Model) -> ir.Model:
+    """The model at a current opset, in inference mode, every weight an initializer, shapes inferred.
+
+    Args:
+        model: an exported model; it is not to be used afterwards.
+
+    Raises:
+        UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
+    """
+    passes = ir.passes.Sequential(
+        Opset(),
+        common.RemoveInitializersFromInputsPass(),
+        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        InferenceMode(),
+        common.NameFixPass(),
+        common.RemoveUnusedNodesPass(),
+        common.TopologicalSortPass(),
+        common.ShapeInferencePass(),
+    )
+    return passes(model).model

@@ -1,0 +1,43 @@
+"""Put every operator that behaves differently in training into inference mode."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+
+class InferenceMode(ir.passes.InPlacePass):
+    """Turns off the training mode of BatchNormalization and Dropout.
+
+    A model exported in training mode and one exported for inference are the same model afterwards.
+    Ensures: no BatchNormalization has `training_mode` 1 and no Dropout has a third input.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        modified = False
+        for node in model.graph:
+            rule = _RULES.get(node.op_type) if node.domain == "" else None
+            modified |= rule(node) if rule else False
+        return ir.passes.PassResult(model, modified)
+
+    def ensures(self, model: ir.Model) -> None:
+        for node in model.graph:
+            mode = node.attributes.get("training_mode")
+            if node.op_type == "BatchNormalization" and mode is not None and mode.as_int() != 0:
+                raise ir.passes.PostconditionError(f"{node.name} is in training mode")
+
+
+def _batch_normalization(node: ir.Node) -> bool:
+    mode = node.attributes.pop("training_mode", None)
+    if len(node.outputs) > 1:
+        node.resize_outputs(1)
+    return mode is not None
+
+
+def _dropout(node: ir.Node) -> bool:
+    if len(node.inputs) < 3:
+        return False
+    node.resize_inputs(2)
+    return True
+
+
+_RULES = {"BatchNormalization": _batch_normalization, "Dropout": _dropout}

@@ -1,0 +1,40 @@
+"""From the inference form to the gradient graph."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.differentiate.gradient_graph import differentiate, gradient_name
+from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
+from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
+from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
+
+__all__ = [
+    "ParametersAsInputs",
+    "SplitParameterUses",
+    "TrainingMode",
+    "differentiate",
+    "gradient_name",
+    "training_form",
+]
+
+
+def training_form(
+    model: ir.Model, trainable: Sequence[str], untrained: Sequence[str]
+) -> dict[str, list[str]]:
+    """Turns a canonical model, in place, into what `differentiate` takes.
+
+    Args:
+        model: inference mode, weights as initializers.
+        trainable: initializers that get a gradient.
+        untrained: initializers that leave the graph too, but get none.
+
+    Returns:
+        For each trainable parameter the graph inputs that stand for it, one for each use.
+    """
+    split = SplitParameterUses(trainable)
+    passes = (TrainingMode(), ParametersAsInputs([*trainable, *untrained]), split)
+    ir.passes.Sequential(*passes)(model)
+    return split.copies

@@ -1,0 +1,72 @@
+"""Put BatchNormalization and Dropout into training mode."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+DEFAULT_DROPOUT_RATIO = 0.5
+
+
+class TrainingMode(ir.passes.InPlacePass):
+    """BatchNormalization normalizes with the batch's statistics, Dropout drops.
+
+    BatchNormalization gets its running mean and variance as outputs, which onnxruntime's training
+    kernel writes back onto its inputs. Dropout gets its mask, without which it has no gradient.
+
+    Requires: opset 14 or newer, inference mode.
+    Ensures: every BatchNormalization has `training_mode` 1 and three outputs, every Dropout a mask.
+    """
+
+    def requires(self, model: ir.Model) -> None:
+        if model.graph.opset_imports.get("", 0) < 14:
+            raise ir.passes.PreconditionError("BatchNormalization has a training mode from opset 14")
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        modified = False
+        for node in list(model.graph):
+            rule = _RULES.get(node.op_type) if node.domain == "" else None
+            if rule is not None:
+                rule(model.graph, node)
+                modified = True
+        return ir.passes.PassResult(model, modified)
+
+    def ensures(self, model: ir.Model) -> None:
+        for node in model.graph:
+            if node.op_type == "BatchNormalization" and len(node.outputs) != 3:
+                raise ir.passes.PostconditionError(f"{node.name} does not update its statistics")
+            if node.op_type == "Dropout" and len(node.outputs) != 2:
+                raise ir.passes.PostconditionError(f"{node.name} has no mask")
+
+
+def _batch_normalization(graph: ir.Graph, node: ir.Node) -> None:
+    node.attributes["training_mode"] = ir.AttrInt64("training_mode", 1)
+    node.resize_outputs(3)
+    for output, statistic in zip(node.outputs[1:], node.inputs[3:]):
+        assert statistic is not None
+        output.name = f"{node.outputs[0].name}/updated/{statistic.name}"
+        output.type, output.shape = statistic.type, statistic.shape
+
+
+def _dropout(graph: ir.Graph, node: ir.Node) -> None:
+    name = node.outputs[0].name
+    ratio = node.inputs[1] if len(node.inputs) > 1 else None
+    if ratio is None:
+        ratio = _scalar(graph, f"{name}/ratio", np.array(DEFAULT_DROPOUT_RATIO, np.float32))
+    training = _scalar(graph, f"{name}/training", np.array(True))
+    node.resize_inputs(3)
+    node.replace_input_with(1, ratio)
+    node.replace_input_with(2, training)
+    if len(node.outputs) < 2:
+        node.resize_outputs(2)
+    node.outputs[1].name = node.outputs[1].name or f"{name}/mask"
+    node.outputs[1].dtype, node.outputs[1].shape = ir.DataType.BOOL, node.outputs[0].shape
+
+
+def _scalar(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
+    value = ir.val(name, const_value=ir.tensor(array, name=name))
+    graph.register_initializer(value)
+    return value
+
+
+_RULES = {"BatchNormalization": _batch_normalization, "Dropout": _dropout}

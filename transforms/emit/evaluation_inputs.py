@@ -1,0 +1,44 @@
+"""Give the evaluation model the parameter inputs of the training model."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx_ir as ir
+
+
+class EvaluationInputs(ir.passes.InPlacePass):
+    """Adds and orders the inputs that are in the checkpoint as the training model has them.
+
+    onnxruntime feeds an evaluation every tensor of the checkpoint that the training model takes, in
+    the training model's order (1.19, orttraining/training_api/module.cc), and never asks for
+    their names. So the evaluation model has r as an input too, which nothing reads.
+
+    Args:
+        training: the training graph.
+        checkpoint: names of all tensors in the checkpoint.
+
+    Requires: the model's own inputs are not in the checkpoint.
+    Ensures: both graphs take the same tensors of the checkpoint, in the same order.
+    """
+
+    def __init__(self, training: ir.Graph, checkpoint: Collection[str]) -> None:
+        super().__init__()
+        self._wanted = [value for value in training.inputs if value.name in checkpoint]
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        present = {value.name: value for value in graph.inputs}
+        wanted = [
+            present.pop(value.name, None) or ir.Input(value.name, value.shape, value.type)
+            for value in self._wanted
+        ]
+        inputs = [*present.values(), *wanted]
+        graph.inputs.clear()
+        graph.inputs.extend(inputs)
+        return ir.passes.PassResult(model, modified=True)
+
+    def ensures(self, model: ir.Model) -> None:
+        last = [value.name for value in model.graph.inputs][-len(self._wanted) :]
+        if self._wanted and last != [value.name for value in self._wanted]:
+            raise ir.passes.PostconditionError("the parameter inputs differ")

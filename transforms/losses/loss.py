@@ -1,0 +1,42 @@
+"""What a loss is: nodes over a prediction and a target, and the activation it already contains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+# From the prediction and the target to the scalar loss: the nodes, the last one's output the loss.
+Build = Callable[[ir.Value, ir.Value], list[ir.Node]]
+# The target's shape from the prediction's.
+TargetShape = Callable[[ir.Shape], ir.Shape]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss over one prediction.
+
+    Attributes:
+        target: name of the graph input that holds what the model should have said.
+        target_dtype: its element type.
+        target_shape: its shape, from the prediction's shape.
+        build: the nodes, whose last one gives the scalar mean over the batch.
+        contains: final activations that the loss computes itself, and better: it reads their input.
+    """
+
+    target: str
+    target_dtype: ir.DataType
+    target_shape: TargetShape
+    build: Build
+    contains: frozenset[str] = frozenset()
+
+
+def same_shape(prediction: ir.Shape) -> ir.Shape:
+    """The shape of a target that has one value for each of the prediction's."""
+    return ir.Shape(list(prediction))
+
+
+def mean(value: ir.Value) -> ir.Node:
+    """The mean over all elements, a scalar."""
+    return ir.node("ReduceMean", [value], {"keepdims": 0})

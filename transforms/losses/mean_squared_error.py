@@ -1,0 +1,17 @@
+"""The mean of squared differences."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.losses.loss import Loss, mean, same_shape
+
+
+def _build(prediction: ir.Value, target: ir.Value) -> list[ir.Node]:
+    difference = ir.node("Sub", [prediction, target])
+    square = ir.node("Mul", [difference.outputs[0], difference.outputs[0]])
+    return [difference, square, mean(square.outputs[0])]
+
+
+MEAN_SQUARED_ERROR = Loss("target", ir.DataType.FLOAT, same_shape, _build)
+"""mean (prediction - target)^2 over all elements; both of one shape, float32."""

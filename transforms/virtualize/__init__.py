@@ -1,0 +1,22 @@
+"""Turn the gradient into the virtual gradient (paper Sec. 3.2)."""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
+from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
+from svgd_onnx.transforms.virtualize.portable_virtual_gradient import PortableVirtualGradient
+from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, sigma_prime
+from svgd_onnx.transforms.virtualize.virtual_gradient import (
+    VirtualGradient,
+    VirtualGradientAttributes,
+)
+
+__all__ = [
+    "L1Regularization",
+    "MergeParameterUses",
+    "ParameterUse",
+    "PortableVirtualGradient",
+    "VirtualGradient",
+    "VirtualGradientAttributes",
+    "sigma_prime",
+]

@@ -1,0 +1,53 @@
+"""Undo the split of shared parameters: one input again, and the sum of its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
+
+
+class MergeParameterUses(ir.passes.InPlacePass):
+    """Makes each parameter one graph input and adds up the gradients of its uses.
+
+    Args:
+        copies: trainable parameter -> the inputs that `SplitParameterUses` made of it.
+
+    Ensures: each parameter is an input, its gradient an output, its copies neither.
+    """
+
+    def __init__(self, copies: Mapping[str, Sequence[str]]) -> None:
+        super().__init__()
+        self._copies = {name: list(copy) for name, copy in copies.items() if len(copy) > 1}
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        inputs = {value.name: value for value in graph.inputs}
+        outputs = {value.name: value for value in graph.outputs}
+        for name, copies in self._copies.items():
+            first = inputs[copies[0]]
+            parameter = ir.Input(name, first.shape, first.type)
+            graph.inputs.append(parameter)
+            for copy in copies:
+                inputs[copy].replace_all_uses_with(parameter)
+                graph.inputs.remove(inputs[copy])
+            gradients = [outputs[gradient_name(copy)] for copy in copies]
+            total = ir.node("Sum", gradients, name=f"{gradient_name(name)}/Sum")
+            total.outputs[0].name = gradient_name(name)
+            total.outputs[0].type, total.outputs[0].shape = first.type, first.shape
+            graph.append(total)
+            for gradient in gradients:
+                graph.outputs.remove(gradient)
+            graph.outputs.append(total.outputs[0])
+        return ir.passes.PassResult(model, modified=bool(self._copies))
+
+    def ensures(self, model: ir.Model) -> None:
+        inputs = {value.name for value in model.graph.inputs}
+        outputs = {value.name for value in model.graph.outputs}
+        for name, copies in self._copies.items():
+            if name not in inputs or gradient_name(name) not in outputs:
+                raise ir.passes.PostconditionError(f"'{name}' is not whole again")
+            if inputs.intersection(copies):
+                raise ir.passes.PostconditionError(f"a copy of '{name}' is left")

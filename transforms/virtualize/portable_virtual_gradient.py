@@ -1,0 +1,97 @@
+"""T from standard operators, for a session without the custom operator library."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, OP_TYPE
+
+# onnxruntime's training session hides outputs of this suffix from its user.
+HIDDEN_OUTPUT_SUFFIX = "_grad.accumulation.out"
+
+
+class PortableVirtualGradient(ir.passes.InPlacePass):
+    """Replaces each `ai.svgd::VirtualGradient` by Mul, ReduceMean, Add, Sqrt and Div.
+
+    r is written back in place with `com.microsoft.InPlaceAccumulatorV2` (overwrite), which every
+    onnxruntime training session has.
+
+    Ensures: no operator of the domain `ai.svgd` is left.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        nodes = [node for node in graph if (node.domain, node.op_type) == (DOMAIN, OP_TYPE)]
+        if not nodes:
+            return ir.passes.PassResult(model, modified=False)
+        constants = _Constants(graph)
+        for node in nodes:
+            _lower(graph, node, constants)
+        del graph.opset_imports[DOMAIN]
+        return ir.passes.PassResult(model, modified=True)
+
+    def ensures(self, model: ir.Model) -> None:
+        if any(node.domain == DOMAIN for node in model.graph):
+            raise ir.passes.PostconditionError(f"an operator of {DOMAIN} is left")
+
+
+class _Constants:
+    """Initializers that all lowered nodes share."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+
+    def __call__(self, name: str, array: np.ndarray) -> ir.Value:
+        name = f"svgd.constant.{name}"
+        if name not in self._graph.initializers:
+            value = ir.val(name, const_value=ir.tensor(array, name=name))
+            self._graph.register_initializer(value)
+        return self._graph.initializers[name]
+
+
+def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
+    gradient, state = node.inputs
+    assert gradient is not None and state is not None and state.name is not None
+    rho, epsilon, scale = (
+        float(node.attributes[name].as_float()) for name in ("rho", "epsilon", "scale")
+    )
+    new: list[ir.Node] = []
+
+    def apply(op_type: str, inputs: list[ir.Value], **attributes: int) -> ir.Value:
+        created = ir.node(op_type, inputs, attributes, name=f"{state.name}/{op_type}_{len(new)}")
+        created.outputs[0].name = f"{state.name}/{op_type}_{len(new)}"
+        created.outputs[0].dtype = ir.DataType.FLOAT
+        new.append(created)
+        return created.outputs[0]
+
+    def scalar(name: str, value: float) -> ir.Value:
+        return constant(name, np.array(value, np.float32))
+
+    square = apply("Mul", [gradient, gradient])
+    if graph.opset_imports[""] < 18:
+        mean = apply("ReduceMean", [square], axes=[0], keepdims=0)  # type: ignore[arg-type]
+    else:
+        mean = apply("ReduceMean", [square, constant("batch_axis", np.array([0]))], keepdims=0)
+    kept = apply("Mul", [state, scalar("rho", rho)])
+    added = apply("Mul", [mean, scalar("one_minus_rho", 1.0 - rho)])
+    updated = apply("Add", [kept, added])
+    root = apply("Sqrt", [apply("Add", [updated, scalar("epsilon", epsilon)])])
+    factor = apply("Div", [scalar("scale", scale), root])
+    virtual = apply("Mul", [gradient, factor])
+    virtual.shape = gradient.shape
+    write_back = ir.node(
+        "InPlaceAccumulatorV2",
+        [state, updated, constant("overwrite", np.array([True]))],
+        domain="com.microsoft",
+        name=f"{state.name}/write_back",
+    )
+    done = write_back.outputs[0]
+    done.name = f"{state.name}{HIDDEN_OUTPUT_SUFFIX}"
+    done.dtype, done.shape = ir.DataType.BOOL, ir.Shape([1])
+    name = node.outputs[0].name
+    graph.insert_after(node, [*new, write_back])
+    node.outputs[0].replace_all_uses_with(virtual)
+    graph.remove(node, safe=True)
+    virtual.name = name
+    graph.outputs.append(done)
