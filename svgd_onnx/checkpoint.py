@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,12 +35,16 @@ def create(
         trainable: parameters with a gradient.
         others: parameters without one: frozen weights and running statistics.
         states: shapes of the r, float32, which start at zero.
+
+    Raises:
+        UserError: it cannot be written.
     """
     zeros = [
         onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
         for name, shape in states.items()
     ]
-    training_binding().save_checkpoint(
+    _write(
+        path,
         [ir.to_proto(tensor).SerializeToString() for tensor in trainable],
         [ir.to_proto(tensor).SerializeToString() for tensor in others]
         + [tensor.SerializeToString() for tensor in zeros],
@@ -68,15 +74,16 @@ def save(state: Any, path: Path) -> None:
         UserError: it cannot be written; the one that was there stays.
     """
     with whole_file(path) as temporary:
-        try:
-            training_binding().save_checkpoint(state, str(temporary), True)
-            # The writer does not notice a full disk; what it wrote then cannot be read.
-            training_binding().load_checkpoint(str(temporary))
-        except RuntimeError as error:
-            raise UserError(
-                f"The checkpoint '{path}' could not be written (is there space left?); the one "
-                "saved before is as it was."
-            ) from error
+        _write(temporary, state, str(temporary), True)
+
+
+def _write(path: Path, *arguments: Any) -> None:
+    try:
+        training_binding().save_checkpoint(*arguments)
+        # The writer does not notice a full disk, but what it wrote then cannot be read.
+        training_binding().load_checkpoint(str(path))
+    except RuntimeError as error:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
 
 
 def array(state: Any, name: str) -> np.ndarray:

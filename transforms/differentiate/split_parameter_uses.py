@@ -36,7 +36,7 @@ class SplitParameterUses(ir.passes.InPlacePass):
                 continue
             self.copies[name] = [f"{name}/use_{index}" for index in range(len(uses))]
             for copy_name, (node, position) in zip(self.copies[name], uses):
-                copy = ir.Input(copy_name, value.shape, value.type)
+                copy = ir.val(copy_name, shape=value.shape, type=value.type)
                 model.graph.inputs.append(copy)
                 node.replace_input_with(position, copy)
             model.graph.inputs.remove(value)

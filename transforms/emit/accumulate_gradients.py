@@ -40,7 +40,7 @@ class AccumulateGradients(ir.passes.InPlacePass):
         graph.outputs.clear()
         graph.outputs.extend(kept)
         for name, gradient in gradients.items():
-            buffer = ir.Input(f"{gradient.name}.accumulation.buffer", gradient.shape, gradient.type)
+            buffer = ir.val(f"{gradient.name}.accumulation.buffer", shape=gradient.shape, type=gradient.type)
             node = ir.node(
                 "InPlaceAccumulatorV2",
                 [buffer, gradient, reset],

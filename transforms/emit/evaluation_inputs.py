@@ -30,7 +30,7 @@ class EvaluationInputs(ir.passes.InPlacePass):
         graph = model.graph
         present = {value.name: value for value in graph.inputs}
         wanted = [
-            present.pop(value.name, None) or ir.Input(value.name, value.shape, value.type)
+            present.pop(value.name, None) or ir.val(value.name, shape=value.shape, type=value.type)
             for value in self._wanted
         ]
         inputs = [*present.values(), *wanted]

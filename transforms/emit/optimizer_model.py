@@ -125,4 +125,4 @@ def _input(name: str) -> ir.Value:
         return ir.val(name, ir.DataType.FLOAT, [1])
     if name == "step":
         return ir.val(name, ir.DataType.INT64, [1])
-    return ir.Input(name, type=ir.SequenceType(ir.TensorType(ir.DataType.FLOAT)))
+    return ir.val(name, type=ir.SequenceType(ir.TensorType(ir.DataType.FLOAT)))

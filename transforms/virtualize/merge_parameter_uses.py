@@ -28,7 +28,7 @@ class MergeParameterUses(ir.passes.InPlacePass):
         outputs = {value.name: value for value in graph.outputs}
         for name, copies in self._copies.items():
             first = inputs[copies[0]]
-            parameter = ir.Input(name, first.shape, first.type)
+            parameter = ir.val(name, shape=first.shape, type=first.type)
             graph.inputs.append(parameter)
             for copy in copies:
                 inputs[copy].replace_all_uses_with(parameter)

@@ -1,0 +1,35 @@
+# make demo   train two networks on handwritten digits, from export to export
+# make test   all tests
+# make lint   formatting, style, types
+# make clean  remove what these have made
+#
+# Everything is installed into .venv, with the python3 of this machine or PYTHON=...
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin
+SOURCES := pyproject.toml CMakeLists.txt $(shell find custom_ops -name '*.cc' -o -name '*.h')
+
+.PHONY: demo test lint clean
+
+demo: $(VENV)/installed
+	$(RUN)/python -m tools.demo
+
+test: $(VENV)/installed
+	$(RUN)/python -m pytest
+
+lint: $(VENV)/installed
+	$(RUN)/pip install --quiet --editable '.[lint]'
+	$(RUN)/ruff check .
+	$(RUN)/ruff format --check .
+	$(RUN)/mypy
+	$(RUN)/clang-format --dry-run --Werror $(shell find custom_ops -name '*.cc' -o -name '*.h')
+
+$(VENV)/installed: $(SOURCES)
+	$(PYTHON) -m venv $(VENV)
+	$(RUN)/pip install --quiet --upgrade pip
+	$(RUN)/pip install --quiet --editable '.[cpu,demo,test]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build demo .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,26 @@
+"""Fixtures that several test files share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+import svgd_onnx
+
+MakeTrainer = Callable[..., svgd_onnx.Trainer]
+
+
+@pytest.fixture
+def trainer_of(tmp_path: Path) -> MakeTrainer:
+    """Converts a model into a new folder and opens a trainer on it, on one thread."""
+
+    def make(model: onnx.ModelProto, **options: Any) -> svgd_onnx.Trainer:
+        folder = tmp_path / f"artifacts-{len(list(tmp_path.iterdir()))}"
+        svgd_onnx.convert(model, folder, **options)
+        return svgd_onnx.Trainer(folder, seed=0, threads=1)
+
+    return make

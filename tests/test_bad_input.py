@@ -1,0 +1,406 @@
+"""Each mistake of a user: exit code 2, one clear sentence, nothing half-written."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from svgd_onnx import cli
+
+COUNT = 16
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The MLP of the tests, in a file."""
+    path = tmp_path / "model.onnx"
+    onnx.save(models.mlp(), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: Path) -> Path:
+    """Artifacts of that model."""
+    path = tmp_path / "artifacts"
+    cli.svgd_onnx.convert(model, path)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Data that fits it."""
+    path = tmp_path / "data.npz"
+    np.savez(path, **models.examples(models.mlp(), COUNT))
+    return path
+
+
+class CommandLine:
+    """Runs a command line in this process and says what came of it."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+
+    def refuses(self, *arguments: object) -> str:
+        """The sentence with which it refuses."""
+        self._monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        error = self._capsys.readouterr().err
+        assert stopped.value.code == 2, error
+        assert error.startswith("svgd-onnx: ") and error.count("\n") == 1, error
+        return error
+
+
+@pytest.fixture
+def command_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> CommandLine:
+    return CommandLine(monkeypatch, capsys)
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file under a folder, hidden ones too."""
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+class TestConvert:
+    """`convert` leaves the place it was to write to as it was."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_is_written(self, tmp_path: Path, request: pytest.FixtureRequest) -> Any:
+        yield
+        assert not (tmp_path / "out").exists()
+        assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+    def refuse(self, command_line: CommandLine, model: Path, *options: object) -> str:
+        return command_line.refuses("convert", model, "--output", model.parent / "out", *options)
+
+    def test_no_such_file(self, command_line: CommandLine, tmp_path: Path) -> None:
+        assert "There is no file" in self.refuse(command_line, tmp_path / "none.onnx")
+
+    def test_not_an_onnx_file(self, command_line: CommandLine, tmp_path: Path) -> None:
+        path = tmp_path / "photo.onnx"
+        path.write_bytes(b"\x89PNG\r\n" * 50)
+        assert "not a valid ONNX model" in self.refuse(command_line, path)
+
+    @pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+    def test_a_truncated_file(self, command_line: CommandLine, model: Path, share: float) -> None:
+        whole = model.read_bytes()
+        model.write_bytes(whole[: int(len(whole) * share)])
+        assert "cut short" in self.refuse(command_line, model)
+
+    def test_no_trainable_parameter(self, command_line: CommandLine, tmp_path: Path) -> None:
+        net = models.Network()
+        net.node("Relu", "x", output="y")
+        path = tmp_path / "relu.onnx"
+        onnx.save(net.model({"x": ("batch", 4)}, {"y": ("batch", 4)}), path)
+        assert "no trainable parameter" in self.refuse(command_line, path)
+
+    def test_everything_frozen(self, command_line: CommandLine, model: Path) -> None:
+        assert "all of them are frozen" in self.refuse(command_line, model, "--freeze", "*")
+
+    @pytest.mark.parametrize("option", ["--train", "--freeze"])
+    def test_a_glob_that_matches_nothing(
+        self, command_line: CommandLine, model: Path, option: str
+    ) -> None:
+        error = self.refuse(command_line, model, option, "encoder.*")
+        assert f"{option} 'encoder.*' matches no parameter" in error
+        assert "fc1.weight" in error
+
+    def test_a_parameter_the_loss_does_not_depend_on(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        net = models.Network()
+        net.node("MatMul", "x", net.weight("used", 6, 4), output="logits")
+        net.node("MatMul", "x", net.weight("aside", 6, 4), output="other")
+        path = tmp_path / "two.onnx"
+        shapes = {"logits": ("batch", 4), "other": ("batch", 4)}
+        onnx.save(net.model({"x": ("batch", 6)}, shapes), path)
+        error = self.refuse(command_line, path, "--prediction", "logits")
+        assert "does not depend on parameter 'aside'" in error
+
+    def test_several_outputs_need_a_choice(self, command_line: CommandLine, tmp_path: Path) -> None:
+        net = models.Network()
+        net.node("MatMul", "x", net.weight("first", 6, 4), output="a")
+        net.node("MatMul", "x", net.weight("second", 6, 4), output="b")
+        path = tmp_path / "two.onnx"
+        onnx.save(net.model({"x": ("batch", 6)}, {"a": ("batch", 4), "b": ("batch", 4)}), path)
+        assert "several outputs (a, b)" in self.refuse(command_line, path)
+        assert "no output of the model" in self.refuse(command_line, path, "--prediction", "c")
+
+    def test_an_operator_without_a_gradient_is_named_with_its_node(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        net = models.Network()
+        value = net.node("MatMul", "x", net.weight("w", 6, 6))
+        value = net.node("Det", net.node("Reshape", value, net.constant("s", np.array([-1, 2, 3, 1]))))
+        path = tmp_path / "model.onnx"
+        net = models.Network()
+        value = net.node("MatMul", "x", net.weight("w", 6, 6))
+        value = net.node("Hardmax", value, axis=1)
+        net.node("MatMul", value, net.weight("head", 6, 4), output="logits")
+        onnx.save(net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)}), path)
+        error = self.refuse(command_line, path)
+        assert "no gradient for operator Hardmax" in error and "'hardmax_1_node'" in error
+
+    def test_a_softmax_over_another_axis(self, command_line: CommandLine, tmp_path: Path) -> None:
+        net = models.Network()
+        value = net.node("MatMul", "x", net.weight("w", 6, 4))
+        net.node("Softmax", value, output="y", axis=0)
+        path = tmp_path / "softmax.onnx"
+        onnx.save(net.model({"x": ("batch", 6)}, {"y": ("batch", 4)}), path)
+        assert "normalizes axis 0" in self.refuse(command_line, path)
+
+    def test_parameters_that_are_not_float32(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        weight = onnx.numpy_helper.from_array(np.ones((6, 4)), "w")
+        node = helper.make_node("MatMul", ["x", "w"], ["y"])
+        infos = [
+            helper.make_tensor_value_info(name, onnx.TensorProto.DOUBLE, ["batch", size])
+            for name, size in (("x", 6), ("y", 4))
+        ]
+        graph = helper.make_graph([node], "g", infos[:1], infos[1:], [weight])
+        path = tmp_path / "double.onnx"
+        opset = [helper.make_opsetid("", 17)]
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+        assert "Parameter 'w' is double" in self.refuse(command_line, path)
+
+    def test_an_input_with_the_name_of_the_label(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        net = models.Network()
+        net.node("MatMul", "labels", net.weight("w", 6, 4), output="y")
+        path = tmp_path / "labels.onnx"
+        onnx.save(net.model({"labels": ("batch", 6)}, {"y": ("batch", 4)}), path)
+        assert "already has an input or output named 'labels'" in self.refuse(command_line, path)
+
+    @pytest.mark.parametrize(
+        ("option", "value", "sentence"),
+        [
+            ("--loss", "hinge", "Unknown loss 'hinge'"),
+            ("--optimizer", "lion", "Unknown optimizer 'lion'"),
+            ("--t-kernel", "quick", "Unknown t-kernel 'quick'"),
+            ("--scale", "-1", "--scale is -1.0"),
+            ("--scale", "nan", "--scale is nan"),
+            ("--rho", "1", "--rho is 1.0"),
+            ("--rho", "-0.1", "--rho is -0.1"),
+            ("--epsilon", "0", "--epsilon is 0.0"),
+            ("--epsilon", "inf", "--epsilon is inf"),
+            ("--l1", "-0.5", "--l1 is -0.5"),
+            ("--momentum", "1.5", "--momentum is 1.5"),
+            ("--weight-decay", "nan", "--weight-decay is nan"),
+        ],
+    )
+    def test_options_out_of_range(
+        self, command_line: CommandLine, model: Path, option: str, value: str, sentence: str
+    ) -> None:
+        assert sentence in self.refuse(command_line, model, option, value)
+
+    def test_options_of_another_optimizer(self, command_line: CommandLine, model: Path) -> None:
+        options = ("--optimizer", "adamw", "--momentum", "0.9")
+        assert "does not go with" in self.refuse(command_line, model, *options)
+        assert "adamw" in self.refuse(command_line, model, "--weight-decay", "0.1")
+
+
+def test_an_output_folder_that_is_not_empty(
+    command_line: CommandLine, model: Path, folder: Path
+) -> None:
+    before = contents(folder)
+    assert "not empty" in command_line.refuses("convert", model, "--output", folder)
+    assert contents(folder) == before
+
+
+def test_force_replaces_the_folder(model: Path, folder: Path) -> None:
+    (folder / "notes.txt").write_text("old")
+    cli.svgd_onnx.convert(model, folder, optimizer="sgd", force=True)
+    assert not (folder / "notes.txt").exists()
+    assert cli.svgd_onnx.Manifest.load(folder).optimizer == "sgd"
+
+
+def test_a_failed_conversion_with_force_keeps_the_folder(
+    command_line: CommandLine, model: Path, folder: Path
+) -> None:
+    before = contents(folder)
+    command_line.refuses("convert", model, "--output", folder, "--force", "--freeze", "*")
+    assert contents(folder) == before
+
+
+def test_an_output_that_is_a_file(command_line: CommandLine, model: Path) -> None:
+    assert "is a file" in command_line.refuses("convert", model, "--output", model)
+
+
+class TestTrain:
+    """`train` leaves the artifacts as they were."""
+
+    @pytest.fixture(autouse=True)
+    def _nothing_is_changed(self, folder: Path) -> Any:
+        before = contents(folder)
+        yield
+        assert contents(folder) == before
+
+    def refuse(
+        self, command_line: CommandLine, folder: Path, data: Path, *options: object
+    ) -> str:
+        common = ("--batch-size", "8", "--learning-rate", "0.1", "--epochs", "2")
+        return command_line.refuses("train", folder, "--data", data, *common, *options)
+
+    def save(self, path: Path, **changes: Any) -> Path:
+        arrays = {**models.examples(models.mlp(), COUNT), **changes}
+        np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+        return path
+
+    @pytest.mark.parametrize(
+        ("changes", "sentence"),
+        [
+            ({"labels": None}, "has the arrays 'x', but the model wants 'x', 'labels'"),
+            ({"y": np.zeros(COUNT)}, "has the arrays 'x', 'labels', 'y', but"),
+            ({"labels": np.zeros(COUNT)}, "is float64, but the model wants int64"),
+            ({"x": np.zeros((COUNT, 6), np.int64)}, "is int64, but the model wants float32"),
+            ({"x": np.array([["a"] * 6] * COUNT)}, "but the model wants float32"),
+            ({"x": np.zeros((COUNT, 7))}, "has shape (16, 7), but the model wants (examples, 6)"),
+            ({"x": np.zeros(COUNT)}, "has shape (16,), but the model wants (examples, 6)"),
+            ({"labels": np.zeros((COUNT, 1), int)}, "has shape (16, 1)"),
+            ({"labels": np.zeros(COUNT - 1, int)}, "differ in length (x: 16, labels: 15)"),
+            ({"labels": np.full(COUNT, 4)}, "classes from 4 to 4, but the model knows 0 to 3"),
+            ({"labels": np.full(COUNT, -1)}, "classes from -1 to -1"),
+            ({"x": np.zeros((0, 6)), "labels": np.zeros(0, int)}, "is empty"),
+            ({"x": np.full((COUNT, 6), np.nan)}, "contains NaN or infinity"),
+        ],
+    )
+    def test_data_that_does_not_fit(
+        self,
+        command_line: CommandLine,
+        folder: Path,
+        tmp_path: Path,
+        changes: dict[str, Any],
+        sentence: str,
+    ) -> None:
+        path = self.save(tmp_path / "bad.npz", **changes)
+        assert sentence in self.refuse(command_line, folder, path)
+
+    def test_validation_data_that_does_not_fit(
+        self, command_line: CommandLine, folder: Path, data: Path, tmp_path: Path
+    ) -> None:
+        path = self.save(tmp_path / "bad.npz", labels=None)
+        error = self.refuse(command_line, folder, data, "--validation", path)
+        assert "the validation data has the arrays" in error
+
+    def test_data_that_is_no_npz_file(
+        self, command_line: CommandLine, folder: Path, tmp_path: Path, model: Path
+    ) -> None:
+        assert "no file" in self.refuse(command_line, folder, tmp_path / "none.npz")
+        assert "not a readable .npz" in self.refuse(command_line, folder, model)
+
+    @pytest.mark.parametrize(
+        ("options", "sentence"),
+        [
+            (("--batch-size", "0"), "--batch-size is 0"),
+            (("--batch-size", "17"), "has only 16 examples"),
+            (("--learning-rate", "nan"), "learning rate is nan"),
+            (("--learning-rate", "-1"), "learning rate is -1.0"),
+            (("--epochs", "0"), "--epochs is 0"),
+            (("--steps", "5"), "either --epochs or --steps"),
+            (("--schedule", "10=0.1"), "'10=0.1', which is not STEP:RATE"),
+            (("--schedule", "10:inf"), "learning rate is inf"),
+            (("--checkpoint-every", "0"), "--checkpoint-every is 0"),
+            (("--log-every", "0"), "--log-every is 0"),
+            (("--threads", "0"), "--threads is 0"),
+            (("--log", "no/such/folder/log.csv"), "no folder"),
+            (("--resume",), "nothing to resume"),
+        ],
+    )
+    def test_options_out_of_range(
+        self,
+        command_line: CommandLine,
+        folder: Path,
+        data: Path,
+        options: tuple[str, ...],
+        sentence: str,
+    ) -> None:
+        assert sentence in self.refuse(command_line, folder, data, *options)
+
+    def test_a_loss_that_explodes_names_the_step_and_keeps_the_checkpoint(
+        self, command_line: CommandLine, folder: Path, data: Path
+    ) -> None:
+        error = self.refuse(
+            command_line, folder, data, "--learning-rate", "1e30", "--epochs", "20"
+        )
+        assert "The loss became" in error and "at step" in error and "is kept" in error
+
+    def test_parameters_that_explode_in_the_last_step_are_not_saved(
+        self, command_line: CommandLine, folder: Path, data: Path
+    ) -> None:
+        options = ("--learning-rate", "1e39", "--epochs", "1", "--batch-size", "16")
+        assert "became NaN or infinite" in self.refuse(command_line, folder, data, *options)
+
+
+def test_a_folder_without_artifacts(
+    command_line: CommandLine, tmp_path: Path, data: Path
+) -> None:
+    for command in (("evaluate", tmp_path, "--data", data), ("inspect", tmp_path)):
+        assert "holds no training artifacts" in command_line.refuses(*command)
+
+
+def test_damaged_artifacts(command_line: CommandLine, folder: Path, data: Path) -> None:
+    (folder / "checkpoint").write_bytes(b"not a checkpoint")
+    error = command_line.refuses("export", folder, "--output", folder / "model.onnx")
+    assert "damaged" in error and not (folder / "model.onnx").exists()
+    (folder / "svgd.json").write_text('{"format": 1}')
+    assert "damaged" in command_line.refuses("evaluate", folder, "--data", data)
+
+
+def test_training_a_trained_folder_again_needs_a_word(
+    command_line: CommandLine, folder: Path, data: Path
+) -> None:
+    cli.svgd_onnx.Trainer(folder).train(
+        models.examples(models.mlp(), COUNT), steps=3, batch_size=8, learning_rate=0.1
+    )
+    common = ("--data", data, "--learning-rate", "0.1", "--steps", "9")
+    again = command_line.refuses("train", folder, *common, "--batch-size", "8")
+    assert "has been trained for 3 steps" in again
+    other = command_line.refuses("train", folder, *common, "--batch-size", "4", "--resume")
+    assert "batch size 8" in other
+    seed = command_line.refuses("train", folder, *common, "--batch-size", "8", "--seed", "7")
+    assert "seed 0, not 7" in seed
+
+
+WITH_LITTLE_SPACE = """
+import resource, sys
+from svgd_onnx import cli
+import svgd_onnx.runtime
+svgd_onnx.runtime.training_binding()
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)
+cli.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits the size of files as POSIX does")
+@pytest.mark.parametrize("command", ["convert", "train", "export"])
+def test_no_space_left(command: str, model: Path, folder: Path, data: Path, tmp_path: Path) -> None:
+    """Files that cannot grow beyond 1,000 bytes stand for a full disk."""
+    arguments = {
+        "convert": (model, "--output", tmp_path / "out"),
+        "train": (folder, "--data", data, "--steps", 1, "--batch-size", 8, "--learning-rate", 0.1),
+        "export": (folder, "--output", tmp_path / "out"),
+    }[command]
+    before = contents(tmp_path)
+    result = subprocess.run(
+        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", WITH_LITTLE_SPACE, "1000", command, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+    assert result.returncode == 2, result.stderr
+    assert "no space left" in result.stderr and "Traceback" not in result.stderr
+    assert contents(tmp_path) == before

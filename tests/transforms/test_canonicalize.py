@@ -1,0 +1,84 @@
+"""Canonicalization: any export becomes one inference form that computes the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import models
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+from onnx import helper
+
+import svgd_onnx
+from svgd_onnx.transforms.canonicalize import InferenceMode, Opset, canonicalize
+
+
+def outputs(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    return session.run(None, feeds)
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 15, 17, 19, 21])
+@pytest.mark.parametrize("network", [models.mlp, models.convolutional, models.residual])
+def test_the_canonical_model_computes_the_same(
+    network: Callable[[int], onnx.ModelProto], opset: int
+) -> None:
+    model = network(opset)
+    feeds = models.examples(model)
+    del feeds["labels"]
+    expected = outputs(model, feeds)
+    canonical = ir.to_proto(canonicalize(ir.from_proto(model)))
+    np.testing.assert_allclose(outputs(canonical, feeds)[0], expected[0], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("opset", [9, 12, 17, 21])
+def test_the_opset_lies_in_what_the_runtime_differentiates(opset: int) -> None:
+    canonical = Opset()(ir.from_proto(models.mlp(opset))).model
+    assert canonical.graph.opset_imports[""] == max(opset, 17)
+
+
+def test_an_opset_that_cannot_be_converted_is_refused() -> None:
+    node = helper.make_node("TensorScatter", ["x", "y"], ["z"])
+    infos = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 2, 2]) for n in "xyz"]
+    graph = helper.make_graph([node], "g", infos[:2], infos[2:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)])
+    with pytest.raises(svgd_onnx.UserError, match="opset 24 cannot be converted to 21"):
+        Opset()(ir.from_proto(model))
+
+
+def test_weights_in_constant_nodes_and_in_inputs_become_initializers() -> None:
+    model = models.gemm()
+    first, second = model.graph.initializer[0], model.graph.initializer[1]
+    model.graph.node.insert(0, helper.make_node("Constant", [], [first.name], value=first))
+    info = helper.make_tensor_value_info(second.name, second.data_type, second.dims)
+    model.graph.input.append(info)
+    del model.graph.initializer[0]
+    canonical = canonicalize(ir.from_proto(model))
+    assert {value.name for value in canonical.graph.inputs} == {"x"}
+    names = {"fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"}
+    assert names == set(canonical.graph.initializers)
+    assert all(node.op_type != "Constant" for node in canonical.graph)
+
+
+def test_a_model_exported_in_training_mode_is_put_into_inference_mode() -> None:
+    net = models.Network()
+    value = net.node("Gemm", "x", net.weight("w", 6, 4), net.weight("b", 4))
+    net.batch_normalization(value, 4, "bn")
+    normalization = net.nodes[-1]
+    normalization.output.extend(["new_mean", "new_variance"])
+    normalization.attribute.append(helper.make_attribute("training_mode", 1))
+    ratio = net.constant("ratio", np.array(0.5, np.float32))
+    training = net.constant("training", np.array(True))
+    net.node("Dropout", normalization.output[0], ratio, training, output="y")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4)})
+    result = InferenceMode()(ir.from_proto(model))
+    assert result.modified
+    feeds = {"x": np.ones((3, 6), np.float32)}
+    first, second = (outputs(ir.to_proto(result.model), feeds)[0] for _ in range(2))
+    np.testing.assert_array_equal(first, second)
+    gemm = result.model.graph[0].outputs[0]
+    assert [node.op_type for node, _ in gemm.uses()] == ["BatchNormalization"]
+    assert len(result.model.graph[1].outputs) == 1

@@ -1,0 +1,1 @@
+"""Programs around the project: networks to train, a demonstration, the paper's experiments."""

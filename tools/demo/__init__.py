@@ -1,0 +1,1 @@
+"""A demonstration on scikit-learn's handwritten digits: `python -m tools.demo`."""

@@ -1,0 +1,199 @@
+"""Trains two networks on scikit-learn's handwritten digits: `python -m tools.demo`.
+
+Every step is a command that could be typed by hand, and is printed before it runs: write a model,
+convert it, train it, evaluate it, export it. The exported model is then run in a plain onnxruntime
+session, which has to find the same accuracy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from rich.console import Console
+from rich.table import Table
+from sklearn.datasets import load_digits
+from sklearn.model_selection import train_test_split
+
+TEST_EXAMPLES = 360
+LOWEST_ACCURACY = 0.97  # of SVGD
+SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}  # of an image
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A network, how to convert it, how to train it."""
+
+    network: str
+    optimizer: str
+    convert: Sequence[str]
+    train: Sequence[str]
+
+
+RUNS = (
+    Run(
+        "digits_mlp",
+        "svgd",
+        convert=["--optimizer", "svgd", "--scale", "0.1"],
+        train=["--epochs", "30", "--learning-rate", "0.01", "--schedule", "880:0.001"],
+    ),
+    Run(
+        "digits_mlp",
+        "sgd",
+        convert=["--optimizer", "sgd"],
+        train=["--epochs", "30", "--learning-rate", "0.1", "--schedule", "880:0.01"],
+    ),
+    Run(
+        "digits_cnn",
+        "svgd",
+        convert=["--optimizer", "svgd", "--scale", "0.1"],
+        train=["--epochs", "20", "--learning-rate", "0.01", "--schedule", "660:0.001"],
+    ),
+    Run(
+        "digits_cnn",
+        "sgd",
+        convert=["--optimizer", "sgd"],
+        train=["--epochs", "20", "--learning-rate", "0.1", "--schedule", "660:0.01"],
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a run came to: accuracies on the test data, and seconds of training."""
+
+    run: Run
+    accuracy: str
+    exported: str
+    seconds: float
+
+
+def main() -> None:
+    """Runs all, prints the table; exit code 1 if a result is not what it should be."""
+    parser = argparse.ArgumentParser(prog="python -m tools.demo", description=__doc__)
+    parser.add_argument(
+        "--output", type=Path, default=Path("demo"), help="a folder for all files (default demo)"
+    )
+    folder = parser.parse_args().output
+    folder.mkdir(parents=True, exist_ok=True)
+    for network, shape in SHAPES.items():
+        write_data(folder, network, shape)
+        model = str(folder / f"{network}.onnx")
+        command("python", "-m", "tools.networks", network, "--seed", str(SEED), "--output", model)
+    results = [perform(run, folder) for run in RUNS]
+    Console().print(table(results))
+    faults = [fault for result in results for fault in faults_of(result)]
+    if faults:
+        sys.exit("\n".join(faults))
+
+
+def write_data(folder: Path, network: str, shape: tuple[int, ...]) -> None:
+    """Writes the training and the test data of a network: arrays `image` and `labels`."""
+    digits = load_digits()
+    images = (digits.data / 16).astype(np.float32).reshape(-1, *shape)
+    split = train_test_split(
+        images, digits.target, test_size=TEST_EXAMPLES, stratify=digits.target, random_state=SEED
+    )
+    for name, image, labels in zip(("train", "test"), split[:2], split[2:]):
+        np.savez(folder / f"{network}_{name}.npz", image=image, labels=labels)
+
+
+def perform(run: Run, folder: Path) -> Result:
+    """Converts, trains, evaluates, exports, and runs what was exported."""
+    name = f"{run.network}_{run.optimizer}"
+    artifacts, trained = str(folder / name), folder / f"{name}_trained.onnx"
+    training, test = (folder / f"{run.network}_{split}.npz" for split in ("train", "test"))
+    model = str(folder / f"{run.network}.onnx")
+
+    command("svgd-onnx", "convert", model, "--output", artifacts, *run.convert, "--force")
+    start = time.perf_counter()
+    options = ["--data", str(training), "--batch-size", "32", *run.train, "--seed", str(SEED)]
+    command("svgd-onnx", "train", artifacts, *options)
+    seconds = time.perf_counter() - start
+    printed = output_of("svgd-onnx", "evaluate", artifacts, "--data", str(test))
+    command("svgd-onnx", "export", artifacts, "--output", str(trained))
+    accuracy = dict(line.split() for line in printed.splitlines())["accuracy"]
+    return Result(run, accuracy, infer(trained, test), seconds)
+
+
+def command(*words: str) -> None:
+    """Prints a command and runs it."""
+    print(f"$ {shlex.join(words)}", flush=True)
+    finished = subprocess.run(executable(words))
+    if finished.returncode:
+        sys.exit(finished.returncode)
+
+
+def output_of(*words: str) -> str:
+    """Prints a command, runs it, prints and returns its output."""
+    print(f"$ {shlex.join(words)}", flush=True)
+    finished = subprocess.run(executable(words), stdout=subprocess.PIPE, text=True)
+    print(finished.stdout, end="", flush=True)
+    if finished.returncode:
+        sys.exit(finished.returncode)
+    return finished.stdout
+
+
+def executable(words: Sequence[str]) -> list[str]:
+    """The command with the program found in this Python's environment, activated or not."""
+    program, *arguments = words
+    if program == "python":
+        return [sys.executable, *arguments]
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    found = shutil.which(program, path=path)
+    if found is None:
+        sys.exit(f"{program} is not installed: run pip install '.[cpu,demo]'.")
+    return [found, *arguments]
+
+
+def infer(model: Path, data: Path) -> str:
+    """The accuracy of an ONNX file, as `svgd-onnx evaluate` prints it."""
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    with np.load(data) as arrays:
+        (probabilities,) = session.run(None, {"image": arrays["image"]})
+        return f"{np.mean(probabilities.argmax(axis=1) == arrays['labels']):.6f}"
+
+
+def table(results: Sequence[Result]) -> Table:
+    """One row for each run."""
+    made = Table(title="Handwritten digits")
+    made.add_column("model")
+    made.add_column("optimizer")
+    for column in ("test accuracy", "exported model's", "seconds of training"):
+        made.add_column(column, justify="right")
+    for result in results:
+        made.add_row(
+            result.run.network,
+            result.run.optimizer,
+            f"{float(result.accuracy):.2%}",
+            f"{float(result.exported):.2%}",
+            f"{result.seconds:.1f}",
+        )
+    return made
+
+
+def faults_of(result: Result) -> list[str]:
+    """Sentences on what is wrong with a result."""
+    name = f"{result.run.network} with {result.run.optimizer}"
+    faults = []
+    if result.exported != result.accuracy:
+        faults.append(
+            f"{name}: the exported model has accuracy {result.exported}, not {result.accuracy}."
+        )
+    if result.run.optimizer == "svgd" and float(result.accuracy) < LOWEST_ACCURACY:
+        faults.append(f"{name}: accuracy {result.accuracy} is below {LOWEST_ACCURACY}.")
+    return faults
+
+
+main()
