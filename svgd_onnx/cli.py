@@ -74,10 +74,10 @@ def convert(
     ),
     weight_decay: float = typer.Option(0.0, help="Decoupled weight decay of adamw."),
     l1: float = typer.Option(0.0, help="L1 regularization of weights and biases."),
-    train: List[str] = typer.Option(  # noqa: UP006
+    train: List[str] = typer.Option(
         [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
     ),
-    freeze: List[str] = typer.Option(  # noqa: UP006
+    freeze: List[str] = typer.Option(
         [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
     ),
     t_kernel: str = typer.Option(

@@ -348,7 +348,7 @@ def describe_parameters(graph: ir.Graph, selection: Selection, l1: bool) -> list
     return [
         Parameter(
             name,
-            [int(size) for size in _array(graph.initializers[name]).shape],
+            list(_array(graph.initializers[name]).shape.numpy()),
             trainable=name in selection.trainable,
             l1=l1 and name in selection.decayed,
         )

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 
@@ -39,7 +38,7 @@ class Examples:
         return [np.ascontiguousarray(array[rows]) for array in self.arrays]
 
 
-def load(path: Union[str, os.PathLike[str]]) -> dict[str, np.ndarray]:
+def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     """Reads an `.npz` file.
 
     Raises:

@@ -38,8 +38,7 @@ def export_model(folder: Path, manifest: Manifest, state: Any, path: Path) -> No
     """Writes the evaluation model without its loss, with the parameters of a checkpoint state."""
     model = ir.load(folder / EVAL_MODEL)
     parameters = {
-        parameter.name: checkpoint.array(state, parameter.name)
-        for parameter in manifest.parameters
+        parameter.name: checkpoint.array(state, parameter.name) for parameter in manifest.parameters
     }
     inputs = [tensor.name for tensor in manifest.inputs]
     InferenceModel(parameters, inputs, LOSS_OUTPUT)(model)

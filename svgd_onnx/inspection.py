@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Union
 
 from svgd_onnx.conversion import describe_operation, describe_parameters, load_model
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
@@ -42,7 +41,7 @@ class Inspection:
         return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
 
 
-def inspect(path: Union[str, os.PathLike[str]]) -> Inspection:
+def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:

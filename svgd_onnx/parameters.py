@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from math import prod
 
 import onnx_ir as ir
 
@@ -125,8 +124,8 @@ def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
 def _is_learned(value: ir.Value) -> bool:
     if _used_as(value, _LEARNED_INPUTS):
         return True
-    shape = value.const_value.shape if value.const_value is not None else ()
-    return prod(int(dim) for dim in shape) > 1 and _used_in(value, _ELEMENTWISE)
+    size = value.const_value.size if value.const_value is not None else 0
+    return size > 1 and _used_in(value, _ELEMENTWISE)
 
 
 def _list(names: Sequence[str]) -> str:

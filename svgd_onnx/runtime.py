@@ -57,7 +57,7 @@ def check_packages(found: dict[str, str]) -> None:
         )
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def training_binding() -> Any:
     """onnxruntime's binding layer, with its training classes.
 
@@ -69,7 +69,9 @@ def training_binding() -> Any:
         import onnxruntime
         from onnxruntime.capi import _pybind_state
     except ImportError as error:
-        raise UserError(f"onnxruntime does not import ({error}): reinstall it with {_INSTALL}.")
+        raise UserError(
+            f"onnxruntime does not import ({error}): reinstall it with {_INSTALL}."
+        ) from error
     if not hasattr(_pybind_state, "GradientGraphBuilder"):
         raise UserError(
             "The onnxruntime folder was overwritten by a package without training: run "

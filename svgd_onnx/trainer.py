@@ -187,8 +187,8 @@ class Trainer:
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape."""
-        result: np.ndarray = self._state.get_parameter(parameter).grad.numpy().copy()
-        return result
+        gradient: np.ndarray = self._state.get_parameter(parameter).grad.numpy()
+        return gradient.copy()
 
     def tensor(self, name: str) -> np.ndarray:
         """The value of a parameter, a running statistic or an r, as it is now; a copy."""

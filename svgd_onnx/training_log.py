@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Union
+from typing import Any
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
@@ -24,7 +24,7 @@ class TrainingLog:
             lost with an interruption go; from step 0 on the file is written anew.
     """
 
-    def __init__(self, path: Union[str, os.PathLike[str], None], step: int) -> None:
+    def __init__(self, path: str | os.PathLike[str] | None, step: int) -> None:
         self._path = None if path is None else Path(path)
         self._step = step
         self._file: Any = None

@@ -80,9 +80,17 @@ FEATURES, CLASSES = 6, 4
 def mlp(opset: int = OPSET) -> onnx.ModelProto:
     """Dense, BatchNormalization, Relu, dense, Softmax: x (batch, 6) -> probabilities (batch, 4)."""
     net = Network()
-    value = net.node("Gemm", "x", net.weight("fc1.weight", 5, FEATURES), net.weight("fc1.bias", 5), transB=1)
+    value = net.node(
+        "Gemm", "x", net.weight("fc1.weight", 5, FEATURES), net.weight("fc1.bias", 5), transB=1
+    )
     value = net.node("Relu", net.batch_normalization(value, 5, "bn"))
-    value = net.node("Gemm", value, net.weight("fc2.weight", CLASSES, 5), net.weight("fc2.bias", CLASSES), transB=1)
+    value = net.node(
+        "Gemm",
+        value,
+        net.weight("fc2.weight", CLASSES, 5),
+        net.weight("fc2.bias", CLASSES),
+        transB=1,
+    )
     net.node("Softmax", value, output="probabilities", axis=1)
     return net.model({"x": ("batch", FEATURES)}, {"probabilities": ("batch", CLASSES)}, opset)
 
@@ -91,11 +99,26 @@ def convolutional(opset: int = OPSET) -> onnx.ModelProto:
     """Two convolutions with bias, max pooling between: image (batch, 2, 8, 8) -> logits (batch, 4)."""
     net = Network()
     same = {"kernel_shape": [3, 3], "pads": [1, 1, 1, 1]}
-    value = net.node("Conv", "image", net.weight("conv1.weight", 3, 2, 3, 3), net.weight("conv1.bias", 3), **same)
+    value = net.node(
+        "Conv", "image", net.weight("conv1.weight", 3, 2, 3, 3), net.weight("conv1.bias", 3), **same
+    )
     value = net.node("MaxPool", net.node("Relu", value), kernel_shape=[2, 2], strides=[2, 2])
-    value = net.node("Conv", value, net.weight("conv2.weight", 4, 3, 3, 3), net.weight("conv2.bias", 4), strides=[2, 2], **same)
+    value = net.node(
+        "Conv",
+        value,
+        net.weight("conv2.weight", 4, 3, 3, 3),
+        net.weight("conv2.bias", 4),
+        strides=[2, 2],
+        **same,
+    )
     value = net.node("Flatten", net.node("Relu", value))
-    net.node("Gemm", value, net.weight("fc.weight", 16, CLASSES), net.weight("fc.bias", CLASSES), output="logits")
+    net.node(
+        "Gemm",
+        value,
+        net.weight("fc.weight", 16, CLASSES),
+        net.weight("fc.bias", CLASSES),
+        output="logits",
+    )
     return net.model({"image": ("batch", 2, 8, 8)}, {"logits": ("batch", CLASSES)}, opset)
 
 
@@ -107,10 +130,19 @@ def residual(opset: int = OPSET) -> onnx.ModelProto:
     value = net.node("Relu", net.batch_normalization(stem, 3, "bn1"))
     value = net.node("Conv", value, net.weight("conv1.weight", 3, 3, 3, 3), **same)
     value = net.node("Relu", net.batch_normalization(value, 3, "bn2"))
-    value = net.node("Conv", value, net.weight("conv2.weight", 3, 3, 3, 3), net.weight("conv2.bias", 3), **same)
+    value = net.node(
+        "Conv", value, net.weight("conv2.weight", 3, 3, 3, 3), net.weight("conv2.bias", 3), **same
+    )
     value = net.node("GlobalAveragePool", net.node("Add", value, stem))
     value = net.node("Flatten", value)
-    net.node("Gemm", value, net.weight("fc.weight", CLASSES, 3), net.weight("fc.bias", CLASSES), output="logits", transB=1)
+    net.node(
+        "Gemm",
+        value,
+        net.weight("fc.weight", CLASSES, 3),
+        net.weight("fc.bias", CLASSES),
+        output="logits",
+        transB=1,
+    )
     return net.model({"image": ("batch", 2, 6, 6)}, {"logits": ("batch", CLASSES)}, opset)
 
 
@@ -139,7 +171,13 @@ def gemm(opset: int = OPSET) -> onnx.ModelProto:
     net = Network()
     value = net.node("Gemm", "x", net.weight("fc1.weight", FEATURES, 5), net.weight("fc1.bias", 5))
     value = net.node("Relu", value)
-    net.node("Gemm", value, net.weight("fc2.weight", 5, CLASSES), net.weight("fc2.bias", CLASSES), output="logits")
+    net.node(
+        "Gemm",
+        value,
+        net.weight("fc2.weight", 5, CLASSES),
+        net.weight("fc2.bias", CLASSES),
+        output="logits",
+    )
     return net.model({"x": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)}, opset)
 
 
@@ -157,8 +195,16 @@ def dropout(opset: int = OPSET) -> onnx.ModelProto:
     """An MLP with Dropout: x (batch, 6) -> logits (batch, 4)."""
     net = Network()
     value = net.node("Gemm", "x", net.weight("fc1.weight", FEATURES, 8), net.weight("fc1.bias", 8))
-    value = net.node("Dropout", net.node("Relu", value), net.constant("ratio", np.array(0.5, np.float32)))
-    net.node("Gemm", value, net.weight("fc2.weight", 8, CLASSES), net.weight("fc2.bias", CLASSES), output="logits")
+    value = net.node(
+        "Dropout", net.node("Relu", value), net.constant("ratio", np.array(0.5, np.float32))
+    )
+    net.node(
+        "Gemm",
+        value,
+        net.weight("fc2.weight", 8, CLASSES),
+        net.weight("fc2.bias", CLASSES),
+        output="logits",
+    )
     return net.model({"x": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)}, opset)
 
 
@@ -168,7 +214,9 @@ def regression(final: str | None = None, opset: int = OPSET) -> onnx.ModelProto:
     value = net.node("Gemm", "x", net.weight("fc1.weight", FEATURES, 8), net.weight("fc1.bias", 8))
     value = net.node("Tanh", value)
     last = None if final else "prediction"
-    value = net.node("Gemm", value, net.weight("fc2.weight", 8, 3), net.weight("fc2.bias", 3), output=last)
+    value = net.node(
+        "Gemm", value, net.weight("fc2.weight", 8, 3), net.weight("fc2.bias", 3), output=last
+    )
     if final:
         net.node(final, value, output="prediction")
     return net.model({"x": ("batch", FEATURES)}, {"prediction": ("batch", 3)}, opset)

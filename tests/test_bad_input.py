@@ -142,7 +142,9 @@ class TestConvert:
     ) -> None:
         net = models.Network()
         value = net.node("MatMul", "x", net.weight("w", 6, 6))
-        value = net.node("Det", net.node("Reshape", value, net.constant("s", np.array([-1, 2, 3, 1]))))
+        value = net.node(
+            "Det", net.node("Reshape", value, net.constant("s", np.array([-1, 2, 3, 1])))
+        )
         path = tmp_path / "model.onnx"
         net = models.Network()
         value = net.node("MatMul", "x", net.weight("w", 6, 6))
@@ -248,9 +250,7 @@ class TestTrain:
         yield
         assert contents(folder) == before
 
-    def refuse(
-        self, command_line: CommandLine, folder: Path, data: Path, *options: object
-    ) -> str:
+    def refuse(self, command_line: CommandLine, folder: Path, data: Path, *options: object) -> str:
         common = ("--batch-size", "8", "--learning-rate", "0.1", "--epochs", "2")
         return command_line.refuses("train", folder, "--data", data, *common, *options)
 
@@ -332,9 +332,7 @@ class TestTrain:
     def test_a_loss_that_explodes_names_the_step_and_keeps_the_checkpoint(
         self, command_line: CommandLine, folder: Path, data: Path
     ) -> None:
-        error = self.refuse(
-            command_line, folder, data, "--learning-rate", "1e30", "--epochs", "20"
-        )
+        error = self.refuse(command_line, folder, data, "--learning-rate", "1e30", "--epochs", "20")
         assert "The loss became" in error and "at step" in error and "is kept" in error
 
     def test_parameters_that_explode_in_the_last_step_are_not_saved(
@@ -344,9 +342,7 @@ class TestTrain:
         assert "became NaN or infinite" in self.refuse(command_line, folder, data, *options)
 
 
-def test_a_folder_without_artifacts(
-    command_line: CommandLine, tmp_path: Path, data: Path
-) -> None:
+def test_a_folder_without_artifacts(command_line: CommandLine, tmp_path: Path, data: Path) -> None:
     for command in (("evaluate", tmp_path, "--data", data), ("inspect", tmp_path)):
         assert "holds no training artifacts" in command_line.refuses(*command)
 
@@ -395,7 +391,15 @@ def test_no_space_left(command: str, model: Path, folder: Path, data: Path, tmp_
     }[command]
     before = contents(tmp_path)
     result = subprocess.run(
-        [sys.executable, "-P" if sys.version_info >= (3, 11) else "-s", "-c", WITH_LITTLE_SPACE, "1000", command, *map(str, arguments)],
+        [
+            sys.executable,
+            "-P" if sys.version_info >= (3, 11) else "-s",
+            "-c",
+            WITH_LITTLE_SPACE,
+            "1000",
+            command,
+            *map(str, arguments),
+        ],
         capture_output=True,
         text=True,
         check=False,

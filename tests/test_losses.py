@@ -44,7 +44,9 @@ def test_binary_cross_entropy_is_finite_and_exact_for_extreme_logits(
     trainer_of: MakeTrainer,
 ) -> None:
     """log(1 + e^x) overflows if it is computed as written; at 0 its derivative is 1/2."""
-    trainer = trainer_of(models.regression(), loss="bce-with-logits", optimizer="sgd", freeze=["fc1*"])
+    trainer = trainer_of(
+        models.regression(), loss="bce-with-logits", optimizer="sgd", freeze=["fc1*"]
+    )
     x = np.zeros((1, models.FEATURES), np.float32)
     target = np.array([[0.0, 1.0, 0.0]], np.float32)
     bias = {item.name: trainer.tensor(item.name) for item in trainer.manifest.parameters}

@@ -74,7 +74,5 @@ def test_a_script_without_this_package_trains_evaluates_and_exports(
 
 def test_this_environment_has_no_deep_learning_framework() -> None:
     script = "import importlib.util as u; print([n for n in ('torch', 'tensorflow', 'jax') if u.find_spec(n)])"
-    run = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=True
-    )
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"

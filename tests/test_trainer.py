@@ -95,7 +95,7 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> 
     whole = svgd_onnx.Trainer(tmp_path / "whole")
     whole.train(data, log=tmp_path / "whole.csv", **settings)
 
-    class Interrupted(Exception):
+    class RunInterruptedError(Exception):
         pass
 
     parts = svgd_onnx.Trainer(tmp_path / "parts")
@@ -105,10 +105,10 @@ def test_an_interrupted_run_goes_on_from_its_last_checkpoint(tmp_path: Path) -> 
         save()
         saved.append(parts.step)
         if len(saved) == 2:
-            raise Interrupted
+            raise RunInterruptedError
 
     parts.save = save_then_stop_at_the_second  # type: ignore[method-assign]
-    with pytest.raises(Interrupted):
+    with pytest.raises(RunInterruptedError):
         parts.train(data, log=tmp_path / "parts.csv", **settings)
     assert saved == [5, 10]
     resumed = svgd_onnx.Trainer(tmp_path / "parts")
@@ -180,7 +180,11 @@ def test_a_step_with_an_infinite_loss_changes_no_parameter(trainer_of: MakeTrain
     model = models.mlp()
     trainer = trainer_of(model)
     trainer.train_step(models.examples(model), 1e30)
-    before = {item.name: trainer.tensor(item.name) for item in trainer.manifest.parameters if item.trainable}
+    before = {
+        item.name: trainer.tensor(item.name)
+        for item in trainer.manifest.parameters
+        if item.trainable
+    }
     with pytest.raises(svgd_onnx.UserError, match="at step 2"):
         trainer.train_step(models.examples(model, seed=2), 0.1)
     assert_same_bits(before, {name: trainer.tensor(name) for name in before})

@@ -121,9 +121,7 @@ def test_t_acts_on_every_weight_and_on_no_bias(trainer_of: MakeTrainer) -> None:
 def test_each_use_of_a_shared_weight_has_its_own_r(trainer_of: MakeTrainer) -> None:
     trainer = trainer_of(models.shared_weight())
     states = [
-        item.state
-        for item in trainer.manifest.operations
-        if item.parameter == "shared.weight"
+        item.state for item in trainer.manifest.operations if item.parameter == "shared.weight"
     ]
     assert len(set(states)) == 2
     trainer.train_step(models.examples(models.shared_weight()), learning_rate=0.1)

@@ -161,7 +161,9 @@ def error_with_batch_statistics(model: onnx.ModelProto, test: Mapping[str, np.nd
     for node in model.graph.node:
         if node.op_type == "BatchNormalization":
             node.attribute.append(helper.make_attribute("training_mode", 1))
-            node.output.extend(f"{node.output[0]}.{name}" for name in ("batch_mean", "batch_variance"))
+            node.output.extend(
+                f"{node.output[0]}.{name}" for name in ("batch_mean", "batch_variance")
+            )
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )

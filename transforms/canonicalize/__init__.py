@@ -1,4 +1,4 @@
-"""Before differentiation: any export becomes one form, for inference, with its weights as initializers."""
+"""Before differentiation: any export becomes one inference form, its weights initializers."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ __all__ = ["InferenceMode", "Opset", "canonicalize"]
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
-    """The model at a current opset, in inference mode, every weight an initializer, shapes inferred.
+    """The model at a current opset, in inference mode, weights as initializers, shapes inferred.
 
     Args:
         model: an exported model; it is not to be used afterwards.

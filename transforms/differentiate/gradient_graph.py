@@ -19,9 +19,7 @@ def gradient_name(value: str) -> str:
     return f"{value}_grad"
 
 
-def differentiate(
-    forward: ir.Model, trainable: Collection[str]
-) -> tuple[ir.Model, dict[str, str]]:
+def differentiate(forward: ir.Model, trainable: Collection[str]) -> tuple[ir.Model, dict[str, str]]:
     """Extends a forward graph by its gradient graph.
 
     The forward graph is optimized first, by the transformations that onnxruntime's own artifact
@@ -43,13 +41,9 @@ def differentiate(
     names = set(trainable)
     try:
         options = _quiet_options()
-        data = binding.get_optimized_model(
-            ir.to_proto(forward).SerializeToString(), names, options
-        )
+        data = binding.get_optimized_model(ir.to_proto(forward).SerializeToString(), names, options)
         optimized = onnx.load_from_string(data)
-        builder = binding.GradientGraphBuilder(
-            data, {LOSS_OUTPUT}, names, LOSS_OUTPUT, options
-        )
+        builder = binding.GradientGraphBuilder(data, {LOSS_OUTPUT}, names, LOSS_OUTPUT, options)
         builder.build()
     except RuntimeError as error:
         raise _explain(forward, str(error)) from error

@@ -33,7 +33,7 @@ class ParametersAsInputs(ir.passes.InPlacePass):
             value = model.graph.initializers.pop(name)
             tensor = value.const_value
             assert tensor is not None
-            value.dtype, value.shape = tensor.dtype, ir.Shape(tensor.shape)
+            value.dtype, value.shape = tensor.dtype, ir.Shape(tensor.shape.numpy())
             value.const_value = None
             model.graph.inputs.append(value)
         return ir.passes.PassResult(model, modified=bool(self._names))

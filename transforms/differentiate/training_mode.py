@@ -20,7 +20,9 @@ class TrainingMode(ir.passes.InPlacePass):
 
     def requires(self, model: ir.Model) -> None:
         if model.graph.opset_imports.get("", 0) < 14:
-            raise ir.passes.PreconditionError("BatchNormalization has a training mode from opset 14")
+            raise ir.passes.PreconditionError(
+                "BatchNormalization has a training mode from opset 14"
+            )
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False

@@ -34,13 +34,15 @@ class AccumulateGradients(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         outputs = {value.name: value for value in graph.outputs}
-        gradients = {name: outputs.pop(gradient_name(name)) for name in self._parameters}
+        gradients = [outputs.pop(gradient_name(name)) for name in self._parameters]
         reset = ir.val(LAZY_RESET, ir.DataType.BOOL, [1])
         kept = [outputs.pop(LOSS_OUTPUT), *outputs.values()]
         graph.outputs.clear()
         graph.outputs.extend(kept)
-        for name, gradient in gradients.items():
-            buffer = ir.val(f"{gradient.name}.accumulation.buffer", shape=gradient.shape, type=gradient.type)
+        for gradient in gradients:
+            buffer = ir.val(
+                f"{gradient.name}.accumulation.buffer", shape=gradient.shape, type=gradient.type
+            )
             node = ir.node(
                 "InPlaceAccumulatorV2",
                 [buffer, gradient, reset],

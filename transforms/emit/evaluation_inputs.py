@@ -28,12 +28,12 @@ class EvaluationInputs(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        present = {value.name: value for value in graph.inputs}
+        present: dict[str | None, ir.Value | None] = {value.name: value for value in graph.inputs}
         wanted = [
             present.pop(value.name, None) or ir.val(value.name, shape=value.shape, type=value.type)
             for value in self._wanted
         ]
-        inputs = [*present.values(), *wanted]
+        inputs = [value for value in (*present.values(), *wanted) if value is not None]
         graph.inputs.clear()
         graph.inputs.extend(inputs)
         return ir.passes.PassResult(model, modified=True)

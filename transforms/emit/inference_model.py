@@ -21,7 +21,9 @@ class InferenceModel(ir.passes.InPlacePass):
     Ensures: the inputs are the model's own; the outputs are those of the model that was converted.
     """
 
-    def __init__(self, parameters: Mapping[str, np.ndarray], inputs: Collection[str], loss: str) -> None:
+    def __init__(
+        self, parameters: Mapping[str, np.ndarray], inputs: Collection[str], loss: str
+    ) -> None:
         super().__init__()
         self._parameters = parameters
         self._loss = loss

@@ -87,17 +87,15 @@ def optimizer_model(name: str, hyper_parameters: Mapping[str, float], opset: int
     """
     rule = OPTIMIZERS[name]
     if rule.attributes is None:
-        op_type, names, attributes = "SGDOptimizerV2", _SGD_INPUTS, {}
+        inputs = [_input(input_name) for input_name in _SGD_INPUTS]
+        rate, _, parameters, gradients, _ = inputs
+        node = ir.node(
+            "SGDOptimizerV2", [rate, parameters, gradients], domain="com.microsoft", name=name
+        )
     else:
-        op_type, names = "AdamWOptimizer", _ADAMW_INPUTS
+        inputs = [_input(input_name) for input_name in _ADAMW_INPUTS]
         attributes = _adamw_attributes(name, rule.attributes(hyper_parameters))
-    inputs = [_input(input_name) for input_name in names]
-    by_name = {value.name: value for value in inputs}
-    if op_type == "SGDOptimizerV2":
-        arguments = [by_name["learning_rate"], by_name["params"], by_name["gradients"]]
-    else:
-        arguments = inputs
-    node = ir.node(op_type, arguments, attributes, domain="com.microsoft", name=name)
+        node = ir.node("AdamWOptimizer", inputs, attributes, domain="com.microsoft", name=name)
     updated = node.outputs[0]
     updated.name, updated.dtype, updated.shape = "updated", ir.DataType.BOOL, ir.Shape([1])
     graph = ir.Graph(

@@ -8,7 +8,7 @@ import onnx_ir as ir
 from svgd_onnx.transforms.losses.loss import Loss, mean, same_shape
 
 
-def _constant(value: object) -> ir.Node:
+def _constant(value: np.ndarray) -> ir.Node:
     return ir.node("Constant", [], {"value": ir.tensor(value)})
 
 

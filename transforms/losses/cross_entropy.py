@@ -9,7 +9,9 @@ from svgd_onnx.transforms.losses.loss import Loss
 
 def _build(logits: ir.Value, labels: ir.Value) -> list[ir.Node]:
     # The second output, the log-probabilities, is what the gradient is computed from.
-    return [ir.node("SoftmaxCrossEntropyLoss", [logits, labels], {"reduction": "mean"}, num_outputs=2)]
+    return [
+        ir.node("SoftmaxCrossEntropyLoss", [logits, labels], {"reduction": "mean"}, num_outputs=2)
+    ]
 
 
 def _target_shape(logits: ir.Shape) -> ir.Shape:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Optional
 
 import onnx_ir as ir
 
@@ -36,10 +35,10 @@ class ParameterUse:
     node: str
     op_type: str
     output: str
-    output_shape: Optional[tuple[object, ...]]
+    output_shape: tuple[object, ...] | None
     role: str
     reason: str
-    state: Optional[str] = None
+    state: str | None = None
     state_shape: tuple[int, ...] = ()
 
 
@@ -103,7 +102,7 @@ def _plain(dim: object) -> object:
     return dim
 
 
-def _show(shape: Optional[tuple[object, ...]]) -> str:
+def _show(shape: tuple[object, ...] | None) -> str:
     return "unknown" if shape is None else "(" + ", ".join(str(dim or "?") for dim in shape) + ")"
 
 

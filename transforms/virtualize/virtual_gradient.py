@@ -1,4 +1,4 @@
-"""Insert T: the parameter's gradient reads T of the output gradient, all else the output gradient."""
+"""Insert T: a parameter's gradient reads T(dY), everything else reads dY."""
 
 from __future__ import annotations
 
@@ -133,9 +133,7 @@ def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
     return values
 
 
-def _path(
-    start: ir.Value, end: ir.Value, gradient_values: Collection[ir.Value]
-) -> list[ir.Node]:
+def _path(start: ir.Value, end: ir.Value, gradient_values: Collection[ir.Value]) -> list[ir.Node]:
     """The nodes on data-flow paths from one gradient to another, in topological order.
 
     Only gradients are followed: forward values that a gradient node reads do not come from `start`.
