@@ -187,12 +187,11 @@ class Trainer:
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape."""
-        gradient: np.ndarray = self._state.get_parameter(parameter).grad.numpy()
-        return gradient.copy()
+        return np.array(self._state.get_parameter(parameter).grad.numpy())
 
     def tensor(self, name: str) -> np.ndarray:
         """The value of a parameter, a running statistic or an r, as it is now; a copy."""
-        return checkpoint.array(self._state, name).copy()
+        return np.array(checkpoint.array(self._state, name))
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.

@@ -35,7 +35,7 @@ for step in range(10):
 model.eval()
 print(repr(float(model(data["x"], data["labels"])[0])))
 model.export_model_for_inferencing(f"{folder}/exported.onnx", ["probabilities"])
-print([name for name in sys.modules if name.split(".")[0] in ("svgd_onnx", "torch", "onnx")])
+print([name for name in sys.modules if name.split(".")[0] in ("svgd_onnx", "torch")])
 """
 
 

@@ -1,4 +1,4 @@
-"""A small multi-layer perceptron for 8x8 digits: dense, BatchNormalization, Relu, dense."""
+"""A small multi-layer perceptron for 8x8 digits: dense, BatchNormalization, Relu; dense."""
 
 from __future__ import annotations
 
@@ -6,14 +6,16 @@ import onnx
 
 from tools.networks.builder import Network
 
-PIXELS, HIDDEN, CLASSES = 64, 128, 10
+WIDTHS = (64, 128, 64, 10)
 
 
 def build(seed: int) -> onnx.ModelProto:
     """image (batch, 64) -> probabilities (batch, 10)."""
     network = Network(seed)
-    value = network.dense("fc1", "image", PIXELS, HIDDEN)
-    value = network.relu(network.batch_normalization("bn1", value, HIDDEN))
-    logits = network.dense("fc2", value, HIDDEN, CLASSES)
-    assert network.parameter_count == 9_866
-    return network.model("digits_mlp", [PIXELS], logits, CLASSES)
+    value = "image"
+    for layer, (inputs, outputs) in enumerate(zip(WIDTHS, WIDTHS[1:-1]), start=1):
+        value = network.dense(f"fc{layer}", value, inputs, outputs)
+        value = network.relu(network.batch_normalization(f"bn{layer}", value, outputs))
+    logits = network.dense("fc3", value, *WIDTHS[-2:])
+    assert network.parameter_count == 17_610
+    return network.model("digits_mlp", WIDTHS[:1], logits, WIDTHS[-1])

@@ -63,12 +63,12 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     except (OSError, EOFError, zlib.error) as error:
         raise MnistError(f"'{path}' cannot be read ({error}): download it again.") from error
     found = content[: len(header)]
-    if found[:4] != header[:4]:
+    if not header.startswith(found[:4]):
         raise MnistError(
             f"'{path}' starts with the bytes '{found[:4].hex()}' and not '{header[:4].hex()}': "
             f"it is not an IDX file of {len(shape)} axes of unsigned bytes."
         )
-    if found != header:
+    if not header.startswith(found):
         sizes = tuple(int.from_bytes(found[i : i + 4], "big") for i in range(4, len(found), 4))
         raise MnistError(f"'{path}' holds an array of shape {sizes}, not {shape}.")
     if len(content) != length:

@@ -1,0 +1,140 @@
+// The part of onnxruntime's C interface that the operators here use, declared by ourselves.
+//
+// No onnxruntime wheel carries the C headers. The interface is append-only by contract: an entry of
+// the function table keeps its place for ever, so a declaration of the entries used, each at its
+// place, is enough, and one binary works in every onnxruntime from 1.19 on. The places are those of
+// include/onnxruntime/core/session/onnxruntime_c_api.h, version 19.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+extern "C" {
+
+struct OrtStatus;
+struct OrtKernelInfo;
+struct OrtKernelContext;
+struct OrtSessionOptions;
+struct OrtCustomOpDomain;
+struct OrtTensorTypeAndShapeInfo;
+struct OrtShapeInferContext;
+struct OrtValue;
+struct OrtCustomOp;
+
+enum OrtErrorCode { ORT_OK = 0, ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
+enum ONNXTensorElementDataType {
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED = 0,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1,
+};
+enum OrtCustomOpInputOutputCharacteristic { INPUT_OUTPUT_REQUIRED = 0 };
+enum OrtMemType { OrtMemTypeDefault = 0 };
+
+// The table of functions. `unused_A_to_B` stands for the entries from A to B.
+struct OrtApi {
+  OrtStatus* (*CreateStatus)(OrtErrorCode code, const char* message);  // 0
+  void* unused_1_to_25[25];
+  OrtStatus* (*CreateCustomOpDomain)(const char* domain, OrtCustomOpDomain** out);         // 26
+  OrtStatus* (*CustomOpDomain_Add)(OrtCustomOpDomain* domain, const OrtCustomOp* op);      // 27
+  OrtStatus* (*AddCustomOpDomain)(OrtSessionOptions* options, OrtCustomOpDomain* domain);  // 28
+  void* unused_29_to_50[22];
+  OrtStatus* (*GetTensorMutableData)(OrtValue* value, void** out);  // 51
+  void* unused_52_to_59[8];
+  OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo* info,
+                                     ONNXTensorElementDataType* out);                        // 60
+  OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo* info, size_t* out);      // 61
+  OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo* info, int64_t* dimensions,
+                              size_t count);  // 62
+  void* unused_63_to_64[2];
+  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value, OrtTensorTypeAndShapeInfo** out);  // 65
+  void* unused_66_to_84[19];
+  OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo* info, const char* name,
+                                             float* out);  // 85
+  void* unused_86_to_89[4];
+  OrtStatus* (*KernelContext_GetInput)(const OrtKernelContext* context, size_t index,
+                                       const OrtValue** out);  // 90
+  OrtStatus* (*KernelContext_GetOutput)(OrtKernelContext* context, size_t index,
+                                        const int64_t* dimensions, size_t count,
+                                        OrtValue** out);  // 91
+  void* unused_92[1];
+  void (*ReleaseStatus)(OrtStatus* status);  // 93
+  void* unused_94_to_98[5];
+  void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo* info);  // 99
+  void* unused_100[1];
+  void (*ReleaseCustomOpDomain)(OrtCustomOpDomain* domain);  // 101
+  void* unused_102_to_267[166];
+  OrtStatus* (*ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext* context,
+                                                    size_t index,
+                                                    OrtTensorTypeAndShapeInfo** out);  // 268
+  void* unused_269[1];
+  OrtStatus* (*ShapeInferContext_SetOutputTypeShape)(const OrtShapeInferContext* context,
+                                                     size_t index,
+                                                     const OrtTensorTypeAndShapeInfo* info);  // 270
+  void* unused_271_to_273[3];
+  OrtStatus* (*KernelContext_ParallelFor)(const OrtKernelContext* context,
+                                          void (*task)(void* data, size_t index), size_t total,
+                                          size_t batches, void* data);  // 274
+};
+
+// Places, in bytes of 64-bit pointers.
+#define SVGD_ASSERT_PLACE(name, place) \
+  static_assert(offsetof(OrtApi, name) == (place) * sizeof(void*), #name)
+SVGD_ASSERT_PLACE(CreateStatus, 0);
+SVGD_ASSERT_PLACE(CreateCustomOpDomain, 26);
+SVGD_ASSERT_PLACE(AddCustomOpDomain, 28);
+SVGD_ASSERT_PLACE(GetTensorMutableData, 51);
+SVGD_ASSERT_PLACE(GetTensorElementType, 60);
+SVGD_ASSERT_PLACE(GetDimensions, 62);
+SVGD_ASSERT_PLACE(GetTensorTypeAndShape, 65);
+SVGD_ASSERT_PLACE(KernelInfoGetAttribute_float, 85);
+SVGD_ASSERT_PLACE(KernelContext_GetInput, 90);
+SVGD_ASSERT_PLACE(KernelContext_GetOutput, 91);
+SVGD_ASSERT_PLACE(ReleaseStatus, 93);
+SVGD_ASSERT_PLACE(ReleaseTensorTypeAndShapeInfo, 99);
+SVGD_ASSERT_PLACE(ReleaseCustomOpDomain, 101);
+SVGD_ASSERT_PLACE(ShapeInferContext_GetInputTypeShape, 268);
+SVGD_ASSERT_PLACE(ShapeInferContext_SetOutputTypeShape, 270);
+SVGD_ASSERT_PLACE(KernelContext_ParallelFor, 274);
+#undef SVGD_ASSERT_PLACE
+
+struct OrtApiBase {
+  const OrtApi* (*GetApi)(uint32_t version);
+  const char* (*GetVersionString)();
+};
+
+// A custom operator: functions that onnxruntime calls back.
+struct OrtCustomOp {
+  uint32_t version;  // of the interface that the operator was written for
+  void* (*CreateKernel)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info);
+  const char* (*GetName)(const OrtCustomOp* op);
+  const char* (*GetExecutionProviderType)(const OrtCustomOp* op);
+  ONNXTensorElementDataType (*GetInputType)(const OrtCustomOp* op, size_t index);
+  size_t (*GetInputTypeCount)(const OrtCustomOp* op);
+  ONNXTensorElementDataType (*GetOutputType)(const OrtCustomOp* op, size_t index);
+  size_t (*GetOutputTypeCount)(const OrtCustomOp* op);
+  void (*KernelCompute)(void* kernel, OrtKernelContext* context);
+  void (*KernelDestroy)(void* kernel);
+  OrtCustomOpInputOutputCharacteristic (*GetInputCharacteristic)(const OrtCustomOp* op, size_t index);
+  OrtCustomOpInputOutputCharacteristic (*GetOutputCharacteristic)(const OrtCustomOp* op,
+                                                                  size_t index);
+  OrtMemType (*GetInputMemoryType)(const OrtCustomOp* op, size_t index);
+  int (*GetVariadicInputMinArity)(const OrtCustomOp* op);
+  int (*GetVariadicInputHomogeneity)(const OrtCustomOp* op);
+  int (*GetVariadicOutputMinArity)(const OrtCustomOp* op);
+  int (*GetVariadicOutputHomogeneity)(const OrtCustomOp* op);
+  OrtStatus* (*CreateKernelV2)(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
+                               void** kernel);
+  OrtStatus* (*KernelComputeV2)(void* kernel, OrtKernelContext* context);
+  OrtStatus* (*InferOutputShapeFn)(const OrtCustomOp* op, OrtShapeInferContext* context);
+  int (*GetStartVersion)(const OrtCustomOp* op);
+  int (*GetEndVersion)(const OrtCustomOp* op);
+  size_t (*GetMayInplace)(int** inputs, int** outputs);
+  void (*ReleaseMayInplace)(int* inputs, int* outputs);
+  size_t (*GetAliasMap)(int** inputs, int** outputs);
+  void (*ReleaseAliasMap)(int* inputs, int* outputs);
+};
+
+}  // extern "C"
+
+namespace svgd {
+constexpr uint32_t kOrtApiVersion = 19;
+}
