@@ -170,7 +170,7 @@ struct Op : OrtCustomOp {
   const OrtApi* api;
 };
 
-// Known shapes let onnxruntime plan to let T(dY) overwrite dY, and refuse a model before it runs.
+// Known shapes let onnxruntime plan its memory, and so let T(dY) overwrite dY.
 OrtStatus* InferShapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const OrtApi& api = *static_cast<const Op*>(op)->api;
   return Guard(api, [&] {
