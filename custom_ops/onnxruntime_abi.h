@@ -40,12 +40,13 @@ struct OrtApi {
   OrtStatus* (*GetTensorMutableData)(OrtValue* value, void** out);  // 51
   void* unused_52_to_59[8];
   OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo* info,
-                                     ONNXTensorElementDataType* out);                        // 60
-  OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo* info, size_t* out);      // 61
+                                     ONNXTensorElementDataType* out);                    // 60
+  OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo* info, size_t* out);  // 61
   OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo* info, int64_t* dimensions,
                               size_t count);  // 62
   void* unused_63_to_64[2];
-  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value, OrtTensorTypeAndShapeInfo** out);  // 65
+  OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value,
+                                      OrtTensorTypeAndShapeInfo** out);  // 65
   void* unused_66_to_84[19];
   OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo* info, const char* name,
                                              float* out);  // 85
@@ -113,7 +114,8 @@ struct OrtCustomOp {
   size_t (*GetOutputTypeCount)(const OrtCustomOp* op);
   void (*KernelCompute)(void* kernel, OrtKernelContext* context);
   void (*KernelDestroy)(void* kernel);
-  OrtCustomOpInputOutputCharacteristic (*GetInputCharacteristic)(const OrtCustomOp* op, size_t index);
+  OrtCustomOpInputOutputCharacteristic (*GetInputCharacteristic)(const OrtCustomOp* op,
+                                                                 size_t index);
   OrtCustomOpInputOutputCharacteristic (*GetOutputCharacteristic)(const OrtCustomOp* op,
                                                                   size_t index);
   OrtMemType (*GetInputMemoryType)(const OrtCustomOp* op, size_t index);

@@ -38,7 +38,8 @@ OrtStatus* Domain(const OrtApi& api, OrtCustomOpDomain** out) {
 extern "C" SVGD_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                     const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(svgd::kOrtApiVersion);
-  // Without the interface there is no way to make a status either; loading fails without the domain.
+  // Without the interface there is no way to make a status either; loading fails without the
+  // domain.
   if (api == nullptr) return nullptr;
   OrtCustomOpDomain* domain = nullptr;
   if (OrtStatus* status = Domain(*api, &domain)) return status;

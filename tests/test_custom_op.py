@@ -48,9 +48,7 @@ def session(
     infos = {
         name: helper.make_tensor_value_info(name, dtype, shape) for name, shape in shapes.items()
     }
-    graph = helper.make_graph(
-        nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]]
-    )
+    graph = helper.make_graph(nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return onnxruntime.InferenceSession(
@@ -155,7 +153,8 @@ def test_attributes_out_of_range_are_refused_when_the_model_loads(name: str, val
 
 
 @pytest.mark.parametrize(
-    ("dy_shape", "r_shape"), [((4, 3), (4,)), ((4, 3), (3, 1)), ((4, 3), ()), ((4,), (4,)), ((), ())]
+    ("dy_shape", "r_shape"),
+    [((4, 3), (4,)), ((4, 3), (3, 1)), ((4, 3), ()), ((4,), (4,)), ((), ())],
 )
 def test_shapes_that_do_not_fit_are_refused_when_the_model_runs(
     dy_shape: tuple[int, ...], r_shape: tuple[int, ...]

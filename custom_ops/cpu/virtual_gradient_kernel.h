@@ -19,8 +19,8 @@ using ParallelFor = void (*)(void* context, Task task, size_t count, void* data)
 // r_new[f] = rho r[f] + (1 - rho) / N * sum_n dy[n, f]^2
 // out[n, f] = dy[n, f] * scale / sqrt(r_new[f] + epsilon)
 //
-// dy and out are (batch, features), r and r_new are (features), all row-major float32. out may be dy,
-// and r_new may be r. Without a batch (batch 0) r stays as it is.
+// dy and out are (batch, features), r and r_new are (features), all row-major float32. out may be
+// dy, and r_new may be r. Without a batch (batch 0) r stays as it is.
 //
 // The result does not depend on the number of threads, bit for bit: how the work is cut follows
 // from the sizes alone, each sum has a fixed order, and partial sums are added up in order.

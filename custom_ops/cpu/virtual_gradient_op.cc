@@ -92,9 +92,9 @@ float Attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, 
 }
 
 size_t Size(const Shape& shape) {
-  return std::accumulate(
-      shape.begin(), shape.end(), size_t{1},
-      [](size_t product, int64_t size) { return product * static_cast<size_t>(size); });
+  return std::accumulate(shape.begin(), shape.end(), size_t{1}, [](size_t product, int64_t size) {
+    return product * static_cast<size_t>(size);
+  });
 }
 
 // onnxruntime's own threads for operators.

@@ -32,9 +32,9 @@ SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}  # of an image
 OPTIMIZERS = ("svgd", "sgd")
 SEED = "0"
 # T's factor s: SVGD takes SGD's learning rate, and s times that is about RMSProp's.
-SCALE = "0.03"
+SCALE = "0.003"
 # 44 steps an epoch.
-TRAINING = shlex.split("--epochs 15 --batch-size 32 --learning-rate 0.1 --schedule 440:0.01")
+TRAINING = shlex.split("--epochs 20 --batch-size 32 --learning-rate 0.3 --schedule 580:0.03")
 
 
 @dataclass(frozen=True)
