@@ -45,7 +45,7 @@ class ParameterUse:
 def sigma_prime(
     graph: ir.Graph, copies: Mapping[str, Sequence[str]], virtual: bool = True
 ) -> list[ParameterUse]:
-    """Finds sigma-prime and decides T for each of its elements.
+    """Finds sigma-prime, in the graph's order, and decides T for each of its elements.
 
     Args:
         graph: the forward graph, shapes inferred, each trainable input used once.
@@ -55,14 +55,17 @@ def sigma_prime(
     Raises:
         UserError: the shape of r is not known.
     """
-    inputs = {value.name: value for value in graph.inputs}
+    parameters = {
+        name: (parameter, f"{STATE_PREFIX}{parameter}" + (f".{index}" if len(names) > 1 else ""))
+        for parameter, names in copies.items()
+        for index, name in enumerate(names)
+    }
     uses = []
-    for parameter, names in copies.items():
-        for index, name in enumerate(names):
-            suffix = f".{index}" if len(names) > 1 else ""
-            state = f"{STATE_PREFIX}{parameter}{suffix}"
-            for node, position in inputs[name].uses():
-                uses.append(_decide(parameter, name, node, position, state, virtual))
+    for node in graph:
+        for position, value in enumerate(node.inputs):
+            if value is not None and value.name in parameters:
+                parameter, state = parameters[value.name]
+                uses.append(_decide(parameter, value.name, node, position, state, virtual))
     return uses
 
 
