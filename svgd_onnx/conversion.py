@@ -117,11 +117,9 @@ def convert(
         plan = plan_training(
             canonical, selection, loss=loss, prediction=output_name, virtual=optimizer == SVGD
         )
-        gradient, outputs = differentiate(
-            plan.forward, [name for names in plan.copies.values() for name in names]
-        )
+        gradient = differentiate(plan.forward, plan.copies)
         attributes = VirtualGradientAttributes(scale, rho, epsilon)
-        VirtualGradient(plan.uses, outputs, attributes)(gradient)
+        VirtualGradient(plan.uses, attributes)(gradient)
         MergeParameterUses(plan.copies)(gradient)
         if l1 > 0:
             L1Regularization(selection.decayed, l1)(gradient)

@@ -32,9 +32,8 @@ def virtualized(model: onnx.ModelProto) -> ir.Model:
     plan = plan_training(
         canonical, selection, loss="cross-entropy", prediction=output, virtual=True
     )
-    copies = [name for names in plan.copies.values() for name in names]
-    gradient, outputs = differentiate(plan.forward, copies)
-    VirtualGradient(plan.uses, outputs, ATTRIBUTES)(gradient)
+    gradient = differentiate(plan.forward, plan.copies)
+    VirtualGradient(plan.uses, ATTRIBUTES)(gradient)
     MergeParameterUses(plan.copies)(gradient)
     return gradient
 

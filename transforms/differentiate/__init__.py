@@ -8,11 +8,13 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import differentiate, gradient_name
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
+from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
 from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
 
 __all__ = [
     "ParametersAsInputs",
+    "SeparateRearrangements",
     "SplitParameterUses",
     "TrainingMode",
     "differentiate",
@@ -35,6 +37,10 @@ def training_form(
         For each trainable parameter the graph inputs that stand for it, one for each use.
     """
     split = SplitParameterUses(trainable)
-    passes = (TrainingMode(), ParametersAsInputs([*trainable, *untrained]), split)
-    ir.passes.Sequential(*passes)(model)
+    ir.passes.Sequential(
+        TrainingMode(),
+        ParametersAsInputs([*trainable, *untrained]),
+        SeparateRearrangements(trainable),
+        split,
+    )(model)
     return split.copies

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.virtualize.linear_operators import role
 
 STATE_PREFIX = "svgd.r."
@@ -60,12 +61,19 @@ def sigma_prime(
         for parameter, names in copies.items()
         for index, name in enumerate(names)
     }
+    standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
     uses = []
     for node in graph:
         for position, value in enumerate(node.inputs):
-            if value is not None and value.name in parameters:
-                parameter, state = parameters[value.name]
-                uses.append(_decide(parameter, value.name, node, position, state, virtual))
+            name = standing_for.get(value) if value is not None else None
+            if name is None:
+                continue
+            if node.op_type in REARRANGEMENTS and position == 0:
+                # a transposed weight is the weight still
+                standing_for[node.outputs[0]] = name
+            else:
+                parameter, state = parameters[name]
+                uses.append(_decide(parameter, name, node, position, state, virtual))
     return uses
 
 

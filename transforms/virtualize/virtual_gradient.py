@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -41,7 +41,6 @@ class VirtualGradient(ir.passes.InPlacePass):
 
     Args:
         uses: sigma-prime; elements without a state are left alone.
-        outputs: for each use's input, the output of the (optimized) forward node that takes it.
         attributes: T's hyper-parameters.
 
     Requires: the gradients of all uses' inputs are graph outputs.
@@ -51,12 +50,10 @@ class VirtualGradient(ir.passes.InPlacePass):
     def __init__(
         self,
         uses: Sequence[ParameterUse],
-        outputs: Mapping[str, str],
         attributes: VirtualGradientAttributes,
     ) -> None:
         super().__init__()
         self._uses = [use for use in uses if use.state is not None]
-        self._outputs = outputs
         self._attributes = attributes
 
     def requires(self, model: ir.Model) -> None:
@@ -70,7 +67,7 @@ class VirtualGradient(ir.passes.InPlacePass):
         gradient_values = _gradient_values(graph)
         produced = {value.name: value for node in graph for value in node.outputs}
         for use in self._uses:
-            output_gradient = produced[gradient_name(self._outputs[use.input])]
+            output_gradient = produced[gradient_name(use.output)]
             gradient = produced[gradient_name(use.input)]
             self._insert(graph, use, output_gradient, gradient, gradient_values)
         if self._uses:

@@ -1,0 +1,12 @@
+"""Operators without a gradient in onnxruntime, written with operators that have one.
+
+Only the graph that is differentiated changes: the evaluation model and the exported model keep the
+operators that came in.
+"""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.decompose.decompose import Decompose
+from svgd_onnx.transforms.decompose.differentiable import blocking_nodes
+
+__all__ = ["Decompose", "blocking_nodes"]

@@ -1,0 +1,123 @@
+"""Activations, from operators that neither overflow nor lose a gradient on the way.
+
+The parts of x above and below 0 are (x + |x|) / 2 and (x - |x|) / 2, whose derivative at 0 is 1/2, so
+that smooth functions made of both keep their derivative there. Where(x < 0, e^x, x) would not do: the
+gradient of the branch not taken is 0 times infinity.
+"""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of, number, text
+
+_SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
+
+
+def _above(write: Writer, x: ir.Value) -> ir.Value:
+    return write.node("Mul", write.node("Add", x, write.node("Abs", x)), write.scalar(0.5))
+
+
+def _below(write: Writer, x: ir.Value) -> ir.Value:
+    return write.node("Mul", write.node("Sub", x, write.node("Abs", x)), write.scalar(0.5))
+
+
+def _exponential(write: Writer, x: ir.Value, alpha: float, sharpness: float = 1.0) -> ir.Value:
+    """max(x, 0) + alpha (e^(sharpness min(x, 0)) - 1)."""
+    below = _below(write, x)
+    if sharpness != 1.0:
+        below = write.node("Mul", below, write.scalar(sharpness))
+    falling = write.node("Sub", write.node("Exp", below), write.scalar(1.0))
+    return write.node("Add", _above(write, x), write.node("Mul", falling, write.scalar(alpha)))
+
+
+def _softplus(write: Writer, x: ir.Value) -> ir.Value:
+    """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
+    exponential = write.node("Exp", write.node("Neg", write.node("Abs", x)))
+    logarithm = write.node("Log", write.node("Add", exponential, write.scalar(1.0)))
+    return write.node("Add", _above(write, x), logarithm)
+
+
+def _hard_sigmoid(write: Writer, x: ir.Value, alpha: float, beta: float) -> ir.Value:
+    line = write.node("Add", write.node("Mul", x, write.scalar(alpha)), write.scalar(beta))
+    return write.node("Clip", line, write.scalar(0.0), write.scalar(1.0))
+
+
+def elu(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return _exponential(write, x, number(node, "alpha", 1.0))
+
+
+def celu(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    alpha = number(node, "alpha", 1.0)
+    return _exponential(write, x, alpha, 1.0 / alpha)
+
+
+def selu(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    value = _exponential(write, x, number(node, "alpha", _SELU_ALPHA))
+    return write.node("Mul", value, write.scalar(number(node, "gamma", _SELU_GAMMA)))
+
+
+def softplus(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return _softplus(write, x)
+
+
+def softsign(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return write.node("Div", x, write.node("Add", write.node("Abs", x), write.scalar(1.0)))
+
+
+def mish(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return write.node("Mul", x, write.node("Tanh", _softplus(write, x)))
+
+
+def hard_sigmoid(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return _hard_sigmoid(write, x, number(node, "alpha", 0.2), number(node, "beta", 0.5))
+
+
+def hard_swish(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    return write.node("Mul", x, _hard_sigmoid(write, x, 1.0 / 6.0, 0.5))
+
+
+def thresholded_relu(node: ir.Node, write: Writer) -> ir.Value:
+    (x,) = inputs_of(node, 1)
+    above = write.node("Greater", x, write.scalar(number(node, "alpha", 1.0)))
+    return write.node("Mul", x, write.node("Cast", above, to=ir.DataType.FLOAT))
+
+
+def p_relu(node: ir.Node, write: Writer) -> ir.Value:
+    x, slope = inputs_of(node, 2)
+    return write.node("Add", _above(write, x), write.node("Mul", slope, _below(write, x)))
+
+
+def gelu(node: ir.Node, write: Writer) -> ir.Value | None:
+    # onnxruntime takes every Gelu for the exact one.
+    if text(node, "approximate", "none") != "tanh":
+        return None
+    (x,) = inputs_of(node, 1)
+    cube = write.node("Mul", x, write.node("Mul", x, x))
+    inner = write.node("Add", x, write.node("Mul", cube, write.scalar(0.044715)))
+    tanh = write.node("Tanh", write.node("Mul", inner, write.scalar(0.7978845608028654)))
+    half = write.node("Mul", x, write.scalar(0.5))
+    return write.node("Mul", half, write.node("Add", tanh, write.scalar(1.0)))
+
+
+ACTIVATIONS: dict[str, Rule] = {
+    "Celu": celu,
+    "Elu": elu,
+    "Gelu": gelu,
+    "HardSigmoid": hard_sigmoid,
+    "HardSwish": hard_swish,
+    "Mish": mish,
+    "PRelu": p_relu,
+    "Selu": selu,
+    "Softplus": softplus,
+    "Softsign": softsign,
+    "ThresholdedRelu": thresholded_relu,
+}

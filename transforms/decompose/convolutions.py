@@ -1,0 +1,88 @@
+"""ConvTranspose, as a convolution of the input spread out with zeros."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of, integer, static_shape, text
+
+
+def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
+    """onnxruntime has no CPU kernel for ConvTransposeGrad (1.19.2).
+
+    The kernel of the convolution is the weight with its channels swapped and its axes reversed.
+    """
+    x, weight = inputs_of(node, 2)
+    sizes, shape = static_shape(x, 1), static_shape(weight)
+    result = static_shape(node.outputs[0], 2)
+    if sizes is None or shape is None or text(node, "auto_pad", "NOTSET") != "NOTSET":
+        return None
+    channels, spatial = sizes[0], sizes[1:]
+    kernel = shape[2:]
+
+    def per_axis(name: str, default: int) -> list[int]:
+        attribute = node.attributes.get(name)
+        return [default] * len(spatial) if attribute is None else list(attribute.as_ints())
+
+    strides, dilations = per_axis("strides", 1), per_axis("dilations", 1)
+    attribute = node.attributes.get("pads")
+    pads = [0] * (2 * len(spatial)) if attribute is None else list(attribute.as_ints())
+    if "output_shape" in node.attributes or result is None:
+        return None
+
+    spread = [(size - 1) * stride + 1 for size, stride in zip(spatial, strides)]
+    x = _spread(write, x, channels, spatial, strides)
+    spans = [(size - 1) * dilation for size, dilation in zip(kernel, dilations)]
+    before = [span - pad for span, pad in zip(spans, pads)]
+    after = [
+        output + span - size - first
+        for output, span, size, first in zip(result, spans, spread, before)
+    ]
+    # negative padding crops
+    padding = np.array([0, 0, *before, 0, 0, *after], np.int64)
+    if padding.any():
+        x = write.node("Pad", x, write.constant(padding))
+
+    group = integer(node, "group", 1)
+    weight = _reversed(write, weight, len(spatial))
+    grouped = write.node("Reshape", weight, write.integers(group, shape[0] // group, *shape[1:]))
+    order = [0, 2, 1, *range(3, 3 + len(spatial))]
+    swapped = write.node("Transpose", grouped, perm=order)
+    weight = write.node(
+        "Reshape", swapped, write.integers(group * shape[1], shape[0] // group, *kernel)
+    )
+    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    arguments = [x, weight] if bias is None else [x, weight, bias]
+    return write.node(
+        "Conv", *arguments, group=group, dilations=dilations, kernel_shape=list(kernel)
+    )
+
+
+def _spread(
+    write: Writer, x: ir.Value, channels: int, spatial: tuple[int, ...], strides: list[int]
+) -> ir.Value:
+    """Puts stride - 1 zeros between neighbours."""
+    if all(stride == 1 for stride in strides):
+        return x
+    apart = [size for axis in spatial for size in (axis, 1)]
+    x = write.node("Reshape", x, write.integers(0, channels, *apart))
+    zeros = [0, 0] + [zero for stride in strides for zero in (0, stride - 1)]
+    x = write.node("Pad", x, write.integers(*[0] * len(zeros), *zeros))
+    wide = [size * stride for size, stride in zip(spatial, strides)]
+    x = write.node("Reshape", x, write.integers(0, channels, *wide))
+    crop = [1 - stride for stride in strides]
+    return write.node("Pad", x, write.integers(*[0] * (4 + len(crop)), *crop))
+
+
+def _reversed(write: Writer, weight: ir.Value, spatial: int) -> ir.Value:
+    shape = static_shape(weight)
+    assert shape is not None
+    for axis in range(2, 2 + spatial):
+        if shape[axis] > 1:
+            backwards = write.integers(*reversed(range(shape[axis])))
+            weight = write.node("Gather", weight, backwards, axis=axis)
+    return weight
+
+
+CONVOLUTIONS: dict[str, Rule] = {"ConvTranspose": conv_transpose}

@@ -1,0 +1,82 @@
+"""Rewrite the operators on the way to the loss that have no gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
+from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
+from svgd_onnx.transforms.decompose.differentiable import path_to_loss
+from svgd_onnx.transforms.decompose.einsum import EINSUM
+from svgd_onnx.transforms.decompose.n_ary import N_ARY
+from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
+from svgd_onnx.transforms.decompose.pooling import POOLING
+from svgd_onnx.transforms.decompose.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.decompose.recurrent import RECURRENT
+from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
+from svgd_onnx.transforms.decompose.resize import RESIZE
+from svgd_onnx.transforms.decompose.rounding import ROUNDING
+from svgd_onnx.transforms.decompose.rule import Rule, Writer
+
+RULES: dict[str, Rule] = {
+    **ACTIVATIONS,
+    **CONVOLUTIONS,
+    **EINSUM,
+    **N_ARY,
+    **NORMALIZATIONS,
+    **POOLING,
+    **REARRANGEMENTS,
+    **RECURRENT,
+    **REDUCTIONS,
+    **RESIZE,
+    **ROUNDING,
+}
+
+
+class Decompose(ir.passes.InPlacePass):
+    """Replaces nodes between trainable inputs and the loss by ones that have a gradient.
+
+    The outputs keep their names and shapes, so that what was known about the original node (its
+    output is a hidden value of sigma-prime) holds of the decomposition.
+
+    Args:
+        trainable: names of the graph inputs that are differentiated by.
+
+    Requires: shapes inferred; the loss is the first output.
+    """
+
+    def __init__(self, trainable: Collection[str]) -> None:
+        super().__init__()
+        self._trainable = trainable
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        modified = False
+        for node in path_to_loss(graph, self._trainable):
+            rule = RULES.get(node.op_type) if node.domain == "" else None
+            if rule is None:
+                continue
+            writer = Writer(node, graph.opset_imports[""])
+            written = rule(node, writer)
+            if written is not None:
+                outputs = [written] if isinstance(written, ir.Value) else list(written)
+                _replace(graph, node, writer, outputs)
+                modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+def _replace(
+    graph: ir.Graph, node: ir.Node, writer: Writer, outputs: Sequence[ir.Value | None]
+) -> None:
+    for constant in writer.constants:
+        graph.register_initializer(constant)
+    graph.insert_before(node, writer.nodes)
+    for old, new in zip(node.outputs, outputs):
+        if new is None or not old.name:
+            continue
+        name, old.name = old.name, f"{old.name}/replaced"
+        new.name, new.type, new.shape = name, old.type, old.shape
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+    graph.remove(node, safe=True)

@@ -1,0 +1,22 @@
+"""Rounding and sign: steps, whose derivative is 0 wherever it exists."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of
+
+
+def _without_gradient(node: ir.Node, write: Writer) -> ir.Value:
+    # Gradients stop at a cast to an integer, which holds the result exactly.
+    (x,) = inputs_of(node, 1)
+    step = write.node("Cast", write.node(node.op_type, x), to=ir.DataType.INT64)
+    return write.node("Cast", step, to=ir.DataType.FLOAT)
+
+
+ROUNDING: dict[str, Rule] = {
+    "Ceil": _without_gradient,
+    "Floor": _without_gradient,
+    "Round": _without_gradient,
+    "Sign": _without_gradient,
+}

@@ -1,0 +1,58 @@
+"""Give every reader of a transposed or reshaped parameter a copy of the rearrangement."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import onnx_ir as ir
+
+# Operators that move the elements of a parameter and do nothing else to them.
+REARRANGEMENTS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+
+
+class SeparateRearrangements(ir.passes.InPlacePass):
+    """Doubles rearrangements of parameters until each has one reader.
+
+    Exporters transpose a weight once and use the result twice. With a copy for each reader, each use
+    of the parameter can be told from the others.
+
+    Args:
+        parameters: names of trainable graph inputs.
+
+    Ensures: the output of a rearrangement of a parameter has one use.
+    """
+
+    def __init__(self, parameters: Collection[str]) -> None:
+        super().__init__()
+        self._parameters = set(parameters)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        rearranged = {value for value in graph.inputs if value.name in self._parameters}
+        modified = False
+        # readers first: a doubled reader doubles what it reads in turn
+        for node in reversed([node for node in graph if _extends(node, rearranged)]):
+            for index, (reader, position) in enumerate(list(node.outputs[0].uses())[1:], start=1):
+                copy = ir.Node(
+                    node.domain,
+                    node.op_type,
+                    node.inputs,
+                    list(node.attributes.values()),
+                    name=f"{node.name}/copy_{index}",
+                    version=node.version,
+                )
+                output = node.outputs[0]
+                copy.outputs[0].name = f"{output.name}/copy_{index}"
+                copy.outputs[0].type, copy.outputs[0].shape = output.type, output.shape
+                graph.insert_after(node, copy)
+                reader.replace_input_with(position, copy.outputs[0])
+                modified = True
+        return ir.passes.PassResult(model, modified)
+
+
+def _extends(node: ir.Node, rearranged: set[ir.Value]) -> bool:
+    """Whether a node rearranges a parameter; remembers its output if so."""
+    if node.op_type in REARRANGEMENTS and node.domain == "" and node.inputs[0] in rearranged:
+        rearranged.add(node.outputs[0])
+        return True
+    return False
