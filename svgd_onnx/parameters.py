@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
 
 # Operator -> inputs that exporters fill with learned tensors.
 _LEARNED_INPUTS: dict[str, frozenset[int]] = {
@@ -20,6 +21,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "LayerNormalization": frozenset({1, 2}),
     "InstanceNormalization": frozenset({1, 2}),
     "GroupNormalization": frozenset({1, 2}),
+    "Einsum": frozenset({0, 1}),
     "PRelu": frozenset({1}),
     "Gather": frozenset({0}),
     "LSTM": frozenset({1, 2, 3}),
@@ -113,12 +115,21 @@ def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
 
 
+def _uses(value: ir.Value) -> Iterator[tuple[ir.Node, int]]:
+    """The operations that take a value, as it is or rearranged."""
+    for node, position in value.uses():
+        if node.op_type in REARRANGEMENTS and position == 0:
+            yield from _uses(node.outputs[0])
+        else:
+            yield node, position
+
+
 def _used_as(value: ir.Value, inputs: dict[str, frozenset[int]]) -> bool:
-    return any(position in inputs.get(node.op_type, ()) for node, position in value.uses())
+    return any(position in inputs.get(node.op_type, ()) for node, position in _uses(value))
 
 
 def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
-    return any(node.op_type in operators for node, _ in value.uses())
+    return any(node.op_type in operators for node, _ in _uses(value))
 
 
 def _is_learned(value: ir.Value) -> bool:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of, text
+from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of, static_shape, text
 
 
 def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
-    """batch, row, contracted; batch, contracted, column -> batch, row, column.
+    """Labels in both operands and the result are batch axes, those in the operands alone contracted.
 
-    At most one row, one column and one contracted label; any number of batch labels.
+    A matrix product has one row axis and one column axis; the other row and column labels are batch
+    axes of the operand that has them, and of size 1 in the other.
     """
     equation = text(node, "equation", "").replace(" ", "")
     if "..." in equation or "->" not in equation or equation.count(",") != 1:
@@ -23,34 +25,51 @@ def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
     rows = [label for label in result if label in left and label not in right]
     columns = [label for label in result if label in right and label not in left]
     contracted = [label for label in left if label in right and label not in result]
-    used = {*batch, *rows, *columns, *contracted}
-    if set(left + right) != used or max(len(rows), len(columns), len(contracted)) > 1:
+    if set(left + right) != {*batch, *rows, *columns, *contracted} or not contracted:
         return None
     a, b = inputs_of(node, 2)
-    a = _arrange(write, a, left, [*batch, *rows, *contracted], _missing(batch, rows, contracted))
-    b = _arrange(
-        write, b, right, [*batch, *contracted, *columns], _missing(batch, contracted, columns)
-    )
-    product = write.node("MatMul", a, b)
-    gone = [len(batch) + place for place, labels in enumerate((rows, columns)) if not labels]
+    sizes = static_shape(b)
+    inner = None if sizes is None else [sizes[right.index(label)] for label in contracted]
+    if len(contracted) > 1 and inner is None:
+        return None
+    leading = len(batch) + max(len(rows) - 1, 0) + max(len(columns) - 1, 0)
+
+    first = _arrange(write, a, left, [*batch, *rows, *contracted])
+    if len(contracted) > 1:
+        merged = [*[0] * (len(batch) + len(rows)), -1]
+        first = write.node("Reshape", first, write.integers(*merged))
+    # ones for the other operand's column axes, before the row axis, and for a row axis that is missing
+    ones = [len(batch) + max(len(rows) - 1, 0) + i for i in range(max(len(columns) - 1, 0))]
+    ones += [] if rows else [leading]
+    first = _with_ones(write, first, ones)
+
+    second = _arrange(write, b, right, [*batch, *columns[:-1], *contracted, *columns[-1:]])
+    if len(contracted) > 1 and inner is not None:
+        merged = [*[0] * (len(batch) + len(columns[:-1])), int(np.prod(inner)), -1][
+            : None if columns else -1
+        ]
+        second = write.node("Reshape", second, write.integers(*merged))
+    ones = [len(batch) + i for i in range(max(len(rows) - 1, 0))]
+    ones += [] if columns else [leading + 1]
+    second = _with_ones(write, second, ones)
+
+    product = write.node("MatMul", first, second)
+    gone = [leading + place for place, labels in enumerate((rows, columns)) if not labels]
     if gone:
         product = write.node("Squeeze", product, write.integers(*gone))
-    order = [*batch, *rows, *columns]
-    return _arrange(write, product, "".join(order), list(result), [])
+    order = [*batch, *rows[:-1], *columns[:-1], *rows[-1:], *columns[-1:]]
+    return _arrange(write, product, "".join(order), list(result))
 
 
-def _missing(batch: list[str], first: list[str], second: list[str]) -> list[int]:
-    """Where axes of size 1 have to be put in for a matrix."""
-    return [len(batch) + place for place, labels in enumerate((first, second)) if not labels]
-
-
-def _arrange(
-    write: Writer, value: ir.Value, labels: str, order: list[str], ones: list[int]
-) -> ir.Value:
+def _arrange(write: Writer, value: ir.Value, labels: str, order: list[str]) -> ir.Value:
     permutation = [labels.index(label) for label in order]
-    if permutation != sorted(permutation):
-        value = write.node("Transpose", value, perm=permutation)
-    return write.node("Unsqueeze", value, write.integers(*ones)) if ones else value
+    if permutation == sorted(permutation):
+        return value
+    return write.node("Transpose", value, perm=permutation)
+
+
+def _with_ones(write: Writer, value: ir.Value, axes: list[int]) -> ir.Value:
+    return write.node("Unsqueeze", value, write.integers(*axes)) if axes else value
 
 
 EINSUM: dict[str, Rule] = {"Einsum": einsum}

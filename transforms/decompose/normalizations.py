@@ -74,9 +74,6 @@ def group_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     groups = integer(node, "num_groups", 1)
     grouped = write.node("Reshape", x, write.integers(0, groups, -1))
     standard = _standardize(write, grouped, [2], number(node, "epsilon", 1e-5))
-    if write.opset < 21:  # one scale a group; from 21 on, one a channel
-        standard = _scale_and_shift(write, standard, scale, shift, 1)
-        return write.node("Reshape", standard, write.integers(0, *sizes))
     restored = write.node("Reshape", standard, write.integers(0, *sizes))
     return _scale_and_shift(write, restored, scale, shift, len(sizes) - 1)
 

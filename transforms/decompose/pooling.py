@@ -74,31 +74,30 @@ def _mean_of_blocks(
 def _mean_of_slices(
     write: Writer, x: ir.Value, windows: Sequence[_Window], include_padding: bool
 ) -> ir.Value:
-    count = np.ones([window.size for window in windows], np.float32)
+    count = np.ones([1] * len(windows), np.float32)
     for axis, window in enumerate(windows):
         beyond = max(0, window.reach - window.size - window.before)
         pads = np.zeros((2, len(windows) + 2), np.int64)
         pads[:, axis + 2] = window.before, beyond
         if pads.any():
             x = write.node("Pad", x, write.constant(pads.reshape(-1)))
-        counted = [(0, 0)] * len(windows)
-        counted[axis] = (window.before, min(window.after, beyond))
-        count = np.pad(count, counted, constant_values=float(include_padding))
-        count = np.pad(
-            count,
-            [
-                (0, beyond - min(window.after, beyond)) if i == axis else (0, 0)
-                for i in range(count.ndim)
-            ],
-        )
         x = _sum_of_slices(write, x, axis + 2, window)
-        starts = range(0, window.output * window.stride, window.stride)
-        offsets = range(0, window.kernel * window.dilation, window.dilation)
-        count = np.stack(
-            [sum(np.take(count, start + offset, axis) for offset in offsets) for start in starts],
-            axis,
-        )
+        shape = [1] * len(windows)
+        shape[axis] = window.output
+        count = count * _count(window, beyond, include_padding).reshape(shape)
     return write.node("Mul", x, write.constant((1.0 / count).astype(np.float32)))
+
+
+def _count(window: _Window, beyond: int, include_padding: bool) -> np.ndarray:
+    """How many elements each window averages over; what lies beyond the padding never counts."""
+    counts = np.zeros(window.before + window.size + beyond, np.float32)
+    counts[window.before : window.before + window.size] = 1
+    if include_padding:
+        counts[: window.before + window.size + window.after] = 1
+    starts = np.arange(window.output) * window.stride
+    offsets = np.arange(window.kernel) * window.dilation
+    result: np.ndarray = counts[starts[:, None] + offsets].sum(axis=1)
+    return result
 
 
 def _sum_of_slices(write: Writer, x: ir.Value, axis: int, window: _Window) -> ir.Value:

@@ -71,14 +71,14 @@ def _matrix(node: ir.Node, opset: int, old: int, new: int, scale: float | None) 
         if name not in ("axes", "keep_aspect_ratio_policy")
     }
     if scale is None:
-        sizing = onnx.numpy_helper.from_array(np.array([old, 1, new], np.int64), "sizes")
+        sizing = onnx.numpy_helper.from_array(np.array([1, 1, old, new], np.int64), "sizes")
         inputs = ["identity", "", "", "sizes"]
     else:
-        sizing = onnx.numpy_helper.from_array(np.array([1, 1, scale], np.float32), "scales")
+        sizing = onnx.numpy_helper.from_array(np.array([1, 1, 1, scale], np.float32), "scales")
         inputs = ["identity", "", "scales"]
     infos = [
         helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
-        for name, shape in (("identity", [old, 1, old]), ("rows", [old, 1, new]))
+        for name, shape in (("identity", [1, 1, old, old]), ("rows", [1, 1, old, new]))
     ]
     graph = helper.make_graph(
         [helper.make_node("Resize", inputs, ["rows"], **attributes)],
@@ -91,7 +91,7 @@ def _matrix(node: ir.Node, opset: int, old: int, new: int, scale: float | None) 
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), providers=["CPUExecutionProvider"]
     )
-    identity = np.eye(old, dtype=np.float32).reshape(old, 1, old)
+    identity = np.eye(old, dtype=np.float32).reshape(1, 1, old, old)
     rows: np.ndarray = session.run(None, {"identity": identity})[0]
     return rows.reshape(old, new)
 

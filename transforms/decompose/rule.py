@@ -37,6 +37,8 @@ class Writer:
         created = ir.node(op_type, inputs, attributes, num_outputs=outputs, name=name)
         for index, value in enumerate(created.outputs):
             value.name = name if outputs == 1 else f"{name}_{index}"
+        if op_type == "Cast":
+            created.outputs[0].dtype = ir.DataType(attributes["to"])
         self.nodes.append(created)
         return created.outputs
 
