@@ -5,10 +5,12 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.opset import Opset
+from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 
-__all__ = ["InferenceMode", "Opset", "canonicalize"]
+__all__ = ["FoldConstants", "InferenceMode", "Opset", "SeparateVectors", "canonicalize"]
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
@@ -24,6 +26,9 @@ def canonicalize(model: ir.Model) -> ir.Model:
         Opset(),
         common.RemoveInitializersFromInputsPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        common.InlinePass(),
+        FoldConstants(),
+        SeparateVectors(),
         InferenceMode(),
         common.NameFixPass(),
         common.RemoveUnusedNodesPass(),

@@ -1,0 +1,84 @@
+"""Compute what does not depend on any input: shapes, axes, filled tensors."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+
+# What these give differs from call to call.
+_RANDOM = frozenset(
+    {
+        "Bernoulli",
+        "Multinomial",
+        "RandomNormal",
+        "RandomNormalLike",
+        "RandomUniform",
+        "RandomUniformLike",
+    }
+)
+
+
+class FoldConstants(ir.passes.InPlacePass):
+    """Replaces nodes whose inputs are all constants by initializers.
+
+    A node that reads a floating-point tensor of more than one element is left alone: that may be a
+    weight, which training changes. ConstantOfShape is folded, so a weight may come out of it.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        folded = 0
+        for node in list(graph):
+            if _foldable(node):
+                for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
+                    _replace(graph, value, array)
+                graph.remove(node, safe=True)
+                folded += 1
+        return ir.passes.PassResult(model, modified=bool(folded))
+
+
+def _foldable(node: ir.Node) -> bool:
+    if node.domain != "" or node.op_type in _RANDOM:
+        return False
+    if any(attribute.type == ir.AttributeType.GRAPH for attribute in node.attributes.values()):
+        return False
+    if any(output.is_graph_output() for output in node.outputs):
+        return False
+    return all(value is None or _is_constant(value) for value in node.inputs)
+
+
+def _is_constant(value: ir.Value) -> bool:
+    tensor = value.const_value
+    if tensor is None or not value.is_initializer() or value.is_graph_input():
+        return False
+    return tensor.size <= 1 or not tensor.dtype.is_floating_point()
+
+
+def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
+    names = [value.name or "" if value is not None else "" for value in node.inputs]
+    feeds = {
+        value.name or "": value.const_value.numpy()
+        for value in node.inputs
+        if value is not None and value.const_value is not None
+    }
+    outputs = [value.name or "" for value in node.outputs]
+    attributes = [ir.to_proto(attribute) for attribute in node.attributes.values()]
+    proto = onnx.helper.make_node(node.op_type, names, outputs)
+    proto.attribute.extend(attributes)
+    infos = [onnx.helper.make_empty_tensor_value_info(name) for name in feeds]
+    results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
+    graph = onnx.helper.make_graph([proto], "folded", infos, results)
+    opsets = [onnx.helper.make_opsetid("", opset)]
+    evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
+    values: list[np.ndarray] = evaluator.run(None, feeds)
+    return values
+
+
+def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
+    name = value.name or ""
+    value.name = f"{name}/folded"
+    constant = ir.val(name, const_value=ir.tensor(np.asarray(array), name=name))
+    graph.register_initializer(constant)
+    value.replace_all_uses_with(constant)
