@@ -50,7 +50,9 @@ struct OrtApi {
   void* unused_66_to_84[19];
   OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo* info, const char* name,
                                              float* out);  // 85
-  void* unused_86_to_89[4];
+  OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo* info, const char* name,
+                                             int64_t* out);  // 86
+  void* unused_87_to_89[3];
   OrtStatus* (*KernelContext_GetInput)(const OrtKernelContext* context, size_t index,
                                        const OrtValue** out);  // 90
   OrtStatus* (*KernelContext_GetOutput)(OrtKernelContext* context, size_t index,
@@ -87,6 +89,7 @@ SVGD_ASSERT_PLACE(GetTensorElementType, 60);
 SVGD_ASSERT_PLACE(GetDimensions, 62);
 SVGD_ASSERT_PLACE(GetTensorTypeAndShape, 65);
 SVGD_ASSERT_PLACE(KernelInfoGetAttribute_float, 85);
+SVGD_ASSERT_PLACE(KernelInfoGetAttribute_int64, 86);
 SVGD_ASSERT_PLACE(KernelContext_GetInput, 90);
 SVGD_ASSERT_PLACE(KernelContext_GetOutput, 91);
 SVGD_ASSERT_PLACE(ReleaseStatus, 93);

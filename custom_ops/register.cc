@@ -1,6 +1,8 @@
 // The one function that onnxruntime looks for in a library of custom operators.
 
+#include <exception>
 #include <mutex>
+#include <string>
 
 #include "cpu/virtual_gradient_op.h"
 #include "onnxruntime_abi.h"
@@ -37,11 +39,23 @@ OrtStatus* Domain(const OrtApi& api, OrtCustomOpDomain** out) {
 
 extern "C" SVGD_EXPORT OrtStatus* RegisterCustomOps(OrtSessionOptions* options,
                                                     const OrtApiBase* base) {
-  const OrtApi* api = base->GetApi(svgd::kOrtApiVersion);
-  // Without the interface there is no way to make a status either; loading fails without the
-  // domain.
-  if (api == nullptr) return nullptr;
-  OrtCustomOpDomain* domain = nullptr;
-  if (OrtStatus* status = Domain(*api, &domain)) return status;
-  return api->AddCustomOpDomain(options, domain);
+  // The first version of the interface is there always, and makes statuses.
+  const OrtApi* first = base->GetApi(1);
+  if (first == nullptr) return nullptr;
+  try {
+    const OrtApi* api = base->GetApi(svgd::kOrtApiVersion);
+    if (api == nullptr) {
+      const std::string sentence =
+          std::string("ai.svgd needs onnxruntime 1.19 or later; this is ") +
+          base->GetVersionString() + ".";
+      return first->CreateStatus(ORT_FAIL, sentence.c_str());
+    }
+    OrtCustomOpDomain* domain = nullptr;
+    if (OrtStatus* status = Domain(*api, &domain)) return status;
+    return api->AddCustomOpDomain(options, domain);
+  } catch (const std::exception& error) {
+    return first->CreateStatus(ORT_FAIL, error.what());
+  } catch (...) {
+    return first->CreateStatus(ORT_FAIL, "ai.svgd: an unknown error.");
+  }
 }

@@ -29,6 +29,7 @@ def session(
     threads: int = 1,
     copies: int = 0,
     dtype: int = onnx.TensorProto.FLOAT,
+    outputs: tuple[str, ...] = ("out", "r_new"),
     **attributes: float,
 ) -> onnxruntime.InferenceSession:
     """A session with one T, its shapes unknown unless given, after so many Identity-like nodes."""
@@ -48,7 +49,9 @@ def session(
     infos = {
         name: helper.make_tensor_value_info(name, dtype, shape) for name, shape in shapes.items()
     }
-    graph = helper.make_graph(nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]])
+    graph = helper.make_graph(
+        nodes, "t", [infos["dy"], infos["r"]], [infos[name] for name in outputs]
+    )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return onnxruntime.InferenceSession(
@@ -118,6 +121,17 @@ def test_r_is_updated_where_it_lies() -> None:
         np.testing.assert_allclose(memory.numpy(), expected, rtol=1e-5)
 
 
+def test_r_given_as_an_ort_value_is_updated_where_it_lies_without_being_an_output() -> None:
+    """Only the alias of r_new onto r can do this: nothing else binds the two to one memory."""
+    dy, r = tensors((4, 3))
+    memory = onnxruntime.OrtValue.ortvalue_from_numpy(r.copy())
+    target = session(("batch", 3), (3,), outputs=("out",))
+    target.run_with_ort_values(
+        None, {"dy": onnxruntime.OrtValue.ortvalue_from_numpy(dy), "r": memory}
+    )
+    np.testing.assert_allclose(memory.numpy(), reference(dy, r)[1], rtol=1e-5)
+
+
 def test_overwriting_a_temporary_gradient_leaves_the_input_alone() -> None:
     """After Neg, dY is a temporary that T may overwrite; the session's own input must not change."""
     dy, r = tensors((8, 5))
@@ -152,6 +166,17 @@ def test_attributes_out_of_range_are_refused_when_the_model_loads(name: str, val
         session(**{name: value})
 
 
+@pytest.mark.parametrize("name", ["rho", "epsilon", "scale"])
+def test_an_integer_attribute_is_refused_rather_than_replaced_by_the_default(name: str) -> None:
+    with pytest.raises(Exception, match=f"attribute {name} is the integer 0, but must be a float"):
+        session(**{name: 0})
+
+
+def test_the_refusal_of_a_small_negative_attribute_shows_its_value() -> None:
+    with pytest.raises(Exception, match="attribute epsilon is -1e-09, but must be positive"):
+        session(epsilon=-1e-9)
+
+
 @pytest.mark.parametrize(
     ("dy_shape", "r_shape"),
     [((4, 3), (4,)), ((4, 3), (3, 1)), ((4, 3), ()), ((4,), (4,)), ((), ())],
@@ -181,6 +206,17 @@ def test_the_shapes_of_the_outputs_are_inferred() -> None:
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     target = onnxruntime.InferenceSession(model.SerializeToString(), options)
     assert target.get_outputs()[0].shape == ["batch", 3]
+
+
+@pytest.mark.parametrize(
+    ("dy_shape", "r_shape"), [(None, (3,)), (("batch", 3), None), (None, None)]
+)
+def test_a_shape_of_unknown_rank_is_left_to_the_run(
+    dy_shape: tuple[Any, ...] | None, r_shape: tuple[Any, ...] | None
+) -> None:
+    dy, r = tensors((4, 3))
+    out, _ = run(session(dy_shape, r_shape), dy, r)
+    np.testing.assert_allclose(out, reference(dy, r)[0], rtol=2e-6)
 
 
 def test_another_type_is_refused_when_the_model_loads() -> None:

@@ -1,6 +1,7 @@
 #include "cpu/virtual_gradient_op.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <numeric>
@@ -37,6 +38,8 @@ OrtStatus* Guard(const OrtApi& api, Body&& body) noexcept {
     return error.status;
   } catch (const std::exception& error) {
     return api.CreateStatus(ORT_FAIL, error.what());
+  } catch (...) {
+    return api.CreateStatus(ORT_FAIL, "VirtualGradient: an unknown error.");
   }
 }
 
@@ -86,6 +89,15 @@ float Attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, 
   float value = fallback;
   if (OrtStatus* absent = api.KernelInfoGetAttribute_float(info, name, &value)) {
     api.ReleaseStatus(absent);
+    // An attribute of another type reads as absent. An integer is the likely one, as in rho=0, and
+    // must not turn into the default unnoticed.
+    int64_t integer = 0;
+    OrtStatus* no_integer = api.KernelInfoGetAttribute_int64(info, name, &integer);
+    if (no_integer == nullptr) {
+      Refuse(api, std::string("attribute ") + name + " is the integer " + std::to_string(integer) +
+                      ", but must be a float.");
+    }
+    api.ReleaseStatus(no_integer);
     return fallback;
   }
   return value;
@@ -143,8 +155,10 @@ class Kernel {
  private:
   void CheckAttribute(const char* name, float value, bool inside, const char* wanted) const {
     if (!std::isfinite(value) || !inside) {
-      Refuse(api_, std::string("attribute ") + name + " is " + std::to_string(value) +
-                       ", but must be " + wanted + ".");
+      char text[32];  // std::to_string would print a small number as 0.000000
+      std::snprintf(text, sizeof text, "%g", static_cast<double>(value));
+      Refuse(api_,
+             std::string("attribute ") + name + " is " + text + ", but must be " + wanted + ".");
     }
   }
 
@@ -178,7 +192,11 @@ OrtStatus* InferShapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
     for (size_t i = 0; i < 2; ++i) {
       Check(api.ShapeInferContext_GetInputTypeShape(context, i, &inputs[i]));
     }
-    CheckShapes(api, ReadShape(api, inputs[0]), ReadShape(api, inputs[1]));
+    const Shape dy = ReadShape(api, inputs[0]);
+    const Shape r = ReadShape(api, inputs[1]);
+    // A tensor of unknown rank looks like one of rank 0 here: nothing to infer from, or to refuse.
+    if (dy.empty() || (r.empty() && dy.size() > 1)) return;
+    CheckShapes(api, dy, r);
     for (size_t i = 0; i < 2; ++i) {
       Check(api.ShapeInferContext_SetOutputTypeShape(context, i, inputs[i]));
     }
