@@ -23,6 +23,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.export import export as export_folder
 from svgd_onnx.inspection import Inspection
 from svgd_onnx.transforms.losses import LOSSES
+from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
 _console = Console(soft_wrap=True)
 _app = typer.Typer(
@@ -80,6 +81,20 @@ def convert(
     freeze: List[str] = typer.Option(
         [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
     ),
+    freeze_bn: bool = typer.Option(
+        False, "--freeze-bn", help="Normalize with the running statistics, and keep them."
+    ),
+    t_scope: List[str] = typer.Option(
+        [WEIGHTS],
+        metavar="weights|all-linear|GLOB",
+        help="Parameters that T acts on; a glob may be repeated.",
+    ),
+    granularity: str = typer.Option(
+        "auto", help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
+    ),
+    gradient: str = typer.Option(
+        "graph", help="What feeds r: the gradient as it stands in the graph, or of each example."
+    ),
     t_kernel: str = typer.Option(
         "fused",
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}.",
@@ -101,6 +116,10 @@ def convert(
         l1=l1,
         train=train,
         freeze=freeze,
+        freeze_bn=freeze_bn,
+        t_scope=t_scope,
+        granularity=granularity,
+        gradient=gradient,
         t_kernel=t_kernel,
         force=force,
     )
@@ -183,7 +202,7 @@ def inspect(
     """Show where T acts, and what it costs."""
     inspection = svgd_onnx.inspect(source)
     table = Table(title="sigma-prime: the operations that take a trainable parameter")
-    for column in ("node", "operator", "parameter", "T", "because", "r"):
+    for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
         table.add_column(column, overflow="fold")
     table.add_column("bytes", justify="right")
     for operation in inspection.operations:
@@ -194,6 +213,7 @@ def inspect(
             operation.parameter,
             "T" if acts else "identity",
             operation.reason,
+            operation.granularity if acts else "",
             str(tuple(operation.state_shape)) if acts else "",
             f"{operation.state_nbytes:,}" if acts else "",
         )

@@ -32,10 +32,13 @@ from svgd_onnx.transforms.emit import (
 )
 from svgd_onnx.transforms.losses import LOSSES, AddLoss
 from svgd_onnx.transforms.virtualize import (
+    GRANULARITIES,
+    WEIGHTS,
     L1Regularization,
     MergeParameterUses,
     ParameterUse,
     PortableVirtualGradient,
+    TScope,
     VirtualGradient,
     VirtualGradientAttributes,
     sigma_prime,
@@ -49,6 +52,7 @@ CHECKPOINT = "checkpoint"
 SVGD = "svgd"
 OPTIMIZER_NAMES = (SVGD, *OPTIMIZERS)
 T_KERNELS = ("fused", "portable")
+GRADIENTS = ("graph", "example")
 
 DEFAULT_SCALE = 0.01
 DEFAULT_RHO = 0.9
@@ -72,6 +76,10 @@ def convert(
     l1: float = 0.0,
     train: Sequence[str] = (),
     freeze: Sequence[str] = (),
+    freeze_bn: bool = False,
+    t_scope: Sequence[str] = (WEIGHTS,),
+    granularity: str = "auto",
+    gradient: str = "graph",
     t_kernel: str = "fused",
     force: bool = False,
 ) -> Manifest:
@@ -95,6 +103,14 @@ def convert(
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
         train: globs; if given, only parameters that match one are trained.
         freeze: globs; parameters that match one are not trained.
+        freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
+        t_scope: where T acts: ("weights",) on weights of Gemm, MatMul, Conv and ConvTranspose,
+            ("all-linear",) on every parameter in which its operation is linear, or globs for such
+            parameters.
+        granularity: "element" for an r of the shape of the operation's output without its batch axis,
+            "channel" for one entry a channel, "auto" for element where those sizes are fixed.
+        gradient: what feeds r: "graph" for the gradient as it stands in the training graph, that of
+            the mean loss; "example" for that of each example's loss, as Algorithm 1 is written.
         t_kernel: "fused" for the custom operator library, "portable" for standard operators.
         force: whether to replace a folder that is not empty.
 
@@ -107,6 +123,9 @@ def convert(
     update, hyper_parameters = _check_options(
         loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1, t_kernel
     )
+    _check_choice("granularity", granularity, GRANULARITIES)
+    _check_choice("gradient", gradient, GRADIENTS)
+    scope = TScope(tuple(t_scope) if optimizer == SVGD else (), granularity)
     training_binding()
     if t_kernel == "fused" and optimizer == SVGD:
         custom_op_library()
@@ -115,20 +134,25 @@ def convert(
         output_name = _choose_prediction(canonical.graph, prediction)
         selection = select_parameters(canonical, train, freeze)
         plan = plan_training(
-            canonical, selection, loss=loss, prediction=output_name, virtual=optimizer == SVGD
+            canonical,
+            selection,
+            loss=loss,
+            prediction=output_name,
+            scope=scope,
+            freeze_bn=freeze_bn,
         )
-        gradient = differentiate(plan.forward, plan.copies)
-        attributes = VirtualGradientAttributes(scale, rho, epsilon)
-        VirtualGradient(plan.uses, attributes)(gradient)
-        MergeParameterUses(plan.copies)(gradient)
+        training = differentiate(plan.forward, plan.copies)
+        attributes = VirtualGradientAttributes(scale, rho, epsilon, gradient == "example")
+        VirtualGradient(plan.uses, attributes)(training)
+        MergeParameterUses(plan.copies)(training)
         if l1 > 0:
-            L1Regularization(selection.decayed, l1)(gradient)
+            L1Regularization(selection.decayed, l1)(training)
         if t_kernel == "portable":
-            PortableVirtualGradient()(gradient)
-        AccumulateGradients(selection.trainable)(gradient)
+            PortableVirtualGradient()(training)
+        AccumulateGradients(selection.trainable)(training)
         states = {use.state: use.state_shape for use in plan.uses if use.state is not None}
         checkpointed = {*selection.trainable, *selection.untrained, *states}
-        EvaluationInputs(gradient.graph, checkpointed)(plan.evaluation)
+        EvaluationInputs(training.graph, checkpointed)(plan.evaluation)
 
         manifest = Manifest(
             versions=_versions(),
@@ -148,9 +172,9 @@ def convert(
             parameters=describe_parameters(canonical.graph, selection, l1 > 0),
             operations=[describe_operation(use) for use in plan.uses],
         )
-        ir.save(gradient, folder / TRAINING_MODEL)
+        ir.save(training, folder / TRAINING_MODEL)
         ir.save(plan.evaluation, folder / EVAL_MODEL)
-        opset = gradient.graph.opset_imports[""]
+        opset = training.graph.opset_imports[""]
         ir.save(optimizer_model(update, hyper_parameters, opset), folder / OPTIMIZER_MODEL)
         initializers = canonical.graph.initializers
         checkpoint.create(
@@ -185,7 +209,13 @@ class TrainingPlan:
 
 
 def plan_training(
-    canonical: ir.Model, selection: Selection, *, loss: str, prediction: str, virtual: bool
+    canonical: ir.Model,
+    selection: Selection,
+    *,
+    loss: str,
+    prediction: str,
+    scope: TScope,
+    freeze_bn: bool = False,
 ) -> TrainingPlan:
     """Prepares a canonical model for differentiation, and decides T.
 
@@ -199,9 +229,9 @@ def plan_training(
     label = evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     _keep_only_loss(forward.graph)
-    copies = training_form(forward, selection.trainable, selection.untrained)
+    copies = training_form(forward, selection.trainable, selection.untrained, freeze_bn=freeze_bn)
     ParametersAsInputs([*selection.trainable, *selection.untrained])(evaluation)
-    uses = sigma_prime(forward.graph, copies, virtual)
+    uses = sigma_prime(forward.graph, copies, scope)
     values = {value.name: value for node in forward.graph for value in node.outputs}
     logits = values[add_loss.logits]
     return TrainingPlan(forward, evaluation, copies, uses, logits, label)
@@ -365,4 +395,5 @@ def describe_operation(use: ParameterUse) -> Operation:
         reason=use.reason,
         state=use.state,
         state_shape=list(use.state_shape),
+        granularity="element" if use.channel_axis is None else "channel",
     )

@@ -12,7 +12,7 @@ from svgd_onnx.parameters import select_parameters
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.emit import OPTIMIZERS
-from svgd_onnx.transforms.virtualize import sigma_prime
+from svgd_onnx.transforms.virtualize import TScope, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -58,5 +58,5 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     selection = select_parameters(model)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    uses = sigma_prime(model.graph, copies)
+    uses = sigma_prime(model.graph, copies, TScope())
     return Inspection([describe_operation(use) for use in uses], parameters)

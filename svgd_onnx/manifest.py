@@ -67,6 +67,8 @@ class Operation:
         reason: why T acts here, or why it is the identity.
         state: name of r in the checkpoint, or None where T is the identity.
         state_shape: r's shape, float32.
+        granularity: "element" if r has the shape of the output without its batch axis, "channel" if it
+            has an entry for each channel.
     """
 
     node: str
@@ -77,6 +79,7 @@ class Operation:
     reason: str
     state: str | None = None
     state_shape: list[int] = field(default_factory=list)
+    granularity: str = "element"
 
     @property
     def state_nbytes(self) -> int:

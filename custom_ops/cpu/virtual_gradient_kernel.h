@@ -10,22 +10,32 @@ struct VirtualGradientAttributes {
   float rho;      // decay of r, in [0, 1)
   float epsilon;  // > 0
   float scale;    // s, > 0
+  // Factor of dy in r: 1 for the gradient as it stands, the size of the batch for the gradient of
+  // each example's loss.
+  float gradient_factor;
+};
+
+// dy and out are (outer, channels, inner), r and r_new are (channels), all row-major float32. An r
+// for each element has inner 1 and a channel for each element of an example.
+struct VirtualGradientShape {
+  size_t outer;
+  size_t channels;
+  size_t inner;
 };
 
 // Runs task(data, 0) ... task(data, count - 1), in any order and on any threads.
 using Task = void (*)(void* data, size_t index);
 using ParallelFor = void (*)(void* context, Task task, size_t count, void* data);
 
-// r_new[f] = rho r[f] + (1 - rho) / N * sum_n dy[n, f]^2
-// out[n, f] = dy[n, f] * scale / sqrt(r_new[f] + epsilon)
+// r_new[c] = rho r[c] + (1 - rho) mean over outer and inner of (gradient_factor dy[o, c, i])^2
+// out[o, c, i] = dy[o, c, i] * scale / sqrt(r_new[c] + epsilon)
 //
-// dy and out are (batch, features), r and r_new are (features), all row-major float32. out may be
-// dy, and r_new may be r. Without a batch (batch 0) r stays as it is.
+// out may be dy, and r_new may be r. Where there is nothing to average over, r stays as it is.
 //
 // The result does not depend on the number of threads, bit for bit: how the work is cut follows
 // from the sizes alone, each sum has a fixed order, and partial sums are added up in order.
-void VirtualGradient(const float* dy, const float* r, float* out, float* r_new, size_t batch,
-                     size_t features, const VirtualGradientAttributes& attributes,
+void VirtualGradient(const float* dy, const float* r, float* out, float* r_new,
+                     const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
                      ParallelFor parallel_for, void* context);
 
 }  // namespace svgd

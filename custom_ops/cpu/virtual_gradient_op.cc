@@ -73,16 +73,41 @@ Shape ReadShape(const OrtApi& api, const OrtValue* value) {
   return ReadShape(api, info);
 }
 
-// r's shape has to be that of dY without its first axis; axes of unknown size (-1) fit anything.
-void CheckShapes(const OrtApi& api, const Shape& dy, const Shape& r) {
-  bool fits = dy.size() == r.size() + 1;
+constexpr int64_t kNoChannelAxis = -1;
+
+// r's shape has to be that of dY without its first axis, or the size of the channel axis; axes of
+// unknown size (-1) fit anything.
+void CheckShapes(const OrtApi& api, const Shape& dy, const Shape& r, int64_t channel_axis) {
+  Shape wanted;
+  bool fits = !dy.empty();
+  if (channel_axis != kNoChannelAxis) {
+    fits = channel_axis < static_cast<int64_t>(dy.size());
+    if (fits) wanted = {dy[static_cast<size_t>(channel_axis)]};
+  } else if (fits) {
+    wanted.assign(dy.begin() + 1, dy.end());
+  }
+  fits = fits && wanted.size() == r.size();
   for (size_t i = 0; fits && i < r.size(); ++i) {
-    fits = dy[i + 1] == r[i] || dy[i + 1] < 0 || r[i] < 0;
+    fits = wanted[i] == r[i] || wanted[i] < 0 || r[i] < 0;
   }
   if (!fits) {
-    Refuse(api, "r has shape " + Text(r) + ", but dY has " + Text(dy) +
-                    "; r must have the shape of dY without its first axis.");
+    const std::string rule =
+        channel_axis == kNoChannelAxis
+            ? "r must have the shape of dY without its first axis."
+            : "r must have an entry for each of axis " + std::to_string(channel_axis) + " of dY.";
+    Refuse(api, "r has shape " + Text(r) + ", but dY has " + Text(dy) + "; " + rule);
   }
+}
+
+// An integer attribute, or `fallback` where it is absent.
+int64_t IntegerAttribute(const OrtApi& api, const OrtKernelInfo* info, const char* name,
+                         int64_t fallback) {
+  int64_t value = fallback;
+  if (OrtStatus* absent = api.KernelInfoGetAttribute_int64(info, name, &value)) {
+    api.ReleaseStatus(absent);
+    return fallback;
+  }
+  return value;
 }
 
 float Attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, float fallback) {
@@ -125,7 +150,13 @@ class Kernel {
   Kernel(const OrtApi& api, const OrtKernelInfo* info)
       : api_(api),
         attributes_{Attribute(api, info, "rho", 0.9F), Attribute(api, info, "epsilon", 1e-6F),
-                    Attribute(api, info, "scale", 1.0F)} {
+                    Attribute(api, info, "scale", 1.0F), 1.0F},
+        channel_axis_{IntegerAttribute(api, info, "channel_axis", kNoChannelAxis)},
+        per_example_{IntegerAttribute(api, info, "per_example", 0) != 0} {
+    if (channel_axis_ < kNoChannelAxis || channel_axis_ == 0) {
+      Refuse(api_, "attribute channel_axis is " + std::to_string(channel_axis_) +
+                       ", but must be 1 or more, or absent.");
+    }
     CheckAttribute("rho", attributes_.rho, attributes_.rho >= 0 && attributes_.rho < 1,
                    "at least 0 and below 1");
     CheckAttribute("epsilon", attributes_.epsilon, attributes_.epsilon > 0, "positive");
@@ -141,15 +172,23 @@ class Kernel {
     Check(api_.KernelContext_GetInput(context, 1, &r));
     const Shape dy_shape = ReadShape(api_, dy);
     const Shape r_shape = ReadShape(api_, r);
-    CheckShapes(api_, dy_shape, r_shape);
+    CheckShapes(api_, dy_shape, r_shape, channel_axis_);
     OrtValue* out = nullptr;
     OrtValue* r_new = nullptr;
     Check(api_.KernelContext_GetOutput(context, 0, dy_shape.data(), dy_shape.size(), &out));
     Check(api_.KernelContext_GetOutput(context, 1, r_shape.data(), r_shape.size(), &r_new));
 
+    VirtualGradientShape shape{static_cast<size_t>(dy_shape[0]), Size(r_shape), 1};
+    if (channel_axis_ != kNoChannelAxis) {
+      const auto axis = dy_shape.begin() + static_cast<std::ptrdiff_t>(channel_axis_);
+      shape.outer = Size({dy_shape.begin(), axis});
+      shape.inner = Size({axis + 1, dy_shape.end()});
+    }
+    VirtualGradientAttributes attributes = attributes_;
+    if (per_example_) attributes.gradient_factor = static_cast<float>(dy_shape[0]);
     SessionThreads threads{api_, context};
-    VirtualGradient(Data(dy), Data(r), Data(out), Data(r_new), static_cast<size_t>(dy_shape[0]),
-                    Size(r_shape), attributes_, SessionThreads::ParallelFor, &threads);
+    VirtualGradient(Data(dy), Data(r), Data(out), Data(r_new), shape, attributes,
+                    SessionThreads::ParallelFor, &threads);
   }
 
  private:
@@ -170,6 +209,8 @@ class Kernel {
 
   const OrtApi& api_;
   const VirtualGradientAttributes attributes_;
+  const int64_t channel_axis_;
+  const bool per_example_;
 };
 
 // What onnxruntime calls back.
@@ -184,21 +225,17 @@ struct Op : OrtCustomOp {
   const OrtApi* api;
 };
 
-// Known shapes let onnxruntime plan its memory, and so let T(dY) overwrite dY.
+// Known shapes let onnxruntime plan its memory, and so let T(dY) overwrite dY. Whether they fit is
+// seen when the kernel runs: onnxruntime does not pass on what this function refuses.
 OrtStatus* InferShapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
   const OrtApi& api = *static_cast<const Op*>(op)->api;
   return Guard(api, [&] {
-    OrtTensorTypeAndShapeInfo* inputs[2] = {};
     for (size_t i = 0; i < 2; ++i) {
-      Check(api.ShapeInferContext_GetInputTypeShape(context, i, &inputs[i]));
-    }
-    const Shape dy = ReadShape(api, inputs[0]);
-    const Shape r = ReadShape(api, inputs[1]);
-    // A tensor of unknown rank looks like one of rank 0 here: nothing to infer from, or to refuse.
-    if (dy.empty() || (r.empty() && dy.size() > 1)) return;
-    CheckShapes(api, dy, r);
-    for (size_t i = 0; i < 2; ++i) {
-      Check(api.ShapeInferContext_SetOutputTypeShape(context, i, inputs[i]));
+      OrtTensorTypeAndShapeInfo* input = nullptr;
+      Check(api.ShapeInferContext_GetInputTypeShape(context, i, &input));
+      // A tensor of unknown rank looks like one of rank 0 here: nothing to infer from.
+      if (ReadShape(api, input).empty()) continue;
+      Check(api.ShapeInferContext_SetOutputTypeShape(context, i, input));
     }
   });
 }

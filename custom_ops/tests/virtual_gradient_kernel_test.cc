@@ -16,21 +16,21 @@ namespace {
 
 using svgd::Task;
 using svgd::VirtualGradientAttributes;
+using svgd::VirtualGradientShape;
 
-constexpr VirtualGradientAttributes kAttributes{0.9F, 1e-6F, 0.1F};
+constexpr VirtualGradientAttributes kAttributes{0.9F, 1e-6F, 0.1F, 3.0F};
 
 struct Tensors {
-  size_t batch;
-  size_t features;
+  VirtualGradientShape shape;
   std::vector<float> dy;
   std::vector<float> r;
 };
 
-Tensors Random(size_t batch, size_t features, unsigned seed = 0) {
-  std::mt19937 random(seed);
+Tensors Random(const VirtualGradientShape& shape) {
+  std::mt19937 random(0);
   std::normal_distribution<float> normal(0.0F, 0.01F);
-  Tensors tensors{batch, features, std::vector<float>(batch * features),
-                  std::vector<float>(features)};
+  Tensors tensors{shape, std::vector<float>(shape.outer * shape.channels * shape.inner),
+                  std::vector<float>(shape.channels)};
   for (float& value : tensors.dy) value = normal(random);
   for (float& value : tensors.r) value = std::abs(normal(random)) * 0.01F;
   return tensors;
@@ -54,9 +54,9 @@ struct Result {
 };
 
 Result Run(const Tensors& tensors, size_t threads) {
-  Result result{std::vector<float>(tensors.dy.size()), std::vector<float>(tensors.features)};
+  Result result{std::vector<float>(tensors.dy.size()), std::vector<float>(tensors.r.size())};
   svgd::VirtualGradient(tensors.dy.data(), tensors.r.data(), result.out.data(), result.r.data(),
-                        tensors.batch, tensors.features, kAttributes, OnThreads, &threads);
+                        tensors.shape, kAttributes, OnThreads, &threads);
   return result;
 }
 
@@ -65,46 +65,58 @@ bool SameBits(const std::vector<float>& a, const std::vector<float>& b) {
          (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
 }
 
-// Narrow and wide, short and tall, primes, and both sides of every bound in the kernel.
-const std::vector<std::pair<size_t, size_t>> kShapes = {
-    {1, 1},     {1, 7},     {2, 31},    {3, 32},    {32, 10},          {7, 1009},  {128, 128},
-    {128, 129}, {256, 128}, {257, 128}, {300, 127}, {32, 1024},        {32, 1025}, {33, 4099},
-    {1, 40000}, {40000, 1}, {70001, 3}, {2000, 97}, {16, 28 * 28 * 4}, {4096, 33}};
+// Narrow and wide, short and tall, primes, both sides of every bound in the kernel; and channels
+// with rows of their own.
+const std::vector<VirtualGradientShape> kShapes = {
+    {1, 1, 1},     {1, 7, 1},     {2, 31, 1},    {3, 32, 1},    {32, 10, 1},   {7, 1009, 1},
+    {128, 128, 1}, {128, 129, 1}, {256, 128, 1}, {257, 128, 1}, {300, 127, 1}, {32, 1024, 1},
+    {32, 1025, 1}, {33, 4099, 1}, {1, 40000, 1}, {40000, 1, 1}, {70001, 3, 1}, {2000, 97, 1},
+    {16, 3136, 1}, {4096, 33, 1}, {129, 5, 1},   {1, 1, 2},     {4, 3, 5},     {8, 16, 49},
+    {32, 3, 1024}, {5, 64, 17},   {1, 2, 100003}};
 
 }  // namespace
 
 TEST_CASE("T follows its formula") {
-  for (const auto& [batch, features] : kShapes) {
-    CAPTURE(batch);
-    CAPTURE(features);
-    const Tensors tensors = Random(batch, features);
+  for (const VirtualGradientShape& shape : kShapes) {
+    CAPTURE(shape.outer);
+    CAPTURE(shape.channels);
+    CAPTURE(shape.inner);
+    const Tensors tensors = Random(shape);
     const Result result = Run(tensors, 2);
+    const auto index = [&](size_t o, size_t c, size_t i) {
+      return (o * shape.channels + c) * shape.inner + i;
+    };
     double worst = 0;
-    for (size_t f = 0; f < features; ++f) {
+    for (size_t c = 0; c < shape.channels; ++c) {
       double sum = 0;
-      for (size_t n = 0; n < batch; ++n) {
-        const double value = tensors.dy[n * features + f];
-        sum += value * value;
+      for (size_t o = 0; o < shape.outer; ++o) {
+        for (size_t i = 0; i < shape.inner; ++i) {
+          sum += std::pow(3.0 * static_cast<double>(tensors.dy[index(o, c, i)]), 2);
+        }
       }
-      const double r = 0.9F * static_cast<double>(tensors.r[f]) +
-                       (1 - static_cast<double>(0.9F)) * sum / static_cast<double>(batch);
-      const double factor = 0.1F / std::sqrt(r + 1e-6F);
-      worst = std::max(worst, std::abs(result.r[f] - r) / r);
-      for (size_t n = 0; n < batch; ++n) {
-        const double expected = factor * tensors.dy[n * features + f];
-        worst = std::max(worst, std::abs(result.out[n * features + f] - expected) /
-                                    std::max(std::abs(expected), 1e-12));
+      const double mean = sum / static_cast<double>(shape.outer * shape.inner);
+      const double rho = static_cast<double>(0.9F);
+      const double r = rho * static_cast<double>(tensors.r[c]) + (1 - rho) * mean;
+      const double factor = static_cast<double>(0.1F) / std::sqrt(r + static_cast<double>(1e-6F));
+      worst = std::max(worst, std::abs(result.r[c] - r) / r);
+      for (size_t o = 0; o < shape.outer; ++o) {
+        for (size_t i = 0; i < shape.inner; ++i) {
+          const double expected = factor * tensors.dy[index(o, c, i)];
+          worst = std::max(worst, std::abs(result.out[index(o, c, i)] - expected) /
+                                      std::max(std::abs(expected), 1e-12));
+        }
       }
     }
-    CHECK(worst < 5e-6);
+    CHECK(worst < 2e-6);
   }
 }
 
 TEST_CASE("the number of threads does not change a bit") {
-  for (const auto& [batch, features] : kShapes) {
-    CAPTURE(batch);
-    CAPTURE(features);
-    const Tensors tensors = Random(batch, features);
+  for (const VirtualGradientShape& shape : kShapes) {
+    CAPTURE(shape.outer);
+    CAPTURE(shape.channels);
+    CAPTURE(shape.inner);
+    const Tensors tensors = Random(shape);
     const Result alone = Run(tensors, 1);
     for (const size_t threads : {2, 3, 8}) {
       const Result together = Run(tensors, threads);
@@ -115,34 +127,35 @@ TEST_CASE("the number of threads does not change a bit") {
 }
 
 TEST_CASE("the outputs may lie where the inputs lie") {
-  for (const auto& [batch, features] : kShapes) {
-    CAPTURE(batch);
-    CAPTURE(features);
-    Tensors tensors = Random(batch, features);
+  for (const VirtualGradientShape& shape : kShapes) {
+    CAPTURE(shape.outer);
+    CAPTURE(shape.channels);
+    CAPTURE(shape.inner);
+    Tensors tensors = Random(shape);
     const Result apart = Run(tensors, 2);
     size_t threads = 2;
     svgd::VirtualGradient(tensors.dy.data(), tensors.r.data(), tensors.dy.data(), tensors.r.data(),
-                          batch, features, kAttributes, OnThreads, &threads);
+                          shape, kAttributes, OnThreads, &threads);
     CHECK(SameBits(apart.out, tensors.dy));
     CHECK(SameBits(apart.r, tensors.r));
   }
 }
 
 TEST_CASE("without examples r stays") {
-  const Tensors tensors = Random(0, 5);
+  const Tensors tensors = Random({0, 5, 1});
   const Result result = Run(tensors, 2);
   CHECK(result.out.empty());
   CHECK(SameBits(result.r, tensors.r));
 }
 
 TEST_CASE("without features there is nothing to do") {
-  const Result result = Run(Random(5, 0), 2);
+  const Result result = Run(Random({5, 0, 1}), 2);
   CHECK(result.out.empty());
   CHECK(result.r.empty());
 }
 
 TEST_CASE("NaN in one feature stays in that feature") {
-  Tensors tensors = Random(4, 3);
+  Tensors tensors = Random({4, 3, 1});
   tensors.dy[1] = std::nanf("");
   const Result result = Run(tensors, 1);
   CHECK(std::isnan(result.r[1]));

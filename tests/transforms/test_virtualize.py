@@ -17,6 +17,7 @@ from svgd_onnx.transforms.differentiate import differentiate
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
     PortableVirtualGradient,
+    TScope,
     VirtualGradient,
     VirtualGradientAttributes,
 )
@@ -30,7 +31,7 @@ def virtualized(model: onnx.ModelProto) -> ir.Model:
     selection = select_parameters(canonical)
     (output,) = (value.name for value in canonical.graph.outputs)
     plan = plan_training(
-        canonical, selection, loss="cross-entropy", prediction=output, virtual=True
+        canonical, selection, loss="cross-entropy", prediction=output, scope=TScope()
     )
     gradient = differentiate(plan.forward, plan.copies)
     VirtualGradient(plan.uses, ATTRIBUTES)(gradient)

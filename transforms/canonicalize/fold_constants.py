@@ -72,8 +72,7 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
     graph = onnx.helper.make_graph([proto], "folded", infos, results)
     opsets = [onnx.helper.make_opsetid("", opset)]
     evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-    values: list[np.ndarray] = evaluator.run(None, feeds)
-    return values
+    return [np.asarray(value) for value in evaluator.run(None, feeds)]
 
 
 def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:

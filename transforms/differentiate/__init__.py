@@ -24,7 +24,11 @@ __all__ = [
 
 
 def training_form(
-    model: ir.Model, trainable: Sequence[str], untrained: Sequence[str]
+    model: ir.Model,
+    trainable: Sequence[str],
+    untrained: Sequence[str],
+    *,
+    freeze_bn: bool = False,
 ) -> dict[str, list[str]]:
     """Turns a canonical model, in place, into what `differentiate` takes.
 
@@ -32,13 +36,14 @@ def training_form(
         model: inference mode, weights as initializers.
         trainable: initializers that get a gradient.
         untrained: initializers that leave the graph too, but get none.
+        freeze_bn: whether BatchNormalization stays in inference mode.
 
     Returns:
         For each trainable parameter the graph inputs that stand for it, one for each use.
     """
     split = SplitParameterUses(trainable)
     ir.passes.Sequential(
-        TrainingMode(),
+        TrainingMode(batch_normalization=not freeze_bn),
         ParametersAsInputs([*trainable, *untrained]),
         SeparateRearrangements(trainable),
         split,

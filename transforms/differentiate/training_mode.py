@@ -14,9 +14,18 @@ class TrainingMode(ir.passes.InPlacePass):
     BatchNormalization gets its running mean and variance as outputs, which onnxruntime's training
     kernel writes back onto its inputs. Dropout gets its mask, without which it has no gradient.
 
+    Args:
+        batch_normalization: whether BatchNormalization trains; Dropout always does.
+
     Requires: opset 14 or newer, inference mode.
-    Ensures: every BatchNormalization has `training_mode` 1 and three outputs, every Dropout a mask.
+    Ensures: every BatchNormalization that trains has three outputs, every Dropout a mask.
     """
+
+    def __init__(self, *, batch_normalization: bool = True) -> None:
+        super().__init__()
+        self._rules = dict(_RULES)
+        if not batch_normalization:
+            del self._rules["BatchNormalization"]
 
     def requires(self, model: ir.Model) -> None:
         if model.graph.opset_imports.get("", 0) < 14:
@@ -27,7 +36,7 @@ class TrainingMode(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
         for node in list(model.graph):
-            rule = _RULES.get(node.op_type) if node.domain == "" else None
+            rule = self._rules.get(node.op_type) if node.domain == "" else None
             if rule is not None:
                 rule(model.graph, node)
                 modified = True
@@ -35,7 +44,8 @@ class TrainingMode(ir.passes.InPlacePass):
 
     def ensures(self, model: ir.Model) -> None:
         for node in model.graph:
-            if node.op_type == "BatchNormalization" and len(node.outputs) != 3:
+            trains = node.op_type in self._rules
+            if trains and node.op_type == "BatchNormalization" and len(node.outputs) != 3:
                 raise ir.passes.PostconditionError(f"{node.name} does not update its statistics")
             if node.op_type == "Dropout" and len(node.outputs) != 2:
                 raise ir.passes.PostconditionError(f"{node.name} has no mask")

@@ -5,17 +5,28 @@ from __future__ import annotations
 from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
 from svgd_onnx.transforms.virtualize.portable_virtual_gradient import PortableVirtualGradient
-from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, sigma_prime
+from svgd_onnx.transforms.virtualize.sigma_prime import (
+    ALL_LINEAR,
+    GRANULARITIES,
+    WEIGHTS,
+    ParameterUse,
+    TScope,
+    sigma_prime,
+)
 from svgd_onnx.transforms.virtualize.virtual_gradient import (
     VirtualGradient,
     VirtualGradientAttributes,
 )
 
 __all__ = [
+    "ALL_LINEAR",
+    "GRANULARITIES",
+    "WEIGHTS",
     "L1Regularization",
     "MergeParameterUses",
     "ParameterUse",
     "PortableVirtualGradient",
+    "TScope",
     "VirtualGradient",
     "VirtualGradientAttributes",
     "sigma_prime",

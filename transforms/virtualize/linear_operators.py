@@ -1,30 +1,43 @@
-"""The operators that are linear in a weight, and on which T acts."""
+"""The operators that are linear in a parameter: what it is to them, and where their channels are."""
 
 from __future__ import annotations
 
-# Operator -> the inputs that are weights. In all of them the output is linear in each of these
-# inputs, and the first axis of the output is the batch.
-WEIGHT_INPUTS: dict[str, frozenset[int]] = {
-    "Gemm": frozenset({0, 1}),
-    "MatMul": frozenset({0, 1}),
-    "Conv": frozenset({1}),
+# Operator -> its inputs in which the output is linear, and what a parameter there is.
+LINEAR_INPUTS: dict[str, dict[int, str]] = {
+    "Add": {0: "bias", 1: "bias"},
+    "BatchNormalization": {1: "scale", 2: "shift"},
+    "Conv": {1: "weight", 2: "bias"},
+    "ConvTranspose": {1: "weight", 2: "bias"},
+    "Einsum": {0: "factor", 1: "factor"},
+    "Gather": {0: "embedding"},
+    "Gemm": {0: "weight", 1: "weight", 2: "bias"},
+    "GroupNormalization": {1: "scale", 2: "shift"},
+    "InstanceNormalization": {1: "scale", 2: "shift"},
+    "LayerNormalization": {1: "scale", 2: "shift"},
+    "MatMul": {0: "weight", 1: "weight"},
+    "Mul": {0: "scale", 1: "scale"},
+    "PRelu": {1: "slope"},
+    "Sub": {0: "bias", 1: "bias"},
 }
 
-# Operator -> what its other parameter inputs are, for the reason that a report gives.
-_ROLES: dict[tuple[str, int], str] = {
-    ("Gemm", 2): "bias",
-    ("Conv", 2): "bias",
-    ("Add", 0): "bias",
-    ("Add", 1): "bias",
-    ("BatchNormalization", 1): "scale",
-    ("BatchNormalization", 2): "shift",
-    ("LayerNormalization", 1): "scale",
-    ("LayerNormalization", 2): "shift",
-}
+# Operators whose output has its channels on axis 1; all others have them on the last axis.
+_CHANNELS_FIRST = frozenset(
+    {
+        "BatchNormalization",
+        "Conv",
+        "ConvTranspose",
+        "GroupNormalization",
+        "InstanceNormalization",
+        "PRelu",
+    }
+)
 
 
-def role(op_type: str, position: int) -> str:
-    """What a parameter is to an operator: 'weight', 'bias', 'scale', 'shift' or 'parameter'."""
-    if position in WEIGHT_INPUTS.get(op_type, ()):
-        return "weight"
-    return _ROLES.get((op_type, position), "parameter")
+def role(op_type: str, position: int) -> str | None:
+    """What a parameter is to an operator that is linear in it, or None if it is not linear."""
+    return LINEAR_INPUTS.get(op_type, {}).get(position)
+
+
+def channel_axis(op_type: str, rank: int) -> int:
+    """The axis of an operator's output that has an entry for each channel."""
+    return 1 if op_type in _CHANNELS_FIRST else rank - 1

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import onnx_ir as ir
 
@@ -58,7 +60,7 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     )
     new: list[ir.Node] = []
 
-    def apply(op_type: str, inputs: list[ir.Value], **attributes: int) -> ir.Value:
+    def apply(op_type: str, inputs: list[ir.Value], **attributes: Any) -> ir.Value:
         created = ir.node(op_type, inputs, attributes, name=f"{state.name}/{op_type}_{len(new)}")
         created.outputs[0].name = f"{state.name}/{op_type}_{len(new)}"
         created.outputs[0].dtype = ir.DataType.FLOAT
@@ -68,16 +70,29 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     def scalar(name: str, value: float) -> ir.Value:
         return constant(name, np.array(value, np.float32))
 
+    channel = node.attributes.get("channel_axis")
+    rank = len(gradient.shape) if gradient.shape is not None else 0
+    axes = [0] if channel is None else [i for i in range(rank) if i != channel.as_int()]
     square = apply("Mul", [gradient, gradient])
     if graph.opset_imports[""] < 18:
-        mean = apply("ReduceMean", [square], axes=[0], keepdims=0)  # type: ignore[arg-type]
+        mean = apply("ReduceMean", [square], axes=axes, keepdims=0)
     else:
-        mean = apply("ReduceMean", [square, constant("batch_axis", np.array([0]))], keepdims=0)
+        name = "axes_" + "_".join(map(str, axes))
+        mean = apply("ReduceMean", [square, constant(name, np.array(axes))], keepdims=0)
+    if "per_example" in node.attributes:
+        # the gradient of an example's loss is dY times the size of the batch
+        shape = apply("Shape", [gradient], start=0, end=1)
+        size = apply("Cast", [shape], to=ir.DataType.FLOAT)
+        mean = apply("Mul", [mean, apply("Mul", [size, size])])
     kept = apply("Mul", [state, scalar("rho", rho)])
     added = apply("Mul", [mean, scalar("one_minus_rho", 1.0 - rho)])
     updated = apply("Add", [kept, added])
     root = apply("Sqrt", [apply("Add", [updated, scalar("epsilon", epsilon)])])
     factor = apply("Div", [scalar("scale", scale), root])
+    after = [] if channel is None else list(range(1, rank - channel.as_int()))
+    if after:
+        name = "axes_" + "_".join(map(str, after))
+        factor = apply("Unsqueeze", [factor, constant(name, np.array(after))])
     virtual = apply("Mul", [gradient, factor])
     virtual.shape = gradient.shape
     write_back = ir.node(
@@ -89,9 +104,9 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     done = write_back.outputs[0]
     done.name = f"{state.name}{HIDDEN_OUTPUT_SUFFIX}"
     done.dtype, done.shape = ir.DataType.BOOL, ir.Shape([1])
-    name = node.outputs[0].name
+    replaced = node.outputs[0].name
     graph.insert_after(node, [*new, write_back])
     node.outputs[0].replace_all_uses_with(virtual)
     graph.remove(node, safe=True)
-    virtual.name = name
+    virtual.name = replaced
     graph.outputs.append(done)

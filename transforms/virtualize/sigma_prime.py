@@ -3,15 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
-from svgd_onnx.transforms.virtualize.linear_operators import role
+from svgd_onnx.transforms.virtualize.linear_operators import channel_axis, role
 
 STATE_PREFIX = "svgd.r."
+
+WEIGHTS, ALL_LINEAR = "weights", "all-linear"
+GRANULARITIES = ("auto", "element", "channel")
+
+
+@dataclass(frozen=True)
+class TScope:
+    """Where T acts, and how finely.
+
+    Attributes:
+        parameters: "weights" for weights of Gemm, MatMul, Conv and ConvTranspose, "all-linear" for
+            every parameter in which its operation is linear (Algorithm 1 to the letter), or globs for
+            linear parameters by name; none for no T at all.
+        granularity: "element" for an r of the output's shape without its batch axis, "channel" for one
+            entry a channel, "auto" for element where those sizes are fixed and channel where not.
+    """
+
+    parameters: tuple[str, ...] = (WEIGHTS,)
+    granularity: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -24,11 +44,11 @@ class ParameterUse:
         node: the operation's name.
         op_type: its operator.
         output: its output, the hidden value of sigma-prime.
-        output_shape: that output's shape; symbolic axes as strings, unknown ones as None.
-        role: what the parameter is to it: 'weight', 'bias', 'scale', 'shift' or 'parameter'.
+        role: what the parameter is to it: 'weight', 'bias', 'scale', ...; or 'parameter'.
         reason: why T acts here, or why it is the identity.
         state: name of r, or None where T is the identity.
-        state_shape: r's shape, the output's without its batch axis.
+        state_shape: r's shape.
+        channel_axis: the output's axis that r has entries for, or None if r has the output's shape.
     """
 
     parameter: str
@@ -36,25 +56,25 @@ class ParameterUse:
     node: str
     op_type: str
     output: str
-    output_shape: tuple[object, ...] | None
     role: str
     reason: str
     state: str | None = None
     state_shape: tuple[int, ...] = ()
+    channel_axis: int | None = None
 
 
 def sigma_prime(
-    graph: ir.Graph, copies: Mapping[str, Sequence[str]], virtual: bool = True
+    graph: ir.Graph, copies: Mapping[str, Sequence[str]], scope: TScope
 ) -> list[ParameterUse]:
     """Finds sigma-prime, in the graph's order, and decides T for each of its elements.
 
     Args:
         graph: the forward graph, shapes inferred, each trainable input used once.
         copies: trainable parameter -> the graph inputs that stand for it.
-        virtual: whether the training is SVGD at all; if not, T is the identity everywhere.
+        scope: where T acts.
 
     Raises:
-        UserError: the shape of r is not known.
+        UserError: the shape of r is not known, or a glob of the scope matches nothing.
     """
     parameters = {
         name: (parameter, f"{STATE_PREFIX}{parameter}" + (f".{index}" if len(names) > 1 else ""))
@@ -62,8 +82,15 @@ def sigma_prime(
         for index, name in enumerate(names)
     }
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
+    batch_is_open = any(
+        value.shape is not None and len(value.shape) and not isinstance(value.shape[0], int)
+        for value in graph.inputs
+        if value.name not in parameters
+    )
+    _check_globs(scope, copies)
     uses = []
     for node in graph:
+        state_of_node: ParameterUse | None = None
         for position, value in enumerate(node.inputs):
             name = standing_for.get(value) if value is not None else None
             if name is None:
@@ -71,55 +98,91 @@ def sigma_prime(
             if node.op_type in REARRANGEMENTS and position == 0:
                 # a transposed weight is the weight still
                 standing_for[node.outputs[0]] = name
+                continue
+            parameter, state = parameters[name]
+            use = ParameterUse(
+                parameter=parameter,
+                input=name,
+                node=node.name or "",
+                op_type=node.op_type,
+                output=node.outputs[0].name or "",
+                role=role(node.op_type, position) or "parameter",
+                reason="",
+            )
+            reason = _identity(use, node, scope, batch_is_open)
+            if reason is not None:
+                uses.append(replace(use, reason=reason))
+            elif state_of_node is not None:
+                # one r for an operation, whichever of its parameters T acts on
+                shape, axis = state_of_node.state_shape, state_of_node.channel_axis
+                reason = f"linear in its {use.role}; r as for '{state_of_node.parameter}'"
+                use = replace(use, reason=reason, state=state_of_node.state)
+                uses.append(replace(use, state_shape=shape, channel_axis=axis))
             else:
-                parameter, state = parameters[name]
-                uses.append(_decide(parameter, name, node, position, state, virtual))
+                shape, axis = _state_shape(use, node, scope)
+                reason = f"linear in its {use.role}"
+                state_of_node = replace(
+                    use, reason=reason, state=state, state_shape=shape, channel_axis=axis
+                )
+                uses.append(state_of_node)
     return uses
 
 
-def _decide(
-    parameter: str, name: str, node: ir.Node, position: int, state: str, virtual: bool
-) -> ParameterUse:
+def _identity(use: ParameterUse, node: ir.Node, scope: TScope, batch_is_open: bool) -> str | None:
+    """Why T is the identity, or None if it is not."""
+    if not scope.parameters:
+        return "the optimizer is not svgd"
+    if use.role == "parameter":
+        return f"{use.op_type} is not linear in it"
+    if scope.parameters == (WEIGHTS,):
+        if use.role != "weight":
+            return f"{use.role}: T acts on weights only"
+    elif scope.parameters != (ALL_LINEAR,) and not _matches(use.parameter, scope):
+        return "not in the scope of T"
+    shape = node.outputs[0].shape
+    if batch_is_open and shape is not None and (not len(shape) or isinstance(shape[0], int)):
+        return "the first axis of its output is not the batch"
+    return None
+
+
+def _state_shape(
+    use: ParameterUse, node: ir.Node, scope: TScope
+) -> tuple[tuple[int, ...], int | None]:
     output = node.outputs[0]
-    shape = None if output.shape is None else tuple(_plain(dim) for dim in output.shape)
-    what = role(node.op_type, position)
-    decided = ParameterUse(
-        parameter=parameter,
-        input=name,
-        node=node.name or "",
-        op_type=node.op_type,
-        output=output.name or "",
-        output_shape=shape,
-        role=what,
-        reason=f"linear in its {what}",
-        state=state,
-    )
-    if not virtual:
-        return _identity(decided, "the optimizer is not svgd")
-    if what != "weight":
-        return _identity(decided, f"{what}: T acts on weights only")
-    if shape is None or not all(isinstance(dim, int) for dim in shape[1:]):
-        raise UserError(
-            f"{node.op_type} '{node.name}': the shape of its output '{output.name}' is "
-            f"{_show(shape)}, but r needs every axis after the first to be fixed: export the "
-            f"model with fixed sizes, or leave '{parameter}' out with --freeze."
+    dims = None if output.shape is None else [_plain(dim) for dim in output.shape]
+    fixed = dims is not None and all(isinstance(dim, int) for dim in dims[1:])
+    if dims is not None and fixed and (scope.granularity != "channel" or len(dims) < 3):
+        return tuple(dim for dim in dims[1:] if isinstance(dim, int)), None
+    axis = channel_axis(use.op_type, len(dims or ()))
+    channels = dims[axis] if dims else None
+    if scope.granularity != "element" and axis > 0 and isinstance(channels, int):
+        return (channels,), axis
+    raise UserError(
+        f"{use.op_type} '{use.node}': the shape of its output '{use.output}' is {_show(dims)}, but r "
+        + (
+            "needs every axis after the first to be fixed: use --granularity channel, or "
+            if scope.granularity == "element"
+            else "needs a fixed number of channels: "
         )
-    return _with_shape(decided, tuple(int(dim) for dim in shape[1:]))  # type: ignore[call-overload]
+        + f"export the model with fixed sizes, or leave '{use.parameter}' out with --freeze."
+    )
+
+
+def _check_globs(scope: TScope, parameters: Mapping[str, Sequence[str]]) -> None:
+    if scope.parameters in ((), (WEIGHTS,), (ALL_LINEAR,)):
+        return
+    for glob in scope.parameters:
+        if not any(fnmatchcase(name, glob) for name in parameters):
+            raise UserError(f"--t-scope '{glob}' matches no trainable parameter.")
+
+
+def _matches(name: str, scope: TScope) -> bool:
+    return any(fnmatchcase(name, glob) for glob in scope.parameters)
 
 
 def _plain(dim: object) -> object:
-    if isinstance(dim, ir.SymbolicDim):
-        return dim.value
-    return dim
+    return dim.value if isinstance(dim, ir.SymbolicDim) else dim
 
 
-def _show(shape: tuple[object, ...] | None) -> str:
-    return "unknown" if shape is None else "(" + ", ".join(str(dim or "?") for dim in shape) + ")"
-
-
-def _identity(use: ParameterUse, reason: str) -> ParameterUse:
-    return ParameterUse(**{**vars(use), "reason": reason, "state": None})
-
-
-def _with_shape(use: ParameterUse, shape: tuple[int, ...]) -> ParameterUse:
-    return ParameterUse(**{**vars(use), "state_shape": shape})
+def _show(dims: Sequence[object] | None) -> str:
+    return "unknown" if dims is None else "(" + ", ".join(str(dim or "?") for dim in dims) + ")"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -24,11 +25,14 @@ class VirtualGradientAttributes:
         scale: s, the factor of T.
         rho: decay of r, in [0, 1).
         epsilon: added to r under the root, > 0.
+        per_example: whether r is fed by the gradient of each example's loss, dY times the batch size,
+            as Algorithm 1 is written, instead of dY as it stands, which the authors' code does.
     """
 
     scale: float
     rho: float
     epsilon: float
+    per_example: bool = False
 
 
 class VirtualGradient(ir.passes.InPlacePass):
@@ -37,87 +41,140 @@ class VirtualGradient(ir.passes.InPlacePass):
     The nodes between the gradient dY of an operation's output and the gradient of its parameter are
     found by data flow and doubled: the doubles read T(dY) and give the parameter's gradient, the
     originals keep dY and give the gradients of the layer below and of the bias. So one ConvGrad
-    becomes two, and an original that nothing needs any more goes.
+    becomes two, and an original that nothing needs any more goes. Two parameters of one operation
+    share its T.
 
     Args:
         uses: sigma-prime; elements without a state are left alone.
         attributes: T's hyper-parameters.
 
     Requires: the gradients of all uses' inputs are graph outputs.
-    Ensures: one T for each use with a state, its r a graph input.
+    Ensures: one T for each state, its r a graph input.
     """
 
-    def __init__(
-        self,
-        uses: Sequence[ParameterUse],
-        attributes: VirtualGradientAttributes,
-    ) -> None:
+    def __init__(self, uses: Sequence[ParameterUse], attributes: VirtualGradientAttributes) -> None:
         super().__init__()
-        self._uses = [use for use in uses if use.state is not None]
         self._attributes = attributes
+        self._operations: dict[str, list[ParameterUse]] = {}
+        for use in uses:
+            if use.state is not None:
+                self._operations.setdefault(use.state, []).append(use)
 
     def requires(self, model: ir.Model) -> None:
         outputs = {value.name for value in model.graph.outputs}
-        for use in self._uses:
+        for use in itertools.chain.from_iterable(self._operations.values()):
             if gradient_name(use.input) not in outputs:
                 raise ir.passes.PreconditionError(f"'{use.input}' has no gradient")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        gradient_values = _gradient_values(graph)
-        produced = {value.name: value for node in graph for value in node.outputs}
-        for use in self._uses:
-            output_gradient = produced[gradient_name(use.output)]
-            gradient = produced[gradient_name(use.input)]
-            self._insert(graph, use, output_gradient, gradient, gradient_values)
-        if self._uses:
+        # Each change of a value would search the graph's outputs; without them time stays linear.
+        outputs = list(graph.outputs)
+        graph.outputs.clear()
+        rewriting = _Rewriting(graph, outputs)
+        for uses in self._operations.values():
+            rewriting.insert(uses, self._attributes)
+        graph.remove(rewriting.dead, safe=True)
+        graph.outputs.extend(rewriting.replaced.get(value, value) for value in outputs)
+        if self._operations:
             graph.opset_imports[DOMAIN] = VERSION
-        return ir.passes.PassResult(model, modified=bool(self._uses))
-
-    def _insert(
-        self,
-        graph: ir.Graph,
-        use: ParameterUse,
-        output_gradient: ir.Value,
-        gradient: ir.Value,
-        gradient_values: Collection[ir.Value],
-    ) -> None:
-        state = ir.val(use.state, ir.DataType.FLOAT, use.state_shape)
-        graph.inputs.append(state)
-        virtual = ir.node(
-            OP_TYPE,
-            [output_gradient, state],
-            {
-                "scale": float(self._attributes.scale),
-                "rho": float(self._attributes.rho),
-                "epsilon": float(self._attributes.epsilon),
-            },
-            domain=DOMAIN,
-            name=f"{use.state}/{OP_TYPE}",
-            outputs=[
-                ir.Value(name=f"{use.state}/gradient", type=output_gradient.type),
-                ir.Value(name=f"{use.state}/updated", type=state.type, shape=state.shape),
-            ],
-        )
-        path = _path(output_gradient, gradient, gradient_values)
-        doubles = {output_gradient: virtual.outputs[0]}
-        new_nodes = [_double(node, doubles, str(use.state)) for node in path]
-        # After the originals, so that the layer below reads dY before T may overwrite it.
-        graph.insert_after(path[-1], [virtual, *new_nodes])
-        name = gradient.name
-        gradient.name = f"{use.state}/raw/{name}"
-        doubles[gradient].name = name
-        gradient.replace_all_uses_with(doubles[gradient], replace_graph_outputs=True)
-        for node in reversed([*path, *new_nodes]):
-            _drop_unused(graph, node)
+        return ir.passes.PassResult(model, modified=bool(self._operations))
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name for value in model.graph.inputs}
         inserted = [node for node in model.graph if node.op_type == OP_TYPE]
-        if len(inserted) != len(self._uses):
-            raise ir.passes.PostconditionError("not every use has its T")
-        if any(use.state not in inputs for use in self._uses):
+        if len(inserted) != len(self._operations):
+            raise ir.passes.PostconditionError("not every operation has its T")
+        if not inputs.issuperset(self._operations):
             raise ir.passes.PostconditionError("a state is not a graph input")
+
+
+class _Rewriting:
+    """One pass over one gradient graph.
+
+    Attributes:
+        replaced: parameter gradient -> the virtual gradient that takes its name.
+        dead: nodes that nothing reads any more.
+    """
+
+    def __init__(self, graph: ir.Graph, outputs: Sequence[ir.Value]) -> None:
+        self._graph = graph
+        self._kept = set(outputs)
+        self._produced = {value.name: value for node in graph for value in node.outputs}
+        self._place = {node: place for place, node in enumerate(graph)}
+        self._gradients = _gradient_values(graph)
+        self.replaced: dict[ir.Value, ir.Value] = {}
+        self.dead: set[ir.Node] = set()
+
+    def insert(self, uses: Sequence[ParameterUse], attributes: VirtualGradientAttributes) -> None:
+        """Inserts the T of one operation, for all its parameters."""
+        use = uses[0]
+        output_gradient = self._produced[gradient_name(use.output)]
+        gradients = [self._produced[gradient_name(use.input)] for use in uses]
+        path = _path(output_gradient, gradients, self._gradients)
+        path.sort(key=self._place.__getitem__)
+        state = ir.val(use.state, ir.DataType.FLOAT, use.state_shape)
+        self._graph.inputs.append(state)
+        virtual = _virtual_gradient(use, output_gradient, state, attributes)
+        doubles = {output_gradient: virtual.outputs[0]}
+        new_nodes = [_double(node, doubles, str(use.state)) for node in path]
+        # After the originals, so that the layer below reads dY before T may overwrite it.
+        self._graph.insert_after(path[-1], [virtual, *new_nodes])
+        for gradient in gradients:
+            double = doubles[gradient]
+            gradient.name, double.name = f"{use.state}/raw/{gradient.name}", gradient.name
+            gradient.replace_all_uses_with(double)
+            self.replaced[gradient] = double
+            self._kept.remove(gradient)
+            self._kept.add(double)
+        for node in reversed([*path, *new_nodes]):
+            self._drop_unused(node)
+
+    def _drop_unused(self, node: ir.Node) -> None:
+        """Marks the node if nothing reads it, or leaves out the outputs that nothing reads."""
+        unused = [
+            value
+            for value in node.outputs
+            if value not in self._kept and all(reader in self.dead for reader, _ in value.uses())
+        ]
+        if len(unused) == len(node.outputs):
+            self.dead.add(node)
+        elif node.op_type in _OPTIONAL_OUTPUTS:
+            for value in unused:
+                value.name = ""
+
+
+# Gradient operators that do not compute an output left without a name.
+_OPTIONAL_OUTPUTS = frozenset({"ConvGrad"})
+
+
+def _virtual_gradient(
+    use: ParameterUse,
+    output_gradient: ir.Value,
+    state: ir.Value,
+    attributes: VirtualGradientAttributes,
+) -> ir.Node:
+    values: dict[str, float | int] = {
+        "scale": float(attributes.scale),
+        "rho": float(attributes.rho),
+        "epsilon": float(attributes.epsilon),
+    }
+    if attributes.per_example:
+        values["per_example"] = 1
+    if use.channel_axis is not None:
+        values["channel_axis"] = use.channel_axis
+    outputs = [
+        ir.Value(name=f"{use.state}/gradient", type=output_gradient.type),
+        ir.Value(name=f"{use.state}/updated", type=state.type, shape=state.shape),
+    ]
+    return ir.node(
+        OP_TYPE,
+        [output_gradient, state],
+        values,
+        domain=DOMAIN,
+        name=f"{use.state}/{OP_TYPE}",
+        outputs=outputs,
+    )
 
 
 def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
@@ -130,28 +187,27 @@ def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
     return values
 
 
-def _path(start: ir.Value, end: ir.Value, gradient_values: Collection[ir.Value]) -> list[ir.Node]:
-    """The nodes on data-flow paths from one gradient to another, in topological order.
+def _path(
+    start: ir.Value, ends: Sequence[ir.Value], gradient_values: Collection[ir.Value]
+) -> list[ir.Node]:
+    """The nodes on data-flow paths from one gradient to others.
 
     Only gradients are followed: forward values that a gradient node reads do not come from `start`.
     """
-    order: list[ir.Node] = []
-
-    def visit(value: ir.Value) -> None:
+    nodes: dict[ir.Node, None] = {}
+    pending = list(ends)
+    while pending:
+        value = pending.pop()
         if value is start:
-            return
+            continue
         node = value.producer()
         if node is None:
-            raise ir.passes.PassError(f"'{end.name}' is not computed from '{start.name}' alone")
-        if node in order:
-            return
-        for parent in node.inputs:
-            if parent is not None and parent in gradient_values:
-                visit(parent)
-        order.append(node)
-
-    visit(end)
-    return order
+            names = ", ".join(f"'{end.name}'" for end in ends)
+            raise ir.passes.PassError(f"{names} is not computed from '{start.name}' alone")
+        if node not in nodes:
+            nodes[node] = None
+            pending.extend(v for v in node.inputs if v is not None and v in gradient_values)
+    return list(nodes)
 
 
 def _double(node: ir.Node, doubles: dict[ir.Value, ir.Value], prefix: str) -> ir.Node:
@@ -170,17 +226,3 @@ def _double(node: ir.Node, doubles: dict[ir.Value, ir.Value], prefix: str) -> ir
         value.type, value.shape = output.type, output.shape
         doubles[output] = value
     return copy
-
-
-# Gradient operators that do not compute an output left without a name.
-_OPTIONAL_OUTPUTS = frozenset({"ConvGrad"})
-
-
-def _drop_unused(graph: ir.Graph, node: ir.Node) -> None:
-    """Removes the node if nothing reads it, or else the outputs that nothing reads."""
-    unused = [value for value in node.outputs if not value.uses() and not value.is_graph_output()]
-    if len(unused) == len(node.outputs):
-        graph.remove(node, safe=True)
-    elif node.op_type in _OPTIONAL_OUTPUTS:
-        for value in unused:
-            value.name = ""
