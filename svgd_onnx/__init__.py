@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from svgd_onnx.conversion import convert
 from svgd_onnx.errors import UserError
+from svgd_onnx.gradient_check import ParameterCheck, check
 from svgd_onnx.inspection import inspect
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library
 from svgd_onnx.trainer import Trainer
 
-__all__ = ["Manifest", "Trainer", "UserError", "convert", "custom_op_library", "inspect"]
+__all__ = [
+    "Manifest",
+    "ParameterCheck",
+    "Trainer",
+    "UserError",
+    "check",
+    "convert",
+    "custom_op_library",
+    "inspect",
+]
 __version__ = "0.1.0"

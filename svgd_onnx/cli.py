@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | export | inspect`."""
+"""The command line: `svgd-onnx convert | train | evaluate | export | inspect | check`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import List, Optional
 
 import typer
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 
 import svgd_onnx
@@ -220,6 +221,90 @@ def inspect(
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(_totals(inspection))
+
+
+@_app.command()
+def check(
+    model: Path = typer.Argument(..., help="An exported ONNX model."),
+    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSSES)}."),
+    prediction: Optional[str] = typer.Option(
+        None, help="The output that the loss compares, if the model has several."
+    ),
+    train: List[str] = typer.Option(
+        [], metavar="GLOB", help="Check only parameters whose name matches; may be repeated."
+    ),
+    freeze: List[str] = typer.Option(
+        [], metavar="GLOB", help="Do not check parameters whose name matches; may be repeated."
+    ),
+    freeze_bn: bool = typer.Option(
+        False, "--freeze-bn", help="Normalize with the running statistics."
+    ),
+    data_file: Optional[Path] = typer.Option(
+        None, "--data", help="An .npz file to take a batch from; random data if none."
+    ),
+    batch_size: int = typer.Option(2, help="Examples in the batch."),
+    size: List[str] = typer.Option(
+        [], metavar="AXIS=N", help="Size of another open axis of random data; may be repeated."
+    ),
+    directions: int = typer.Option(2, help="Random directions for each parameter."),
+    seed: int = typer.Option(0, help="Of random data and directions."),
+    tolerance: float = typer.Option(1e-2, help="The largest relative error that is no failure."),
+) -> None:
+    """Compare the gradients of a model with central differences in float64.
+
+    The exit code is 1 if a gradient is wrong.
+    """
+    arrays = None if data_file is None else data.first(data.load(data_file), batch_size)
+    with Progress() as bar:
+        task = bar.add_task("checking", total=None)
+        found = svgd_onnx.check(
+            model,
+            loss=loss,
+            prediction=prediction,
+            train=train,
+            freeze=freeze,
+            freeze_bn=freeze_bn,
+            arrays=arrays,
+            batch_size=batch_size,
+            sizes=_parse_sizes(size),
+            directions=directions,
+            seed=seed,
+            progress=lambda name: bar.update(task, description=name),
+        )
+    table = Table(title="directional derivatives: of training, and by central differences")
+    table.add_column("parameter", overflow="fold")
+    table.add_column("shape")
+    for column in ("gradient", "difference", "relative error"):
+        table.add_column(column, justify="right")
+    table.add_column("")
+    for item in found:
+        table.add_row(
+            item.parameter,
+            str(item.shape),
+            f"{item.computed[0]:.6e}",
+            f"{item.expected[0]:.6e}",
+            f"{item.error:.1e}",
+            "" if item.error <= tolerance else "wrong",
+        )
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    wrong = [item for item in found if not item.error <= tolerance]
+    worst = max(found, key=lambda item: item.error)
+    _console.print(
+        f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
+        f"{worst.error:.1e}, of '{worst.parameter}'."
+    )
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _parse_sizes(items: List[str]) -> dict[str, int]:
+    sizes = {}
+    for item in items:
+        name, _, size = item.rpartition("=")
+        if not name or not size.isdigit() or int(size) < 1:
+            raise UserError(f"--size has '{item}', which is not AXIS=N: write it as sequence=16.")
+        sizes[name] = int(size)
+    return sizes
 
 
 def _totals(inspection: Inspection) -> Table:

@@ -131,7 +131,7 @@ def convert(
         custom_op_library()
     with whole_folder(Path(output), force=force) as folder:
         canonical = canonicalize(load_model(model))
-        output_name = _choose_prediction(canonical.graph, prediction)
+        output_name = choose_prediction(canonical.graph, prediction)
         selection = select_parameters(canonical, train, freeze)
         plan = plan_training(
             canonical,
@@ -216,8 +216,18 @@ def plan_training(
     prediction: str,
     scope: TScope,
     freeze_bn: bool = False,
+    dropout: bool = True,
 ) -> TrainingPlan:
     """Prepares a canonical model for differentiation, and decides T.
+
+    Args:
+        canonical: what `canonicalize` returns.
+        selection: its parameters.
+        loss: name of the loss.
+        prediction: the output that the loss compares.
+        scope: where T acts.
+        freeze_bn: whether BatchNormalization stays in inference mode.
+        dropout: whether Dropout drops.
 
     Raises:
         UserError: the loss does not depend on a parameter, or the shape of an r is unknown.
@@ -229,7 +239,9 @@ def plan_training(
     label = evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     _keep_only_loss(forward.graph)
-    copies = training_form(forward, selection.trainable, selection.untrained, freeze_bn=freeze_bn)
+    copies = training_form(
+        forward, selection.trainable, selection.untrained, freeze_bn=freeze_bn, dropout=dropout
+    )
     ParametersAsInputs([*selection.trainable, *selection.untrained])(evaluation)
     uses = sigma_prime(forward.graph, copies, scope)
     values = {value.name: value for node in forward.graph for value in node.outputs}
@@ -309,7 +321,12 @@ def _check_range(option: str, value: float, inside: bool, wanted: str) -> None:
         raise UserError(f"--{option} is {value}, but must be {wanted}.")
 
 
-def _choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
+def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
+    """The output that the loss compares.
+
+    Raises:
+        UserError: there is no such output, or there are several and none is named.
+    """
     names = [value.name or "" for value in graph.outputs]
     if prediction is None:
         if len(names) == 1:

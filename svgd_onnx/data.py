@@ -61,6 +61,11 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ) from error
 
 
+def first(arrays: Arrays, count: int) -> dict[str, np.ndarray]:
+    """The first examples of each array."""
+    return {name: np.asarray(array)[:count] for name, array in arrays.items()}
+
+
 def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
     """Checks arrays against what a model wants.
 

@@ -33,6 +33,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.NameFixPass(),
         common.RemoveUnusedNodesPass(),
         common.TopologicalSortPass(),
-        common.ShapeInferencePass(),
+        # not strict: what one node withholds must not cost the shapes of all others
+        common.ShapeInferencePass(check_type=False, strict_mode=False),
     )
     return passes(model).model

@@ -29,6 +29,7 @@ def training_form(
     untrained: Sequence[str],
     *,
     freeze_bn: bool = False,
+    dropout: bool = True,
 ) -> dict[str, list[str]]:
     """Turns a canonical model, in place, into what `differentiate` takes.
 
@@ -37,13 +38,14 @@ def training_form(
         trainable: initializers that get a gradient.
         untrained: initializers that leave the graph too, but get none.
         freeze_bn: whether BatchNormalization stays in inference mode.
+        dropout: whether Dropout drops.
 
     Returns:
         For each trainable parameter the graph inputs that stand for it, one for each use.
     """
     split = SplitParameterUses(trainable)
     ir.passes.Sequential(
-        TrainingMode(batch_normalization=not freeze_bn),
+        TrainingMode(batch_normalization=not freeze_bn, dropout=dropout),
         ParametersAsInputs([*trainable, *untrained]),
         SeparateRearrangements(trainable),
         split,

@@ -15,15 +15,18 @@ class TrainingMode(ir.passes.InPlacePass):
     kernel writes back onto its inputs. Dropout gets its mask, without which it has no gradient.
 
     Args:
-        batch_normalization: whether BatchNormalization trains; Dropout always does.
+        batch_normalization: whether BatchNormalization trains.
+        dropout: whether Dropout drops; if not, it has a mask of ones.
 
     Requires: opset 14 or newer, inference mode.
     Ensures: every BatchNormalization that trains has three outputs, every Dropout a mask.
     """
 
-    def __init__(self, *, batch_normalization: bool = True) -> None:
+    def __init__(self, *, batch_normalization: bool = True, dropout: bool = True) -> None:
         super().__init__()
         self._rules = dict(_RULES)
+        if not dropout:
+            self._rules["Dropout"] = _dropout_nothing
         if not batch_normalization:
             del self._rules["BatchNormalization"]
 
@@ -58,6 +61,13 @@ def _batch_normalization(graph: ir.Graph, node: ir.Node) -> None:
         assert statistic is not None
         output.name = f"{node.outputs[0].name}/updated/{statistic.name}"
         output.type, output.shape = statistic.type, statistic.shape
+
+
+def _dropout_nothing(graph: ir.Graph, node: ir.Node) -> None:
+    _dropout(graph, node)
+    node.replace_input_with(
+        1, _scalar(graph, f"{node.outputs[0].name}/none", np.array(0, np.float32))
+    )
 
 
 def _dropout(graph: ir.Graph, node: ir.Node) -> None:

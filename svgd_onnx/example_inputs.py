@@ -1,0 +1,81 @@
+"""Random inputs that a model can be run on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import numpy as np
+import onnx_ir as ir
+
+# Between an input of token numbers and the embedding that they index.
+_PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+_OTHER_AXIS = 8
+_IMAGE_AXIS = 32
+
+
+def random_inputs(
+    values: Sequence[ir.Value],
+    batch_size: int,
+    random: np.random.Generator,
+    sizes: Mapping[str, int] | None = None,
+) -> dict[str, np.ndarray]:
+    """An array for each graph input.
+
+    Floating-point arrays are standard normal. Integers that index an embedding are numbers of its
+    rows; other integers, and truth values, are ones: a mask that hides nothing.
+
+    Args:
+        values: the inputs.
+        batch_size: size of an open first axis.
+        random: where numbers come from.
+        sizes: sizes of other open axes, by the axis's name or a glob.
+    """
+    arrays = {}
+    named: dict[str, int] = {}
+    for value in values:
+        shape = _shape(value, batch_size, sizes or {}, named)
+        dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
+        if dtype.kind == "f":
+            array = random.normal(size=shape).astype(dtype)
+        else:
+            rows = _embedding_rows(value)
+            array = (random.integers(rows, size=shape) if rows else np.ones(shape)).astype(dtype)
+        arrays[value.name or ""] = array
+    return arrays
+
+
+def _shape(
+    value: ir.Value, batch_size: int, sizes: Mapping[str, int], named: dict[str, int]
+) -> list[int]:
+    shape = []
+    dims = list(value.shape or ())
+    for axis, dim in enumerate(dims):
+        name = "" if isinstance(dim, int) else dim.value or ""
+        given = [size for glob, size in sizes.items() if name and fnmatchcase(name, glob)]
+        if isinstance(dim, int):
+            shape.append(dim)
+        elif given:
+            shape.append(given[0])
+        elif axis == 0 and name not in named:
+            shape.append(batch_size)
+        else:
+            shape.append(named.get(name, _IMAGE_AXIS if len(dims) > 3 else _OTHER_AXIS))
+        if name:
+            named[name] = shape[-1]
+    return shape
+
+
+def _embedding_rows(value: ir.Value) -> int | None:
+    """How many rows the smallest table has that the value's elements index."""
+    rows = []
+    pending = [value]
+    while pending:
+        for node, position in pending.pop().uses():
+            table = node.inputs[0]
+            if node.op_type == "Gather" and position == 1 and table is not None and table.shape:
+                size = table.shape[0]
+                rows += [size] if isinstance(size, int) else []
+            elif node.op_type in _PASSED_THROUGH and position == 0:
+                pending.extend(node.outputs)
+    return min(rows, default=None)
