@@ -9,8 +9,10 @@ from svgd_onnx.inspection import inspect
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library
 from svgd_onnx.trainer import Trainer
+from svgd_onnx.transforms.losses.settings import LossSettings
 
 __all__ = [
+    "LossSettings",
     "Manifest",
     "ParameterCheck",
     "Trainer",

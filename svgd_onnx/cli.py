@@ -22,8 +22,9 @@ from svgd_onnx.conversion import (
 )
 from svgd_onnx.errors import UserError
 from svgd_onnx.export import export as export_folder
+from svgd_onnx.gradient_check import DEFAULT_TOLERANCE
 from svgd_onnx.inspection import Inspection
-from svgd_onnx.transforms.losses import LOSSES
+from svgd_onnx.transforms.losses import LOSS_NAMES, REDUCTIONS, LossSettings
 from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
 _console = Console(soft_wrap=True)
@@ -33,6 +34,21 @@ _app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+# Options that say what the loss is, of more than one command.
+_PREDICTION = typer.Option(
+    None, help="The output that the loss compares (or is), if the model has several."
+)
+_REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
+_CLASS_AXIS = typer.Option(
+    None, help="The logits' axis of classes; by default that of a final Softmax, or 1."
+)
+_IGNORE_INDEX = typer.Option(None, help="Labels of this value do not count.")
+_CLASS_WEIGHTS = typer.Option(
+    None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
+)
+_LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
 
 
 def main() -> None:
@@ -63,10 +79,13 @@ def _options(
 def convert(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSSES)}."),
-    prediction: Optional[str] = typer.Option(
-        None, help="The output that the loss compares, if the model has several."
-    ),
+    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
+    prediction: Optional[str] = _PREDICTION,
+    reduction: str = _REDUCTION,
+    class_axis: Optional[int] = _CLASS_AXIS,
+    ignore_index: Optional[int] = _IGNORE_INDEX,
+    class_weights: Optional[str] = _CLASS_WEIGHTS,
+    label_smoothing: float = _LABEL_SMOOTHING,
     optimizer: str = typer.Option("svgd", help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(DEFAULT_SCALE, help="T's factor s."),
     rho: float = typer.Option(DEFAULT_RHO, help="T's decay of r."),
@@ -103,10 +122,14 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
+    settings = LossSettings(
+        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
+    )
     manifest = svgd_onnx.convert(
         model,
         output,
         loss=loss,
+        loss_settings=settings,
         prediction=prediction,
         optimizer=optimizer,
         scale=scale,
@@ -226,10 +249,13 @@ def inspect(
 @_app.command()
 def check(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSSES)}."),
-    prediction: Optional[str] = typer.Option(
-        None, help="The output that the loss compares, if the model has several."
-    ),
+    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
+    prediction: Optional[str] = _PREDICTION,
+    reduction: str = _REDUCTION,
+    class_axis: Optional[int] = _CLASS_AXIS,
+    ignore_index: Optional[int] = _IGNORE_INDEX,
+    class_weights: Optional[str] = _CLASS_WEIGHTS,
+    label_smoothing: float = _LABEL_SMOOTHING,
     train: List[str] = typer.Option(
         [], metavar="GLOB", help="Check only parameters whose name matches; may be repeated."
     ),
@@ -248,18 +274,24 @@ def check(
     ),
     directions: int = typer.Option(2, help="Random directions for each parameter."),
     seed: int = typer.Option(0, help="Of random data and directions."),
-    tolerance: float = typer.Option(1e-2, help="The largest relative error that is no failure."),
+    tolerance: float = typer.Option(
+        DEFAULT_TOLERANCE, help="The largest relative error that needs no explanation by rounding."
+    ),
 ) -> None:
     """Compare the gradients of a model with central differences in float64.
 
     The exit code is 1 if a gradient is wrong.
     """
+    settings = LossSettings(
+        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
+    )
     arrays = None if data_file is None else data.first(data.load(data_file), batch_size)
     with Progress() as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             model,
             loss=loss,
+            loss_settings=settings,
             prediction=prediction,
             train=train,
             freeze=freeze,
@@ -274,7 +306,7 @@ def check(
     table = Table(title="directional derivatives: of training, and by central differences")
     table.add_column("parameter", overflow="fold")
     table.add_column("shape")
-    for column in ("gradient", "difference", "relative error"):
+    for column in ("gradient", "difference", "relative error", "rounding"):
         table.add_column(column, justify="right")
     table.add_column("")
     for item in found:
@@ -284,10 +316,11 @@ def check(
             f"{item.computed[0]:.6e}",
             f"{item.expected[0]:.6e}",
             f"{item.error:.1e}",
-            "" if item.error <= tolerance else "wrong",
+            f"{item.rounding:.1e}",
+            "" if item.is_right(tolerance) else "wrong",
         )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
-    wrong = [item for item in found if not item.error <= tolerance]
+    wrong = [item for item in found if not item.is_right(tolerance)]
     worst = max(found, key=lambda item: item.error)
     _console.print(
         f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
@@ -295,6 +328,19 @@ def check(
     )
     if wrong:
         raise typer.Exit(1)
+
+
+def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
+    if text is None:
+        return None
+    if text.endswith(".npy"):
+        return tuple(float(weight) for weight in data.load_vector(text))
+    try:
+        return tuple(float(item) for item in text.split(","))
+    except ValueError:
+        raise UserError(
+            f"--class-weights is '{text}': give a number a class, as 0.5,1,2, or a .npy file."
+        ) from None
 
 
 def _parse_sizes(items: List[str]) -> dict[str, int]:
@@ -330,4 +376,4 @@ def _parse_schedule(text: Optional[str]) -> dict[int, float]:
 
 
 def _names(manifest: svgd_onnx.Manifest) -> str:
-    return ", ".join(f"'{tensor.name}'" for tensor in [*manifest.inputs, manifest.label])
+    return ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Union
@@ -30,7 +30,7 @@ from svgd_onnx.transforms.emit import (
     EvaluationInputs,
     optimizer_model,
 )
-from svgd_onnx.transforms.losses import LOSSES, AddLoss
+from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings, add_loss
 from svgd_onnx.transforms.virtualize import (
     GRANULARITIES,
     WEIGHTS,
@@ -60,12 +60,15 @@ DEFAULT_EPSILON = 1e-6
 
 PathLike = Union[str, "os.PathLike[str]"]
 
+_DEFAULT_LOSS = LossSettings()
+
 
 def convert(
     model: PathLike | onnx.ModelProto,
     output: PathLike,
     *,
     loss: str = "cross-entropy",
+    loss_settings: LossSettings = _DEFAULT_LOSS,
     prediction: str | None = None,
     optimizer: str = SVGD,
     scale: float = DEFAULT_SCALE,
@@ -91,8 +94,10 @@ def convert(
     Args:
         model: an ONNX file, or the model itself.
         output: the folder to make.
-        loss: "cross-entropy" (logits (N, C), labels (N,) int64), "mse", "bce-with-logits" or "l1"
-            (prediction and target of one shape, float32); the mean over the batch.
+        loss: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse", "bce-with-logits" or
+            "l1" (prediction and target of one shape, float32); or "none" if the prediction is itself
+            the loss, one float32 number.
+        loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
         prediction: the model's output that the loss compares; needed if it has several.
         optimizer: "svgd", or without T "sgd", "momentum", "rmsprop", "adamw".
         scale: T's factor s (paper Algorithm 1).
@@ -123,6 +128,7 @@ def convert(
     update, hyper_parameters = _check_options(
         loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1, t_kernel
     )
+    loss_settings.check(loss)
     _check_choice("granularity", granularity, GRANULARITIES)
     _check_choice("gradient", gradient, GRADIENTS)
     scope = TScope(tuple(t_scope) if optimizer == SVGD else (), granularity)
@@ -137,12 +143,15 @@ def convert(
             canonical,
             selection,
             loss=loss,
+            loss_settings=loss_settings,
             prediction=output_name,
             scope=scope,
             freeze_bn=freeze_bn,
         )
         training = differentiate(plan.forward, plan.copies)
-        attributes = VirtualGradientAttributes(scale, rho, epsilon, gradient == "example")
+        # under a sum, dY is that of each example's loss as it stands
+        per_example = gradient == "example" and loss_settings.reduction == "mean"
+        attributes = VirtualGradientAttributes(scale, rho, epsilon, per_example)
         VirtualGradient(plan.uses, attributes)(training)
         MergeParameterUses(plan.copies)(training)
         if l1 > 0:
@@ -158,11 +167,12 @@ def convert(
             versions=_versions(),
             target="ort-training",
             loss=loss,
+            loss_settings=replace(loss_settings, class_axis=plan.class_axis),
             prediction=output_name,
             logits=plan.logits.name or "",
             logits_shape=_shape(plan.logits),
             inputs=[_tensor(value) for value in canonical.graph.inputs],
-            label=_tensor(plan.label),
+            label=None if plan.label is None else _tensor(plan.label),
             outputs=[_tensor(value) for value in canonical.graph.outputs],
             optimizer=optimizer,
             update=update,
@@ -196,16 +206,20 @@ class TrainingPlan:
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
         uses: sigma-prime.
+        prediction: the model's output that the loss compares.
         logits: what the loss reads.
-        label: what the loss compares it with.
+        class_axis: its axis of classes, or None if it has none.
+        label: what the loss compares it with, or None if the loss is the model's own.
     """
 
     forward: ir.Model
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
     uses: list[ParameterUse]
+    prediction: str
     logits: ir.Value
-    label: ir.Value
+    class_axis: int | None
+    label: ir.Value | None
 
 
 def plan_training(
@@ -213,6 +227,7 @@ def plan_training(
     selection: Selection,
     *,
     loss: str,
+    loss_settings: LossSettings = _DEFAULT_LOSS,
     prediction: str,
     scope: TScope,
     freeze_bn: bool = False,
@@ -224,6 +239,7 @@ def plan_training(
         canonical: what `canonicalize` returns.
         selection: its parameters.
         loss: name of the loss.
+        loss_settings: of the loss.
         prediction: the output that the loss compares.
         scope: where T acts.
         freeze_bn: whether BatchNormalization stays in inference mode.
@@ -233,10 +249,10 @@ def plan_training(
         UserError: the loss does not depend on a parameter, or the shape of an r is unknown.
     """
     evaluation = canonical.clone()
-    add_loss = AddLoss(LOSSES[loss], prediction)
-    add_loss(evaluation)
+    inputs = len(evaluation.graph.inputs)
+    added = add_loss(evaluation, loss, prediction, loss_settings)
     _check_dependence(evaluation.graph, selection.trainable)
-    label = evaluation.graph.inputs[-1]
+    label = evaluation.graph.inputs[-1] if len(evaluation.graph.inputs) > inputs else None
     forward = evaluation.clone()
     _keep_only_loss(forward.graph)
     copies = training_form(
@@ -245,8 +261,10 @@ def plan_training(
     ParametersAsInputs([*selection.trainable, *selection.untrained])(evaluation)
     uses = sigma_prime(forward.graph, copies, scope)
     values = {value.name: value for node in forward.graph for value in node.outputs}
-    logits = values[add_loss.logits]
-    return TrainingPlan(forward, evaluation, copies, uses, logits, label)
+    logits = values[added.logits]
+    return TrainingPlan(
+        forward, evaluation, copies, uses, prediction, logits, added.class_axis, label
+    )
 
 
 def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
@@ -283,7 +301,7 @@ def _check_options(
     t_kernel: str,
 ) -> tuple[str, dict[str, float]]:
     """The update rule and all hyper-parameters in force."""
-    _check_choice("loss", loss, LOSSES)
+    _check_choice("loss", loss, LOSS_NAMES)
     _check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
     _check_choice("t-kernel", t_kernel, T_KERNELS)
     _check_range("scale", scale, scale > 0, "positive")

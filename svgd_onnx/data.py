@@ -20,18 +20,13 @@ class Examples:
     """Arrays that fit a model, in the order that a training step takes them.
 
     Attributes:
-        arrays: each of shape (examples, ...); the label last.
+        arrays: each of shape (examples, ...); the label last, if the loss has one.
     """
 
     arrays: tuple[np.ndarray, ...]
 
     def __len__(self) -> int:
         return len(self.arrays[-1])
-
-    @property
-    def label(self) -> np.ndarray:
-        """What the model should say, (examples, ...)."""
-        return self.arrays[-1]
 
     def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
         """The arrays of some examples, contiguous."""
@@ -61,6 +56,23 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
         ) from error
 
 
+def load_vector(path: str | os.PathLike[str]) -> np.ndarray:
+    """Reads a vector of numbers from an `.npy` file.
+
+    Raises:
+        UserError: there is no such file, or it holds something else.
+    """
+    if not Path(path).is_file():
+        raise UserError(f"There is no file '{path}'.")
+    try:
+        vector = np.load(path, allow_pickle=False)
+        return np.asarray(vector, np.float64).reshape(-1)
+    except Exception as error:  # NumPy raises several kinds
+        raise UserError(
+            f"'{path}' is not a readable .npy file of numbers ({error}): write it with numpy.save."
+        ) from error
+
+
 def first(arrays: Arrays, count: int) -> dict[str, np.ndarray]:
     """The first examples of each array."""
     return {name: np.asarray(array)[:count] for name, array in arrays.items()}
@@ -80,7 +92,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
             examples.
     """
-    wanted = [*manifest.inputs, manifest.label]
+    wanted = manifest.arrays
     names = [tensor.name for tensor in wanted]
     missing = [name for name in names if name not in arrays]
     unknown = [name for name in arrays if name not in names]
@@ -134,8 +146,16 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
 
 
 def _check_classes(labels: np.ndarray, manifest: Manifest, source: str) -> None:
-    classes = manifest.logits_shape[1]
-    lowest, highest = int(labels.min()), int(labels.max())
+    assert manifest.label is not None and manifest.loss_settings.class_axis is not None
+    classes = manifest.logits_shape[manifest.loss_settings.class_axis]
+    ignored = manifest.loss_settings.ignore_index
+    counted = labels if ignored is None else labels[labels != ignored]
+    if not counted.size:
+        raise UserError(
+            f"Every label in array '{manifest.label.name}' of {source} is {ignored}, which is to be "
+            "ignored: give it labels that count."
+        )
+    lowest, highest = int(counted.min()), int(counted.max())
     if lowest < 0 or (isinstance(classes, int) and highest >= classes):
         raise UserError(
             f"Array '{manifest.label.name}' in {source} has classes from {lowest} to {highest}, "

@@ -15,16 +15,17 @@ from svgd_onnx import data
 from svgd_onnx.conversion import TrainingPlan, choose_prediction, load_model, plan_training
 from svgd_onnx.double_precision import Evaluator
 from svgd_onnx.errors import UserError
-from svgd_onnx.example_inputs import random_inputs
+from svgd_onnx.example_batch import random_inputs, random_label
 from svgd_onnx.parameters import Selection, select_parameters
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiate, gradient_name
-from svgd_onnx.transforms.losses import LOSSES
-from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings
 from svgd_onnx.transforms.virtualize import TScope
 
 PathLike = Union[str, "os.PathLike[str]"]
+
+_DEFAULT_LOSS = LossSettings()
 
 # Steps are this fraction of a parameter's size: in float64 the difference then loses about as much to
 # rounding as to curvature, some 1e-9 of its value.
@@ -33,6 +34,14 @@ _SMALLEST_SIZE = 1e-2
 # Gradients this much smaller than the largest are compared with it: a bias before BatchNormalization
 # has the gradient 0, of which float32 leaves noise.
 _NEGLIGIBLE = 1e-5
+# Rounding is probed with changes of so many units in the last place, and may explain so many times
+# what it does to the gradient.
+_PROBED_UNITS = 4
+_ROUNDING_FACTOR = 5
+
+_TINY = float(np.finfo(np.float64).tiny)
+
+DEFAULT_TOLERANCE = 5e-3
 
 
 @dataclass(frozen=True)
@@ -46,6 +55,9 @@ class ParameterCheck:
         expected: those that central differences in float64 give.
         error: the largest difference between the two, relative to the norm of the gradient (which is
             the standard deviation of the derivative along a random direction).
+        rounding: how far float32 can be trusted here: how much the gradient changes, relative to its
+            norm, when all numbers that go in change by a few units of their last place. It is large
+            in deep networks, where rounding decides which side of a kink a value lies on.
     """
 
     parameter: str
@@ -53,12 +65,18 @@ class ParameterCheck:
     computed: tuple[float, ...]
     expected: tuple[float, ...]
     error: float
+    rounding: float
+
+    def is_right(self, tolerance: float = DEFAULT_TOLERANCE) -> bool:
+        """Whether the error is within `tolerance` and what rounding explains."""
+        return self.error <= tolerance + _ROUNDING_FACTOR * self.rounding
 
 
 def check(
     model: PathLike | onnx.ModelProto,
     *,
     loss: str = "cross-entropy",
+    loss_settings: LossSettings = _DEFAULT_LOSS,
     prediction: str | None = None,
     train: Sequence[str] = (),
     freeze: Sequence[str] = (),
@@ -79,7 +97,7 @@ def check(
 
     Args:
         model: an ONNX file, or the model itself.
-        loss, prediction, train, freeze, freeze_bn: as for `convert`.
+        loss, loss_settings, prediction, train, freeze, freeze_bn: as for `convert`.
         arrays: a batch to check on, by name, the label with it; random if None.
         batch_size: of random data, where the first axis is open.
         sizes: of other open axes of random data, by the axis's name or a glob.
@@ -92,26 +110,20 @@ def check(
     """
     if batch_size < 1 or directions < 1:
         raise UserError("--batch-size and --directions must be 1 or more.")
-    if loss not in LOSSES:
-        raise UserError(f"Unknown loss '{loss}': choose from {', '.join(LOSSES)}.")
-    training_binding()
-    canonical = canonicalize(load_model(model))
-    selection = select_parameters(canonical, train, freeze)
-    output = choose_prediction(canonical.graph, prediction)
-    plan = plan_training(
-        canonical,
-        selection,
-        loss=loss,
-        prediction=output,
-        scope=TScope(()),
-        freeze_bn=freeze_bn,
-        dropout=False,
+    canonical, selection, plan = _plan(
+        model, loss, loss_settings, prediction, train, freeze, freeze_bn
     )
     random = np.random.default_rng(seed)
-    inputs = _inputs(plan, canonical, LOSSES[loss], output, arrays, batch_size, sizes, random)
+    if arrays is None:
+        inputs = _random_batch(canonical, plan, batch_size, sizes, random)
+    else:
+        inputs = _given_batch(canonical, plan, arrays)
     values = _values(canonical, selection)
     feeds = {**inputs, **values, **_by_use(plan, values)}
-    gradients = _gradients(plan, feeds)
+    gradient_model = differentiate(plan.forward, plan.copies)
+    gradients = _gradients(gradient_model, plan, feeds)
+    probed = {name: _perturbed(array, random) for name, array in {**inputs, **values}.items()}
+    others = _gradients(gradient_model, plan, {**probed, **_by_use(plan, probed)})
     try:
         evaluator = Evaluator(plan.forward, feeds)
     except NotImplementedError as error:
@@ -123,71 +135,114 @@ def check(
     for name in selection.trainable:
         if progress is not None:
             progress(name)
+        scale = max(_norm(gradients[name]), _NEGLIGIBLE * largest * values[name].size ** 0.5)
         found.append(
             _check_parameter(
-                name, values[name], gradients[name], plan, evaluator, directions, random, largest
+                name,
+                values[name],
+                gradients[name],
+                scale=scale,
+                loss=_loss_along(evaluator, plan.copies[name]),
+                directions=random.normal(size=(directions, *values[name].shape)),
+                rounding=_norm(others[name] - gradients[name]) / max(scale, _TINY),
             )
         )
     return found
+
+
+def _loss_along(evaluator: Evaluator, uses: Sequence[str]) -> Callable[[np.ndarray], float]:
+    return lambda point: evaluator.output(dict.fromkeys(uses, point))
 
 
 def _check_parameter(
     name: str,
     value: np.ndarray,
     gradient: np.ndarray,
-    plan: TrainingPlan,
-    evaluator: Evaluator,
-    directions: int,
-    random: np.random.Generator,
-    largest: float,
+    *,
+    scale: float,
+    loss: Callable[[np.ndarray], float],
+    directions: np.ndarray,
+    rounding: float,
 ) -> ParameterCheck:
     step = _STEP * max(_rms(value), _SMALLEST_SIZE)
     center = value.astype(np.float64)
+    computed = [float(np.sum(gradient * direction)) for direction in directions]
+    expected = [
+        (loss(center + step * direction) - loss(center - step * direction)) / (2 * step)
+        for direction in directions
+    ]
+    largest = max(scale, *map(abs, expected), _TINY)
+    error = max(abs(a - b) for a, b in zip(computed, expected)) / largest
+    return ParameterCheck(name, value.shape, tuple(computed), tuple(expected), error, rounding)
 
-    def loss(point: np.ndarray) -> float:
-        return evaluator.output({use: point for use in plan.copies[name]})
 
-    computed, expected = [], []
-    for _ in range(directions):
-        direction = random.normal(size=value.shape)
-        computed.append(float(np.sum(gradient.astype(np.float64) * direction)))
-        difference = loss(center + step * direction) - loss(center - step * direction)
-        expected.append(difference / (2 * step))
-    norm = max(
-        float(np.linalg.norm(gradient)),
-        max(map(abs, expected)),
-        _NEGLIGIBLE * largest * value.size**0.5,
-        np.finfo(np.float64).tiny,
+def example_batch(
+    model: PathLike | onnx.ModelProto,
+    *,
+    loss: str = "cross-entropy",
+    loss_settings: LossSettings = _DEFAULT_LOSS,
+    prediction: str | None = None,
+    train: Sequence[str] = (),
+    freeze: Sequence[str] = (),
+    freeze_bn: bool = False,
+    batch_size: int = 2,
+    sizes: Mapping[str, int] | None = None,
+    seed: int = 0,
+) -> dict[str, np.ndarray]:
+    """A random batch of data for a model, the label with it, by name; arguments as for `check`."""
+    canonical, _, plan = _plan(model, loss, loss_settings, prediction, train, freeze, freeze_bn)
+    return _random_batch(canonical, plan, batch_size, sizes, np.random.default_rng(seed))
+
+
+def _plan(
+    model: PathLike | onnx.ModelProto,
+    loss: str,
+    loss_settings: LossSettings,
+    prediction: str | None,
+    train: Sequence[str],
+    freeze: Sequence[str],
+    freeze_bn: bool,
+) -> tuple[ir.Model, Selection, TrainingPlan]:
+    if loss not in LOSS_NAMES:
+        raise UserError(f"Unknown loss '{loss}': choose from {', '.join(LOSS_NAMES)}.")
+    loss_settings.check(loss)
+    training_binding()
+    canonical = canonicalize(load_model(model))
+    selection = select_parameters(canonical, train, freeze)
+    plan = plan_training(
+        canonical,
+        selection,
+        loss=loss,
+        loss_settings=loss_settings,
+        prediction=choose_prediction(canonical.graph, prediction),
+        scope=TScope(()),
+        freeze_bn=freeze_bn,
+        dropout=False,
     )
-    error = max(abs(a - b) for a, b in zip(computed, expected)) / norm
-    return ParameterCheck(name, value.shape, tuple(computed), tuple(expected), error)
+    return canonical, selection, plan
 
 
-def _inputs(
-    plan: TrainingPlan,
+def _random_batch(
     canonical: ir.Model,
-    loss: Loss,
-    prediction: str,
-    arrays: data.Arrays | None,
+    plan: TrainingPlan,
     batch_size: int,
     sizes: Mapping[str, int] | None,
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    label = plan.label.name or ""
-    if arrays is not None:
-        wanted = [*(value.name or "" for value in canonical.graph.inputs), label]
-        missing = [name for name in wanted if name not in arrays]
-        if missing:
-            raise UserError(f"The data has no array '{missing[0]}': it needs {', '.join(wanted)}.")
-        return {name: np.asarray(arrays[name]) for name in wanted}
-    inputs = random_inputs(canonical.graph.inputs, batch_size, random, sizes)
-    (predicted,) = _run(canonical, [prediction], inputs)
-    shape = loss.target_shape(ir.Shape(predicted.shape)).numpy()
-    if loss.target_dtype == ir.DataType.INT64:
-        inputs[label] = random.integers(predicted.shape[1], size=shape)
-    else:
-        inputs[label] = random.uniform(size=shape).astype(np.float32)
-    return inputs
+    batch = random_inputs(canonical.graph.inputs, batch_size, random, sizes)
+    (prediction,) = _run(canonical, [plan.prediction], batch)
+    return {**batch, **random_label(plan, prediction, random)}
+
+
+def _given_batch(
+    canonical: ir.Model, plan: TrainingPlan, arrays: data.Arrays
+) -> dict[str, np.ndarray]:
+    values = [*canonical.graph.inputs, *([plan.label] if plan.label is not None else [])]
+    wanted = [value.name or "" for value in values]
+    missing = [name for name in wanted if name not in arrays]
+    if missing:
+        raise UserError(f"The data has no array '{missing[0]}': it needs {', '.join(wanted)}.")
+    return {name: np.asarray(arrays[name]) for name in wanted}
 
 
 def _values(canonical: ir.Model, selection: Selection) -> dict[str, np.ndarray]:
@@ -203,14 +258,24 @@ def _by_use(plan: TrainingPlan, values: Mapping[str, np.ndarray]) -> dict[str, n
     return {use: values[name] for name, uses in plan.copies.items() for use in uses}
 
 
-def _gradients(plan: TrainingPlan, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """onnxruntime's gradient of each trainable parameter, summed over its uses."""
+def _gradients(
+    model: ir.Model, plan: TrainingPlan, feeds: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """onnxruntime's gradient of each trainable parameter, summed over its uses; float64."""
     wanted = [gradient_name(use) for uses in plan.copies.values() for use in uses]
-    by_name = dict(zip(wanted, _run(differentiate(plan.forward, plan.copies), wanted, feeds)))
+    by_name = dict(zip(wanted, _run(model, wanted, feeds)))
     return {
         name: np.sum([by_name[gradient_name(use)] for use in uses], axis=0, dtype=np.float64)
         for name, uses in plan.copies.items()
     }
+
+
+def _perturbed(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    """Each number up or down by a few units in its last place."""
+    if array.dtype != np.float32:
+        return array
+    units = np.float32(_PROBED_UNITS * np.finfo(np.float32).eps)
+    return array * (1 + units * random.choice(np.float32([-1, 1]), size=array.shape))
 
 
 def _run(
@@ -225,6 +290,10 @@ def _run(
     given = {name: array for name, array in feeds.items() if name in names}
     results: list[np.ndarray] = session.run(list(outputs), given)
     return results
+
+
+def _norm(array: np.ndarray) -> float:
+    return float(np.linalg.norm(array))
 
 
 def _rms(array: np.ndarray) -> float:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.losses.settings import LossSettings
 
 FORMAT = 1
 FILE_NAME = "svgd.json"
@@ -95,11 +96,13 @@ class Manifest:
         versions: of svgd-onnx, onnx and onnxruntime at conversion.
         target: for which runtime: "ort-training".
         loss: name of the loss.
+        loss_settings: what was chosen about it; `class_axis` is that of the logits.
         prediction: the model's output that the loss compares.
         logits: the value that the loss reads, the prediction itself or what is under its activation.
         logits_shape: its shape.
         inputs: the model's inputs, in the order a training step takes them.
-        label: the input with what the model should say; the training step takes it last.
+        label: the input with what the model should say; the training step takes it last. None if the
+            loss is the model's own.
         outputs: the model's own outputs; the evaluation model gives them after the loss.
         optimizer: "svgd", or the update rule that trains without T.
         update: the update rule.
@@ -113,11 +116,12 @@ class Manifest:
     versions: dict[str, str]
     target: str
     loss: str
+    loss_settings: LossSettings
     prediction: str
     logits: str
     logits_shape: list[Dimension]
     inputs: list[Tensor]
-    label: Tensor
+    label: Tensor | None
     outputs: list[Tensor]
     optimizer: str
     update: str
@@ -127,6 +131,11 @@ class Manifest:
     parameters: list[Parameter]
     operations: list[Operation]
     format: int = FORMAT
+
+    @property
+    def arrays(self) -> list[Tensor]:
+        """What a training step takes: the inputs and the label."""
+        return self.inputs if self.label is None else [*self.inputs, self.label]
 
     def save(self, folder: Path) -> None:
         """Writes `svgd.json` into a folder."""
@@ -153,10 +162,17 @@ class Manifest:
                     "convert the model again."
                 )
             content["inputs"] = [Tensor(**item) for item in content["inputs"]]
-            content["label"] = Tensor(**content["label"])
+            label = content["label"]
+            content["label"] = None if label is None else Tensor(**label)
+            content["loss_settings"] = _loss_settings(content["loss_settings"])
             content["outputs"] = [Tensor(**item) for item in content["outputs"]]
             content["parameters"] = [Parameter(**item) for item in content["parameters"]]
             content["operations"] = [Operation(**item) for item in content["operations"]]
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None
+
+
+def _loss_settings(content: dict[str, Any]) -> LossSettings:
+    weights = content.pop("class_weights")
+    return LossSettings(class_weights=None if weights is None else tuple(weights), **content)

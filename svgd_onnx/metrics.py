@@ -16,9 +16,31 @@ def metrics(manifest: Manifest, prediction: np.ndarray, label: np.ndarray) -> di
         label: what it should have said, (examples, ...).
     """
     if manifest.loss == "cross-entropy":
-        return {"accuracy": float(np.mean(prediction.argmax(axis=1) == label))}
+        classes = prediction.argmax(axis=manifest.loss_settings.class_axis).reshape(label.shape)
+        ignored = manifest.loss_settings.ignore_index
+        counted = slice(None) if ignored is None else label != ignored
+        return {"accuracy": float(np.mean((classes == label)[counted]))}
     if manifest.loss == "bce-with-logits":
         # A probability is likely from 1/2 on, a logit from 0 on.
         threshold = 0.0 if manifest.logits == manifest.prediction else 0.5
         return {"accuracy": float(np.mean((prediction > threshold) == (label > 0.5)))}
     return {}
+
+
+def batch_weight(manifest: Manifest, batch: list[np.ndarray]) -> float:
+    """What the loss of a batch was divided by, so that losses of several can be put together.
+
+    Args:
+        manifest: of the artifacts.
+        batch: arrays of (examples, ...), as a step takes them.
+    """
+    settings = manifest.loss_settings
+    label = batch[-1]
+    if manifest.loss == "cross-entropy":
+        counted = np.ones(label.shape, bool)
+        if settings.ignore_index is not None:
+            counted = label != settings.ignore_index
+        if settings.class_weights is not None:
+            return float(np.sum(np.asarray(settings.class_weights)[label[counted]]))
+        return float(counted.sum())
+    return float(len(label))

@@ -16,7 +16,7 @@ from svgd_onnx.data import Arrays, Examples
 from svgd_onnx.errors import UserError
 from svgd_onnx.export import export_model
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.metrics import metrics
+from svgd_onnx.metrics import batch_weight, metrics
 from svgd_onnx.progress import Progress
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.training_log import TrainingLog
@@ -175,6 +175,8 @@ class Trainer:
     def evaluate(self, examples: Arrays) -> dict[str, float]:
         """The loss over all examples, and the accuracy where the loss is one of classification.
 
+        The loss is the mean, or the sum, over all that counts, as if it were one batch.
+
         BatchNormalization uses its running statistics, Dropout does nothing.
 
         Args:
@@ -263,15 +265,20 @@ class Trainer:
                 f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
                 "multiple of that: export it with a batch axis of any size."
             )
-        losses, outputs = 0.0, []
+        total, weight, outputs = 0.0, 0.0, []
         position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
+        summed = self.manifest.loss_settings.reduction == "sum"
         for batch in data.batches(examples, batch_size):
             fetches = self._binding.OrtValueVector()
             self._module.eval_step(batch, fetches)
-            losses += float(fetches[0].numpy()) * len(batch[-1])
+            of_batch = 1.0 if summed else batch_weight(self.manifest, batch)
+            total += float(fetches[0].numpy()) * of_batch
+            weight += of_batch
             outputs.append(fetches[1 + position].numpy())
-        result = {"loss": losses / len(examples)}
-        result.update(metrics(self.manifest, np.concatenate(outputs), examples.label))
+        result = {"loss": total if summed else total / weight}
+        if self.manifest.label is not None:
+            label = examples.arrays[-1]
+            result.update(metrics(self.manifest, np.concatenate(outputs), label))
         return result
 
     def _check_batch_size(self, batch_size: int, count: int) -> None:

@@ -10,6 +10,7 @@ from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.differentiable import path_to_loss
 from svgd_onnx.transforms.decompose.einsum import EINSUM
+from svgd_onnx.transforms.decompose.losses import LOSSES
 from svgd_onnx.transforms.decompose.n_ary import N_ARY
 from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.decompose.pooling import POOLING
@@ -24,6 +25,7 @@ RULES: dict[str, Rule] = {
     **ACTIVATIONS,
     **CONVOLUTIONS,
     **EINSUM,
+    **LOSSES,
     **N_ARY,
     **NORMALIZATIONS,
     **POOLING,

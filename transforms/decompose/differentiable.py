@@ -34,6 +34,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "Gather": frozenset({1}),
     "GatherElements": frozenset({1}),
     "GatherND": frozenset({1}),
+    "NegativeLogLikelihoodLoss": frozenset({1, 2}),
     "Pad": frozenset({1, 2, 3}),
     "Reshape": frozenset({1}),
     "Resize": frozenset({1, 2, 3}),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.settings import LossSettings
 
-LOSS_OUTPUT = "loss"
+LOSS_OUTPUT = "svgd.loss"
 
 
 class AddLoss(ir.passes.InPlacePass):
@@ -19,47 +23,47 @@ class AddLoss(ir.passes.InPlacePass):
     Args:
         loss: which loss.
         prediction: name of the graph output to compare with the target.
+        settings: of the loss.
 
-    Ensures: the first output is the scalar float32 `loss`.
-    After the call, `logits` names the value that the loss reads.
+    Ensures: the first output is the scalar float32 `svgd.loss`.
+    After the call, `logits` names the value that the loss reads, and `class_axis` its axis of classes.
     """
 
-    def __init__(self, loss: Loss, prediction: str) -> None:
+    def __init__(self, loss: Loss, prediction: str, settings: LossSettings) -> None:
         super().__init__()
         self._loss = loss
         self._prediction = prediction
+        self._settings = settings
         self.logits = ""
+        self.class_axis: int | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        taken = {value.name for value in (*graph.inputs, *graph.outputs)}
-        for name in (self._loss.target, LOSS_OUTPUT):
-            if name in taken:
-                raise UserError(
-                    f"The model already has an input or output named '{name}', the name that the "
-                    "loss needs: rename it in the export."
-                )
+        if self._loss.target in {value.name for value in (*graph.inputs, *graph.outputs)}:
+            raise UserError(
+                f"The model already has an input or output named '{self._loss.target}', the name "
+                "that the loss needs: rename it in the export."
+            )
         output = next(value for value in graph.outputs if value.name == self._prediction)
-        logits = find_logits(output, self._loss.contains)
+        logits, softmax_axis = find_logits(output, self._loss.contains)
         self.logits = logits.name or ""
         if logits.shape is None:
             raise UserError(
                 f"The shape of '{self.logits}', which the loss reads, cannot be inferred: export "
                 "the model with shapes."
             )
+        nodes: list[ir.Node] = []
+        if self._loss.target_dtype == ir.DataType.INT64:
+            self.class_axis = _class_axis(logits, softmax_axis, self._settings)
+            nodes = _classes_on_axis_1(logits, self.class_axis)
+        compared = nodes[-1].outputs[0] if nodes else logits
+        assert compared.shape is not None
         target = ir.val(
-            self._loss.target, self._loss.target_dtype, self._loss.target_shape(logits.shape)
+            self._loss.target, self._loss.target_dtype, self._loss.target_shape(compared.shape)
         )
-        nodes = self._loss.build(logits, target)
-        for index, node in enumerate(nodes):
-            node.name = f"loss/{node.op_type}_{index}"
-            for position, value in enumerate(node.outputs):
-                value.name = f"loss/{node.op_type}_{index}_{position}"
-        loss = nodes[-1].outputs[0]
-        loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
-        graph.extend(nodes)
+        nodes += self._loss.build(compared, target, self._settings)
+        append_loss(graph, nodes)
         graph.inputs.append(target)
-        graph.outputs.insert(0, loss)
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
@@ -67,30 +71,89 @@ class AddLoss(ir.passes.InPlacePass):
             raise ir.passes.PostconditionError("the first output is not the loss")
 
 
-def find_logits(output: ir.Value, activations: frozenset[str]) -> ir.Value:
+def append_loss(graph: ir.Graph, nodes: Sequence[ir.Node]) -> None:
+    """Adds nodes, the last of which gives the loss, and makes that the first output."""
+    for index, node in enumerate(nodes):
+        node.name = f"loss/{node.op_type}_{index}"
+        for position, value in enumerate(node.outputs):
+            value.name = f"loss/{node.op_type}_{index}_{position}"
+    loss = nodes[-1].outputs[0]
+    loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
+    graph.extend(nodes)
+    graph.outputs.insert(0, loss)
+
+
+def find_logits(output: ir.Value, activations: frozenset[str]) -> tuple[ir.Value, int | None]:
     """The value under the final activation of `output`, or `output` where there is none.
 
-    Looks through Identity. An activation counts only where it acts on the class axis: 1, or the
-    last of two.
-
-    Raises:
-        UserError: a Softmax acts on another axis, so the classes are not on axis 1.
+    Looks through Identity. With it comes the axis that a Softmax normalizes, counted from 0 if the
+    rank is known.
     """
     value = output
     while (node := value.producer()) is not None and node.op_type == "Identity":
         value = node.inputs[0]  # type: ignore[assignment]
     if node is None or node.op_type not in activations:
-        return output
+        return output, None
     logits = node.inputs[0]
     assert logits is not None
     if node.op_type == "Sigmoid":
-        return logits
-    rank = len(value.shape) if value.shape is not None else None
+        return logits, None
     attribute = node.attributes.get("axis")
     axis = attribute.as_int() if attribute is not None else -1
-    if axis != 1 and not (axis == -1 and rank == 2):
+    if axis < 0 and logits.shape is not None:
+        axis += len(logits.shape)
+    return logits, axis
+
+
+def _class_axis(logits: ir.Value, softmax_axis: int | None, settings: LossSettings) -> int:
+    """The axis of classes, from the settings, a final Softmax, or by convention."""
+    rank = len(logits.shape or ())
+    if softmax_axis == 0:
         raise UserError(
-            f"{node.op_type} '{node.name}' normalizes axis {axis} of '{value.name}', but "
-            "cross-entropy needs the classes on axis 1."
+            f"The model's final activation normalizes axis 0 of '{logits.name}', but cross-entropy "
+            "needs examples there, and the classes on another axis."
         )
-    return logits
+    axis = settings.class_axis
+    if axis is None:
+        axis = 1 if softmax_axis is None else softmax_axis
+    elif -rank <= axis < 0:
+        axis += rank
+    if rank < 2 or not 1 <= axis < rank:
+        raise UserError(
+            f"The logits '{logits.name}' have {rank} axes, so axis {axis} cannot hold the classes: "
+            "cross-entropy needs a batch axis and then one of classes, which --class-axis names."
+        )
+    if softmax_axis is not None and axis != softmax_axis:
+        raise UserError(
+            f"--class-axis is {settings.class_axis}, but the model's final activation normalizes "
+            f"axis {softmax_axis}: leave --class-axis out."
+        )
+    classes = (logits.shape or ())[axis]
+    weights = settings.class_weights
+    if weights is not None and isinstance(classes, int) and classes != len(weights):
+        raise UserError(
+            f"--class-weights has {len(weights)} weights, but axis {axis} of '{logits.name}' has "
+            f"{classes} classes: give one weight a class."
+        )
+    return axis
+
+
+def _classes_on_axis_1(logits: ir.Value, axis: int) -> list[ir.Node]:
+    """Nodes that bring the classes to axis 1, and drop what comes after them if it is all 1."""
+    assert logits.shape is not None
+    dims = list(logits.shape)
+    if len(dims) > 2 and axis == 1 and all(dim == 1 for dim in dims[2:]):
+        axes = ir.tensor(np.arange(2, len(dims)))
+        constant = ir.node("Constant", [], {"value": axes})
+        node = ir.node("Squeeze", [logits, constant.outputs[0]])
+        node.outputs[0].shape = ir.Shape(dims[:2])
+        nodes = [constant, node]
+    elif axis != 1:
+        perm = [0, axis, *(i for i in range(1, len(dims)) if i != axis)]
+        node = ir.node("Transpose", [logits], {"perm": perm})
+        node.outputs[0].shape = ir.Shape([dims[i] for i in perm])
+        nodes = [node]
+    else:
+        return []
+    node.outputs[0].dtype = logits.dtype
+    return nodes

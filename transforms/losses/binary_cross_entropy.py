@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.losses.loss import Loss, mean, same_shape
+from svgd_onnx.transforms.losses.loss import Loss, reduce, same_shape
+from svgd_onnx.transforms.losses.settings import LossSettings
 
 
 def _constant(value: np.ndarray) -> ir.Node:
     return ir.node("Constant", [], {"value": ir.tensor(value)})
 
 
-def _build(logits: ir.Value, target: ir.Value) -> list[ir.Node]:
+def _build(logits: ir.Value, target: ir.Value, settings: LossSettings) -> list[ir.Node]:
     # log(1 + e^x) is the log-sum-exp of (0, x), so -log_softmax((0, x))[0]: it neither overflows
     # nor has a kink at 0, and onnxruntime differentiates LogSoftmax exactly.
     last = _constant(np.array([-1], np.int64))
@@ -31,7 +32,7 @@ def _build(logits: ir.Value, target: ir.Value) -> list[ir.Node]:
     negative = ir.node("Neg", [product.outputs[0]])
     loss = ir.node("Sub", [negative.outputs[0], log_probability.outputs[0]])
     nodes = [last, first, second, zero, column, zeros, pair, log_softmax, picked, log_probability]
-    return [*nodes, product, negative, loss, mean(loss.outputs[0])]
+    return [*nodes, product, negative, loss, reduce(loss.outputs[0], settings)]
 
 
 BINARY_CROSS_ENTROPY = Loss(

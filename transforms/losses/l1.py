@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.losses.loss import Loss, mean, same_shape
+from svgd_onnx.transforms.losses.loss import Loss, reduce, same_shape
+from svgd_onnx.transforms.losses.settings import LossSettings
 
 
-def _build(prediction: ir.Value, target: ir.Value) -> list[ir.Node]:
+def _build(prediction: ir.Value, target: ir.Value, settings: LossSettings) -> list[ir.Node]:
     difference = ir.node("Sub", [prediction, target])
     absolute = ir.node("Abs", [difference.outputs[0]])
-    return [difference, absolute, mean(absolute.outputs[0])]
+    return [difference, absolute, reduce(absolute.outputs[0], settings)]
 
 
 L1 = Loss("target", ir.DataType.FLOAT, same_shape, _build)

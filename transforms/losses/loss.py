@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-# From the prediction and the target to the scalar loss: the nodes, the last one's output the loss.
-Build = Callable[[ir.Value, ir.Value], list[ir.Node]]
+from svgd_onnx.transforms.losses.settings import LossSettings
+
+# From the prediction, the target and the settings to the nodes, the last one's output the loss.
+Build = Callable[[ir.Value, ir.Value, LossSettings], list[ir.Node]]
 # The target's shape from the prediction's.
 TargetShape = Callable[[ir.Shape], ir.Shape]
 
@@ -20,8 +22,8 @@ class Loss:
     Attributes:
         target: name of the graph input that holds what the model should have said.
         target_dtype: its element type.
-        target_shape: its shape, from the prediction's shape.
-        build: the nodes, whose last one gives the scalar mean over the batch.
+        target_shape: its shape, from the prediction's shape (of cross-entropy: classes on axis 1).
+        build: the nodes, whose last one gives the scalar.
         contains: final activations that the loss computes itself, and better: it reads their input.
     """
 
@@ -37,6 +39,7 @@ def same_shape(prediction: ir.Shape) -> ir.Shape:
     return ir.Shape(list(prediction))
 
 
-def mean(value: ir.Value) -> ir.Node:
-    """The mean over all elements, a scalar."""
-    return ir.node("ReduceMean", [value], {"keepdims": 0})
+def reduce(value: ir.Value, settings: LossSettings) -> ir.Node:
+    """The mean or the sum over all elements, a scalar."""
+    operator = {"mean": "ReduceMean", "sum": "ReduceSum"}[settings.reduction]
+    return ir.node(operator, [value], {"keepdims": 0})

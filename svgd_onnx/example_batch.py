@@ -1,4 +1,4 @@
-"""Random inputs that a model can be run on."""
+"""A random batch that a model can be run on."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 
 import numpy as np
 import onnx_ir as ir
+
+from svgd_onnx.conversion import TrainingPlan
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
@@ -43,6 +45,29 @@ def random_inputs(
             array = (random.integers(rows, size=shape) if rows else np.ones(shape)).astype(dtype)
         arrays[value.name or ""] = array
     return arrays
+
+
+def random_label(
+    plan: TrainingPlan, prediction: np.ndarray, random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """What the loss compares the prediction with: random classes, or numbers in [0, 1).
+
+    Args:
+        plan: says what the label is, and where the prediction has its classes.
+        prediction: the model's output.
+        random: where numbers come from.
+
+    Returns:
+        An array by name; none if the loss is the model's own.
+    """
+    if plan.label is None:
+        return {}
+    name = plan.label.name or ""
+    if plan.class_axis is None:
+        return {name: random.uniform(size=prediction.shape).astype(np.float32)}
+    shape = [size for axis, size in enumerate(prediction.shape) if axis != plan.class_axis]
+    shape = shape[: len(plan.label.shape or ())]
+    return {name: random.integers(prediction.shape[plan.class_axis], size=shape)}
 
 
 def _shape(

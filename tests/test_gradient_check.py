@@ -1,0 +1,80 @@
+"""`check` agrees with right gradients and finds wrong ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import operators
+import pytest
+from models import Network
+from typer.testing import CliRunner
+
+import svgd_onnx
+from svgd_onnx.cli import _app
+from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.transforms.decompose.decompose import RULES
+
+
+@pytest.mark.parametrize("name", ["mlp", "convolutional", "residual", "shared_weight", "sequence"])
+def test_right_gradients_pass(name: str) -> None:
+    model = getattr(models, name)()
+    checked = svgd_onnx.check(model, batch_size=4)
+    assert checked
+    assert all(item.is_right() for item in checked)
+
+
+def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elu (alpha 0.7) taken for Celu, which is sharper below 0."""
+    monkeypatch.setitem(RULES, "Elu", lambda node, write: RULES["Celu"](node, write))
+    checked = svgd_onnx.check(operators.MODELS["Elu"](), loss="mse", batch_size=3)
+    assert not any(item.is_right() for item in checked)
+
+
+def test_the_command_prints_a_table_and_tells_by_its_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "elu.onnx"
+    onnx.save(operators.MODELS["Elu"](), path)
+    arguments = ["check", str(path), "--loss", "mse", "--batch-size", "3"]
+    right = CliRunner().invoke(_app, arguments)
+    assert right.exit_code == 0, right.output
+    assert "1 parameters checked, 0 wrong" in right.output
+    monkeypatch.setitem(RULES, "Elu", lambda node, write: RULES["Celu"](node, write))
+    wrong = CliRunner().invoke(_app, arguments)
+    assert wrong.exit_code == 1
+    assert "1 wrong" in wrong.output
+
+
+def test_random_token_numbers_are_rows_of_their_embedding() -> None:
+    net = Network()
+    embedded = net.node("Gather", net.weight("embedding", 7, 4), "tokens")
+    masked = net.node(
+        "Mul", embedded, net.node("Unsqueeze", "mask", net.constant("a", np.array([2])))
+    )
+    pooled = net.node("ReduceMean", masked, axes=[1], keepdims=0)
+    net.node("MatMul", pooled, net.weight("w", 4, 3), output="logits")
+    model = net.model(
+        {"tokens": ("batch", "time"), "mask": ("batch", "time")}, {"logits": ("batch", 3)}
+    )
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    batch = example_batch(model, batch_size=50, sizes={"time": 9})
+    assert batch["tokens"].shape == batch["mask"].shape == (50, 9)
+    assert set(np.unique(batch["tokens"])) == set(range(7))
+    assert set(np.unique(batch["labels"])) == {0, 1, 2}
+    assert all(item.is_right() for item in svgd_onnx.check(model, batch_size=5, sizes={"time": 9}))
+
+
+def test_dropout_is_checked_without_dropping() -> None:
+    net = Network()
+    value = net.node("Dropout", net.node("MatMul", "x", net.weight("w", 4, 3)))
+    net.node("Identity", value, output="logits")
+    model = net.model({"x": ("batch", 4)}, {"logits": ("batch", 3)})
+    assert all(item.error < 1e-5 for item in svgd_onnx.check(model))
+
+
+def test_arrays_that_are_missing_are_named() -> None:
+    with pytest.raises(svgd_onnx.UserError, match="has no array 'labels'"):
+        svgd_onnx.check(models.mlp(), arrays={"x": np.zeros((2, 8), np.float32)})
