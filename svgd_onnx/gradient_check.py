@@ -265,7 +265,7 @@ def _gradients(
     wanted = [gradient_name(use) for uses in plan.copies.values() for use in uses]
     by_name = dict(zip(wanted, _run(model, wanted, feeds)))
     return {
-        name: np.sum([by_name[gradient_name(use)] for use in uses], axis=0, dtype=np.float64)
+        name: np.asarray(sum(by_name[gradient_name(use)].astype(np.float64) for use in uses))
         for name, uses in plan.copies.items()
     }
 
@@ -275,7 +275,8 @@ def _perturbed(array: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if array.dtype != np.float32:
         return array
     units = np.float32(_PROBED_UNITS * np.finfo(np.float32).eps)
-    return array * (1 + units * random.choice(np.float32([-1, 1]), size=array.shape))
+    signs = random.choice(np.array([-1, 1], np.float32), size=array.shape)
+    return np.asarray(array * (1 + units * signs))
 
 
 def _run(

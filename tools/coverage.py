@@ -103,14 +103,14 @@ def _train(case: Case, batch_size: int) -> tuple[float, list[float], float, Mani
             manifest = svgd_onnx.convert(
                 case.model,
                 f"{folder}/artifacts",
-                **case.options,  # type: ignore[arg-type]
+                **case.options,
             )
             seconds = time.perf_counter() - started
             trainer = svgd_onnx.Trainer(f"{folder}/artifacts")
             batch = example_batch(
                 case.model,
                 batch_size=batch_size,
-                **case.options,  # type: ignore[arg-type]
+                **case.options,
             )
             try:
                 losses = [trainer.train_step(batch, rate) for _ in range(STEPS)]

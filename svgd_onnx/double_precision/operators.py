@@ -20,7 +20,7 @@ from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_resize import Resize as _ReferenceResize
 
 
-class Conv(OpRun):  # type: ignore[misc]
+class Conv(OpRun):
     """ONNX operator Conv; one matrix product for each example and group."""
 
     op_domain = ""
@@ -49,7 +49,7 @@ class Conv(OpRun):  # type: ignore[misc]
         return (y,)
 
 
-class MaxPool(OpRun):  # type: ignore[misc]
+class MaxPool(OpRun):
     """ONNX operator MaxPool, without its second output."""
 
     op_domain = ""
@@ -75,7 +75,7 @@ class MaxPool(OpRun):  # type: ignore[misc]
         return (y,)
 
 
-class AveragePool(OpRun):  # type: ignore[misc]
+class AveragePool(OpRun):
     """ONNX operator AveragePool."""
 
     op_domain = ""
@@ -94,13 +94,13 @@ class AveragePool(OpRun):  # type: ignore[misc]
         window = _Window(
             x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, bool(ceil_mode)
         )
-        total = sum(window.places(window.pad(x, 0.0)))
+        total = np.sum(list(window.places(window.pad(x, 0.0))), axis=0)
         ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
         counted = window.pad(ones, 1.0 if count_include_pad else 0.0, beyond=0.0)
-        return (total / sum(window.places(counted)),)
+        return (total / np.sum(list(window.places(counted)), axis=0),)
 
 
-class LRN(OpRun):  # type: ignore[misc]
+class LRN(OpRun):
     """ONNX operator LRN."""
 
     op_domain = ""
@@ -120,7 +120,7 @@ class LRN(OpRun):  # type: ignore[misc]
         return (x / (bias + alpha / size * squares) ** beta,)
 
 
-class Erf(OpRun):  # type: ignore[misc]
+class Erf(OpRun):
     """ONNX operator Erf."""
 
     op_domain = ""
@@ -129,7 +129,7 @@ class Erf(OpRun):  # type: ignore[misc]
         return (_erf(x),)
 
 
-class Gelu(OpRun):  # type: ignore[misc]
+class Gelu(OpRun):
     """ONNX operator Gelu."""
 
     op_domain = ""
@@ -140,7 +140,7 @@ class Gelu(OpRun):  # type: ignore[misc]
         return (0.5 * x * (1 + _erf(x / np.sqrt(2))),)
 
 
-class LpNormalization(OpRun):  # type: ignore[misc]
+class LpNormalization(OpRun):
     """ONNX operator LpNormalization."""
 
     op_domain = ""
@@ -150,7 +150,7 @@ class LpNormalization(OpRun):  # type: ignore[misc]
         return (x / np.where(norm == 0, 1.0, norm),)
 
 
-class GroupNormalization(OpRun):  # type: ignore[misc]
+class GroupNormalization(OpRun):
     """ONNX operator GroupNormalization, since opset 21 with a scale for each channel."""
 
     op_domain = ""
@@ -174,7 +174,7 @@ class GroupNormalization(OpRun):  # type: ignore[misc]
         return (normal * weights[0] + weights[1],)
 
 
-class MeanVarianceNormalization(OpRun):  # type: ignore[misc]
+class MeanVarianceNormalization(OpRun):
     """ONNX operator MeanVarianceNormalization."""
 
     op_domain = ""
@@ -185,7 +185,7 @@ class MeanVarianceNormalization(OpRun):  # type: ignore[misc]
         return (centered / (deviation + 1e-9),)
 
 
-class ConvTranspose(OpRun):  # type: ignore[misc]
+class ConvTranspose(OpRun):
     """ONNX operator ConvTranspose: Conv backwards, each input spread over its window."""
 
     op_domain = ""
@@ -220,25 +220,28 @@ class ConvTranspose(OpRun):  # type: ignore[misc]
             smaller, larger = [t // 2 for t in total], [t - t // 2 for t in total]
             before, after = (smaller, larger) if auto_pad == "SAME_UPPER" else (larger, smaller)
         grouped = x.reshape(len(x), group, w.shape[0] // group, -1)
-        filters = w.reshape(group, w.shape[0] // group, *w.shape[1:])
+        filters = w.reshape(group, w.shape[0] // group, w.shape[1], -1)
         y = np.zeros((len(x), group * w.shape[1], *whole), x.dtype)
         for offsets in itertools.product(*map(range, kernel)):
-            part = np.swapaxes(filters[(..., *offsets)], 1, 2) @ grouped
-            place = tuple(
+            position = np.ravel_multi_index(offsets, kernel)
+            part = np.swapaxes(filters[..., position], 1, 2) @ grouped
+            ranges = tuple(
                 slice(offset * wide, offset * wide + (count - 1) * step + 1, step)
                 for offset, wide, count, step in zip(offsets, spread, size, steps)
             )
-            y[(slice(None), slice(None), *place)] += part.reshape(len(x), -1, *size)
-        y = y[(slice(None), slice(None), *(slice(before[i], whole[i] - after[i]) for i in axes))]
+            place = (slice(None), slice(None), *ranges)
+            y[place] += part.reshape(len(x), -1, *size)
+        kept = (slice(None), slice(None), *(slice(before[i], whole[i] - after[i]) for i in axes))
+        y = y[kept]
         return (y if b is None else y + b.reshape(-1, *[1] * len(axes)),)
 
 
-class Resize(_ReferenceResize):  # type: ignore[misc]
+class Resize(_ReferenceResize):
     """ONNX operator Resize: the onnx package's own, axis by axis, as the matrix that it is."""
 
     op_domain = ""
 
-    def _run(
+    def _run(  # type: ignore[override]
         self,
         x: np.ndarray,
         roi: np.ndarray | None = None,
@@ -348,7 +351,8 @@ class _Window:
                 slice(start, start + (count - 1) * stride + 1, stride)
                 for start, count, stride in zip(starts, self.output, self._strides)
             ]
-            yield padded[(slice(None), slice(None), *ranges)]
+            place = (slice(None), slice(None), *ranges)
+            yield padded[place]
 
     def patches(self, example: np.ndarray) -> np.ndarray:
         """One example (C, ...) as (C * kernel, windows)."""

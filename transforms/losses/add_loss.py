@@ -155,5 +155,5 @@ def _classes_on_axis_1(logits: ir.Value, axis: int) -> list[ir.Node]:
         nodes = [node]
     else:
         return []
-    node.outputs[0].dtype = logits.dtype
+    node.outputs[0].type = logits.type
     return nodes
