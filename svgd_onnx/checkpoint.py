@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +17,7 @@ from svgd_onnx.runtime import training_binding
 _STEP = "svgd.step"
 _SEED = "svgd.seed"
 _BATCH_SIZE = "svgd.batch_size"
+_CHUNK = 1 << 20
 
 
 def create(
@@ -43,14 +42,22 @@ def create(
         onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
         for name, shape in states.items()
     ]
+    size = sum(tensor.nbytes for tensor in (*trainable, *others))
     _write(
         path,
-        [ir.to_proto(tensor).SerializeToString() for tensor in trainable],
-        [ir.to_proto(tensor).SerializeToString() for tensor in others]
+        size,
+        [_serialized(tensor) for tensor in trainable],
+        [_serialized(tensor) for tensor in others]
         + [tensor.SerializeToString() for tensor in zeros],
         str(path),
         False,
     )
+
+
+def _serialized(tensor: ir.TensorProtocol) -> bytes:
+    # with its values, wherever they were kept
+    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
+    return bytes(whole.SerializeToString())
 
 
 def load(path: Path) -> Any:
@@ -67,23 +74,42 @@ def load(path: Path) -> Any:
         raise UserError(f"The checkpoint '{path}' is damaged: convert the model again.") from error
 
 
-def save(state: Any, path: Path) -> None:
+def save(state: Any, path: Path, *, optimizer_state: bool) -> None:
     """Replaces a checkpoint, all at once.
+
+    Args:
+        state: onnxruntime's CheckpointState.
+        path: the file to replace.
+        optimizer_state: whether the update rule has a state. onnxruntime keeps one of the parameters'
+            size for plain SGD too, which never changes.
 
     Raises:
         UserError: it cannot be written; the one that was there stays.
     """
     with whole_file(path) as temporary:
-        _write(temporary, state, str(temporary), True)
+        size = sum(file.stat().st_size for file in (path, data_file(path)) if file.is_file())
+        _write(temporary, size, state, str(temporary), optimizer_state)
 
 
-def _write(path: Path, *arguments: Any) -> None:
+def data_file(path: Path) -> Path:
+    """Where onnxruntime puts the tensors of a checkpoint of more than 1.8 GB, beside the rest."""
+    return path.with_name(f"{path.name}.data")
+
+
+def _write(path: Path, size: int, *arguments: Any) -> None:
     try:
         training_binding().save_checkpoint(*arguments)
         # The writer does not notice a full disk, but what it wrote then cannot be read.
         training_binding().load_checkpoint(str(path))
     except RuntimeError as error:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        # If the disk is full, this says so.
+        with path.open("wb") as file:
+            for _ in range(0, size, _CHUNK):
+                file.write(bytes(_CHUNK))
+        raise UserError(
+            f"onnxruntime cannot write the checkpoint '{path}' ({error}). Its format holds no more than "
+            "2 GB of optimizer state: train larger models by svgd or sgd, which have none."
+        ) from error
 
 
 def array(state: Any, name: str) -> np.ndarray:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
@@ -135,7 +137,7 @@ def convert(
     training_binding()
     if t_kernel == "fused" and optimizer == SVGD:
         custom_op_library()
-    with whole_folder(Path(output), force=force) as folder:
+    with whole_folder(Path(output), force=force) as folder, _garbage_kept():
         canonical = canonicalize(load_model(model))
         output_name = choose_prediction(canonical.graph, prediction)
         selection = select_parameters(canonical, train, freeze)
@@ -339,6 +341,18 @@ def _check_range(option: str, value: float, inside: bool, wanted: str) -> None:
         raise UserError(f"--{option} is {value}, but must be {wanted}.")
 
 
+@contextmanager
+def _garbage_kept() -> Iterator[None]:
+    """Puts off cyclic garbage collection, which would walk the whole growing graph again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
     """The output that the loss compares.
 
@@ -408,12 +422,13 @@ def _tensor(value: ir.Value) -> Tensor:
 
 def describe_parameters(graph: ir.Graph, selection: Selection, l1: bool) -> list[Parameter]:
     """The manifest's account of the tensors that go into the checkpoint."""
+    trainable, decayed = set(selection.trainable), set(selection.decayed)
     return [
         Parameter(
             name,
             list(_array(graph.initializers[name]).shape.numpy()),
-            trainable=name in selection.trainable,
-            l1=l1 and name in selection.decayed,
+            trainable=name in trainable,
+            l1=l1 and name in decayed,
         )
         for name in (*selection.trainable, *selection.untrained)
     ]

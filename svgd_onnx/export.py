@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 from typing import Any, Union
 
@@ -16,6 +17,9 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
+# Protocol buffers end at 2 GiB; the graph itself needs some room too.
+_LARGEST_FILE = 1_900_000_000
+
 PathLike = Union[str, "os.PathLike[str]"]
 
 
@@ -24,7 +28,8 @@ def export(folder: PathLike, path: PathLike) -> None:
 
     Args:
         folder: training artifacts.
-        path: the file to write; it is replaced all at once.
+        path: the file to write; it is replaced all at once. Tensors of more than 1.9 GB in all go into
+            a second file, of the same name and `.data` after it.
 
     Raises:
         UserError: the folder holds no artifacts, or the file cannot be written.
@@ -42,6 +47,19 @@ def export_model(folder: Path, manifest: Manifest, state: Any, path: Path) -> No
     }
     inputs = [tensor.name for tensor in manifest.inputs]
     InferenceModel(parameters, inputs, LOSS_OUTPUT)(model)
+    size = sum(array.nbytes for array in parameters.values())
     with whole_file(path) as temporary:
-        onnx.save(ir.to_proto(model), temporary)
-        onnx.checker.check_model(str(temporary))
+        if size < _LARGEST_FILE:
+            ir.save(model, temporary)
+            onnx.checker.check_model(str(temporary))
+        else:
+            _save_with_data(model, temporary, f"{path.name}.data")
+
+
+def _save_with_data(model: ir.Model, temporary: Path, data_name: str) -> None:
+    """Writes the tensors beside the model, which calls their file by its final name."""
+    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".export.") as folder:
+        whole = Path(folder) / "model.onnx"
+        ir.save(model, whole, external_data=data_name)
+        (Path(folder) / data_name).replace(temporary.with_name(f"{temporary.name}.data"))
+        whole.replace(temporary)

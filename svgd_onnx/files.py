@@ -17,6 +17,9 @@ from svgd_onnx.errors import UserError
 def whole_file(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`, moved onto it when the block ends without an error.
 
+    If the block makes a second file, of the same name and `.data` after it, that is moved first: it
+    holds tensors at places that the first knows, and those do not change from one to the next.
+
     Raises:
         UserError: the folder cannot be written, or the disk is full.
     """
@@ -24,14 +27,21 @@ def whole_file(path: Path) -> Iterator[Path]:
         descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(descriptor)
     temporary = Path(name)
+    data = temporary.with_name(f"{temporary.name}.data")
     try:
         with _explained(path):
             yield temporary
-            temporary.chmod(0o666 & ~_umask())
-            _flush(temporary)
-            temporary.replace(path)
+            written = [(temporary, path)]
+            if data.is_file():
+                written.insert(0, (data, path.with_name(f"{path.name}.data")))
+            for file, _ in written:
+                file.chmod(0o666 & ~_umask())
+                _flush(file)
+            for file, final in written:
+                file.replace(final)
     finally:
         temporary.unlink(missing_ok=True)
+        data.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager

@@ -83,7 +83,9 @@ def select_parameters(
         for name, value in model.graph.initializers.items()
         if value.dtype is not None and value.dtype.is_floating_point()
     }
-    statistics = [name for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)]
+    statistics = {
+        name: None for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)
+    }
     candidates = [name for name in floats if name not in statistics]
     learned = [name for name in candidates if _is_learned(floats[name])]
     chosen = [
@@ -95,7 +97,7 @@ def select_parameters(
                 raise UserError(
                     f"{option} '{glob}' matches no parameter of the model; it has: {_list(learned)}."
                 )
-    trainable = [name for name in chosen if not _matches(name, freeze)]
+    trainable = {name: None for name in chosen if not _matches(name, freeze)}
     if not trainable:
         reason = "all of them are frozen" if chosen else "none of its initializers is a weight"
         raise UserError(f"The model has no trainable parameter: {reason}.")

@@ -20,6 +20,7 @@ from svgd_onnx.metrics import batch_weight, metrics
 from svgd_onnx.progress import Progress
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.training_log import TrainingLog
+from svgd_onnx.transforms.emit import OPTIMIZERS
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -210,7 +211,8 @@ class Trainer:
         checkpoint.set_progress(
             self._state, step=self.step, seed=self.seed, batch_size=self._batch_size
         )
-        checkpoint.save(self._state, self._folder / CHECKPOINT)
+        has_state = OPTIMIZERS[self.manifest.update].state_tensors > 0
+        checkpoint.save(self._state, self._folder / CHECKPOINT, optimizer_state=has_state)
 
     def export(self, path: PathLike) -> None:
         """Writes the model with its parameters as they are now, as plain ONNX.

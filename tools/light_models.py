@@ -35,6 +35,9 @@ def load(name: str, seed: int = 0) -> onnx.ModelProto:
         for node in graph.node
         for index, value in enumerate(node.input)
     }
+    for node in graph.node:
+        if node.op_type == "Unsqueeze":  # a scale or a shift on its way to Mul or Add
+            readers[node.input[0]] = readers[node.output[0]]
     arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     kept = []
     for node in graph.node:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import onnx
 import onnx_ir as ir
 from onnx import version_converter
 
@@ -16,26 +15,25 @@ OLDEST_IR = 8
 NEWEST_IR = 10
 
 
-class Opset(ir.passes.PassBase):
+# The converter looks into shapes and scales, and copies everything else several times.
+_LARGE = 1024
+
+
+class Opset(ir.passes.InPlacePass):
     """Converts opsets below 17 up, opsets above 21 down, and leaves those between alone.
+
+    Large weights do not take part in the conversion, so that they are never copied.
 
     Ensures: the default domain's opset lies in [17, 21], the IR version in [8, 10].
     """
 
-    @property
-    def in_place(self) -> bool:
-        return False
-
-    @property
-    def changes_input(self) -> bool:
-        return True
-
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         version = model.graph.opset_imports.get("", 0)
         target = min(max(version, OLDEST_OPSET), NEWEST_OPSET)
-        converted = ir.from_proto(_convert(model, version, target))
-        converted.ir_version = min(max(converted.ir_version, OLDEST_IR), NEWEST_IR)
-        return ir.passes.PassResult(converted, modified=version != target)
+        if version != target:
+            model.graph = _convert(model, version, target)
+        model.ir_version = min(max(model.ir_version, OLDEST_IR), NEWEST_IR)
+        return ir.passes.PassResult(model, modified=version != target)
 
     def ensures(self, model: ir.Model) -> None:
         version = model.graph.opset_imports.get("", 0)
@@ -43,15 +41,42 @@ class Opset(ir.passes.PassBase):
             raise ir.passes.PostconditionError(f"the opset is {version}")
 
 
-def _convert(model: ir.Model, version: int, target: int) -> onnx.ModelProto:
+def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
+    weights = _take_out_weights(model.graph)
     proto = ir.to_proto(model)
-    if version == target:
-        return proto
     try:
-        return version_converter.convert_version(proto, target)
+        converted = ir.from_proto(version_converter.convert_version(proto, target)).graph
     except Exception as error:  # the converter raises RuntimeError and its own ConvertError
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
             f"The model's opset {version} cannot be converted to {target} ({reason}): "
             f"export it again with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}."
         ) from error
+    _put_back_weights(converted, weights)
+    return converted
+
+
+def _take_out_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:
+    """Turns large initializers into inputs; returns their values."""
+    weights = {}
+    for name, value in list(graph.initializers.items()):
+        tensor = value.const_value
+        if tensor is None or tensor.size < _LARGE or value.is_graph_output():
+            continue
+        weights[name] = tensor
+        del graph.initializers[name]
+        value.const_value = None
+        value.dtype, value.shape = tensor.dtype, ir.Shape(tensor.shape.numpy())
+        if not value.is_graph_input():
+            graph.inputs.append(value)
+    return weights
+
+
+def _put_back_weights(graph: ir.Graph, weights: dict[str, ir.TensorProtocol]) -> None:
+    inputs = [value for value in graph.inputs if value.name not in weights]
+    returned = [value for value in graph.inputs if value.name in weights]
+    graph.inputs.clear()
+    graph.inputs.extend(inputs)
+    for value in returned:
+        value.const_value = weights[value.name or ""]
+        graph.register_initializer(value)
