@@ -13,10 +13,13 @@ import onnxruntime
 import pytest
 
 import svgd_onnx
+from svgd_onnx.conversion import load_model
 from svgd_onnx.data import check
+from svgd_onnx.parameters import select_parameters
+from svgd_onnx.transforms.canonicalize import canonicalize
 
 FOLDER = Path(__file__).parent / "fixtures"
-BATCH, LENGTH, TOKENS = 6, 7, 16
+BATCH, LENGTH, TOKENS = 4, 7, 16
 STEPS, LEARNING_RATE = 10, 0.1
 
 
@@ -52,7 +55,7 @@ LEARNED = {
     "gpt2_transformers": 7872 + 1024,  # the embedding a second time, transposed
     "gpt2_transformers_torchscript_tied": 7872,
     "gru_torch": 595,
-    "lstm_keras": 735,
+    "lstm_keras": 735 + 40,  # ONNX has two biases
     "lstm_torch": 775,
     "mlp_binary_classifier_skl2onnx": 225,
     "mlp_classifier_skl2onnx": 380,
@@ -166,7 +169,9 @@ def random_inputs(model: onnx.ModelProto, random: np.random.Generator) -> dict[s
 
 def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The outputs of a model in an inference session."""
-    session = onnxruntime.InferenceSession(path)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, inputs)))
 
@@ -213,8 +218,8 @@ def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
         trainer.train_step({name: array[rows] for name, array in batch.items()}, 0.0)
         return [trainer.gradient(name) for name in names]
 
-    of_batch = gradients(slice(None))
-    of_examples = zip(*(gradients(slice(row, row + 1)) for row in range(BATCH)))
+    of_batch = gradients(slice(0, 2))
+    of_examples = zip(gradients(slice(0, 1)), gradients(slice(1, 2)))
     largest = max(np.abs(gradient).max() for gradient in of_batch)
     for name, gradient, examples in zip(names, of_batch, of_examples):
         tolerance = max(1e-3 * np.abs(gradient).max(), 1e-6 * largest)
@@ -223,12 +228,12 @@ def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
         )
 
 
-@each_fixture({**CANNOT_CONVERT, **MISCOUNTED}, {})
-def test_everything_that_was_learned_is_trained(fixture: Fixture, tmp_path: Path) -> None:
-    expected = longest_match(LEARNED, fixture.path.stem)
-    manifest = fixture.convert(tmp_path / "artifacts")
-    if expected is not None:
-        assert sum(prod(item.shape) for item in manifest.parameters if item.trainable) == expected
+@each_fixture(MISCOUNTED, {})
+def test_everything_that_was_learned_is_trained(fixture: Fixture) -> None:
+    model = canonicalize(load_model(fixture.path))
+    names = select_parameters(model).trainable
+    learned = sum(model.graph.initializers[name].const_value.size for name in names)
+    assert learned == longest_match(LEARNED, fixture.path.stem, learned)
 
 
 def evaluation(
