@@ -149,6 +149,9 @@ def _generate(
         "cross-entropy": artifacts.LossType.CrossEntropyLoss,
         "mse": artifacts.LossType.MSELoss,
     }
+    onnx.IR_VERSION = (
+        10  # onnxruntime 1.19 reads no later one, and generate_artifacts would write it
+    )
     with tempfile.TemporaryDirectory() as folder:
         artifacts.generate_artifacts(
             model,
