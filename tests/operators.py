@@ -280,7 +280,13 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "LSTM reverse": _recurrent("LSTM", 4, "reverse"),
     "LSTM bidirectional": _recurrent("LSTM", 4, "bidirectional"),
     "LSTM from a state": _recurrent("LSTM", 4, start=True),
+    "LSTM with its activations spelt out": _recurrent(
+        "LSTM", 4, activations=["Sigmoid", "Tanh", "Tanh"]
+    ),
     "GRU": _recurrent("GRU", 3),
+    "GRU with its activations spelt out": _recurrent(
+        "GRU", 3, "bidirectional", activations=["Sigmoid", "Tanh", "Sigmoid", "Tanh"]
+    ),
     "GRU late reset": _recurrent("GRU", 3, "bidirectional", linear_before_reset=1),
     "RNN": _recurrent("RNN", 1),
 }

@@ -1,7 +1,9 @@
-"""The nine classic networks that the onnx package carries, with weights that can be trained.
+"""The nine image classifiers in the onnx package's tests, with random weights instead of none.
 
-`onnx/backend/test/data/light` holds them with constant weights, so that the files are small. Here each
-weight gets random values, and the batch axis, which is fixed at 1, is opened.
+`onnx/backend/test/data/light` holds AlexNet, DenseNet-121, Inception v1 and v2, ResNet-50, ShuffleNet,
+SqueezeNet, VGG-19 and ZFNet as exported, but their weights are ConstantOfShape. Weights here are He
+normal, biases small. BatchNormalization is the identity, or less than it where no Relu follows and where
+a residual branch ends: else values grow from block to block, and the softmax is all zeros and ones.
 """
 
 from __future__ import annotations
@@ -13,72 +15,82 @@ import onnx
 from onnx import numpy_helper
 
 FOLDER = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
-NAMES = tuple(sorted(path.stem[len("light_") :] for path in FOLDER.glob("light_*.onnx")))
+PREFIX = "light_"
+NAMES = tuple(sorted(path.stem[len(PREFIX) :] for path in FOLDER.glob(f"{PREFIX}*.onnx")))
+IR_VERSION = 8
+BATCH = "batch"
+# Of BatchNormalization, by the operator that follows.
+SCALES = {"Conv": 0.5**0.5, "Sum": 1 / 3, "Add": 1 / 3}
 
-# scale, shift, running mean and running variance of BatchNormalization
-_NORMALIZATION = {1: 1.0, 2: 0.0, 3: 0.0, 4: 1.0}
 
-
-def load(name: str, seed: int = 0) -> onnx.ModelProto:
-    """One of the nine, its weights He-normal, its biases small, its batch axis of any size.
+def load(name: str, *, dynamic: bool = True, seed: int = 0) -> onnx.ModelProto:
+    """image (N, 3, 224, 224) -> probabilities of 1000 classes.
 
     Args:
-        name: one of `NAMES`.
+        name: one of NAMES.
+        dynamic: whether N may be anything; else it is 1.
         seed: of the weights.
     """
-    model = onnx.load(FOLDER / f"light_{name}.onnx")
-    model.ir_version = max(model.ir_version, 4)
-    graph = model.graph
-    random = np.random.default_rng(seed)
-    readers = {
-        value: (node.op_type, index)
-        for node in graph.node
-        for index, value in enumerate(node.input)
-    }
-    for node in graph.node:
-        if node.op_type == "Unsqueeze":  # a scale or a shift on its way to Mul or Add
-            readers[node.input[0]] = readers[node.output[0]]
-    arrays = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    kept = []
-    for node in graph.node:
-        if node.op_type != "ConstantOfShape":
-            kept.append(node)
-            continue
-        weight = _weight(tuple(arrays[node.input[0]]), *readers[node.output[0]], random)
-        graph.initializer.append(numpy_helper.from_array(weight, node.output[0]))
-    del graph.node[:]
-    graph.node.extend(kept)
-    _open_batch_axis(model)
-    return onnx.shape_inference.infer_shapes(model)
+    model = onnx.load(FOLDER / f"{PREFIX}{name}.onnx")
+    model.ir_version = IR_VERSION  # from 4 on, initializers need not be inputs
+    _write_weights(model.graph, np.random.default_rng(seed))
+    if dynamic:
+        _free_batch_axis(model.graph)
+    return model
 
 
-def _weight(
-    shape: tuple[int, ...], op_type: str, position: int, random: np.random.Generator
+def _write_weights(graph: onnx.GraphProto, random: np.random.Generator) -> None:
+    tensors = {item.name: numpy_helper.to_array(item) for item in graph.initializer}
+    nodes = []
+    for node in graph.node:
+        if node.op_type == "ConstantOfShape" and node.input[0] in tensors:
+            tensors[node.output[0]] = np.zeros(tensors.pop(node.input[0]), np.float32)
+        else:
+            nodes.append(node)
+    uses = {name: (node, place) for node in nodes for place, name in enumerate(node.input)}
+    aliases = {node.output[0]: node.input[0] for node in nodes if node.op_type == "Unsqueeze"}
+    uses.update({aliases[name]: use for name, use in uses.items() if name in aliases})
+    for name in tensors:
+        if name in uses and tensors[name].dtype == np.float32:
+            node, place = uses[name]
+            tensors[name] = _value(tensors[name].shape, node, place, random)
+            if node.op_type == "BatchNormalization" and place == 1:
+                following = uses[node.output[0]][0].op_type
+                tensors[name] *= SCALES.get(following, 1)
+    inputs = [value for value in graph.input if value.name not in tensors and value.name in uses]
+    used = [numpy_helper.from_array(array, name) for name, array in tensors.items() if name in uses]
+    for field, items in (("input", inputs), ("node", nodes), ("initializer", used)):
+        graph.ClearField(field)
+        getattr(graph, field).extend(items)
+
+
+def _value(
+    shape: tuple[int, ...], node: onnx.NodeProto, place: int, random: np.random.Generator
 ) -> np.ndarray:
-    if op_type == "BatchNormalization":
-        return np.full(shape, _NORMALIZATION[position], np.float32)
-    if op_type == "Mul":
-        return random.normal(1.0, 0.1, shape).astype(np.float32)
-    if len(shape) == 1 or op_type == "Add":
-        return random.normal(0.0, 0.01, shape).astype(np.float32)
-    # a matrix multiplies on the left or on the right; the classifiers' are wider than they are high
-    inputs = max(shape) if len(shape) == 2 else int(np.prod(shape[1:]))
-    return random.normal(0.0, np.sqrt(2.0 / inputs), shape).astype(np.float32)
+    if node.op_type == "BatchNormalization":
+        return np.full(shape, (np.nan, 1, 0, 0, 1)[place], np.float32)
+    if node.op_type == "Mul":
+        return np.ones(shape, np.float32)
+    deviation = 0.01
+    if node.op_type in ("Conv", "Gemm") and place == 1:
+        transposed = any(item.name == "transB" and item.i for item in node.attribute)
+        outputs = 0 if node.op_type == "Conv" or transposed else 1
+        deviation = (2 * shape[outputs] / np.prod(shape)) ** 0.5
+    return random.normal(0, deviation, shape).astype(np.float32)
 
 
-def _open_batch_axis(model: onnx.ModelProto) -> None:
-    graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    inputs = [value for value in graph.input if value.name not in weights]
-    del graph.input[:]
-    graph.input.extend(inputs)
-    for value in (*graph.input, *graph.output):
-        value.type.tensor_type.shape.dim[0].dim_param = "batch"
-    del graph.value_info[:]
-    for node in graph.node:
-        if node.op_type != "Reshape" or node.input[0] in weights or node.input[1] not in weights:
-            continue
-        shape = numpy_helper.to_array(weights[node.input[1]]).copy()
-        if shape[0] == 1:
-            shape[0] = 0  # as in the input
-            weights[node.input[1]].CopyFrom(numpy_helper.from_array(shape, node.input[1]))
+def _free_batch_axis(graph: onnx.GraphProto) -> None:
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        value.type.tensor_type.shape.dim[0].dim_param = BATCH
+    learned = {item.name for item in graph.initializer}
+    shapes = {
+        node.input[1]
+        for node in graph.node
+        if node.op_type == "Reshape" and node.input[0] not in learned
+    }
+    for item in graph.initializer:
+        if item.name in shapes:
+            shape = numpy_helper.to_array(item).copy()
+            if shape[0] == 1:
+                shape[0] = 0  # as many as there were
+                item.CopyFrom(numpy_helper.from_array(shape, item.name))

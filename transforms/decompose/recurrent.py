@@ -22,7 +22,7 @@ from svgd_onnx.transforms.decompose.rule import (
 # From a step's input, already times W, and the state, to the new state; the state's first is h.
 _Cell = Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]]
 _SUPPORTED = frozenset(
-    {"hidden_size", "direction", "linear_before_reset", "layout", "input_forget"}
+    {"activations", "hidden_size", "direction", "linear_before_reset", "layout", "input_forget"}
 )
 
 
@@ -129,7 +129,12 @@ def _rnn(direction: _Direction, node: ir.Node) -> _Cell:
     return cell
 
 
-def _unrolled(gates: int, states: int, make: Callable[[_Direction, ir.Node], _Cell]) -> Rule:
+def _unrolled(
+    gates: int,
+    states: int,
+    make: Callable[[_Direction, ir.Node], _Cell],
+    activations: Sequence[str],
+) -> Rule:
     def rule(node: ir.Node, write: Writer) -> Sequence[ir.Value | None] | None:
         (x,) = inputs_of(node, 1)
         steps = _length(x)
@@ -137,6 +142,7 @@ def _unrolled(gates: int, states: int, make: Callable[[_Direction, ir.Node], _Ce
         peephole = node.inputs[7] if len(node.inputs) > 7 else None
         plain = set(node.attributes) <= _SUPPORTED and not integer(node, "layout", 0)
         plain = plain and not integer(node, "input_forget", 0)
+        plain = plain and _default_activations(node, activations)
         if steps is None or not plain or lengths is not None or peephole is not None:
             return None
         mode = text(node, "direction", "forward")
@@ -173,6 +179,13 @@ def _unrolled(gates: int, states: int, make: Callable[[_Direction, ir.Node], _Ce
     return rule
 
 
+def _default_activations(node: ir.Node, default: Sequence[str]) -> bool:
+    """Whether the activations are the default ones; some exporters spell these out."""
+    attribute = node.attributes.get("activations")
+    names = [] if attribute is None else [name.lower() for name in attribute.as_strings()]
+    return all(name == default[place % len(default)] for place, name in enumerate(names))
+
+
 def _length(x: ir.Value) -> int | None:
     """The length of the sequence, if it is fixed."""
     first = x.shape[0] if x.shape is not None else None
@@ -185,7 +198,7 @@ def _stack(write: Writer, values: Sequence[ir.Value], axis: int) -> ir.Value:
 
 
 RECURRENT: dict[str, Rule] = {
-    "GRU": _unrolled(3, 1, _gru),
-    "LSTM": _unrolled(4, 2, _lstm),
-    "RNN": _unrolled(1, 1, _rnn),
+    "GRU": _unrolled(3, 1, _gru, ("sigmoid", "tanh")),
+    "LSTM": _unrolled(4, 2, _lstm, ("sigmoid", "tanh", "tanh")),
+    "RNN": _unrolled(1, 1, _rnn, ("tanh",)),
 }

@@ -1,0 +1,244 @@
+"""Models as real exporters wrote them (tools/fixtures): converted, trained, exported again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+
+import svgd_onnx
+from svgd_onnx.conversion import load_model
+from svgd_onnx.data import check
+from svgd_onnx.parameters import select_parameters
+from svgd_onnx.transforms.canonicalize import canonicalize
+
+FOLDER = Path(__file__).parent / "fixtures"
+BATCH, LENGTH, TOKENS = 4, 7, 16
+STEPS, LEARNING_RATE = 10, 0.1
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the networks of a name are trained.
+
+    Attributes:
+        loss: with labels for cross-entropy, else with a target of the prediction's shape.
+        prediction: the output that the loss compares.
+    """
+
+    loss: str = "cross-entropy"
+    prediction: str | None = None
+
+
+TRAININGS = {
+    "gpt2": Training("mse"),  # its classes come last
+    "mlp_binary_classifier_skl2onnx": Training("mse", "probabilities"),
+    "mlp_classifier_skl2onnx": Training(prediction="probabilities"),
+    "mlp_regressor_skl2onnx": Training("mse"),
+}
+# How many numbers a network learns, where the exporter folded none of them away.
+LEARNED = {
+    "attention_keras": 1217,
+    "bert_transformers": 6132,
+    "bilstm_torch": 4105,
+    "cnn_keras": 1045,
+    "cnn_torch_torchscript_bn": 1229,
+    "distilbert_transformers_torchscript": 6100,
+    "efficientnet_torch_torchscript_bn": 1981,
+    "gpt2_transformers": 7872 + 1024,  # the embedding a second time, transposed
+    "gpt2_transformers_torchscript_tied": 7872,
+    "gru_torch": 595,
+    "lstm_keras": 735 + 40,  # ONNX has two biases
+    "lstm_torch": 775,
+    "mlp_binary_classifier_skl2onnx": 225,
+    "mlp_classifier_skl2onnx": 380,
+    "mlp_keras": 437,
+    "mlp_regressor_skl2onnx": 353,
+    "mlp_torch": 437,
+    "mobilenet_v3_torch_torchscript_bn": 1981,
+    "residual_torch_torchscript_bn": 3809,
+    "transformer_torch": 4677,
+    "transformer_untrained_torch": 2629,  # the second layer is a copy of the first, stored once
+    "unet": 2859,
+    "vit": 5620,
+}
+
+CAST_LIKE = (
+    "CastLike, which onnxruntime cannot differentiate, lies on the way of a running statistic"
+)
+BROADCAST = (
+    "a position embedding (1, S) broadcast over the batch: the gradient builder reads past it"
+)
+ONE_NUMBER = "a bias of a single number is taken for a constant"
+CANNOT_CONVERT = {
+    **{
+        f"{name}_torch_dynamo_bn": CAST_LIKE
+        for name in ("cnn", "residual", "mobilenet_v3", "efficientnet")
+    },
+}
+CRASHES = {"bert_transformers_torchscript": BROADCAST}
+MISCOUNTED = {
+    "mlp_binary_classifier_skl2onnx": ONE_NUMBER,
+    "mlp_regressor_skl2onnx": ONE_NUMBER,
+    "transformer_untrained_torch_dynamo": "equal vectors are stored once, without Identity",
+    "vit_transformers_dynamo": "a class token under Expand is taken for a constant",
+    "vit_transformers_torchscript": "a class token under Expand is taken for a constant",
+}
+
+
+def longest_match(table: dict[str, Any], name: str, default: Any = None) -> Any:
+    """The entry under the longest beginning of a name."""
+    known = [key for key in table if name.startswith(key)]
+    return table[max(known, key=len)] if known else default
+
+
+def each_fixture(failing: dict[str, str], crashing: dict[str, str]) -> pytest.MarkDecorator:
+    """A test for each file."""
+
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        if name in crashing:
+            return [pytest.mark.skip(reason=crashing[name])]
+        if name in failing:
+            return [pytest.mark.xfail(strict=True, reason=failing[name])]
+        return []
+
+    return pytest.mark.parametrize(
+        "fixture",
+        [
+            pytest.param(Fixture(path), id=path.stem, marks=marks(path.stem))
+            for path in sorted(FOLDER.glob("*.onnx"))
+        ],
+    )
+
+
+class Fixture:
+    """A file, and how its network is trained."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.training: Training = longest_match(TRAININGS, path.stem, Training())
+
+    def convert(self, folder: Path, **options: Any) -> svgd_onnx.Manifest:
+        """Makes artifacts."""
+        loss, prediction = self.training.loss, self.training.prediction
+        return svgd_onnx.convert(self.path, folder, loss=loss, prediction=prediction, **options)
+
+    def trainer(self, folder: Path, **options: Any) -> svgd_onnx.Trainer:
+        """Makes artifacts and opens them."""
+        self.convert(folder, **options)
+        return svgd_onnx.Trainer(folder, seed=0, threads=1)
+
+    def batch(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+        """Random inputs, and the same with labels or a target."""
+        model = onnx.load(self.path)
+        random = np.random.default_rng(0)
+        inputs = random_inputs(model, random)
+        names = [value.name for value in model.graph.output]
+        prediction = run(self.path, inputs)[self.training.prediction or names[0]]
+        if self.training.loss == "cross-entropy":
+            shape = (BATCH, *prediction.shape[2:])
+            return inputs, {**inputs, "labels": random.integers(0, prediction.shape[1], shape)}
+        target = random.uniform(size=prediction.shape).astype(np.float32)
+        return inputs, {**inputs, "target": target}
+
+
+def random_inputs(model: onnx.ModelProto, random: np.random.Generator) -> dict[str, np.ndarray]:
+    """Normal floats, small integers, masks of ones: a batch for any model."""
+    arrays = {}
+    for value in model.graph.input:
+        tensor = value.type.tensor_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        shape = [BATCH, *(dim.dim_value or LENGTH for dim in tensor.shape.dim[1:])]
+        if "mask" in value.name:
+            array = np.ones(shape)
+        elif "type" in value.name:
+            array = random.integers(0, 2, shape)
+        elif dtype.kind == "i":
+            array = random.integers(0, TOKENS, shape)
+        else:
+            array = random.normal(size=shape)
+        arrays[value.name] = array.astype(dtype)
+    return arrays
+
+
+def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The outputs of a model in an inference session."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(path, options)
+    names = [value.name for value in session.get_outputs()]
+    return dict(zip(names, session.run(names, inputs)))
+
+
+def assert_close(actual: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert actual.keys() == expected.keys()
+    for name, array in expected.items():
+        np.testing.assert_allclose(actual[name], array, rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+def test_there_are_fixtures() -> None:
+    assert len(list(FOLDER.glob("*.onnx"))) >= 50
+
+
+@each_fixture(CANNOT_CONVERT, CRASHES)
+def test_svgd_lowers_the_loss_and_exports_what_it_trained(fixture: Fixture, tmp_path: Path) -> None:
+    """Ten steps on one batch; the export says what evaluation says, before training and after."""
+    inputs, batch = fixture.batch()
+    original = run(fixture.path, inputs)
+    trainer = fixture.trainer(tmp_path / "artifacts")
+    trainer.export(tmp_path / "untrained.onnx")
+    assert_close(run(tmp_path / "untrained.onnx", inputs), original)
+
+    losses = [trainer.train_step(batch, LEARNING_RATE) for _ in range(STEPS)]
+    assert np.isfinite(losses).all()
+    assert losses[-1] < losses[0]
+
+    trainer.export(tmp_path / "trained.onnx")
+    exported = run(tmp_path / "trained.onnx", inputs)
+    assert_close(exported, evaluation(trainer, batch))
+    assert any(not np.allclose(exported[name], original[name], atol=1e-4) for name in original)
+
+
+@each_fixture(CANNOT_CONVERT, CRASHES)
+def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
+    fixture: Fixture, tmp_path: Path
+) -> None:
+    """What is broadcast over the batch (a position embedding, a class token) is summed over it."""
+    _, batch = fixture.batch()
+    trainer = fixture.trainer(tmp_path / "artifacts", optimizer="sgd", freeze_bn=True)
+    names = [item.name for item in trainer.manifest.parameters if item.trainable]
+
+    def gradients(rows: slice) -> list[np.ndarray]:
+        trainer.train_step({name: array[rows] for name, array in batch.items()}, 0.0)
+        return [trainer.gradient(name) for name in names]
+
+    of_batch = gradients(slice(0, 2))
+    of_examples = zip(gradients(slice(0, 1)), gradients(slice(1, 2)))
+    largest = max(np.abs(gradient).max() for gradient in of_batch)
+    for name, gradient, examples in zip(names, of_batch, of_examples):
+        tolerance = max(1e-3 * np.abs(gradient).max(), 1e-6 * largest)
+        np.testing.assert_allclose(
+            np.mean(examples, axis=0), gradient, rtol=0, atol=tolerance, err_msg=name
+        )
+
+
+@each_fixture(MISCOUNTED, {})
+def test_everything_that_was_learned_is_trained(fixture: Fixture) -> None:
+    model = canonicalize(load_model(fixture.path))
+    names = select_parameters(model).trainable
+    learned = sum(model.graph.initializers[name].const_value.size for name in names)
+    assert learned == longest_match(LEARNED, fixture.path.stem, learned)
+
+
+def evaluation(trainer: svgd_onnx.Trainer, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the artifacts' evaluation model says of a batch."""
+    arrays = check(batch, trainer.manifest).take(slice(None))
+    fetches = trainer._binding.OrtValueVector()
+    trainer._module.eval_step(arrays, fetches)
+    outputs = [fetch.numpy() for fetch in fetches][1:]
+    return {tensor.name: array for tensor, array in zip(trainer.manifest.outputs, outputs)}
