@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
 from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
 
 # Operator -> inputs that exporters fill with learned tensors.
@@ -23,6 +24,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "GroupNormalization": frozenset({1, 2}),
     "Einsum": frozenset({0, 1}),
     "PRelu": frozenset({1}),
+    "Expand": frozenset({0}),
     "Gather": frozenset({0}),
     "LSTM": frozenset({1, 2, 3}),
     "GRU": frozenset({1, 2, 3}),
@@ -30,6 +32,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
 }
 # A tensor added or multiplied in is learned (a bias, a scale); one number is a constant.
 _ELEMENTWISE = frozenset({"Add", "Mul"})
+_MATRIX_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
 # Scale and shift of a normalization are exempt from weight decay.
@@ -135,10 +138,28 @@ def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
 
 
 def _is_learned(value: ir.Value) -> bool:
+    if value.meta.get(FILLED):
+        return False
     if _used_as(value, _LEARNED_INPUTS):
         return True
     size = value.const_value.size if value.const_value is not None else 0
-    return size > 1 and _used_in(value, _ELEMENTWISE)
+    return (size > 1 and _used_in(value, _ELEMENTWISE)) or _is_bias_of_one_number(value)
+
+
+def _is_bias_of_one_number(value: ir.Value) -> bool:
+    """Whether a value of at least one axis is added to the output of a matrix product."""
+    if value.const_value is None or not len(value.const_value.shape):
+        return False
+    return any(
+        node.op_type == "Add" and other is not None and _op_type(other) in _MATRIX_PRODUCTS
+        for node, position in value.uses()
+        for other in [node.inputs[1 - position]]
+    )
+
+
+def _op_type(value: ir.Value) -> str | None:
+    node = value.producer()
+    return None if node is None else node.op_type
 
 
 def _list(names: Sequence[str]) -> str:

@@ -68,26 +68,8 @@ LEARNED = {
     "vit": 5620,
 }
 
-CAST_LIKE = (
-    "CastLike, which onnxruntime cannot differentiate, lies on the way of a running statistic"
-)
-BROADCAST = (
-    "a position embedding (1, S) broadcast over the batch: the gradient builder reads past it"
-)
-ONE_NUMBER = "a bias of a single number is taken for a constant"
-CANNOT_CONVERT = {
-    **{
-        f"{name}_torch_dynamo_bn": CAST_LIKE
-        for name in ("cnn", "residual", "mobilenet_v3", "efficientnet")
-    },
-}
-CRASHES = {"bert_transformers_torchscript": BROADCAST}
 MISCOUNTED = {
-    "mlp_binary_classifier_skl2onnx": ONE_NUMBER,
-    "mlp_regressor_skl2onnx": ONE_NUMBER,
     "transformer_untrained_torch_dynamo": "equal vectors are stored once, without Identity",
-    "vit_transformers_dynamo": "a class token under Expand is taken for a constant",
-    "vit_transformers_torchscript": "a class token under Expand is taken for a constant",
 }
 
 
@@ -185,7 +167,7 @@ def test_there_are_fixtures() -> None:
     assert len(list(FOLDER.glob("*.onnx"))) >= 50
 
 
-@each_fixture(CANNOT_CONVERT, CRASHES)
+@each_fixture({}, {})
 def test_svgd_lowers_the_loss_and_exports_what_it_trained(fixture: Fixture, tmp_path: Path) -> None:
     """Ten steps on one batch; the export says what evaluation says, before training and after."""
     inputs, batch = fixture.batch()
@@ -204,7 +186,7 @@ def test_svgd_lowers_the_loss_and_exports_what_it_trained(fixture: Fixture, tmp_
     assert any(not np.allclose(exported[name], original[name], atol=1e-4) for name in original)
 
 
-@each_fixture(CANNOT_CONVERT, CRASHES)
+@each_fixture({}, {})
 def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
     fixture: Fixture, tmp_path: Path
 ) -> None:

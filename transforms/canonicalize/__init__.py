@@ -6,11 +6,19 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 
-__all__ = ["FoldConstants", "InferenceMode", "Opset", "SeparateVectors", "canonicalize"]
+__all__ = [
+    "FoldConstants",
+    "InferShapes",
+    "InferenceMode",
+    "Opset",
+    "SeparateVectors",
+    "canonicalize",
+]
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
@@ -33,7 +41,6 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.NameFixPass(),
         common.RemoveUnusedNodesPass(),
         common.TopologicalSortPass(),
-        # not strict: what one node withholds must not cost the shapes of all others
-        common.ShapeInferencePass(check_type=False, strict_mode=False),
+        InferShapes(),
     )
     return passes(model).model

@@ -7,6 +7,9 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+# In the metadata of a folded value: whether one number was spread over it, so that it is no weight.
+FILLED = "svgd.filled"
+
 # What these give differs from call to call.
 _RANDOM = frozenset(
     {
@@ -31,12 +34,38 @@ class FoldConstants(ir.passes.InPlacePass):
         graph = model.graph
         folded = 0
         for node in list(graph):
-            if _foldable(node):
+            known = _known_without_values(node)
+            if known is not None:
+                _replace(graph, node.outputs[0], known)
+                graph.remove(node, safe=True)
+                folded += 1
+            elif _foldable(node):
                 for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
-                    _replace(graph, value, array)
+                    constant = _replace(graph, value, array)
+                    constant.meta[FILLED] = node.op_type == "Expand"
                 graph.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))
+
+
+def _known_without_values(node: ir.Node) -> np.ndarray | None:
+    """The shape of a weight, and a constant that takes the type of a value."""
+    if node.domain != "" or node.outputs[0].is_graph_output():
+        return None
+    first = node.inputs[0] if node.inputs else None
+    tensor = first.const_value if first is not None and first.is_initializer() else None
+    if first is None or tensor is None or first.is_graph_input():
+        return None
+    if node.op_type == "Shape":
+        ends = [node.attributes.get(name) for name in ("start", "end")]
+        places = slice(*(None if end is None else end.as_int() for end in ends))
+        return np.array(tensor.shape.numpy()[places], np.int64)
+    if node.op_type == "Size":
+        return np.array(tensor.size, np.int64)
+    like = node.inputs[1] if node.op_type == "CastLike" else None
+    if like is not None and like.dtype is not None and _is_constant(first):
+        return tensor.numpy().astype(like.dtype.numpy())
+    return None
 
 
 def _foldable(node: ir.Node) -> bool:
@@ -75,9 +104,10 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
     return [np.asarray(value) for value in evaluator.run(None, feeds)]
 
 
-def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> None:
+def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> ir.Value:
     name = value.name or ""
     value.name = f"{name}/folded"
     constant = ir.val(name, const_value=ir.tensor(np.asarray(array), name=name))
     graph.register_initializer(constant)
     value.replace_all_uses_with(constant)
+    return constant

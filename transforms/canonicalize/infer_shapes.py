@@ -1,0 +1,51 @@
+"""Shapes and types of all values, as far as they follow from those of the inputs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+# What onnx's shape inference calls an axis that it knows nothing of.
+_GENERATED = re.compile(r"unk__\d+")
+
+
+class InferShapes(ir.passes.InPlacePass):
+    """onnx's shape inference, less the names that it makes up for axes of unknown size.
+
+    onnxruntime's gradient builder takes an axis that has a name for one that is not broadcast. Of a
+    size without a name it makes no assumption, and decides when it runs.
+
+    Ensures: the only symbols are those of the inputs and those that an exporter wrote.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        before = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
+        # not strict: what one node withholds must not cost the shapes of all others
+        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        for value in _values(model.graph):
+            if any(_GENERATED.fullmatch(name) and name not in before for name in _symbols(value)):
+                assert value.shape is not None
+                value.shape = ir.Shape([_known(dim, before) for dim in value.shape])
+        return ir.passes.PassResult(model, modified=True)
+
+
+def _known(dim: int | ir.SymbolicDim, before: set[str]) -> int | str | None:
+    if isinstance(dim, int):
+        return dim
+    name = dim.value
+    return name if name and (name in before or not _GENERATED.fullmatch(name)) else None
+
+
+def _values(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from graph.inputs
+    for node in graph:
+        yield from node.outputs
+
+
+def _symbols(value: ir.Value) -> Iterator[str]:
+    for dim in value.shape or ():
+        if not isinstance(dim, int) and dim.value:
+            yield dim.value
