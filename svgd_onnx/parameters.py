@@ -24,14 +24,13 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "GroupNormalization": frozenset({1, 2}),
     "Einsum": frozenset({0, 1}),
     "PRelu": frozenset({1}),
-    "Expand": frozenset({0}),
     "Gather": frozenset({0}),
     "LSTM": frozenset({1, 2, 3}),
     "GRU": frozenset({1, 2, 3}),
     "RNN": frozenset({1, 2, 3}),
 }
-# A tensor added or multiplied in is learned (a bias, a scale); one number is a constant.
-_ELEMENTWISE = frozenset({"Add", "Mul"})
+# A tensor added, multiplied in or spread is learned (a bias, a scale, a token); one number is not.
+_ELEMENTWISE = frozenset({"Add", "Expand", "Mul"})
 _MATRIX_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}

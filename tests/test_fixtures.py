@@ -2,45 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import pytest
 
 import svgd_onnx
 from svgd_onnx.conversion import load_model
 from svgd_onnx.data import check
+from svgd_onnx.gradient_check import example_batch
 from svgd_onnx.parameters import select_parameters
 from svgd_onnx.transforms.canonicalize import canonicalize
+from tools.fixtures.trainings import SIZES, options_for
 
 FOLDER = Path(__file__).parent / "fixtures"
-BATCH, LENGTH, TOKENS = 4, 7, 16
+BATCH_SIZE = 4
 STEPS, LEARNING_RATE = 10, 0.1
 
 
-@dataclass(frozen=True)
-class Training:
-    """How the networks of a name are trained.
-
-    Attributes:
-        loss: with labels for cross-entropy, else with a target of the prediction's shape.
-        prediction: the output that the loss compares.
-    """
-
-    loss: str = "cross-entropy"
-    prediction: str | None = None
-
-
-TRAININGS = {
-    "gpt2": Training("mse"),  # its classes come last
-    "mlp_binary_classifier_skl2onnx": Training("mse", "probabilities"),
-    "mlp_classifier_skl2onnx": Training(prediction="probabilities"),
-    "mlp_regressor_skl2onnx": Training("mse"),
-}
 # How many numbers a network learns, where the exporter folded none of them away.
 LEARNED = {
     "attention_keras": 1217,
@@ -79,81 +60,41 @@ def longest_match(table: dict[str, Any], name: str, default: Any = None) -> Any:
     return table[max(known, key=len)] if known else default
 
 
-def each_fixture(failing: dict[str, str], crashing: dict[str, str]) -> pytest.MarkDecorator:
+def each_fixture(failing: dict[str, str]) -> pytest.MarkDecorator:
     """A test for each file."""
-
-    def marks(name: str) -> list[pytest.MarkDecorator]:
-        if name in crashing:
-            return [pytest.mark.skip(reason=crashing[name])]
-        if name in failing:
-            return [pytest.mark.xfail(strict=True, reason=failing[name])]
-        return []
-
     return pytest.mark.parametrize(
-        "fixture",
+        "path",
         [
-            pytest.param(Fixture(path), id=path.stem, marks=marks(path.stem))
+            pytest.param(
+                path,
+                id=path.stem,
+                marks=[pytest.mark.xfail(strict=True, reason=failing[path.stem])]
+                if path.stem in failing
+                else [],
+            )
             for path in sorted(FOLDER.glob("*.onnx"))
         ],
     )
 
 
-class Fixture:
-    """A file, and how its network is trained."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.training: Training = longest_match(TRAININGS, path.stem, Training())
-
-    def convert(self, folder: Path, **options: Any) -> svgd_onnx.Manifest:
-        """Makes artifacts."""
-        loss, prediction = self.training.loss, self.training.prediction
-        return svgd_onnx.convert(self.path, folder, loss=loss, prediction=prediction, **options)
-
-    def trainer(self, folder: Path, **options: Any) -> svgd_onnx.Trainer:
-        """Makes artifacts and opens them."""
-        self.convert(folder, **options)
-        return svgd_onnx.Trainer(folder, seed=0, threads=1)
-
-    def batch(self) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-        """Random inputs, and the same with labels or a target."""
-        model = onnx.load(self.path)
-        random = np.random.default_rng(0)
-        inputs = random_inputs(model, random)
-        names = [value.name for value in model.graph.output]
-        prediction = run(self.path, inputs)[self.training.prediction or names[0]]
-        if self.training.loss == "cross-entropy":
-            shape = (BATCH, *prediction.shape[2:])
-            return inputs, {**inputs, "labels": random.integers(0, prediction.shape[1], shape)}
-        target = random.uniform(size=prediction.shape).astype(np.float32)
-        return inputs, {**inputs, "target": target}
+def trainer_on(path: Path, folder: Path, **options: Any) -> svgd_onnx.Trainer:
+    """Makes artifacts and opens them."""
+    svgd_onnx.convert(path, folder, **options_for(path.stem), **options)
+    return svgd_onnx.Trainer(folder, seed=0, threads=1)
 
 
-def random_inputs(model: onnx.ModelProto, random: np.random.Generator) -> dict[str, np.ndarray]:
-    """Normal floats, small integers, masks of ones: a batch for any model."""
-    arrays = {}
-    for value in model.graph.input:
-        tensor = value.type.tensor_type
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        shape = [BATCH, *(dim.dim_value or LENGTH for dim in tensor.shape.dim[1:])]
-        if "mask" in value.name:
-            array = np.ones(shape)
-        elif "type" in value.name:
-            array = random.integers(0, 2, shape)
-        elif dtype.kind == "i":
-            array = random.integers(0, TOKENS, shape)
-        else:
-            array = random.normal(size=shape)
-        arrays[value.name] = array.astype(dtype)
-    return arrays
+def random_batch(path: Path) -> dict[str, np.ndarray]:
+    """Inputs, and labels or a target."""
+    return example_batch(path, batch_size=BATCH_SIZE, sizes=SIZES, **options_for(path.stem))
 
 
-def run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def run(path: Path, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The outputs of a model in an inference session."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options)
     names = [value.name for value in session.get_outputs()]
+    inputs = {value.name: batch[value.name] for value in session.get_inputs()}
     return dict(zip(names, session.run(names, inputs)))
 
 
@@ -167,32 +108,30 @@ def test_there_are_fixtures() -> None:
     assert len(list(FOLDER.glob("*.onnx"))) >= 50
 
 
-@each_fixture({}, {})
-def test_svgd_lowers_the_loss_and_exports_what_it_trained(fixture: Fixture, tmp_path: Path) -> None:
+@each_fixture({})
+def test_svgd_lowers_the_loss_and_exports_what_it_trained(path: Path, tmp_path: Path) -> None:
     """Ten steps on one batch; the export says what evaluation says, before training and after."""
-    inputs, batch = fixture.batch()
-    original = run(fixture.path, inputs)
-    trainer = fixture.trainer(tmp_path / "artifacts")
+    batch = random_batch(path)
+    original = run(path, batch)
+    trainer = trainer_on(path, tmp_path / "artifacts")
     trainer.export(tmp_path / "untrained.onnx")
-    assert_close(run(tmp_path / "untrained.onnx", inputs), original)
+    assert_close(run(tmp_path / "untrained.onnx", batch), original)
 
     losses = [trainer.train_step(batch, LEARNING_RATE) for _ in range(STEPS)]
     assert np.isfinite(losses).all()
     assert losses[-1] < losses[0]
 
     trainer.export(tmp_path / "trained.onnx")
-    exported = run(tmp_path / "trained.onnx", inputs)
+    exported = run(tmp_path / "trained.onnx", batch)
     assert_close(exported, evaluation(trainer, batch))
     assert any(not np.allclose(exported[name], original[name], atol=1e-4) for name in original)
 
 
-@each_fixture({}, {})
-def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
-    fixture: Fixture, tmp_path: Path
-) -> None:
+@each_fixture({})
+def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(path: Path, tmp_path: Path) -> None:
     """What is broadcast over the batch (a position embedding, a class token) is summed over it."""
-    _, batch = fixture.batch()
-    trainer = fixture.trainer(tmp_path / "artifacts", optimizer="sgd", freeze_bn=True)
+    batch = random_batch(path)
+    trainer = trainer_on(path, tmp_path / "artifacts", optimizer="sgd", freeze_bn=True)
     names = [item.name for item in trainer.manifest.parameters if item.trainable]
 
     def gradients(rows: slice) -> list[np.ndarray]:
@@ -209,12 +148,12 @@ def test_the_gradient_of_a_batch_is_the_mean_over_its_examples(
         )
 
 
-@each_fixture(MISCOUNTED, {})
-def test_everything_that_was_learned_is_trained(fixture: Fixture) -> None:
-    model = canonicalize(load_model(fixture.path))
+@each_fixture(MISCOUNTED)
+def test_everything_that_was_learned_is_trained(path: Path) -> None:
+    model = canonicalize(load_model(path))
     names = select_parameters(model).trainable
     learned = sum(model.graph.initializers[name].const_value.size for name in names)
-    assert learned == longest_match(LEARNED, fixture.path.stem, learned)
+    assert learned == longest_match(LEARNED, path.stem, learned)
 
 
 def evaluation(trainer: svgd_onnx.Trainer, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -27,7 +28,9 @@ from svgd_onnx import ParameterCheck
 from svgd_onnx.gradient_check import example_batch
 from svgd_onnx.manifest import Manifest
 from tools import light_models
+from tools.fixtures.trainings import SIZES, options_for
 
+FIXTURES = Path(__file__).parent.parent / "tests" / "fixtures"
 LEARNING_RATES = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 STEPS = 10
 
@@ -69,6 +72,7 @@ def main() -> int:
         found = svgd_onnx.check(
             case.model,
             batch_size=arguments.batch_size,
+            sizes=SIZES,
             directions=arguments.directions,
             **case.options,  # type: ignore[arg-type]
         )
@@ -110,6 +114,7 @@ def _train(case: Case, batch_size: int) -> tuple[float, list[float], float, Mani
             batch = example_batch(
                 case.model,
                 batch_size=batch_size,
+                sizes=SIZES,
                 **case.options,
             )
             try:
@@ -132,7 +137,11 @@ def _light() -> Iterator[Case]:
 
 
 def _fixtures() -> Iterator[Case]:
-    yield from ()
+    for path in sorted(FIXTURES.glob("*.onnx")):
+        name, _, exporter = path.stem.rpartition("_")
+        if exporter not in ("dynamo", "torchscript", "tf2onnx", "export", "skl2onnx"):
+            name, _, exporter = name.rpartition("_")  # a variant: _bn, _tied
+        yield Case(path.stem, exporter, onnx.load(path), options_for(path.stem))
 
 
 if __name__ == "__main__":
