@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Union
 
@@ -149,8 +148,7 @@ def check(
             rounding=_norm(others[name] - gradients[name]) / max(scale, _TINY),
         )
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        return list(pool.map(check_one, range(len(selection.trainable))))
+    return [check_one(index) for index in range(len(selection.trainable))]
 
 
 def _loss_along(evaluator: Evaluator, uses: Sequence[str]) -> Callable[[np.ndarray], float]:
