@@ -7,8 +7,10 @@ import numpy as np
 from svgd_onnx.manifest import Manifest
 
 
-def metrics(manifest: Manifest, prediction: np.ndarray, label: np.ndarray) -> dict[str, float]:
-    """The accuracy for losses of classification, nothing for others.
+def right_answers(
+    manifest: Manifest, prediction: np.ndarray, label: np.ndarray
+) -> tuple[int, int] | None:
+    """How many labels of a batch are predicted, and how many count; None without classification.
 
     Args:
         manifest: of the artifacts.
@@ -17,14 +19,13 @@ def metrics(manifest: Manifest, prediction: np.ndarray, label: np.ndarray) -> di
     """
     if manifest.loss == "cross-entropy":
         classes = prediction.argmax(axis=manifest.loss_settings.class_axis).reshape(label.shape)
-        ignored = manifest.loss_settings.ignore_index
-        counted = slice(None) if ignored is None else label != ignored
-        return {"accuracy": float(np.mean((classes == label)[counted]))}
+        counted = label != manifest.loss_settings.ignore_index
+        return int(np.sum((classes == label) & counted)), int(np.sum(counted))
     if manifest.loss == "bce-with-logits":
         # A probability is likely from 1/2 on, a logit from 0 on.
         threshold = 0.0 if manifest.logits == manifest.prediction else 0.5
-        return {"accuracy": float(np.mean((prediction > threshold) == (label > 0.5)))}
-    return {}
+        return int(np.sum((prediction > threshold) == (label > 0.5))), label.size
+    return None
 
 
 def batch_weight(manifest: Manifest, batch: list[np.ndarray]) -> float:
@@ -37,9 +38,7 @@ def batch_weight(manifest: Manifest, batch: list[np.ndarray]) -> float:
     settings = manifest.loss_settings
     label = batch[-1]
     if manifest.loss == "cross-entropy":
-        counted = np.ones(label.shape, bool)
-        if settings.ignore_index is not None:
-            counted = label != settings.ignore_index
+        counted = label != settings.ignore_index
         if settings.class_weights is not None:
             return float(np.sum(np.asarray(settings.class_weights)[label[counted]]))
         return float(counted.sum())

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
-from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 # Operator -> inputs that exporters fill with learned tensors.
 _LEARNED_INPUTS: dict[str, frozenset[int]] = {

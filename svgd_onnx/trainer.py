@@ -16,7 +16,7 @@ from svgd_onnx.data import Arrays, Examples
 from svgd_onnx.errors import UserError
 from svgd_onnx.export import export_model
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.metrics import batch_weight, metrics
+from svgd_onnx.metrics import batch_weight, right_answers
 from svgd_onnx.progress import Progress
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.training_log import TrainingLog
@@ -267,7 +267,7 @@ class Trainer:
                 f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
                 "multiple of that: export it with a batch axis of any size."
             )
-        total, weight, outputs = 0.0, 0.0, []
+        total, weight, right, counted = 0.0, 0.0, 0, 0
         position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
         summed = self.manifest.loss_settings.reduction == "sum"
         for batch in data.batches(examples, batch_size):
@@ -276,11 +276,12 @@ class Trainer:
             of_batch = 1.0 if summed else batch_weight(self.manifest, batch)
             total += float(fetches[0].numpy()) * of_batch
             weight += of_batch
-            outputs.append(fetches[1 + position].numpy())
+            answers = right_answers(self.manifest, fetches[1 + position].numpy(), batch[-1])
+            if answers is not None:
+                right, counted = right + answers[0], counted + answers[1]
         result = {"loss": total if summed else total / weight}
-        if self.manifest.label is not None:
-            label = examples.arrays[-1]
-            result.update(metrics(self.manifest, np.concatenate(outputs), label))
+        if counted:
+            result["accuracy"] = right / counted
         return result
 
     def _check_batch_size(self, batch_size: int, count: int) -> None:

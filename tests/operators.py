@@ -178,6 +178,19 @@ def _stepped(op_type: str) -> Make:
     return make
 
 
+def _pad(
+    size: tuple[int, int], opset: int = 17, axes: list[int] | None = None, **attributes: Any
+) -> Callable[[], onnx.ModelProto]:
+    def make(net: Network, value: str) -> str:
+        pads = [0, 0, 1, 2, 0, 0, 3, 1] if axes is None else [1, 2, 3, 1]
+        inputs = [value, net.constant("pads", np.array(pads))]
+        if axes is not None:
+            inputs += ["", net.constant("axes", np.array(axes))]
+        return net.node("Pad", *inputs, **attributes)
+
+    return _image(make, (4, *size), opset)
+
+
 def _clip(net: Network, value: str) -> str:
     bounds = [net.constant(f"b{i}", np.array(v, np.float32)) for i, v in enumerate((-1, 1.5))]
     return net.node("Clip", value, *bounds)
@@ -197,6 +210,19 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "Softplus": _unary("Softplus"),
     "Softsign": _unary("Softsign"),
     "ThresholdedRelu": _unary("ThresholdedRelu", alpha=0.5),
+    "Shrink, a function of the standard": _unary("Shrink", 18, lambd=0.3, bias=0.1),
+    "CenterCropPad, a function that depends on its inputs": _image(
+        lambda net, value: net.node(
+            "CenterCropPad", value, net.constant("size", np.array([5, 6])), axes=[2, 3]
+        ),
+        (4, 5, 6),
+        18,
+    ),
+    "Pad": _pad((12, 11)),
+    "Pad of some axes": _pad((12, 11), 18, [2, -1]),
+    "Pad reflecting": _pad((12, 11), mode="reflect"),
+    "Pad repeating the edge": _pad((12, 11), 18, [2, 3], mode="edge"),
+    "Pad wrapping around": _pad((12, 11), 19, mode="wrap"),
     "Clip": _vector(_clip),
     "Sum": _vector(_mixed("Sum")),
     "Mean": _vector(_mixed("Mean")),

@@ -29,7 +29,7 @@ def positions(class_axis: int) -> onnx.ModelProto:
     return net.model({"x": ("batch", 3, 4)}, {"logits": shape})
 
 
-def pooled(activation: str | None = None) -> onnx.ModelProto:
+def pooled(activation: str | None = None, opset: int = 17) -> onnx.ModelProto:
     """x (batch, 2, 6, 6) -> logits or probabilities (batch, 5, 1, 1), as SqueezeNet has them."""
     net = Network()
     value = net.node("Conv", "x", net.weight("w", CLASSES, 2, 3, 3), kernel_shape=[3, 3])
@@ -38,7 +38,7 @@ def pooled(activation: str | None = None) -> onnx.ModelProto:
         net.node(activation, value, output="y", axis=1)
     else:
         net.node("Identity", value, output="y")
-    return net.model({"x": ("batch", 2, 6, 6)}, {"y": ("batch", CLASSES, 1, 1)})
+    return net.model({"x": ("batch", 2, 6, 6)}, {"y": ("batch", CLASSES, 1, 1)}, opset)
 
 
 def cross_entropy(
@@ -157,6 +157,7 @@ def test_the_axis_of_a_final_softmax_is_that_of_the_classes(trainer_of: MakeTrai
     ("loss", "settings", "message"),
     [
         ("cross-entropy", {"class_axis": 3}, "axis 3 cannot hold the classes"),
+        ("cross-entropy", {"ignore_index": 2**63}, "--ignore-index is .* but labels are int64"),
         ("cross-entropy", {"class_weights": (1.0, 2.0)}, "2 weights, but axis 1 .* 5 classes"),
         ("cross-entropy", {"class_weights": (1.0, -2.0)}, "--class-weights has -2.0"),
         ("cross-entropy", {"label_smoothing": 1.0}, "--label-smoothing is 1.0"),
@@ -209,3 +210,28 @@ def test_a_loss_that_is_in_the_model(op_type: str, trainer_of: MakeTrainer, tmp_
     assert [value.name for value in exported.graph.output] == ["loss", "logits"]
     checked = svgd_onnx.check(model, loss="none", prediction="loss", arrays=batch)
     assert all(item.error < 1e-5 for item in checked)
+
+
+def test_one_class_is_none() -> None:
+    net = Network()
+    net.node("MatMul", "x", net.weight("w", 4, 1), output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 1)})
+    with pytest.raises(svgd_onnx.UserError, match="has one class only"):
+        svgd_onnx.check(model)
+
+
+def test_a_sigmoid_is_seen_through_what_squeezes_it(trainer_of: MakeTrainer) -> None:
+    def model(activation: bool) -> onnx.ModelProto:
+        net = Network()
+        value = net.node("MatMul", "x", net.weight("w", 4, 1))
+        value = net.node("Sigmoid", value) if activation else value
+        net.node("Squeeze", value, net.constant("axis", np.array([1])), output="y")
+        return net.model({"x": ("batch", 4)}, {"y": ("batch",)})
+
+    x = np.random.default_rng(0).normal(size=(6, 4)).astype(np.float32)
+    batch = {"x": x, "target": (x[:, 0] > 0).astype(np.float32)}
+    trainers = [
+        trainer_of(model(activation), loss="bce-with-logits") for activation in (True, False)
+    ]
+    assert trainers[0].train_step(batch, 0.1) == trainers[1].train_step(batch, 0.1)
+    assert trainers[0].evaluate(batch) == trainers[1].evaluate(batch)

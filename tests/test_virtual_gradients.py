@@ -6,6 +6,7 @@ Against an independent float64 implementation that knows nothing of onnxruntime 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import models
 import numpy as np
@@ -35,15 +36,30 @@ def relative_error(actual: np.ndarray, expected: np.ndarray) -> float:
     return float(difference if largest < 1e-12 else difference / largest)
 
 
+# What `convert` is told, and what the reference is told in the same words.
+VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "default": ({}, {"method": "svgd"}),
+    "all linear": ({"t_scope": ["all-linear"]}, {"method": "svgd all-linear"}),
+    "channel": ({"granularity": "channel"}, {"method": "svgd", "channel": True}),
+    "example": ({"gradient": "example"}, {"method": "svgd", "per_example": True}),
+    "all": (
+        {"t_scope": ["all-linear"], "granularity": "channel", "gradient": "example"},
+        {"method": "svgd all-linear", "channel": True, "per_example": True},
+    ),
+}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("kernel", ["fused", "portable"])
 @pytest.mark.parametrize("network", NETWORKS)
 def test_virtual_gradients_equal_the_float64_reference(
-    network: Callable[[], onnx.ModelProto], kernel: str, trainer_of: MakeTrainer
+    network: Callable[[], onnx.ModelProto], kernel: str, variant: str, trainer_of: MakeTrainer
 ) -> None:
     """Every parameter, the first layer's included, over several steps, r carried along."""
     model = network()
     settings = {"scale": 0.1, "rho": 0.8, "epsilon": 1e-4}
-    trainer = trainer_of(model, t_kernel=kernel, **settings)
+    options, described = VARIANTS[variant]
+    trainer = trainer_of(model, t_kernel=kernel, **settings, **options)
     trainable = [item.name for item in trainer.manifest.parameters if item.trainable]
     states = None
     for step in range(STEPS):
@@ -57,7 +73,7 @@ def test_virtual_gradients_equal_the_float64_reference(
             output=trainer.manifest.logits,
             trainable=trainable,
             states=states,
-            method="svgd",
+            **described,
             **settings,
         )
         states = expected.states

@@ -19,6 +19,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_resize import Resize as _ReferenceResize
 
+from svgd_onnx.double_precision.recurrent import RECURRENT
+
 
 class Conv(OpRun):
     """ONNX operator Conv; one matrix product for each example and group."""
@@ -377,4 +379,5 @@ OPERATORS = [
     MaxPool,
     MeanVarianceNormalization,
     Resize,
+    *RECURRENT,
 ]

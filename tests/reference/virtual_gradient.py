@@ -16,7 +16,16 @@ State = tuple[str, str]
 WEIGHTS: dict[str, tuple[int, ...]] = {"Conv": (1,), "Gemm": (0, 1), "MatMul": (0, 1)}
 """The inputs at which an operator takes its weight: those it is linear in, the bias aside."""
 
-METHODS: dict[str, dict[str, tuple[int, ...]]] = {"sgd": {}, "svgd": WEIGHTS}
+ALL_LINEAR: dict[str, tuple[int, ...]] = {
+    **{"Conv": (1, 2), "Gemm": (0, 1, 2), "MatMul": (0, 1), "Add": (0, 1)},
+    "BatchNormalization": (1, 2),
+}
+"""The inputs that an operator is linear in."""
+
+METHODS: dict[str, dict[str, tuple[int, ...]]] = {
+    **{"sgd": {}, "svgd": WEIGHTS},
+    "svgd all-linear": ALL_LINEAR,
+}
 """The inputs whose backward function is fed T(dy), by op type."""
 
 
@@ -31,11 +40,26 @@ class Result:
 
 
 def virtual_step(
-    dy: np.ndarray, r: np.ndarray | float, *, scale: float, rho: float, epsilon: float
+    dy: np.ndarray,
+    r: np.ndarray | float,
+    *,
+    scale: float,
+    rho: float,
+    epsilon: float,
+    channel_axis: int | None = None,
+    examples: float = 1.0,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The operator T: dy (N, ...), r (...) -> T(dy) (N, ...) and the new r (...)."""
-    new = rho * r + (1.0 - rho) * (dy**2).mean(axis=0)
-    return scale * dy / np.sqrt(new + epsilon), new
+    """The operator T: dy (N, ...), r (...) -> T(dy) (N, ...) and the new r (...).
+
+    With a channel axis r is (C), the mean over all other axes. r is fed by `examples` times dy.
+    """
+    others = tuple(axis for axis in range(dy.ndim) if axis != channel_axis)
+    axes = 0 if channel_axis is None else others
+    new = rho * r + (1.0 - rho) * ((examples * dy) ** 2).mean(axis=axes)
+    root = np.sqrt(new + epsilon)
+    if channel_axis is not None:
+        root = np.expand_dims(root, others)
+    return scale * dy / root, new
 
 
 def virtual_gradients(
@@ -51,6 +75,8 @@ def virtual_gradients(
     scale: float = 1.0,
     rho: float = 0.9,
     epsilon: float = 1e-6,
+    channel: bool = False,
+    per_example: bool = False,
     l1: float = 0.0,
     l1_exempt: Collection[str] = (),
 ) -> Result:
@@ -59,6 +85,8 @@ def virtual_gradients(
     feeds: the batch by input name, each (N, ...); target: what the loss compares `output` with.
     states: r (...) for each (parameter, output of the node that uses it as weight), of that
     output's shape without its first axis; zeros where absent. The returned ones make the next step.
+    channel: r has an entry for each channel of outputs of three axes or more: axis 1 of Conv and
+    BatchNormalization, the last of others. per_example: r is fed by N dy.
     l1 is the factor of the parameters' L1 norm: its gradient is added, the loss leaves it out.
     """
     transformed, before, after = METHODS[method], states or {}, {}
@@ -68,8 +96,15 @@ def virtual_gradients(
         if node.input[i] not in trainable or i not in transformed.get(node.op_type, ()):
             return dy
         key = (node.input[i], node.output[0])
+        axis = 1 if node.op_type in ("Conv", "BatchNormalization") else dy.ndim - 1
         virtual, after[key] = virtual_step(
-            dy, before.get(key, 0.0), scale=scale, rho=rho, epsilon=epsilon
+            dy,
+            before.get(key, 0.0),
+            scale=scale,
+            rho=rho,
+            epsilon=epsilon,
+            channel_axis=axis if channel and dy.ndim > 2 else None,
+            examples=len(dy) if per_example else 1.0,
         )
         return virtual
 

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.runtime import training_binding
-from svgd_onnx.transforms.decompose import Decompose
+from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
@@ -23,7 +23,8 @@ def gradient_name(value: str) -> str:
 def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
     """Extends a forward graph by its gradient graph.
 
-    Operators without a gradient are decomposed first. Then the graph is optimized by the
+    Operators without a gradient are decomposed first, by rules of ours or else by the function body that
+    ONNX gives them. Then the graph is optimized by the
     transformations that onnxruntime's own artifact tool runs: fusions with a gradient of their own,
     the mask of MaxPool, the saved statistics of BatchNormalization.
 
@@ -42,6 +43,8 @@ def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.
     names = {name for inputs in copies.values() for name in inputs}
     model = forward.clone()
     Decompose(names)(model)
+    if InlineSchemaFunctions(blocking_nodes(model.graph, names))(model).modified:
+        Decompose(names)(model)
     check_obstacles(model.graph, copies)
     options = _quiet_options()
     try:

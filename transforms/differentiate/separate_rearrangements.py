@@ -6,8 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-# Operators that move the elements of a parameter and do nothing else to them.
-REARRANGEMENTS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 
 class SeparateRearrangements(ir.passes.InPlacePass):

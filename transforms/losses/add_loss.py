@@ -10,6 +10,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.losses.settings import LossSettings
+from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 LOSS_OUTPUT = "svgd.loss"
 
@@ -45,18 +46,20 @@ class AddLoss(ir.passes.InPlacePass):
                 "that the loss needs: rename it in the export."
             )
         output = next(value for value in graph.outputs if value.name == self._prediction)
-        logits, softmax_axis = find_logits(output, self._loss.contains)
-        self.logits = logits.name or ""
+        logits, softmax_axis, nodes = find_logits(output, self._loss.contains)
+        # made by nodes of ours, it has no name yet
+        self.logits = logits.name or f"loss/{self._prediction}/logits"
+        logits.name = self.logits
         if logits.shape is None:
             raise UserError(
                 f"The shape of '{self.logits}', which the loss reads, cannot be inferred: export "
                 "the model with shapes."
             )
-        nodes: list[ir.Node] = []
+        compared = logits
         if self._loss.target_dtype == ir.DataType.INT64:
             self.class_axis = _class_axis(logits, softmax_axis, self._settings)
-            nodes = _classes_on_axis_1(logits, self.class_axis)
-        compared = nodes[-1].outputs[0] if nodes else logits
+            nodes += _classes_on_axis_1(logits, self.class_axis)
+            compared = nodes[-1].outputs[0] if nodes else logits
         assert compared.shape is not None
         target = ir.val(
             self._loss.target, self._loss.target_dtype, self._loss.target_shape(compared.shape)
@@ -76,33 +79,68 @@ def append_loss(graph: ir.Graph, nodes: Sequence[ir.Node]) -> None:
     for index, node in enumerate(nodes):
         node.name = f"loss/{node.op_type}_{index}"
         for position, value in enumerate(node.outputs):
-            value.name = f"loss/{node.op_type}_{index}_{position}"
+            value.name = value.name or f"loss/{node.op_type}_{index}_{position}"
     loss = nodes[-1].outputs[0]
     loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
     graph.extend(nodes)
     graph.outputs.insert(0, loss)
 
 
-def find_logits(output: ir.Value, activations: frozenset[str]) -> tuple[ir.Value, int | None]:
+def find_logits(
+    output: ir.Value, activations: frozenset[str]
+) -> tuple[ir.Value, int | None, list[ir.Node]]:
     """The value under the final activation of `output`, or `output` where there is none.
 
-    Looks through Identity. With it comes the axis that a Softmax normalizes, counted from 0 if the
-    rank is known.
+    What rearranges the activation's result is done to its input too: an opset upgrade writes Softmax
+    as Flatten, Softmax and Reshape, and a Squeeze may follow a Sigmoid.
+
+    Returns:
+        The logits, of the output's shape; the axis that a Softmax normalizes, if it can be told; and
+        the nodes that make the logits, not yet in the graph.
     """
+    steps: list[ir.Node] = []
     value = output
-    while (node := value.producer()) is not None and node.op_type == "Identity":
-        value = node.inputs[0]  # type: ignore[assignment]
+    while (node := value.producer()) is not None and node.op_type in REARRANGEMENTS:
+        steps.insert(0, node)
+        value = _first_input(node)
     if node is None or node.op_type not in activations:
-        return output, None
-    logits = node.inputs[0]
-    assert logits is not None
-    if node.op_type == "Sigmoid":
-        return logits, None
+        return output, None, []
+    axis = None if node.op_type == "Sigmoid" else _softmax_axis(node, steps)
+    logits = _first_input(node)
+    nodes = []
+    for step in steps:
+        if step.op_type == "Identity":
+            continue
+        copy = ir.node(step.op_type, [logits, *step.inputs[1:]], step.attributes)
+        logits = copy.outputs[0]
+        logits.shape, logits.type = step.outputs[0].shape, step.outputs[0].type
+        nodes.append(copy)
+    if nodes:
+        logits.shape = output.shape
+    return logits, axis, nodes
+
+
+def _first_input(node: ir.Node) -> ir.Value:
+    value = node.inputs[0]
+    assert value is not None
+    return value
+
+
+def _softmax_axis(node: ir.Node, steps: Sequence[ir.Node]) -> int | None:
+    """The axis that a Softmax normalizes, as the steps after it leave it; None if that is unclear."""
     attribute = node.attributes.get("axis")
-    axis = attribute.as_int() if attribute is not None else -1
-    if axis < 0 and logits.shape is not None:
-        axis += len(logits.shape)
-    return logits, axis
+    axis = -1 if attribute is None else attribute.as_int()
+    shape = node.outputs[0].shape
+    if axis < 0 and shape is None:
+        return None
+    axis += len(shape or ()) if axis < 0 else 0
+    for step in steps:
+        before, after = _first_input(step).shape, step.outputs[0].shape
+        if step.op_type == "Transpose" and "perm" in step.attributes:
+            axis = list(step.attributes["perm"].as_ints()).index(axis)
+        elif before is None or after is None or list(before)[: axis + 1] != list(after)[: axis + 1]:
+            return None
+    return axis
 
 
 def _class_axis(logits: ir.Value, softmax_axis: int | None, settings: LossSettings) -> int:
@@ -129,6 +167,11 @@ def _class_axis(logits: ir.Value, softmax_axis: int | None, settings: LossSettin
             f"axis {softmax_axis}: leave --class-axis out."
         )
     classes = (logits.shape or ())[axis]
+    if classes == 1:
+        raise UserError(
+            f"Axis {axis} of the logits '{logits.name}' has one class only, so cross-entropy is always "
+            "0: use --loss bce-with-logits, or name another axis with --class-axis."
+        )
     weights = settings.class_weights
     if weights is not None and isinstance(classes, int) and classes != len(weights):
         raise UserError(

@@ -54,6 +54,8 @@ class LossSettings:
             ):
                 if value != default:
                     raise UserError(f"--{option} goes with --loss cross-entropy only.")
+        if self.ignore_index is not None and not -(2**63) <= self.ignore_index < 2**63:
+            raise UserError(f"--ignore-index is {self.ignore_index}, but labels are int64.")
         if not (isfinite(self.label_smoothing) and 0 <= self.label_smoothing < 1):
             raise UserError(
                 f"--label-smoothing is {self.label_smoothing}, but must be at least 0 and below 1."

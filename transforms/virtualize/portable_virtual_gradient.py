@@ -63,7 +63,7 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     def apply(op_type: str, inputs: list[ir.Value], **attributes: Any) -> ir.Value:
         created = ir.node(op_type, inputs, attributes, name=f"{state.name}/{op_type}_{len(new)}")
         created.outputs[0].name = f"{state.name}/{op_type}_{len(new)}"
-        created.outputs[0].dtype = ir.DataType.FLOAT
+        created.outputs[0].dtype = ir.DataType.INT64 if op_type == "Shape" else ir.DataType.FLOAT
         new.append(created)
         return created.outputs[0]
 

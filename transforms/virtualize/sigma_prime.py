@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.differentiate.separate_rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.virtualize.linear_operators import channel_axis, role
 
 STATE_PREFIX = "svgd.r."

@@ -1,0 +1,90 @@
+"""Write an operator by the function body that the ONNX standard gives it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import onnx
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
+
+_DOMAIN = "svgd.function"
+
+
+class InlineSchemaFunctions(ir.passes.InPlacePass):
+    """Replaces nodes by the bodies that their schemas have; nodes without one stay.
+
+    Args:
+        nodes: which nodes.
+    """
+
+    def __init__(self, nodes: Iterable[ir.Node]) -> None:
+        super().__init__()
+        self._nodes = list(nodes)
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        opset = model.graph.opset_imports[""]
+        modified = False
+        for node in self._nodes:
+            proto = _function(node, opset)
+            if proto is None:
+                continue
+            function = ir.serde.deserialize_function(proto)
+            # a function of its own for each node: a body may depend on its inputs' types
+            name = f"{node.op_type}_{len(model.functions)}"
+            own = ir.Function(
+                _DOMAIN, name, graph=function.graph, attributes=function.attributes.values()
+            )
+            model.functions[own.identifier()] = own
+            node.domain, node.op_type = _DOMAIN, name
+            model.graph.opset_imports[_DOMAIN] = 1
+            modified = True
+        if modified:
+            ir.passes.Sequential(
+                common.InlinePass(),
+                common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+                FoldConstants(),
+                common.NameFixPass(),
+                InferShapes(),
+            )(model)
+            model.graph.opset_imports.pop(_DOMAIN, None)
+        return ir.passes.PassResult(model, modified)
+
+
+def _function(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
+    """The body for the given opset, its attributes filled in; None if there is none."""
+    if node.domain != "":
+        return None
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return None
+    for name, attribute in schema.attributes.items():
+        if name not in node.attributes and attribute.default_value.name:
+            node.attributes[name] = ir.from_proto(attribute.default_value)
+    plain = [version for version in schema.function_opset_versions if version <= opset]
+    if schema.has_function and plain:
+        return _parsed(schema.get_function_with_opset_version(max(plain)))
+    dependent = [v for v in schema.context_dependent_function_opset_versions if v <= opset]
+    if schema.has_context_dependent_function and dependent:
+        types = [
+            b"" if value is None else ir.to_proto(value).type.SerializeToString()
+            for value in node.inputs
+        ]
+        return _parsed(
+            schema.get_context_dependent_function_with_opset_version(
+                max(dependent), ir.to_proto(node).SerializeToString(), types
+            )
+        )
+    return None
+
+
+def _parsed(body: bytes | onnx.FunctionProto) -> onnx.FunctionProto:
+    if isinstance(body, onnx.FunctionProto):
+        return body
+    proto = onnx.FunctionProto()
+    proto.ParseFromString(body)
+    return proto
