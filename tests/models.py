@@ -222,6 +222,20 @@ def regression(final: str | None = None, opset: int = OPSET) -> onnx.ModelProto:
     return net.model({"x": ("batch", FEATURES)}, {"prediction": ("batch", 3)}, opset)
 
 
+def obstacles() -> onnx.ModelProto:
+    """x (N, 6) -> a backbone with three operators that have no gradient -> a head -> logits (N, 4)."""
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("backbone", 6, 6))
+    value = net.node("Hardmax", value, output="one", axis=1)
+    value = net.node("Atan", net.node("MatMul", value, net.weight("middle", 6, 6)), output="two")
+    value = net.node(
+        "Mod", value, net.constant("divisor", np.array(2, np.float32)), output="three", fmod=1
+    )
+    value = net.node("MatMul", value, net.weight("head.weight", 6, 4))
+    net.node("Add", value, net.weight("head.bias", 4), output="logits")
+    return net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
+
+
 def examples(model: onnx.ModelProto, count: int = 12, seed: int = 1) -> dict[str, np.ndarray]:
     """Random float32 inputs and int64 labels for a classifier of this module."""
     random = np.random.default_rng(seed)

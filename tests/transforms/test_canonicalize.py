@@ -13,7 +13,13 @@ import pytest
 from onnx import helper
 
 import svgd_onnx
-from svgd_onnx.transforms.canonicalize import InferenceMode, Opset, canonicalize
+from svgd_onnx.transforms.canonicalize import (
+    FoldConstants,
+    InferenceMode,
+    Opset,
+    SeparateVectors,
+    canonicalize,
+)
 
 
 def outputs(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -82,3 +88,69 @@ def test_a_model_exported_in_training_mode_is_put_into_inference_mode() -> None:
     gemm = result.model.graph[0].outputs[0]
     assert [node.op_type for node, _ in gemm.uses()] == ["BatchNormalization"]
     assert len(result.model.graph[1].outputs) == 1
+
+
+def test_weights_do_not_go_through_the_upgrade() -> None:
+    """They are the same objects after it: nothing that large is copied."""
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 40, 50), output="y")
+    model = ir.from_proto(net.model({"x": ("batch", 40)}, {"y": ("batch", 50)}, opset=9))
+    tensor = model.graph.initializers["w"].const_value
+    canonical = canonicalize(model)
+    assert canonical.graph.initializers["w"].const_value is tensor
+    assert [value.name for value in canonical.graph.inputs] == ["x"]
+
+
+def test_what_depends_on_no_input_is_folded_and_weights_are_not() -> None:
+    net = models.Network()
+    weight = net.weight("w", 4, 3)
+    width = net.node("Shape", weight, start=1)
+    zeros = net.node("ConstantOfShape", width)
+    doubled = net.node("Add", weight, weight)
+    net.node("Add", net.node("MatMul", "x", doubled), zeros, output="y")
+    model = ir.from_proto(net.model({"x": ("batch", 4)}, {"y": ("batch", 3)}))
+    FoldConstants()(model)
+    assert [node.op_type for node in model.graph] == ["Add", "MatMul", "Add"]
+    np.testing.assert_array_equal(model.graph.initializers[zeros].const_value.numpy(), np.zeros(3))
+
+
+def test_a_typed_constant_takes_its_type_without_casting() -> None:
+    net = models.Network()
+    typed = net.node("CastLike", net.constant("two", np.array(2.0)), "x")
+    net.node("Mul", "x", typed, output="y")
+    model = ir.from_proto(net.model({"x": ("batch", 4)}, {"y": ("batch", 4)}))
+    FoldConstants()(model)
+    assert [node.op_type for node in model.graph] == ["Mul"]
+    assert model.graph.initializers[typed].const_value.dtype == ir.DataType.FLOAT
+
+
+def test_equal_vectors_are_separated_and_shared_matrices_are_not() -> None:
+    net = models.Network()
+    scale, matrix = net.weight("scale", 4), net.weight("matrix", 4, 4)
+    value = net.node("Mul", "x", scale)
+    value = net.node("MatMul", value, matrix)
+    value = net.node("Mul", value, net.node("Identity", scale, output="other"))
+    net.node("MatMul", value, net.node("Identity", matrix), output="y")
+    model = ir.from_proto(net.model({"x": ("batch", 4)}, {"y": ("batch", 4)}))
+    SeparateVectors()(model)
+    assert set(model.graph.initializers) == {"scale", "other", "matrix"}
+    assert len(list(model.graph.initializers["matrix"].uses())) == 2
+
+
+def test_axes_that_nothing_is_known_of_have_no_name() -> None:
+    """onnx's inference would call them unk__0, and a named axis is taken for one of its own size."""
+    net = models.Network()
+    some = net.node(
+        "Slice",
+        "x",
+        net.constant("from", np.array([0])),
+        "count",
+        net.constant("axis", np.array([1])),
+    )
+    net.node("Relu", some, output="y")
+    model = net.model({"x": ("batch", "width"), "count": (1,)}, {"y": ("batch", None)})
+    model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    graph = canonicalize(ir.from_proto(model)).graph
+    shape = next(node.outputs[0].shape for node in graph if node.op_type == "Slice")
+    assert shape is not None
+    assert [dim.value for dim in shape if isinstance(dim, ir.SymbolicDim)] == [None, None]

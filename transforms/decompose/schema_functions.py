@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 import onnx
 import onnx_ir as ir
@@ -59,12 +60,13 @@ def _function(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
     if node.domain != "":
         return None
     try:
-        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        # typed loosely: the stubs leave out what schemas know of their functions
+        schema: Any = onnx.defs.get_schema(node.op_type, opset, "")
     except onnx.defs.SchemaError:
         return None
     for name, attribute in schema.attributes.items():
         if name not in node.attributes and attribute.default_value.name:
-            node.attributes[name] = ir.from_proto(attribute.default_value)
+            node.attributes[name] = ir.serde.deserialize_attribute(attribute.default_value)
     plain = [version for version in schema.function_opset_versions if version <= opset]
     if schema.has_function and plain:
         return _parsed(schema.get_function_with_opset_version(max(plain)))

@@ -1,0 +1,55 @@
+"""Training a part of a model: nothing is differentiated that need not be."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import onnxruntime
+from conftest import MakeTrainer
+
+import svgd_onnx
+
+
+def test_a_head_is_trained_under_operators_without_a_gradient(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    trainer = trainer_of(models.obstacles(), train=["head*"])
+    trainable = [item.name for item in trainer.manifest.parameters if item.trainable]
+    assert trainable == ["head.weight", "head.bias"]
+    frozen = trainer.tensor("backbone")
+    random = np.random.default_rng(0)
+    batch = {
+        "x": random.normal(size=(8, 6)).astype(np.float32),
+        "labels": random.integers(4, size=8),
+    }
+    losses = [trainer.train_step(batch, 0.1) for _ in range(10)]
+    assert losses[-1] < losses[0]
+    np.testing.assert_array_equal(trainer.tensor("backbone"), frozen)
+    trainer.export(tmp_path / "trained.onnx")
+    operators = [node.op_type for node in onnx.load(tmp_path / "trained.onnx").graph.node]
+    assert operators == [node.op_type for node in models.obstacles().graph.node]
+    assert svgd_onnx.check(models.obstacles(), train=["head*"])
+
+
+def test_frozen_batch_normalization_keeps_and_uses_its_statistics(
+    trainer_of: MakeTrainer,
+) -> None:
+    """The loss of a training step is then that of the model as it is."""
+    model = models.mlp()
+    batch = models.examples(model, count=8)
+    trainer = trainer_of(model, freeze_bn=True)
+    statistics = [
+        item.name for item in model.graph.initializer if item.name.endswith((".mean", ".var"))
+    ]
+    assert statistics
+    before = {name: trainer.tensor(name) for name in statistics}
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (probabilities,) = session.run(None, {"x": batch["x"]})
+    expected = -np.mean(np.log(probabilities[np.arange(8), batch["labels"]]))
+    np.testing.assert_allclose(trainer.train_step(batch, 0.1), expected, rtol=1e-5)
+    for name, value in before.items():
+        np.testing.assert_array_equal(trainer.tensor(name), value)
+    assert all(item.is_right() for item in svgd_onnx.check(model, freeze_bn=True))
