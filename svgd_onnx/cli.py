@@ -257,10 +257,10 @@ def check(
     class_weights: Optional[str] = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
     train: List[str] = typer.Option(
-        [], metavar="GLOB", help="Check only parameters whose name matches; may be repeated."
+        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
     ),
     freeze: List[str] = typer.Option(
-        [], metavar="GLOB", help="Do not check parameters whose name matches; may be repeated."
+        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
     ),
     freeze_bn: bool = typer.Option(
         False, "--freeze-bn", help="Normalize with the running statistics."
@@ -271,6 +271,9 @@ def check(
     batch_size: int = typer.Option(2, help="Examples in the batch."),
     size: List[str] = typer.Option(
         [], metavar="AXIS=N", help="Size of another open axis of random data; may be repeated."
+    ),
+    only: List[str] = typer.Option(
+        [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
     ),
     directions: int = typer.Option(2, help="Random directions for each parameter."),
     seed: int = typer.Option(0, help="Of random data and directions."),
@@ -299,6 +302,7 @@ def check(
             arrays=arrays,
             batch_size=batch_size,
             sizes=_parse_sizes(size),
+            only=only,
             directions=directions,
             seed=seed,
             progress=lambda name: bar.update(task, description=name),

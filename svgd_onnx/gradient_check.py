@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import Union
 
 import numpy as np
@@ -84,6 +85,7 @@ def check(
     arrays: data.Arrays | None = None,
     batch_size: int = 2,
     sizes: Mapping[str, int] | None = None,
+    only: Sequence[str] = (),
     directions: int = 2,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
@@ -101,6 +103,7 @@ def check(
         arrays: a batch to check on, by name, the label with it; random if None.
         batch_size: of random data, where the first axis is open.
         sizes: of other open axes of random data, by the axis's name or a glob.
+        only: globs; if given, only trainable parameters that match one are checked.
         directions: how many directions for each parameter.
         seed: of random data and directions.
         progress: called with the name of each parameter before it is checked.
@@ -113,6 +116,9 @@ def check(
     canonical, selection, plan = _plan(
         model, loss, loss_settings, prediction, train, freeze, freeze_bn
     )
+    for glob in only:
+        if not any(fnmatchcase(name, glob) for name in selection.trainable):
+            raise UserError(f"--only '{glob}' matches no trainable parameter.")
     random = np.random.default_rng(seed)
     if arrays is None:
         inputs = _random_batch(canonical, plan, batch_size, sizes, random)
@@ -148,7 +154,11 @@ def check(
             rounding=_norm(others[name] - gradients[name]) / max(scale, _TINY),
         )
 
-    return [check_one(index) for index in range(len(selection.trainable))]
+    return [
+        check_one(index)
+        for index, name in enumerate(selection.trainable)
+        if not only or any(fnmatchcase(name, glob) for glob in only)
+    ]
 
 
 def _loss_along(evaluator: Evaluator, uses: Sequence[str]) -> Callable[[np.ndarray], float]:

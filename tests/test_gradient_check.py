@@ -75,6 +75,13 @@ def test_dropout_is_checked_without_dropping() -> None:
     assert all(item.error < 1e-5 for item in svgd_onnx.check(model))
 
 
+def test_a_part_of_the_parameters_is_checked() -> None:
+    checked = svgd_onnx.check(models.mlp(), only=["fc1.*"])
+    assert {item.parameter.split(".")[0] for item in checked} == {"fc1"}
+    with pytest.raises(svgd_onnx.UserError, match="--only 'nothing' matches no"):
+        svgd_onnx.check(models.mlp(), only=["nothing"])
+
+
 def test_arrays_that_are_missing_are_named() -> None:
     with pytest.raises(svgd_onnx.UserError, match="has no array 'labels'"):
         svgd_onnx.check(models.mlp(), arrays={"x": np.zeros((2, 8), np.float32)})

@@ -58,10 +58,13 @@ def main() -> int:
     parser.add_argument("names", nargs="*", help="only these models")
     parser.add_argument("--batch-size", type=int, default=2)
     parser.add_argument("--directions", type=int, default=1)
+    parser.add_argument(
+        "--sample", type=int, help="check so many parameters of each, spread evenly"
+    )
     arguments = parser.parse_args()
     table = Table(title=f"{arguments.set} models, batch size {arguments.batch_size}")
     columns = ("model", "exporter", "nodes", "parameters", "seconds", "rate", "loss", "after ten")
-    for column in (*columns, "largest error", "rounding", "wrong"):
+    for column in (*columns, "checked", "largest error", "rounding", "wrong"):
         table.add_column(column, justify="left" if column in ("model", "exporter") else "right")
     wrong = 0
     for case in _light() if arguments.set == "light" else _fixtures():
@@ -74,6 +77,7 @@ def main() -> int:
             batch_size=arguments.batch_size,
             sizes=SIZES,
             directions=arguments.directions,
+            only=_sample(manifest, arguments.sample),
             **case.options,  # type: ignore[arg-type]
         )
         worst = max(found, key=lambda item: item.error)
@@ -88,6 +92,7 @@ def main() -> int:
             f"{rate:g}",
             f"{losses[0]:.4f}",
             f"{losses[-1]:.4f}",
+            str(len(found)),
             f"{worst.error:.1e}",
             f"{worst.rounding:.1e}",
             str(len(bad)),
@@ -125,6 +130,13 @@ def _train(case: Case, batch_size: int) -> tuple[float, list[float], float, Mani
             if losses[-1] < losses[0] or rate == LEARNING_RATES[-1]:
                 return rate, losses, seconds, manifest
     return rate, [np.inf, np.inf], seconds, manifest
+
+
+def _sample(manifest: Manifest, count: int | None) -> list[str]:
+    names = [parameter.name for parameter in manifest.parameters if parameter.trainable]
+    if count is None or count >= len(names):
+        return []
+    return [names[round(place)] for place in np.linspace(0, len(names) - 1, count)]
 
 
 def _show(item: ParameterCheck) -> str:
