@@ -90,6 +90,16 @@ def _transposed(
     return _image(make, (6, output, output), size=5)
 
 
+def _convolution(
+    output: tuple[Any, Any], size: Any = 8, **attributes: Any
+) -> Callable[[], onnx.ModelProto]:
+    def make(net: Network, value: str) -> str:
+        weight = net.weight("second", 6, 4, 3, 3, scale=1.0)
+        return net.node("Conv", value, weight, kernel_shape=[3, 3], **attributes)
+
+    return _image(make, (6, *output), size=size)
+
+
 def _normalization(
     op_type: str, channels: int, opset: int = OPSET, **attributes: Any
 ) -> Callable[[], onnx.ModelProto]:
@@ -196,7 +206,57 @@ def _clip(net: Network, value: str) -> str:
     return net.node("Clip", value, *bounds)
 
 
-MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
+def _max_pool(output: int, **attributes: Any) -> Callable[[], onnx.ModelProto]:
+    return _image(lambda net, value: net.node("MaxPool", value, **attributes), (4, output, output))
+
+
+def _old_resize(
+    op_type: str, mode: str, height: float, width: float
+) -> Callable[[], onnx.ModelProto]:
+    def make(net: Network, value: str) -> str:
+        scales = net.constant("scales", np.array([1, 1, height, width], np.float32))
+        return net.node(op_type, value, scales, mode=mode)
+
+    size = (int(8 * height), int(8 * width))
+    return _image(make, (4, *size), 9 if op_type == "Upsample" else 10)
+
+
+def _where(net: Network, value: str) -> str:
+    positive = net.node("Greater", value, net.constant("zero", np.array(0, np.float32)))
+    return net.node("Where", positive, value, net.node("Mul", value, value))
+
+
+def _arg_max(net: Network, value: str) -> str:
+    place = net.node("ArgMax", value, axis=1, keepdims=1)
+    return net.node("Mul", value, net.node("Cast", place, to=onnx.TensorProto.FLOAT))
+
+
+def _shape(net: Network, value: str) -> str:
+    flat = net.node("Reshape", value, net.constant("flat", np.array([-1])))
+    return net.node("Reshape", flat, net.node("Shape", value))
+
+
+# Operators that onnxruntime differentiates itself.
+_NATIVE: dict[str, Callable[[], onnx.ModelProto]] = {
+    "MaxPool ceil": _max_pool(4, kernel_shape=[3, 3], strides=[2, 2], ceil_mode=1),
+    "MaxPool dilated": _max_pool(6, kernel_shape=[2, 2], dilations=[2, 2]),
+    "MaxPool same": _max_pool(4, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"),
+    "MaxPool padded": _max_pool(4, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
+    "Conv padded on one side": _convolution((4, 4), strides=[2, 2], pads=[0, 0, 1, 1]),
+    "Conv dilated": _convolution((4, 4), dilations=[2, 2]),
+    "Where": _vector(_where),
+    "ArgMax": _vector(_arg_max),
+    "Shape": _vector(_shape),
+    "Upsample nearest, opset 9": _old_resize("Upsample", "nearest", 2.5, 1.5),
+    "Upsample linear, opset 9": _old_resize("Upsample", "linear", 2, 3),
+    "Resize nearest, opset 10": _old_resize("Resize", "nearest", 0.7, 0.6),
+    "Resize linear, opset 10": _old_resize("Resize", "linear", 0.5, 0.75),
+    "Clip, opset 9": _unary("Clip", 9, min=-1.0, max=1.0),
+    "Softmax, opset 9": _unary("Softmax", 9, axis=1),
+}
+
+# Operators that are decomposed.
+_DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     "Celu": _unary("Celu", alpha=1.5),
     "Elu": _unary("Elu", alpha=0.7),
     "Gelu": _unary("Gelu", 20),
@@ -289,6 +349,21 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     ),
     "Resize cubic": _resize(2, 10, mode="cubic"),
     "Resize down": _resize(0.6, 3, mode="linear"),
+    "Conv same upper": _convolution((4, 4), auto_pad="SAME_UPPER", strides=[2, 2]),
+    "Conv same lower": _convolution((4, 4), auto_pad="SAME_LOWER", strides=[2, 2]),
+    "Conv same, open": _convolution(("h", "w"), "size", auto_pad="SAME_UPPER"),
+    "Conv same upper, open, strided": _convolution(
+        ("h", "w"), "size", auto_pad="SAME_UPPER", strides=[2, 3]
+    ),
+    "Conv same lower, open, strided": _convolution(
+        ("h", "w"), "size", auto_pad="SAME_LOWER", strides=[3, 2]
+    ),
+    "ConvTranspose same upper": _transposed(
+        10, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"
+    ),
+    "ConvTranspose same lower": _transposed(
+        10, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_LOWER"
+    ),
     "ConvTranspose": _transposed(10, kernel_shape=[2, 2], strides=[2, 2]),
     "ConvTranspose overlapping": _transposed(
         10, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1], output_padding=[1, 1]
@@ -316,3 +391,5 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "GRU late reset": _recurrent("GRU", 3, "bidirectional", linear_before_reset=1),
     "RNN": _recurrent("RNN", 1),
 }
+
+MODELS = {**_NATIVE, **_DECOMPOSED}

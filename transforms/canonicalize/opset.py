@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 from onnx import version_converter
 
@@ -15,6 +16,7 @@ OLDEST_IR = 8
 NEWEST_IR = 10
 
 
+_RESIZE_WITH_MODES = 11
 # The converter looks into shapes and scales, and copies everything else several times.
 _LARGE = 1024
 
@@ -53,7 +55,38 @@ def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
             f"export it again with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}."
         ) from error
     _put_back_weights(converted, weights)
+    if version < _RESIZE_WITH_MODES:
+        _keep_old_resize(converted)
     return converted
+
+
+def _keep_old_resize(graph: ir.Graph) -> None:
+    """Says what Upsample, and Resize of opset 10, meant before there were words for it.
+
+    onnx's converter leaves the new attributes at their defaults, which mean something else
+    (onnx 1.23). onnxruntime rounds down when it enlarges and up when it shrinks.
+    """
+    for node in graph:
+        if node.op_type != "Resize" or node.domain != "":
+            continue
+        scales = _constant(node.inputs[2] if len(node.inputs) > 2 else None)
+        shrinks = scales is not None and bool((scales < 1).any())
+        for name, value in (
+            ("coordinate_transformation_mode", "asymmetric"),
+            ("nearest_mode", "ceil" if shrinks else "floor"),
+        ):
+            node.attributes[name] = ir.AttrString(name, value)
+
+
+def _constant(value: ir.Value | None) -> np.ndarray | None:
+    if value is None:
+        return None
+    if value.const_value is not None:
+        return value.const_value.numpy()
+    node = value.producer()
+    if node is None or node.op_type != "Constant" or "value" not in node.attributes:
+        return None
+    return node.attributes["value"].as_tensor().numpy()
 
 
 def _take_out_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of, integer, static_shape, text
+from svgd_onnx.transforms.decompose.rule import (
+    Rule,
+    Writer,
+    inputs_of,
+    integer,
+    integers,
+    static_shape,
+    text,
+)
 
 
 def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
@@ -16,20 +24,25 @@ def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
     x, weight = inputs_of(node, 2)
     sizes, shape = static_shape(x, 1), static_shape(weight)
     result = static_shape(node.outputs[0], 2)
-    if sizes is None or shape is None or text(node, "auto_pad", "NOTSET") != "NOTSET":
+    if sizes is None or shape is None or result is None:
         return None
     channels, spatial = sizes[0], sizes[1:]
     kernel = shape[2:]
 
-    def per_axis(name: str, default: int) -> list[int]:
-        attribute = node.attributes.get(name)
-        return [default] * len(spatial) if attribute is None else list(attribute.as_ints())
-
-    strides, dilations = per_axis("strides", 1), per_axis("dilations", 1)
-    attribute = node.attributes.get("pads")
-    pads = [0] * (2 * len(spatial)) if attribute is None else list(attribute.as_ints())
-    if "output_shape" in node.attributes or result is None:
-        return None
+    count = len(spatial)
+    strides = integers(node, "strides", [1] * count)
+    dilations = integers(node, "dilations", [1] * count)
+    pads = integers(node, "pads", [0] * (2 * count))
+    if "output_shape" in node.attributes or text(node, "auto_pad", "NOTSET").startswith("SAME"):
+        extra = integers(node, "output_padding", [0] * count)
+        total = [
+            stride * (size - 1) + more + (length - 1) * dilation + 1 - output
+            for stride, size, more, length, dilation, output in zip(
+                strides, spatial, extra, kernel, dilations, result
+            )
+        ]
+        upper = text(node, "auto_pad", "NOTSET") == "SAME_UPPER"
+        pads = [t // 2 if upper else t - t // 2 for t in total]
 
     spread = [(size - 1) * stride + 1 for size, stride in zip(spatial, strides)]
     x = _spread(write, x, channels, spatial, strides)

@@ -20,6 +20,7 @@ from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
 from svgd_onnx.transforms.decompose.rule import Rule, Writer
+from svgd_onnx.transforms.decompose.same_padding import SAME_PADDING
 
 RULES: dict[str, Rule] = {
     **ACTIVATIONS,
@@ -34,6 +35,7 @@ RULES: dict[str, Rule] = {
     **REDUCTIONS,
     **RESIZE,
     **ROUNDING,
+    **SAME_PADDING,
 }
 
 

@@ -83,6 +83,12 @@ def integer(node: ir.Node, name: str, default: int) -> int:
     return default if attribute is None else attribute.as_int()
 
 
+def integers(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:
+    """An attribute of several integers."""
+    attribute = node.attributes.get(name)
+    return list(default if attribute is None else attribute.as_ints())
+
+
 def number(node: ir.Node, name: str, default: float) -> float:
     """A float attribute."""
     attribute = node.attributes.get(name)
