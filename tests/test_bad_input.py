@@ -148,6 +148,20 @@ class TestConvert:
             assert operator in error
         assert "Train only what comes after them: --train 'head.*'" in error
 
+    def test_a_recurrent_network_over_sequences_of_any_length(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        net = models.Network()
+        weights = [net.weight("W", 1, 16, 3), net.weight("R", 1, 16, 4)]
+        value = net.node("LSTM", "x", *weights, hidden_size=4)
+        value = net.node("ReduceMean", value, axes=[0, 1], keepdims=0)
+        net.node("MatMul", value, net.weight("head", 4, 2), output="logits")
+        path = tmp_path / "model.onnx"
+        onnx.save(net.model({"x": ("time", "batch", 3)}, {"logits": ("batch", 2)}), path)
+        error = self.refuse(command_line, path)
+        assert "LSTM ('lstm_0_node')" in error
+        assert "LSTM can be rewritten where sizes are fixed" in error
+
     def test_a_softmax_over_another_axis(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()
         value = net.node("MatMul", "x", net.weight("w", 6, 4))

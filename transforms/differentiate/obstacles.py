@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.decompose import blocking_nodes
+from svgd_onnx.transforms.decompose import RULES, blocking_nodes
 
 _SHOWN = 5
 
@@ -35,8 +35,16 @@ def check_obstacles(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> Non
     listed = "; ".join(f"{operator} ({_some(found)})" for operator, found in by_operator.items())
     raise UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
-        f"{listed}. {_advice(_after(nodes, copies), list(copies))}"
+        f"{listed}. {_hint(nodes)}{_advice(_after(nodes, copies), list(copies))}"
     )
+
+
+def _hint(nodes: Sequence[ir.Node]) -> str:
+    """Which of them there is a decomposition for, had it known more."""
+    known = sorted({node.op_type for node in nodes if node.domain == "" and node.op_type in RULES})
+    if not known:
+        return ""
+    return f"{' and '.join(known)} can be rewritten where sizes are fixed: export the model with them. "
 
 
 def _after(nodes: Sequence[ir.Node], copies: Mapping[str, Sequence[str]]) -> list[str]:
