@@ -80,12 +80,14 @@ def _shape(
         given = [size for glob, size in sizes.items() if name and fnmatchcase(name, glob)]
         if isinstance(dim, int):
             shape.append(dim)
-        elif given:
-            shape.append(given[0])
         elif axis == 0 and name not in named:
             shape.append(batch_size)
+        elif name in named:
+            shape.append(named[name])
+        elif given:
+            shape.append(given[0])
         else:
-            shape.append(named.get(name, _IMAGE_AXIS if len(dims) > 3 else _OTHER_AXIS))
+            shape.append(_IMAGE_AXIS if len(dims) > 3 else _OTHER_AXIS)
         if name:
             named[name] = shape[-1]
     return shape

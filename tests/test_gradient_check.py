@@ -60,7 +60,7 @@ def test_random_token_numbers_are_rows_of_their_embedding() -> None:
         {"tokens": ("batch", "time"), "mask": ("batch", "time")}, {"logits": ("batch", 3)}
     )
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
-    batch = example_batch(model, batch_size=50, sizes={"time": 9})
+    batch = example_batch(model, batch_size=50, sizes={"*": 9})  # the batch is not among them
     assert batch["tokens"].shape == batch["mask"].shape == (50, 9)
     assert set(np.unique(batch["tokens"])) == set(range(7))
     assert set(np.unique(batch["labels"])) == {0, 1, 2}
