@@ -25,9 +25,11 @@ OrtStatus* Domain(const OrtApi& api, OrtCustomOpDomain** out) {
   if (domain == nullptr) {
     OrtCustomOpDomain* made = nullptr;
     if (OrtStatus* status = api.CreateCustomOpDomain(kDomain, &made)) return status;
-    if (OrtStatus* status = api.CustomOpDomain_Add(made, svgd::VirtualGradientCpu(api))) {
-      api.ReleaseCustomOpDomain(made);
-      return status;
+    for (const OrtCustomOp* op : svgd::CpuOps(api)) {
+      if (OrtStatus* status = api.CustomOpDomain_Add(made, op)) {
+        api.ReleaseCustomOpDomain(made);
+        return status;
+      }
     }
     domain = made;
   }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import onnx
 import onnxruntime
@@ -219,6 +220,80 @@ def test_a_shape_of_unknown_rank_is_left_to_the_run(
     np.testing.assert_allclose(out, reference(dy, r)[0], rtol=2e-6)
 
 
-def test_another_type_is_refused_when_the_model_loads() -> None:
+@pytest.mark.parametrize("dtype", [onnx.TensorProto.INT32, onnx.TensorProto.FLOAT16])
+def test_another_type_of_r_is_refused_when_the_model_loads(dtype: int) -> None:
     with pytest.raises(Exception, match="VirtualGradient"):
-        session(dtype=onnx.TensorProto.DOUBLE)
+        session(dtype=dtype)
+
+
+def narrow(op_type: str, element: int, attributes: dict[str, int]) -> onnxruntime.InferenceSession:
+    """dY cast to a narrower type, an operator, and its first output as float."""
+    options = onnxruntime.SessionOptions()
+    options.register_custom_ops_library(LIBRARY)
+    chosen = {"rho": RHO, "epsilon": EPSILON, "scale": SCALE, **attributes}
+    nodes = [
+        helper.make_node("Cast", ["dy"], ["narrow"], to=element),
+        helper.make_node(op_type, ["narrow", "r"], ["t", "r_new"], domain="ai.svgd", **chosen),
+        helper.make_node("Cast", ["t"], ["out"], to=onnx.TensorProto.FLOAT),
+    ]
+    infos = {
+        name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        for name in ("dy", "r", "out", "r_new")
+    }
+    graph = helper.make_graph(
+        nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]]
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    return onnxruntime.InferenceSession(model.SerializeToString(), options)
+
+
+@pytest.mark.parametrize(
+    ("element", "dtype"),
+    [(onnx.TensorProto.FLOAT16, np.float16), (onnx.TensorProto.BFLOAT16, ml_dtypes.bfloat16)],
+)
+@pytest.mark.parametrize("attributes", [{}, {"channel_axis": 1}])
+def test_sixteen_bits_are_computed_in_float_and_rounded_once(
+    element: int, dtype: Any, attributes: dict[str, int]
+) -> None:
+    random = np.random.default_rng(0)
+    # from subnormal to large
+    dy = random.normal(size=(64, 60, 3)) * 10.0 ** random.uniform(-8, 4, (64, 60, 3))
+    dy = dy.astype(dtype).astype(np.float32)
+    r = np.zeros((60,) if attributes else (60, 3), np.float32)
+    axes = (0, 2) if attributes else 0
+    out, r_new = narrow("VirtualGradient", element, attributes).run(None, {"dy": dy, "r": r})
+    expected = (1 - RHO) * np.mean(dy.astype(np.float64) ** 2, axis=axes)
+    np.testing.assert_allclose(r_new, expected, rtol=2e-6)
+    factor = np.float32(SCALE) / np.sqrt(r_new + np.float32(EPSILON))
+    factor = factor[:, np.newaxis] if attributes else factor
+    np.testing.assert_array_equal(out, (dy * factor).astype(dtype).astype(np.float32))
+
+
+def test_float64_is_computed_in_float64() -> None:
+    random = np.random.default_rng(0)
+    dy, r = random.normal(size=(33, 17)), random.uniform(0, 1e-3, 17)
+    out, r_new = run(session(dtype=onnx.TensorProto.DOUBLE), dy, r)
+    # the attributes are float32 numbers
+    rho, epsilon, scale = (float(np.float32(value)) for value in (RHO, EPSILON, SCALE))
+    expected = rho * r + (1 - rho) * np.mean(dy**2, axis=0)
+    np.testing.assert_allclose(r_new, expected, rtol=1e-14)
+    np.testing.assert_allclose(out, scale * dy / np.sqrt(expected + epsilon), rtol=1e-14)
+
+
+@pytest.mark.parametrize(("shape", "axis"), [((8, 5), None), ((8, 5, 3), None), ((8, 5, 3), 1)])
+def test_the_gradient_factor_is_what_t_multiplies_by(
+    shape: tuple[int, ...], axis: int | None
+) -> None:
+    random = np.random.default_rng(0)
+    dy = random.normal(size=shape).astype(np.float32)
+    r = np.zeros(shape[1:] if axis is None else (shape[axis],), np.float32)
+    attributes = {} if axis is None else {"channel_axis": axis}
+    whole, r_whole = run(session(**attributes), dy, r)
+    factor, r_new = narrow("GradientFactor", onnx.TensorProto.FLOAT, attributes).run(
+        None, {"dy": dy, "r": r.copy()}
+    )
+    assert factor.shape == r.shape
+    np.testing.assert_array_equal(r_new, r_whole)
+    factor = factor if axis is None else factor[:, np.newaxis]
+    np.testing.assert_array_equal(whole, dy * factor)

@@ -1,174 +1,279 @@
 #include "cpu/virtual_gradient_kernel.h"
 
 #include <algorithm>
-#include <cmath>
 #include <vector>
+
+#include "cpu/virtual_gradient_loops.h"
 
 namespace svgd {
 namespace {
 
-// Elements that stay in the L2 cache between the two passes over them: 128 KiB.
-constexpr size_t kBlockElements = 32 * 1024;
-// Rows are read in runs of at least so many features (two cache lines).
-constexpr size_t kMinBlockFeatures = 32;
-// A block's sums, on the stack.
-constexpr size_t kMaxBlockFeatures = 1024;
+// A block of features is read twice, for its sums and for its scaling, and has to stay in cache in
+// between: at most so many elements.
+constexpr size_t kBlockElements = 256 * 1024;
+// Its rows are short while the whole tensor lies in the last-level cache, and long enough for the
+// memory's prefetching where it does not.
+constexpr size_t kShortRow = 256;
+constexpr size_t kLongRow = 1024;
+constexpr size_t kCachedBytes = 16 * 1024 * 1024;
+// Blocks of a task, if there are enough for some tasks.
+constexpr size_t kTaskBlocks = 8;
+constexpr size_t kTasks = 16;
 // Rows whose squares are added up before they join the sum, so that rounding errors stay small.
 constexpr size_t kRunRows = 128;
-// Parallel sums of a row of one channel.
-constexpr size_t kLanes = 16;
+// More rows than these are cut into chunks of rows instead.
+constexpr size_t kMaxBlockRows = 1024;
+constexpr size_t kChunkElements = 32 * 1024;
 // Tensors below this are done by the calling thread: waking another costs more.
 constexpr size_t kInlineElements = 16 * 1024;
 
-struct Work {
-  const float* dy;
-  const float* r;
-  float* out;
-  float* r_new;
-  size_t batch;     // outer
-  size_t features;  // channels
-  size_t inner;
-  VirtualGradientAttributes attributes;
-  size_t block_features;  // features of a block
-  size_t chunk_rows;      // rows of a chunk
-  float* partial;         // (chunks, features): sums of squares, then in row 0 the factors
-};
-
-// sums[f] = sum over rows of dy[row, begin + f]^2
-void SumSquares(const Work& work, size_t first_row, size_t last_row, size_t begin, size_t count,
-                float* sums) {
-  std::fill(sums, sums + count, 0.0F);
-  float run[kMaxBlockFeatures];
-  for (size_t start = first_row; start < last_row; start += kRunRows) {
-    std::fill(run, run + count, 0.0F);
-    for (size_t row = start; row < std::min(start + kRunRows, last_row); ++row) {
-      const float* dy = work.dy + row * work.features + begin;
-      for (size_t f = 0; f < count; ++f) run[f] += dy[f] * dy[f];
-    }
-    for (size_t f = 0; f < count; ++f) sums[f] += run[f];
-  }
-}
-
-// Updates r, and turns sums of squares into factors of dy.
-void UpdateAndFactor(const Work& work, size_t begin, size_t count, float* sums) {
-  const float rho = work.attributes.rho;
-  const float factor = work.attributes.gradient_factor;
-  const float share = (1.0F - rho) * factor * factor / static_cast<float>(work.batch * work.inner);
-  const float* r = work.r + begin;
-  float* r_new = work.r_new + begin;
-  for (size_t f = 0; f < count; ++f) {
-    const float updated = rho * r[f] + share * sums[f];
-    r_new[f] = updated;
-    sums[f] = work.attributes.scale / std::sqrt(updated + work.attributes.epsilon);
-  }
-}
-
-void Scale(const Work& work, size_t first_row, size_t last_row, size_t begin, size_t count,
-           const float* factors) {
-  for (size_t row = first_row; row < last_row; ++row) {
-    const float* dy = work.dy + row * work.features + begin;
-    float* out = work.out + row * work.features + begin;
-    for (size_t f = 0; f < count; ++f) out[f] = dy[f] * factors[f];
-  }
-}
-
-// All rows of a block of features, which stay in cache from the sum to the scaling.
-void Block(void* data, size_t index) {
-  const Work& work = *static_cast<const Work*>(data);
-  const size_t begin = index * work.block_features;
-  const size_t count = std::min(work.block_features, work.features - begin);
-  float sums[kMaxBlockFeatures];
-  SumSquares(work, 0, work.batch, begin, count, sums);
-  UpdateAndFactor(work, begin, count, sums);
-  Scale(work, 0, work.batch, begin, count, sums);
-}
-
-float SumSquaresOfRow(const float* row, size_t count) {
-  float lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += row[i + lane] * row[i + lane];
-  }
-  float sum = 0;
-  for (; i < count; ++i) sum += row[i] * row[i];
-  for (const float lane : lanes) sum += lane;
-  return sum;
-}
-
-// All rows of one channel that has a row of its own in every example.
-void Channel(void* data, size_t channel) {
-  const Work& work = *static_cast<const Work*>(data);
-  double total = 0;
-  for (size_t n = 0; n < work.batch; ++n) {
-    total += SumSquaresOfRow(work.dy + (n * work.features + channel) * work.inner, work.inner);
-  }
-  auto factor = static_cast<float>(total);
-  UpdateAndFactor(work, channel, 1, &factor);
-  for (size_t n = 0; n < work.batch; ++n) {
-    const size_t row = (n * work.features + channel) * work.inner;
-    for (size_t i = 0; i < work.inner; ++i) work.out[row + i] = work.dy[row + i] * factor;
-  }
-}
-
-// All features of a chunk of rows: its share of the sums, and later its scaling.
-void SumChunk(void* data, size_t index) {
-  const Work& work = *static_cast<const Work*>(data);
-  const size_t first = index * work.chunk_rows;
-  SumSquares(work, first, std::min(first + work.chunk_rows, work.batch), 0, work.features,
-             work.partial + index * work.features);
-}
-
-void ScaleChunk(void* data, size_t index) {
-  const Work& work = *static_cast<const Work*>(data);
-  const size_t first = index * work.chunk_rows;
-  Scale(work, first, std::min(first + work.chunk_rows, work.batch), 0, work.features, work.partial);
-}
-
 size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 
-void Run(const Work& work, Task task, size_t count, ParallelFor parallel_for, void* context) {
-  void* data = const_cast<Work*>(&work);
-  if (count == 1 || work.batch * work.features * work.inner < kInlineElements) {
-    for (size_t index = 0; index < count; ++index) task(data, index);
-  } else {
-    parallel_for(context, task, count, data);
+template <typename Element>
+class Kernel {
+ public:
+  using Number = Compute<Element>;
+
+  Kernel(const Element* dy, const Number* r, Element* out, Number* r_new, Number* factors,
+         const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
+         ParallelFor parallel_for, void* context)
+      : dy_(dy),
+        r_(r),
+        out_(out),
+        r_new_(r_new),
+        factors_(factors),
+        outer_(shape.outer),
+        channels_(shape.channels),
+        inner_(shape.inner),
+        attributes_(attributes),
+        parallel_for_(parallel_for),
+        context_(context),
+        loops_(Loops<Element>(Widest())) {}
+
+  void Run() {
+    if (inner_ > 1) {
+      ByChannels();
+    } else if (outer_ > kMaxBlockRows ||
+               (channels_ < kShortRow && outer_ * channels_ > kChunkElements)) {
+      ByRows();
+    } else {
+      ByFeatures();
+    }
   }
-}
+
+ private:
+  // Calls a member function for each index below `count`.
+  template <void (Kernel::*Body)(size_t)>
+  void ForEach(size_t count) {
+    if (count == 1 || outer_ * channels_ * inner_ < kInlineElements) {
+      for (size_t index = 0; index < count; ++index) (this->*Body)(index);
+    } else {
+      const Task task = [](void* self, size_t index) {
+        (static_cast<Kernel*>(self)->*Body)(index);
+      };
+      parallel_for_(context_, task, count, this);
+    }
+  }
+
+  // Updates r, and turns sums of squares into factors of dy.
+  void Update(size_t begin, size_t count, Number* sums) const {
+    const Number gradient_factor = attributes_.gradient_factor;
+    const Number rho = attributes_.rho;
+    const Number share =
+        (1 - rho) * gradient_factor * gradient_factor / static_cast<Number>(outer_ * inner_);
+    loops_.update(r_ + begin, r_new_ + begin, sums, count, rho, share, attributes_.scale,
+                  attributes_.epsilon);
+    if (factors_ != nullptr) std::copy(sums, sums + count, factors_ + begin);
+  }
+
+  // One example after another, a feature in each column: columns are cut into blocks, which stay in
+  // cache from the sum to the scaling. A block is scaled while the next is summed, so that memory
+  // is written and read at the same time.
+
+  void ByFeatures() {
+    const size_t bytes = outer_ * channels_ * sizeof(Element);
+    block_ = bytes <= kCachedBytes ? kShortRow
+                                   : std::clamp(kBlockElements / outer_, kShortRow, kLongRow);
+    const size_t blocks = DivideUp(channels_, block_);
+    task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
+    ForEach<&Kernel::Features>(DivideUp(blocks, task_blocks_));
+  }
+
+  void Features(size_t task) {
+    // The sums of two blocks, and of a run.
+    Number storage[3][kLongRow];
+    Number* current = storage[0];
+    Number* next = storage[1];
+    Number* run = storage[2];
+    size_t begin = task * task_blocks_ * block_;
+    const size_t end = std::min(begin + task_blocks_ * block_, channels_);
+    size_t count = std::min(block_, end - begin);
+    SumOfRuns(0, outer_, dy_ + begin, channels_, count, current, run);
+    Update(begin, count, current);
+    if (out_ == nullptr) {
+      for (begin += count; begin < end; begin += count) {
+        count = std::min(block_, end - begin);
+        SumOfRuns(0, outer_, dy_ + begin, channels_, count, current, run);
+        Update(begin, count, current);
+      }
+      return;
+    }
+    while (begin + 2 * block_ <= end) {
+      const size_t following = begin + block_;
+      std::fill(next, next + block_, Number{0});
+      for (size_t row = 0; row < outer_; row += kRunRows) {
+        const size_t rows = std::min(kRunRows, outer_ - row);
+        const size_t place = row * channels_;
+        std::fill(run, run + block_, Number{0});
+        loops_.scale_and_sum(dy_ + place + begin, out_ + place + begin, current,
+                             dy_ + place + following, run, rows, channels_, block_);
+        for (size_t c = 0; c < block_; ++c) next[c] += run[c];
+      }
+      Update(following, block_, next);
+      std::swap(current, next);
+      begin = following;
+    }
+    count = std::min(block_, end - begin);
+    loops_.scale(dy_ + begin, out_ + begin, outer_, channels_, count, current);
+    begin += count;
+    if (begin < end) {  // a last, narrower block
+      SumOfRuns(0, outer_, dy_ + begin, channels_, end - begin, current, run);
+      Update(begin, end - begin, current);
+      loops_.scale(dy_ + begin, out_ + begin, outer_, channels_, end - begin, current);
+    }
+  }
+
+  // sums[c] = the sum of squares over rows, run by run.
+  void SumOfRuns(size_t first, size_t last, const Element* dy, size_t pitch, size_t count,
+                 Number* sums, Number* run) const {
+    std::fill(sums, sums + count, Number{0});
+    for (size_t row = first; row < last; row += kRunRows) {
+      std::fill(run, run + count, Number{0});
+      loops_.sum_squares(dy + row * pitch, std::min(kRunRows, last - row), pitch, count, run);
+      for (size_t c = 0; c < count; ++c) sums[c] += run[c];
+    }
+  }
+
+  // Many rows: they are cut into chunks, each with sums of its own, and dy is read once more for
+  // the scaling. Short rows are taken several at a time, as one row with several columns a feature.
+
+  void ByRows() {
+    together_ = std::max(size_t{1}, kShortRow / channels_);
+    width_ = together_ * channels_;
+    const size_t wide_rows = outer_ / together_;
+    chunk_rows_ = std::max(kRunRows, kChunkElements / width_ / kRunRows * kRunRows);
+    const size_t chunks = std::max(size_t{1}, DivideUp(wide_rows, chunk_rows_));
+    std::vector<Number> partial(chunks * width_);
+    partial_ = partial.data();
+    ForEach<&Kernel::SumChunk>(chunks);
+    for (size_t chunk = 1; chunk < chunks; ++chunk) {
+      for (size_t c = 0; c < width_; ++c) partial[c] += partial[chunk * width_ + c];
+    }
+    // Rows that do not fill a wide one lie at the end and fill its first columns.
+    const size_t rest = outer_ * channels_ - wide_rows * width_;
+    loops_.sum_squares(dy_ + wide_rows * width_, 1, width_, rest, partial_);
+    for (size_t row = 1; row < together_; ++row) {
+      for (size_t c = 0; c < channels_; ++c) partial[c] += partial[row * channels_ + c];
+    }
+    Update(0, channels_, partial_);
+    if (out_ == nullptr) return;
+    for (size_t row = 1; row < together_; ++row) {
+      std::copy(partial_, partial_ + channels_, partial_ + row * channels_);
+    }
+    ForEach<&Kernel::ScaleChunk>(chunks);
+    loops_.scale(dy_ + wide_rows * width_, out_ + wide_rows * width_, 1, width_, rest, partial_);
+  }
+
+  void SumChunk(size_t chunk) {
+    Number run[kLongRow];
+    const size_t first = chunk * chunk_rows_;
+    const size_t last = std::min(first + chunk_rows_, outer_ / together_);
+    for (size_t begin = 0; begin < width_; begin += kLongRow) {
+      SumOfRuns(first, last, dy_ + begin, width_, std::min(kLongRow, width_ - begin),
+                partial_ + chunk * width_ + begin, run);
+    }
+  }
+
+  void ScaleChunk(size_t chunk) {
+    const size_t first = chunk * chunk_rows_;
+    const size_t last = std::min(first + chunk_rows_, outer_ / together_);
+    const size_t place = first * width_;
+    loops_.scale(dy_ + place, out_ + place, last - first, width_, width_, partial_);
+  }
+
+  // A channel has a row in every example: blocks of channels, whose rows lie side by side.
+
+  void ByChannels() {
+    block_ = std::clamp(kLongRow / inner_, size_t{1}, kLongRow);
+    ForEach<&Kernel::Channels>(DivideUp(channels_, block_));
+  }
+
+  void Channels(size_t task) {
+    double sums[kLongRow] = {};
+    Number factors[kLongRow];
+    const size_t begin = task * block_;
+    const size_t count = std::min(block_, channels_ - begin);
+    for (size_t o = 0; o < outer_; ++o) {
+      const Element* rows = dy_ + (o * channels_ + begin) * inner_;
+      for (size_t c = 0; c < count; ++c) {
+        sums[c] += static_cast<double>(loops_.sum_squares_of_row(rows + c * inner_, inner_));
+      }
+    }
+    for (size_t c = 0; c < count; ++c) factors[c] = static_cast<Number>(sums[c]);
+    Update(begin, count, factors);
+    if (out_ == nullptr) return;
+    for (size_t o = 0; o < outer_; ++o) {
+      const size_t place = (o * channels_ + begin) * inner_;
+      for (size_t c = 0; c < count; ++c) {
+        loops_.scale_row(dy_ + place + c * inner_, out_ + place + c * inner_, inner_, factors[c]);
+      }
+    }
+  }
+
+  const Element* dy_;
+  const Number* r_;
+  Element* out_;
+  Number* r_new_;
+  Number* factors_;
+  const size_t outer_, channels_, inner_;
+  const VirtualGradientAttributes attributes_;
+  const ParallelFor parallel_for_;
+  void* const context_;
+  const VirtualGradientLoops<Element>& loops_;
+
+  size_t block_ = 0;           // features or channels of a block
+  size_t task_blocks_ = 0;     // blocks of a task
+  size_t together_ = 0;        // rows that make a wide one
+  size_t width_ = 0;           // its elements
+  size_t chunk_rows_ = 0;      // wide rows of a chunk
+  Number* partial_ = nullptr;  // (chunks, width): sums of squares; in row 0 the factors
+};
 
 }  // namespace
 
-void VirtualGradient(const float* dy, const float* r, float* out, float* r_new,
+template <typename Element>
+void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
+                     Compute<Element>* r_new, Compute<Element>* factors,
                      const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
                      ParallelFor parallel_for, void* context) {
-  const auto [batch, features, inner] = shape;
-  if (batch * inner == 0) {
-    if (r_new != r) std::copy(r, r + features, r_new);
+  using Number = Compute<Element>;
+  if (shape.channels == 0) return;
+  if (shape.outer * shape.inner == 0) {
+    if (r_new != r) std::copy(r, r + shape.channels, r_new);
+    if (factors != nullptr) std::fill(factors, factors + shape.channels, Number{1});
     return;
   }
-  if (features == 0) return;
-  Work work{dy, r, out, r_new, batch, features, inner, attributes, 0, 0, nullptr};
-
-  if (inner > 1) {
-    Run(work, Channel, features, parallel_for, context);
-    return;
-  }
-  // Few features and many rows: cut the rows instead, or there would be one block.
-  if (features <= kMinBlockFeatures * 4 && batch * features > kBlockElements) {
-    work.chunk_rows = DivideUp(kBlockElements / 2, features);
-    const size_t chunks = DivideUp(batch, work.chunk_rows);
-    std::vector<float> partial(chunks * features);
-    work.partial = partial.data();
-    Run(work, SumChunk, chunks, parallel_for, context);
-    for (size_t chunk = 1; chunk < chunks; ++chunk) {
-      for (size_t f = 0; f < features; ++f) partial[f] += partial[chunk * features + f];
-    }
-    UpdateAndFactor(work, 0, features, partial.data());
-    Run(work, ScaleChunk, chunks, parallel_for, context);
-    return;
-  }
-  const size_t fitting = kBlockElements / batch / kMinBlockFeatures * kMinBlockFeatures;
-  work.block_features = std::clamp(fitting, kMinBlockFeatures, kMaxBlockFeatures);
-  Run(work, Block, DivideUp(features, work.block_features), parallel_for, context);
+  Kernel<Element>(dy, r, out, r_new, factors, shape, attributes, parallel_for, context).Run();
 }
+
+#define SVGD_INSTANTIATE(Element)                                                              \
+  template void VirtualGradient<Element>(                                                      \
+      const Element*, const Compute<Element>*, Element*, Compute<Element>*, Compute<Element>*, \
+      const VirtualGradientShape&, const VirtualGradientAttributes&, ParallelFor, void*);
+SVGD_INSTANTIATE(float)
+SVGD_INSTANTIATE(double)
+SVGD_INSTANTIATE(Float16)
+SVGD_INSTANTIATE(BFloat16)
+#undef SVGD_INSTANTIATE
 
 }  // namespace svgd

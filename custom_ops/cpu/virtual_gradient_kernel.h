@@ -3,6 +3,8 @@
 
 #include <cstddef>
 
+#include "cpu/element_types.h"
+
 namespace svgd {
 
 // Hyper-parameters of T (arXiv 1907.04021, Algorithm 1).
@@ -15,8 +17,8 @@ struct VirtualGradientAttributes {
   float gradient_factor;
 };
 
-// dy and out are (outer, channels, inner), r and r_new are (channels), all row-major float32. An r
-// for each element has inner 1 and a channel for each element of an example.
+// dy and out are (outer, channels, inner), r and r_new are (channels), all row-major. An r for each
+// element has inner 1 and a channel for each element of an example.
 struct VirtualGradientShape {
   size_t outer;
   size_t channels;
@@ -27,14 +29,31 @@ struct VirtualGradientShape {
 using Task = void (*)(void* data, size_t index);
 using ParallelFor = void (*)(void* context, Task task, size_t count, void* data);
 
+// The type that T computes in, and that r has: double for double, else float.
+template <typename Element>
+struct ComputeType {
+  using type = float;
+};
+template <>
+struct ComputeType<double> {
+  using type = double;
+};
+template <typename Element>
+using Compute = typename ComputeType<Element>::type;
+
 // r_new[c] = rho r[c] + (1 - rho) mean over outer and inner of (gradient_factor dy[o, c, i])^2
 // out[o, c, i] = dy[o, c, i] * scale / sqrt(r_new[c] + epsilon)
 //
-// out may be dy, and r_new may be r. Where there is nothing to average over, r stays as it is.
+// Element is float, double, Float16 or BFloat16. out may be dy, and r_new may be r. Where there is
+// nothing to average over, r stays as it is. With `out` null, only `factors` (channels) is written,
+// scale / sqrt(r_new[c] + epsilon); else `factors` may be null.
 //
-// The result does not depend on the number of threads, bit for bit: how the work is cut follows
-// from the sizes alone, each sum has a fixed order, and partial sums are added up in order.
-void VirtualGradient(const float* dy, const float* r, float* out, float* r_new,
+// The result does not depend on the number of threads nor on the processor's instruction set, bit
+// for bit: each sum has an order that follows from the shape alone, partial sums are added up in
+// order, and no multiplication is fused with an addition.
+template <typename Element>
+void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
+                     Compute<Element>* r_new, Compute<Element>* factors,
                      const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
                      ParallelFor parallel_for, void* context);
 

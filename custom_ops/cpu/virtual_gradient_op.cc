@@ -13,7 +13,12 @@
 namespace svgd {
 namespace {
 
-constexpr char kName[] = "VirtualGradient";
+// What an operator gives as its first output.
+enum class Form { kVirtualGradient, kGradientFactor };
+
+constexpr const char* Name(Form form) {
+  return form == Form::kVirtualGradient ? "VirtualGradient" : "GradientFactor";
+}
 
 // An onnxruntime status on its way through C++; turned back at the boundary.
 struct StatusError {
@@ -24,8 +29,9 @@ void Check(OrtStatus* status) {
   if (status != nullptr) throw StatusError{status};
 }
 
-[[noreturn]] void Refuse(const OrtApi& api, const std::string& sentence) {
-  throw StatusError{api.CreateStatus(ORT_INVALID_ARGUMENT, (kName + (": " + sentence)).c_str())};
+[[noreturn]] void Refuse(const OrtApi& api, Form form, const std::string& sentence) {
+  throw StatusError{
+      api.CreateStatus(ORT_INVALID_ARGUMENT, (Name(form) + (": " + sentence)).c_str())};
 }
 
 // No exception may leave through the C interface.
@@ -39,7 +45,7 @@ OrtStatus* Guard(const OrtApi& api, Body&& body) noexcept {
   } catch (const std::exception& error) {
     return api.CreateStatus(ORT_FAIL, error.what());
   } catch (...) {
-    return api.CreateStatus(ORT_FAIL, "VirtualGradient: an unknown error.");
+    return api.CreateStatus(ORT_FAIL, "ai.svgd: an unknown error.");
   }
 }
 
@@ -77,7 +83,8 @@ constexpr int64_t kNoChannelAxis = -1;
 
 // r's shape has to be that of dY without its first axis, or the size of the channel axis; axes of
 // unknown size (-1) fit anything.
-void CheckShapes(const OrtApi& api, const Shape& dy, const Shape& r, int64_t channel_axis) {
+void CheckShapes(const OrtApi& api, Form form, const Shape& dy, const Shape& r,
+                 int64_t channel_axis) {
   Shape wanted;
   bool fits = !dy.empty();
   if (channel_axis != kNoChannelAxis) {
@@ -95,7 +102,7 @@ void CheckShapes(const OrtApi& api, const Shape& dy, const Shape& r, int64_t cha
         channel_axis == kNoChannelAxis
             ? "r must have the shape of dY without its first axis."
             : "r must have an entry for each of axis " + std::to_string(channel_axis) + " of dY.";
-    Refuse(api, "r has shape " + Text(r) + ", but dY has " + Text(dy) + "; " + rule);
+    Refuse(api, form, "r has shape " + Text(r) + ", but dY has " + Text(dy) + "; " + rule);
   }
 }
 
@@ -110,7 +117,8 @@ int64_t IntegerAttribute(const OrtApi& api, const OrtKernelInfo* info, const cha
   return value;
 }
 
-float Attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, float fallback) {
+float Attribute(const OrtApi& api, Form form, const OrtKernelInfo* info, const char* name,
+                float fallback) {
   float value = fallback;
   if (OrtStatus* absent = api.KernelInfoGetAttribute_float(info, name, &value)) {
     api.ReleaseStatus(absent);
@@ -119,8 +127,9 @@ float Attribute(const OrtApi& api, const OrtKernelInfo* info, const char* name, 
     int64_t integer = 0;
     OrtStatus* no_integer = api.KernelInfoGetAttribute_int64(info, name, &integer);
     if (no_integer == nullptr) {
-      Refuse(api, std::string("attribute ") + name + " is the integer " + std::to_string(integer) +
-                      ", but must be a float.");
+      Refuse(api, form,
+             std::string("attribute ") + name + " is the integer " + std::to_string(integer) +
+                 ", but must be a float.");
     }
     api.ReleaseStatus(no_integer);
     return fallback;
@@ -147,21 +156,27 @@ struct SessionThreads {
 
 class Kernel {
  public:
-  Kernel(const OrtApi& api, const OrtKernelInfo* info)
+  Kernel(const OrtApi& api, const OrtKernelInfo* info, Form form)
       : api_(api),
-        attributes_{Attribute(api, info, "rho", 0.9F), Attribute(api, info, "epsilon", 1e-6F),
-                    Attribute(api, info, "scale", 1.0F), 1.0F},
+        form_(form),
+        attributes_{Attribute(api, form, info, "rho", 0.9F),
+                    Attribute(api, form, info, "epsilon", 1e-6F),
+                    Attribute(api, form, info, "scale", 1.0F), 1.0F},
         channel_axis_{IntegerAttribute(api, info, "channel_axis", kNoChannelAxis)},
         per_example_{IntegerAttribute(api, info, "per_example", 0) != 0} {
     if (channel_axis_ < kNoChannelAxis || channel_axis_ == 0) {
-      Refuse(api_, "attribute channel_axis is " + std::to_string(channel_axis_) +
-                       ", but must be 1 or more, or absent.");
+      Refuse(api_, form_,
+             "attribute channel_axis is " + std::to_string(channel_axis_) +
+                 ", but must be 1 or more, or absent.");
     }
     CheckAttribute("rho", attributes_.rho, attributes_.rho >= 0 && attributes_.rho < 1,
                    "at least 0 and below 1");
     CheckAttribute("epsilon", attributes_.epsilon, attributes_.epsilon > 0, "positive");
     CheckAttribute("scale", attributes_.scale, attributes_.scale > 0, "positive");
   }
+  virtual ~Kernel() = default;
+  Kernel(const Kernel&) = delete;
+  Kernel& operator=(const Kernel&) = delete;
 
   const OrtApi& api() const { return api_; }
 
@@ -172,10 +187,11 @@ class Kernel {
     Check(api_.KernelContext_GetInput(context, 1, &r));
     const Shape dy_shape = ReadShape(api_, dy);
     const Shape r_shape = ReadShape(api_, r);
-    CheckShapes(api_, dy_shape, r_shape, channel_axis_);
+    CheckShapes(api_, form_, dy_shape, r_shape, channel_axis_);
+    const Shape& out_shape = form_ == Form::kVirtualGradient ? dy_shape : r_shape;
     OrtValue* out = nullptr;
     OrtValue* r_new = nullptr;
-    Check(api_.KernelContext_GetOutput(context, 0, dy_shape.data(), dy_shape.size(), &out));
+    Check(api_.KernelContext_GetOutput(context, 0, out_shape.data(), out_shape.size(), &out));
     Check(api_.KernelContext_GetOutput(context, 1, r_shape.data(), r_shape.size(), &r_new));
 
     VirtualGradientShape shape{static_cast<size_t>(dy_shape[0]), Size(r_shape), 1};
@@ -186,56 +202,90 @@ class Kernel {
     }
     VirtualGradientAttributes attributes = attributes_;
     if (per_example_) attributes.gradient_factor = static_cast<float>(dy_shape[0]);
-    SessionThreads threads{api_, context};
-    VirtualGradient(Data(dy), Data(r), Data(out), Data(r_new), shape, attributes,
-                    SessionThreads::ParallelFor, &threads);
+    Apply(Data(dy), Data(r), Data(out), Data(r_new), shape, attributes, context);
   }
 
+ protected:
+  Form form() const { return form_; }
+
  private:
+  virtual void Apply(const void* dy, const void* r, void* out, void* r_new,
+                     const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
+                     OrtKernelContext* context) const = 0;
+
   void CheckAttribute(const char* name, float value, bool inside, const char* wanted) const {
     if (!std::isfinite(value) || !inside) {
       char text[32];  // std::to_string would print a small number as 0.000000
       std::snprintf(text, sizeof text, "%g", static_cast<double>(value));
-      Refuse(api_,
+      Refuse(api_, form_,
              std::string("attribute ") + name + " is " + text + ", but must be " + wanted + ".");
     }
   }
 
-  float* Data(const OrtValue* value) const {
+  void* Data(const OrtValue* value) const {
     void* data = nullptr;
     Check(api_.GetTensorMutableData(const_cast<OrtValue*>(value), &data));
-    return static_cast<float*>(data);
+    return data;
   }
 
   const OrtApi& api_;
+  const Form form_;
   const VirtualGradientAttributes attributes_;
   const int64_t channel_axis_;
   const bool per_example_;
 };
 
+template <typename Element>
+class TypedKernel final : public Kernel {
+ public:
+  using Kernel::Kernel;
+
+ private:
+  void Apply(const void* dy, const void* r, void* out, void* r_new,
+             const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
+             OrtKernelContext* context) const override {
+    using Number = svgd::Compute<Element>;
+    const bool scaled = form() == Form::kVirtualGradient;
+    SessionThreads threads{api(), context};
+    VirtualGradient(static_cast<const Element*>(dy), static_cast<const Number*>(r),
+                    scaled ? static_cast<Element*>(out) : nullptr, static_cast<Number*>(r_new),
+                    scaled ? nullptr : static_cast<Number*>(out), shape, attributes,
+                    SessionThreads::ParallelFor, &threads);
+  }
+};
+
 // What onnxruntime calls back.
 
-OrtStatus* CreateKernel(const OrtCustomOp*, const OrtApi* api, const OrtKernelInfo* info,
-                        void** kernel) {
-  return Guard(*api, [&] { *kernel = new Kernel(*api, info); });
-}
-
-// The table of functions, for the one callback that is not handed it.
+// An operator for one type of dY. Its functions get it back as an OrtCustomOp.
 struct Op : OrtCustomOp {
   const OrtApi* api;
+  Form form;
+  ONNXTensorElementDataType element;
+  ONNXTensorElementDataType number;  // of r
 };
+
+const Op& Self(const OrtCustomOp* op) { return *static_cast<const Op*>(op); }
+
+template <typename Element>
+OrtStatus* CreateKernel(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
+                        void** kernel) {
+  return Guard(*api, [&] {
+    *kernel = static_cast<Kernel*>(new TypedKernel<Element>(*api, info, Self(op).form));
+  });
+}
 
 // Known shapes let onnxruntime plan its memory, and so let T(dY) overwrite dY. Whether they fit is
 // seen when the kernel runs: onnxruntime does not pass on what this function refuses.
 OrtStatus* InferShapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
-  const OrtApi& api = *static_cast<const Op*>(op)->api;
+  const OrtApi& api = *Self(op).api;
   return Guard(api, [&] {
-    for (size_t i = 0; i < 2; ++i) {
-      OrtTensorTypeAndShapeInfo* input = nullptr;
-      Check(api.ShapeInferContext_GetInputTypeShape(context, i, &input));
+    for (size_t output = 0; output < 2; ++output) {
+      const size_t input = Self(op).form == Form::kGradientFactor ? 1 : output;
+      OrtTensorTypeAndShapeInfo* info = nullptr;
+      Check(api.ShapeInferContext_GetInputTypeShape(context, input, &info));
       // A tensor of unknown rank looks like one of rank 0 here: nothing to infer from.
-      if (ReadShape(api, input).empty()) continue;
-      Check(api.ShapeInferContext_SetOutputTypeShape(context, i, input));
+      if (ReadShape(api, info).empty()) continue;
+      Check(api.ShapeInferContext_SetOutputTypeShape(context, output, info));
     }
   });
 }
@@ -247,12 +297,15 @@ OrtStatus* ComputeKernel(void* kernel, OrtKernelContext* context) {
 
 void DestroyKernel(void* kernel) { delete static_cast<Kernel*>(kernel); }
 
-const char* Name(const OrtCustomOp*) { return kName; }
+const char* OpName(const OrtCustomOp* op) { return Name(Self(op).form); }
 const char* ExecutionProvider(const OrtCustomOp*) { return "CPUExecutionProvider"; }
 size_t Two(const OrtCustomOp*) { return 2; }
 int One(const OrtCustomOp*) { return 1; }
-ONNXTensorElementDataType Float(const OrtCustomOp*, size_t) {
-  return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+ONNXTensorElementDataType InputType(const OrtCustomOp* op, size_t index) {
+  return index == 0 ? Self(op).element : Self(op).number;
+}
+ONNXTensorElementDataType OutputType(const OrtCustomOp* op, size_t index) {
+  return index == 0 && Self(op).form == Form::kVirtualGradient ? Self(op).element : Self(op).number;
 }
 OrtCustomOpInputOutputCharacteristic Required(const OrtCustomOp*, size_t) {
   return INPUT_OUTPUT_REQUIRED;
@@ -275,15 +328,20 @@ void FreePair(int* inputs, int* outputs) {
 size_t MayInplace(int** inputs, int** outputs) { return Pair(0, 0, inputs, outputs); }
 size_t Alias(int** inputs, int** outputs) { return Pair(1, 1, inputs, outputs); }
 
-Op MakeOp(const OrtApi& api) {
+template <typename Element>
+Op MakeOp(const OrtApi& api, Form form, ONNXTensorElementDataType element,
+          ONNXTensorElementDataType number) {
   Op op{};
   op.api = &api;
+  op.form = form;
+  op.element = element;
+  op.number = number;
   op.version = kOrtApiVersion;
-  op.GetName = Name;
+  op.GetName = OpName;
   op.GetExecutionProviderType = ExecutionProvider;
-  op.GetInputType = Float;
+  op.GetInputType = InputType;
   op.GetInputTypeCount = Two;
-  op.GetOutputType = Float;
+  op.GetOutputType = OutputType;
   op.GetOutputTypeCount = Two;
   op.KernelDestroy = DestroyKernel;
   op.GetInputCharacteristic = Required;
@@ -293,13 +351,15 @@ Op MakeOp(const OrtApi& api) {
   op.GetVariadicInputHomogeneity = One;
   op.GetVariadicOutputMinArity = One;
   op.GetVariadicOutputHomogeneity = One;
-  op.CreateKernelV2 = CreateKernel;
+  op.CreateKernelV2 = CreateKernel<Element>;
   op.KernelComputeV2 = ComputeKernel;
   op.InferOutputShapeFn = InferShapes;
   op.GetStartVersion = One;
   op.GetEndVersion = One;
-  op.GetMayInplace = MayInplace;
-  op.ReleaseMayInplace = FreePair;
+  if (form == Form::kVirtualGradient) {
+    op.GetMayInplace = MayInplace;
+    op.ReleaseMayInplace = FreePair;
+  }
   op.GetAliasMap = Alias;
   op.ReleaseAliasMap = FreePair;
   return op;
@@ -307,9 +367,24 @@ Op MakeOp(const OrtApi& api) {
 
 }  // namespace
 
-const OrtCustomOp* VirtualGradientCpu(const OrtApi& api) {
-  static const Op op = MakeOp(api);
-  return &op;
+std::vector<const OrtCustomOp*> CpuOps(const OrtApi& api) {
+  constexpr auto kFloat = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  constexpr auto kDouble = ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE;
+  constexpr auto kFloat16 = ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16;
+  constexpr auto kBFloat16 = ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
+  static const std::vector<Op> ops = [&api] {
+    std::vector<Op> made;
+    for (const Form form : {Form::kVirtualGradient, Form::kGradientFactor}) {
+      made.push_back(MakeOp<float>(api, form, kFloat, kFloat));
+      made.push_back(MakeOp<double>(api, form, kDouble, kDouble));
+      made.push_back(MakeOp<Float16>(api, form, kFloat16, kFloat));
+      made.push_back(MakeOp<BFloat16>(api, form, kBFloat16, kFloat));
+    }
+    return made;
+  }();
+  std::vector<const OrtCustomOp*> pointers;
+  for (const Op& op : ops) pointers.push_back(&op);
+  return pointers;
 }
 
 }  // namespace svgd

@@ -1,0 +1,61 @@
+// Which of the compiled loops this processor can run.
+#include "cpu/virtual_gradient_loops.h"
+
+namespace svgd {
+
+#define SVGD_DECLARE_LOOPS(instruction_set)              \
+  namespace instruction_set {                            \
+  extern const VirtualGradientLoops<float> kFloat;       \
+  extern const VirtualGradientLoops<double> kDouble;     \
+  extern const VirtualGradientLoops<Float16> kFloat16;   \
+  extern const VirtualGradientLoops<BFloat16> kBFloat16; \
+  }
+SVGD_DECLARE_LOOPS(baseline)
+#ifdef SVGD_X86_VARIANTS
+SVGD_DECLARE_LOOPS(avx2)
+SVGD_DECLARE_LOOPS(avx512)
+#define SVGD_VARIANT(set, name) set::name
+#else
+#define SVGD_VARIANT(set, name) baseline::name
+#endif
+
+namespace {
+
+// __builtin_cpu_supports also asks whether the operating system saves the wide registers.
+InstructionSet Detect() {
+#ifdef SVGD_X86_VARIANTS
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
+    return InstructionSet::kAvx512;
+  }
+  if (__builtin_cpu_supports("avx2")) return InstructionSet::kAvx2;
+#endif
+  return InstructionSet::kBaseline;
+}
+
+}  // namespace
+
+InstructionSet Widest() {
+  static const InstructionSet widest = Detect();
+  return widest;
+}
+
+#define SVGD_DEFINE_LOOPS(element, name)                                            \
+  template <>                                                                       \
+  const VirtualGradientLoops<element>& Loops<element>(InstructionSet instruction) { \
+    switch (instruction) {                                                          \
+      case InstructionSet::kAvx512:                                                 \
+        return SVGD_VARIANT(avx512, name);                                          \
+      case InstructionSet::kAvx2:                                                   \
+        return SVGD_VARIANT(avx2, name);                                            \
+      default:                                                                      \
+        return baseline::name;                                                      \
+    }                                                                               \
+  }
+SVGD_DEFINE_LOOPS(float, kFloat)
+SVGD_DEFINE_LOOPS(double, kDouble)
+SVGD_DEFINE_LOOPS(Float16, kFloat16)
+SVGD_DEFINE_LOOPS(BFloat16, kBFloat16)
+
+}  // namespace svgd
