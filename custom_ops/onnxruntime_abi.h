@@ -19,6 +19,8 @@ struct OrtCustomOpDomain;
 struct OrtTensorTypeAndShapeInfo;
 struct OrtShapeInferContext;
 struct OrtValue;
+struct OrtAllocator;
+struct OrtMemoryInfo;
 struct OrtCustomOp;
 
 enum OrtErrorCode { ORT_OK = 0, ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
@@ -50,7 +52,10 @@ struct OrtApi {
   void* unused_63_to_64[2];
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value,
                                       OrtTensorTypeAndShapeInfo** out);  // 65
-  void* unused_66_to_84[19];
+  void* unused_66_to_74[9];
+  OrtStatus* (*AllocatorAlloc)(OrtAllocator* allocator, size_t bytes, void** out);  // 75
+  OrtStatus* (*AllocatorFree)(OrtAllocator* allocator, void* data);                 // 76
+  void* unused_77_to_84[8];
   OrtStatus* (*KernelInfoGetAttribute_float)(const OrtKernelInfo* info, const char* name,
                                              float* out);  // 85
   OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo* info, const char* name,
@@ -67,7 +72,17 @@ struct OrtApi {
   void (*ReleaseTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo* info);  // 99
   void* unused_100[1];
   void (*ReleaseCustomOpDomain)(OrtCustomOpDomain* domain);  // 101
-  void* unused_102_to_267[166];
+  void* unused_102_to_131[30];
+  void (*ReleaseAllocator)(OrtAllocator* allocator);  // 132
+  void* unused_133_to_192[60];
+  OrtStatus* (*KernelContext_GetGPUComputeStream)(const OrtKernelContext* context,
+                                                  void** out);                          // 193
+  OrtStatus* (*GetTensorMemoryInfo)(const OrtValue* value, const OrtMemoryInfo** out);  // 194
+  void* unused_195_to_252[58];
+  OrtStatus* (*KernelContext_GetAllocator)(const OrtKernelContext* context,
+                                           const OrtMemoryInfo* place,
+                                           OrtAllocator** out);  // 253
+  void* unused_254_to_267[14];
   OrtStatus* (*ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext* context,
                                                     size_t index,
                                                     OrtTensorTypeAndShapeInfo** out);  // 268
@@ -91,6 +106,8 @@ SVGD_ASSERT_PLACE(GetTensorMutableData, 51);
 SVGD_ASSERT_PLACE(GetTensorElementType, 60);
 SVGD_ASSERT_PLACE(GetDimensions, 62);
 SVGD_ASSERT_PLACE(GetTensorTypeAndShape, 65);
+SVGD_ASSERT_PLACE(AllocatorAlloc, 75);
+SVGD_ASSERT_PLACE(AllocatorFree, 76);
 SVGD_ASSERT_PLACE(KernelInfoGetAttribute_float, 85);
 SVGD_ASSERT_PLACE(KernelInfoGetAttribute_int64, 86);
 SVGD_ASSERT_PLACE(KernelContext_GetInput, 90);
@@ -98,6 +115,10 @@ SVGD_ASSERT_PLACE(KernelContext_GetOutput, 91);
 SVGD_ASSERT_PLACE(ReleaseStatus, 93);
 SVGD_ASSERT_PLACE(ReleaseTensorTypeAndShapeInfo, 99);
 SVGD_ASSERT_PLACE(ReleaseCustomOpDomain, 101);
+SVGD_ASSERT_PLACE(ReleaseAllocator, 132);
+SVGD_ASSERT_PLACE(KernelContext_GetGPUComputeStream, 193);
+SVGD_ASSERT_PLACE(GetTensorMemoryInfo, 194);
+SVGD_ASSERT_PLACE(KernelContext_GetAllocator, 253);
 SVGD_ASSERT_PLACE(ShapeInferContext_GetInputTypeShape, 268);
 SVGD_ASSERT_PLACE(ShapeInferContext_SetOutputTypeShape, 270);
 SVGD_ASSERT_PLACE(KernelContext_ParallelFor, 274);

@@ -3,8 +3,12 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <vector>
 
-#include "cpu/virtual_gradient_op.h"
+#include "cpu/cpu_ops.h"
+#ifdef SVGD_CUDA
+#include "cuda/cuda_ops.h"
+#endif
 #include "onnxruntime_abi.h"
 
 #ifdef _WIN32
@@ -17,6 +21,19 @@ namespace {
 
 constexpr char kDomain[] = "ai.svgd";
 
+// They have to outlive every session, as their domain has to.
+const std::vector<svgd::Op>& AllOps(const OrtApi& api) {
+  static const std::vector<svgd::Op> ops = [&api] {
+    std::vector<svgd::Op> all = svgd::CpuOps(api);
+#ifdef SVGD_CUDA
+    const std::vector<svgd::Op> cuda = svgd::CudaOps(api);
+    all.insert(all.end(), cuda.begin(), cuda.end());
+#endif
+    return all;
+  }();
+  return ops;
+}
+
 // The domain has to outlive every session that uses it, so it is made once and never released.
 OrtStatus* Domain(const OrtApi& api, OrtCustomOpDomain** out) {
   static std::mutex mutex;
@@ -25,8 +42,8 @@ OrtStatus* Domain(const OrtApi& api, OrtCustomOpDomain** out) {
   if (domain == nullptr) {
     OrtCustomOpDomain* made = nullptr;
     if (OrtStatus* status = api.CreateCustomOpDomain(kDomain, &made)) return status;
-    for (const OrtCustomOp* op : svgd::CpuOps(api)) {
-      if (OrtStatus* status = api.CustomOpDomain_Add(made, op)) {
+    for (const svgd::Op& op : AllOps(api)) {
+      if (OrtStatus* status = api.CustomOpDomain_Add(made, &op)) {
         api.ReleaseCustomOpDomain(made);
         return status;
       }

@@ -1,6 +1,7 @@
 #include "cpu/virtual_gradient_kernel.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "cpu/virtual_gradient_loops.h"
@@ -8,7 +9,7 @@
 namespace svgd {
 namespace {
 
-// A block of features is read twice, for its sums and for its scaling, and has to stay in cache in
+// A block of columns is read twice, for its sums and for its scaling, and has to stay in cache in
 // between: at most so many elements.
 constexpr size_t kBlockElements = 256 * 1024;
 // Its rows are short while the whole tensor lies in the last-level cache, and long enough for the
@@ -45,19 +46,20 @@ class Kernel {
         outer_(shape.outer),
         channels_(shape.channels),
         inner_(shape.inner),
+        columns_(shape.channels * shape.inner),
         attributes_(attributes),
         parallel_for_(parallel_for),
         context_(context),
         loops_(Loops<Element>(Widest())) {}
 
   void Run() {
-    if (inner_ > 1) {
-      ByChannels();
+    if (inner_ > kLongRow) {
+      ForEach<&Kernel::Channel>(channels_);
     } else if (outer_ > kMaxBlockRows ||
-               (channels_ < kShortRow && outer_ * channels_ > kChunkElements)) {
+               (columns_ < kShortRow && outer_ * columns_ > kChunkElements)) {
       ByRows();
     } else {
-      ByFeatures();
+      ByColumns();
     }
   }
 
@@ -75,8 +77,24 @@ class Kernel {
     }
   }
 
-  // Updates r, and turns sums of squares into factors of dy.
+  // Updates r, and turns sums of squares, one for each column, into factors of dy.
   void Update(size_t begin, size_t count, Number* sums) const {
+    const size_t channels = count / inner_;
+    if (inner_ > 1) {
+      for (size_t c = 0; c < channels; ++c) {
+        sums[c] = std::accumulate(sums + c * inner_, sums + (c + 1) * inner_, Number{0});
+      }
+    }
+    UpdateChannels(begin / inner_, channels, sums);
+    if (inner_ > 1) {
+      for (size_t c = channels; c-- > 0;) {  // from the end: what is still to be read lies before
+        const Number factor = sums[c];
+        std::fill(sums + c * inner_, sums + (c + 1) * inner_, factor);
+      }
+    }
+  }
+
+  void UpdateChannels(size_t begin, size_t count, Number* sums) const {
     const Number gradient_factor = attributes_.gradient_factor;
     const Number rho = attributes_.rho;
     const Number share =
@@ -90,30 +108,31 @@ class Kernel {
   // cache from the sum to the scaling. A block is scaled while the next is summed, so that memory
   // is written and read at the same time.
 
-  void ByFeatures() {
-    const size_t bytes = outer_ * channels_ * sizeof(Element);
+  void ByColumns() {
+    const size_t bytes = outer_ * columns_ * sizeof(Element);
     block_ = bytes <= kCachedBytes ? kShortRow
                                    : std::clamp(kBlockElements / outer_, kShortRow, kLongRow);
-    const size_t blocks = DivideUp(channels_, block_);
+    block_ = std::max(block_ / inner_, size_t{1}) * inner_;
+    const size_t blocks = DivideUp(columns_, block_);
     task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
-    ForEach<&Kernel::Features>(DivideUp(blocks, task_blocks_));
+    ForEach<&Kernel::Columns>(DivideUp(blocks, task_blocks_));
   }
 
-  void Features(size_t task) {
+  void Columns(size_t task) {
     // The sums of two blocks, and of a run.
     Number storage[3][kLongRow];
     Number* current = storage[0];
     Number* next = storage[1];
     Number* run = storage[2];
     size_t begin = task * task_blocks_ * block_;
-    const size_t end = std::min(begin + task_blocks_ * block_, channels_);
+    const size_t end = std::min(begin + task_blocks_ * block_, columns_);
     size_t count = std::min(block_, end - begin);
-    SumOfRuns(0, outer_, dy_ + begin, channels_, count, current, run);
+    SumOfRuns(0, outer_, dy_ + begin, columns_, count, current, run);
     Update(begin, count, current);
     if (out_ == nullptr) {
       for (begin += count; begin < end; begin += count) {
         count = std::min(block_, end - begin);
-        SumOfRuns(0, outer_, dy_ + begin, channels_, count, current, run);
+        SumOfRuns(0, outer_, dy_ + begin, columns_, count, current, run);
         Update(begin, count, current);
       }
       return;
@@ -123,10 +142,10 @@ class Kernel {
       std::fill(next, next + block_, Number{0});
       for (size_t row = 0; row < outer_; row += kRunRows) {
         const size_t rows = std::min(kRunRows, outer_ - row);
-        const size_t place = row * channels_;
+        const size_t place = row * columns_;
         std::fill(run, run + block_, Number{0});
         loops_.scale_and_sum(dy_ + place + begin, out_ + place + begin, current,
-                             dy_ + place + following, run, rows, channels_, block_);
+                             dy_ + place + following, run, rows, columns_, block_);
         for (size_t c = 0; c < block_; ++c) next[c] += run[c];
       }
       Update(following, block_, next);
@@ -134,12 +153,12 @@ class Kernel {
       begin = following;
     }
     count = std::min(block_, end - begin);
-    loops_.scale(dy_ + begin, out_ + begin, outer_, channels_, count, current);
+    loops_.scale(dy_ + begin, out_ + begin, outer_, columns_, count, current);
     begin += count;
     if (begin < end) {  // a last, narrower block
-      SumOfRuns(0, outer_, dy_ + begin, channels_, end - begin, current, run);
+      SumOfRuns(0, outer_, dy_ + begin, columns_, end - begin, current, run);
       Update(begin, end - begin, current);
-      loops_.scale(dy_ + begin, out_ + begin, outer_, channels_, end - begin, current);
+      loops_.scale(dy_ + begin, out_ + begin, outer_, columns_, end - begin, current);
     }
   }
 
@@ -155,11 +174,12 @@ class Kernel {
   }
 
   // Many rows: they are cut into chunks, each with sums of its own, and dy is read once more for
-  // the scaling. Short rows are taken several at a time, as one row with several columns a feature.
+  // the scaling. Short rows are taken several at a time, as one row with several columns for each
+  // of its own.
 
   void ByRows() {
-    together_ = std::max(size_t{1}, kShortRow / channels_);
-    width_ = together_ * channels_;
+    together_ = std::max(size_t{1}, kShortRow / columns_);
+    width_ = together_ * columns_;
     const size_t wide_rows = outer_ / together_;
     chunk_rows_ = std::max(kRunRows, kChunkElements / width_ / kRunRows * kRunRows);
     const size_t chunks = std::max(size_t{1}, DivideUp(wide_rows, chunk_rows_));
@@ -170,15 +190,15 @@ class Kernel {
       for (size_t c = 0; c < width_; ++c) partial[c] += partial[chunk * width_ + c];
     }
     // Rows that do not fill a wide one lie at the end and fill its first columns.
-    const size_t rest = outer_ * channels_ - wide_rows * width_;
+    const size_t rest = outer_ * columns_ - wide_rows * width_;
     loops_.sum_squares(dy_ + wide_rows * width_, 1, width_, rest, partial_);
     for (size_t row = 1; row < together_; ++row) {
-      for (size_t c = 0; c < channels_; ++c) partial[c] += partial[row * channels_ + c];
+      for (size_t c = 0; c < columns_; ++c) partial[c] += partial[row * columns_ + c];
     }
-    Update(0, channels_, partial_);
+    Update(0, columns_, partial_);
     if (out_ == nullptr) return;
     for (size_t row = 1; row < together_; ++row) {
-      std::copy(partial_, partial_ + channels_, partial_ + row * channels_);
+      std::copy(partial_, partial_ + columns_, partial_ + row * columns_);
     }
     ForEach<&Kernel::ScaleChunk>(chunks);
     loops_.scale(dy_ + wide_rows * width_, out_ + wide_rows * width_, 1, width_, rest, partial_);
@@ -201,32 +221,19 @@ class Kernel {
     loops_.scale(dy_ + place, out_ + place, last - first, width_, width_, partial_);
   }
 
-  // A channel has a row in every example: blocks of channels, whose rows lie side by side.
-
-  void ByChannels() {
-    block_ = std::clamp(kLongRow / inner_, size_t{1}, kLongRow);
-    ForEach<&Kernel::Channels>(DivideUp(channels_, block_));
-  }
-
-  void Channels(size_t task) {
-    double sums[kLongRow] = {};
-    Number factors[kLongRow];
-    const size_t begin = task * block_;
-    const size_t count = std::min(block_, channels_ - begin);
+  // One channel with long rows, one in each example.
+  void Channel(size_t channel) {
+    double sum = 0;
     for (size_t o = 0; o < outer_; ++o) {
-      const Element* rows = dy_ + (o * channels_ + begin) * inner_;
-      for (size_t c = 0; c < count; ++c) {
-        sums[c] += static_cast<double>(loops_.sum_squares_of_row(rows + c * inner_, inner_));
-      }
+      const Element* row = dy_ + (o * channels_ + channel) * inner_;
+      sum += static_cast<double>(loops_.sum_squares_of_row(row, inner_));
     }
-    for (size_t c = 0; c < count; ++c) factors[c] = static_cast<Number>(sums[c]);
-    Update(begin, count, factors);
+    auto factor = static_cast<Number>(sum);
+    UpdateChannels(channel, 1, &factor);
     if (out_ == nullptr) return;
     for (size_t o = 0; o < outer_; ++o) {
-      const size_t place = (o * channels_ + begin) * inner_;
-      for (size_t c = 0; c < count; ++c) {
-        loops_.scale_row(dy_ + place + c * inner_, out_ + place + c * inner_, inner_, factors[c]);
-      }
+      const size_t place = (o * channels_ + channel) * inner_;
+      loops_.scale_row(dy_ + place, out_ + place, inner_, factor);
     }
   }
 
@@ -236,6 +243,7 @@ class Kernel {
   Number* r_new_;
   Number* factors_;
   const size_t outer_, channels_, inner_;
+  const size_t columns_;  // elements of an example
   const VirtualGradientAttributes attributes_;
   const ParallelFor parallel_for_;
   void* const context_;

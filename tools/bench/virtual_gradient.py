@@ -2,11 +2,10 @@
 
     python -m tools.bench.virtual_gradient [--threads 1 2] [--output FILE.json]
 
-T has to read dY and write T(dY), which is what a copy does; so a copy's time for a tensor of the same size, on as many
-threads, is what T is measured against. Both run in turns. "in place" is T overwriting dY, as training graphs let it;
+T has to read dY and r, and to write T(dY) and r: GB/s are of these bytes, beside those that a copy of dY reads and
+writes on as many threads. All run in turns, small tensors many times a turn. "in place" is T overwriting dY, as training graphs let it;
 "apart" writes elsewhere. T runs in an onnxruntime session with inputs and outputs bound, so its time holds the
-session's own overhead; the copy is `numpy.copyto`, cut into a piece for each thread, many copies for one start of the
-threads.
+session's own overhead; the copy is `numpy.copyto`, cut into a piece for each thread.
 """
 
 from __future__ import annotations
@@ -67,9 +66,7 @@ def main() -> None:
     report("T beside a copy of the same tensor", rows, arguments.output)
 
 
-def _rows(
-    shapes: list[tuple[tuple[int, ...], int | None]], threads: int
-) -> list[dict[str, Any]]:
+def _rows(shapes: list[tuple[tuple[int, ...], int | None]], threads: int) -> list[dict[str, Any]]:
     with ThreadPoolExecutor(threads) as pool:
         return [_row(shape, axis, threads, pool) for shape, axis in shapes]
 
@@ -81,32 +78,35 @@ def _row(
     dy = random.standard_normal(shape, np.float32)
     r = np.ones(shape[1:] if axis is None else (shape[axis],), np.float32)
     other = np.empty_like(dy)
-    copies = max(1, int(4e6 // dy.nbytes))
+    repeats = int(np.clip(4e6 // dy.nbytes, 1, 300))
+    moved = 2 * (dy.nbytes + r.nbytes)
     seconds = _in_turns(
         {
-            "copy": _copy(dy, other, threads, pool, copies),
+            "copy": _copy(dy, other, threads, pool),
             "in place": _session(_virtual_gradient(axis), dy, dy, r, threads),
             "apart": _session(_virtual_gradient(axis), dy, other, r, threads),
             "nothing": _session(_nothing(), dy, dy, r, threads),
-        }
+        },
+        repeats,
     )
-    copy = seconds["copy"] / copies
+    copy = 2 * dy.nbytes / seconds["copy"] / 1e9
+    in_place, apart = (moved / seconds[kind] / 1e9 for kind in ("in place", "apart"))
     return {
         "dY": str(shape),
         "r": "element" if axis is None else "channel",
         "MB": dy.nbytes / 1e6,
         "threads": threads,
-        "copy GB/s": 2 * dy.nbytes / copy / 1e9,
-        "T in place GB/s": 2 * dy.nbytes / seconds["in place"] / 1e9,
-        "share": copy / seconds["in place"],
-        "T apart GB/s": 2 * dy.nbytes / seconds["apart"] / 1e9,
-        "share apart": copy / seconds["apart"],
+        "copy GB/s": copy,
+        "T in place GB/s": in_place,
+        "share": in_place / copy,
+        "T apart GB/s": apart,
+        "share apart": apart / copy,
         "µs above nothing": 1e6 * (seconds["in place"] - seconds["nothing"]),
     }
 
 
-def _in_turns(kinds: dict[str, Callable[[], None]]) -> dict[str, float]:
-    """Median seconds of each kind, all run in turns."""
+def _in_turns(kinds: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
+    """Median seconds of each kind, all run in turns, so many times a turn."""
     measured: dict[str, list[float]] = {kind: [] for kind in kinds}
     for run in kinds.values():
         run()
@@ -116,26 +116,28 @@ def _in_turns(kinds: dict[str, Callable[[], None]]) -> dict[str, float]:
         or len(measured["copy"]) < MIN_ROUNDS
     ):
         for kind, run in kinds.items():
-            before = time.perf_counter()
+            # What the kind before left in the caches is not this one's cost.
             run()
-            measured[kind].append(time.perf_counter() - before)
+            before = time.perf_counter()
+            for _ in range(repeats):
+                run()
+            measured[kind].append((time.perf_counter() - before) / repeats)
     return {kind: statistics.median(values) for kind, values in measured.items()}
 
 
 def _copy(
-    source: np.ndarray, target: np.ndarray, threads: int, pool: ThreadPoolExecutor, copies: int
+    source: np.ndarray, target: np.ndarray, threads: int, pool: ThreadPoolExecutor
 ) -> Callable[[], None]:
     pieces = list(
         zip(np.array_split(source.ravel(), threads), np.array_split(target.ravel(), threads))
     )
 
-    def piece(pair: tuple[np.ndarray, np.ndarray]) -> None:
-        for _ in range(copies):
-            np.copyto(pair[1], pair[0])
+    def run() -> None:
+        others = [pool.submit(np.copyto, target, source) for source, target in pieces[1:]]
+        np.copyto(pieces[0][1], pieces[0][0])
+        wait(others)
 
-    if threads == 1:
-        return lambda: piece(pieces[0])
-    return lambda: (wait([pool.submit(piece, pair) for pair in pieces]), None)[1]
+    return run
 
 
 def _session(
