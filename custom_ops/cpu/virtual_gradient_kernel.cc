@@ -54,7 +54,7 @@ class Kernel {
 
   void Run() {
     if (inner_ > kLongRow) {
-      ForEach<&Kernel::Channel>(channels_);
+      ByChannels();
     } else if (outer_ > kMaxBlockRows ||
                (columns_ < kShortRow && outer_ * columns_ > kChunkElements)) {
       ByRows();
@@ -110,7 +110,7 @@ class Kernel {
 
   void ByColumns() {
     const size_t bytes = outer_ * columns_ * sizeof(Element);
-    block_ = bytes <= kCachedBytes ? kShortRow
+    block_ = bytes <= kCachedBytes ? std::clamp(kChunkElements / outer_, kShortRow, kLongRow)
                                    : std::clamp(kBlockElements / outer_, kShortRow, kLongRow);
     block_ = std::max(block_ / inner_, size_t{1}) * inner_;
     const size_t blocks = DivideUp(columns_, block_);
@@ -126,49 +126,67 @@ class Kernel {
     Number* run = storage[2];
     size_t begin = task * task_blocks_ * block_;
     const size_t end = std::min(begin + task_blocks_ * block_, columns_);
-    size_t count = std::min(block_, end - begin);
-    SumOfRuns(0, outer_, dy_ + begin, columns_, count, current, run);
-    Update(begin, count, current);
-    if (out_ == nullptr) {
-      for (begin += count; begin < end; begin += count) {
-        count = std::min(block_, end - begin);
-        SumOfRuns(0, outer_, dy_ + begin, columns_, count, current, run);
-        Update(begin, count, current);
+    Sum(begin, std::min(block_, end - begin), current, run, false);
+    // Rows are taken backwards and forwards in turns: those that were read last are in cache.
+    bool backwards = true;
+    for (; begin + 2 * block_ <= end; begin += block_, backwards = !backwards) {
+      if (out_ == nullptr) {
+        Sum(begin + block_, block_, next, run, backwards);
+      } else {
+        ScaleAndSum(begin, current, next, run, backwards);
       }
-      return;
-    }
-    while (begin + 2 * block_ <= end) {
-      const size_t following = begin + block_;
-      std::fill(next, next + block_, Number{0});
-      for (size_t row = 0; row < outer_; row += kRunRows) {
-        const size_t rows = std::min(kRunRows, outer_ - row);
-        const size_t place = row * columns_;
-        std::fill(run, run + block_, Number{0});
-        loops_.scale_and_sum(dy_ + place + begin, out_ + place + begin, current,
-                             dy_ + place + following, run, rows, columns_, block_);
-        for (size_t c = 0; c < block_; ++c) next[c] += run[c];
-      }
-      Update(following, block_, next);
       std::swap(current, next);
-      begin = following;
     }
-    count = std::min(block_, end - begin);
-    loops_.scale(dy_ + begin, out_ + begin, outer_, columns_, count, current);
-    begin += count;
+    Scale(begin, std::min(block_, end - begin), current);
+    begin += block_;
     if (begin < end) {  // a last, narrower block
-      SumOfRuns(0, outer_, dy_ + begin, columns_, end - begin, current, run);
-      Update(begin, end - begin, current);
-      loops_.scale(dy_ + begin, out_ + begin, outer_, columns_, end - begin, current);
+      Sum(begin, end - begin, current, run, false);
+      Scale(begin, end - begin, current);
     }
   }
 
+  void Sum(size_t begin, size_t count, Number* sums, Number* run, bool backwards) const {
+    const auto pitch = static_cast<std::ptrdiff_t>(columns_);
+    if (backwards) {
+      SumOfRuns(outer_, dy_ + (outer_ - 1) * columns_ + begin, -pitch, count, sums, run);
+    } else {
+      SumOfRuns(outer_, dy_ + begin, pitch, count, sums, run);
+    }
+    Update(begin, count, sums);
+  }
+
+  // The last rows first.
+  void Scale(size_t begin, size_t count, const Number* factors) const {
+    if (out_ == nullptr) return;
+    const size_t last = (outer_ - 1) * columns_ + begin;
+    loops_.scale(dy_ + last, out_ + last, outer_, -static_cast<std::ptrdiff_t>(columns_), count,
+                 factors);
+  }
+
+  // Scales a block, and turns sums of squares of the next one into its factors.
+  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, Number* run,
+                   bool backwards) const {
+    const auto pitch = static_cast<std::ptrdiff_t>(columns_);
+    std::fill(sums, sums + block_, Number{0});
+    for (size_t row = 0; row < outer_; row += kRunRows) {
+      const size_t rows = std::min(kRunRows, outer_ - row);
+      const size_t place = (backwards ? outer_ - 1 - row : row) * columns_ + begin;
+      std::fill(run, run + block_, Number{0});
+      loops_.scale_and_sum(dy_ + place, out_ + place, factors, dy_ + place + block_, run, rows,
+                           backwards ? -pitch : pitch, block_);
+      for (size_t c = 0; c < block_; ++c) sums[c] += run[c];
+    }
+    Update(begin + block_, block_, sums);
+  }
+
   // sums[c] = the sum of squares over rows, run by run.
-  void SumOfRuns(size_t first, size_t last, const Element* dy, size_t pitch, size_t count,
-                 Number* sums, Number* run) const {
+  void SumOfRuns(size_t rows, const Element* dy, std::ptrdiff_t pitch, size_t count, Number* sums,
+                 Number* run) const {
     std::fill(sums, sums + count, Number{0});
-    for (size_t row = first; row < last; row += kRunRows) {
+    for (size_t row = 0; row < rows; row += kRunRows) {
       std::fill(run, run + count, Number{0});
-      loops_.sum_squares(dy + row * pitch, std::min(kRunRows, last - row), pitch, count, run);
+      loops_.sum_squares(dy + static_cast<std::ptrdiff_t>(row) * pitch,
+                         std::min(kRunRows, rows - row), pitch, count, run);
       for (size_t c = 0; c < count; ++c) sums[c] += run[c];
     }
   }
@@ -182,16 +200,16 @@ class Kernel {
     width_ = together_ * columns_;
     const size_t wide_rows = outer_ / together_;
     chunk_rows_ = std::max(kRunRows, kChunkElements / width_ / kRunRows * kRunRows);
-    const size_t chunks = std::max(size_t{1}, DivideUp(wide_rows, chunk_rows_));
-    std::vector<Number> partial(chunks * width_);
+    chunks_ = std::max(size_t{1}, DivideUp(wide_rows, chunk_rows_));
+    std::vector<Number> partial(chunks_ * width_);
     partial_ = partial.data();
-    ForEach<&Kernel::SumChunk>(chunks);
-    for (size_t chunk = 1; chunk < chunks; ++chunk) {
+    ForEach<&Kernel::SumChunk>(chunks_);
+    for (size_t chunk = 1; chunk < chunks_; ++chunk) {
       for (size_t c = 0; c < width_; ++c) partial[c] += partial[chunk * width_ + c];
     }
     // Rows that do not fill a wide one lie at the end and fill its first columns.
     const size_t rest = outer_ * columns_ - wide_rows * width_;
-    loops_.sum_squares(dy_ + wide_rows * width_, 1, width_, rest, partial_);
+    loops_.sum_squares(dy_ + wide_rows * width_, 1, 0, rest, partial_);
     for (size_t row = 1; row < together_; ++row) {
       for (size_t c = 0; c < columns_; ++c) partial[c] += partial[row * columns_ + c];
     }
@@ -200,8 +218,8 @@ class Kernel {
     for (size_t row = 1; row < together_; ++row) {
       std::copy(partial_, partial_ + columns_, partial_ + row * columns_);
     }
-    ForEach<&Kernel::ScaleChunk>(chunks);
-    loops_.scale(dy_ + wide_rows * width_, out_ + wide_rows * width_, 1, width_, rest, partial_);
+    ForEach<&Kernel::ScaleChunk>(chunks_);
+    loops_.scale(dy_ + wide_rows * width_, out_ + wide_rows * width_, 1, 0, rest, partial_);
   }
 
   void SumChunk(size_t chunk) {
@@ -209,31 +227,48 @@ class Kernel {
     const size_t first = chunk * chunk_rows_;
     const size_t last = std::min(first + chunk_rows_, outer_ / together_);
     for (size_t begin = 0; begin < width_; begin += kLongRow) {
-      SumOfRuns(first, last, dy_ + begin, width_, std::min(kLongRow, width_ - begin),
-                partial_ + chunk * width_ + begin, run);
+      SumOfRuns(last - first, dy_ + first * width_ + begin, static_cast<std::ptrdiff_t>(width_),
+                std::min(kLongRow, width_ - begin), partial_ + chunk * width_ + begin, run);
     }
   }
 
-  void ScaleChunk(size_t chunk) {
-    const size_t first = chunk * chunk_rows_;
+  // What was summed last is in cache, so the last chunk comes first.
+  void ScaleChunk(size_t index) {
+    const size_t first = (chunks_ - 1 - index) * chunk_rows_;
     const size_t last = std::min(first + chunk_rows_, outer_ / together_);
     const size_t place = first * width_;
-    loops_.scale(dy_ + place, out_ + place, last - first, width_, width_, partial_);
+    loops_.scale(dy_ + place, out_ + place, last - first, static_cast<std::ptrdiff_t>(width_),
+                 width_, partial_);
   }
 
-  // One channel with long rows, one in each example.
-  void Channel(size_t channel) {
-    double sum = 0;
-    for (size_t o = 0; o < outer_; ++o) {
-      const Element* row = dy_ + (o * channels_ + channel) * inner_;
-      sum += static_cast<double>(loops_.sum_squares_of_row(row, inner_));
-    }
-    auto factor = static_cast<Number>(sum);
-    UpdateChannels(channel, 1, &factor);
-    if (out_ == nullptr) return;
-    for (size_t o = 0; o < outer_; ++o) {
-      const size_t place = (o * channels_ + channel) * inner_;
-      loops_.scale_row(dy_ + place, out_ + place, inner_, factor);
+  // Channels with long rows, one in each example. As with blocks of columns, a channel is scaled
+  // while the next is summed, row by row, backwards and forwards in turns.
+
+  void ByChannels() {
+    task_blocks_ = std::clamp(channels_ / kTasks, size_t{1}, kTaskBlocks);
+    ForEach<&Kernel::Channels>(DivideUp(channels_, task_blocks_));
+  }
+
+  void Channels(size_t task) {
+    const size_t begin = task * task_blocks_;
+    const size_t end = std::min(begin + task_blocks_, channels_);
+    Number factor = 0;
+    bool backwards = false;
+    // One round more than there are channels: the first only sums, the last only scales.
+    for (size_t channel = begin; channel <= end; ++channel, backwards = !backwards) {
+      double sum = 0;
+      for (size_t i = 0; i < outer_; ++i) {
+        const size_t row = (backwards ? outer_ - 1 - i : i) * channels_ + channel;
+        if (channel < end) {
+          sum += static_cast<double>(loops_.sum_squares_of_row(dy_ + row * inner_, inner_));
+        }
+        if (channel > begin && out_ != nullptr) {
+          const size_t place = (row - 1) * inner_;
+          loops_.scale_row(dy_ + place, out_ + place, inner_, factor);
+        }
+      }
+      factor = static_cast<Number>(sum);
+      if (channel < end) UpdateChannels(channel, 1, &factor);
     }
   }
 
@@ -249,11 +284,12 @@ class Kernel {
   void* const context_;
   const VirtualGradientLoops<Element>& loops_;
 
-  size_t block_ = 0;           // features or channels of a block
-  size_t task_blocks_ = 0;     // blocks of a task
-  size_t together_ = 0;        // rows that make a wide one
-  size_t width_ = 0;           // its elements
-  size_t chunk_rows_ = 0;      // wide rows of a chunk
+  size_t block_ = 0;        // features or channels of a block
+  size_t task_blocks_ = 0;  // blocks of a task
+  size_t together_ = 0;     // rows that make a wide one
+  size_t width_ = 0;        // its elements
+  size_t chunk_rows_ = 0;   // wide rows of a chunk
+  size_t chunks_ = 0;
   Number* partial_ = nullptr;  // (chunks, width): sums of squares; in row 0 the factors
 };
 

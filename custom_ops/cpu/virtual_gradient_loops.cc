@@ -5,6 +5,7 @@
 #include "cpu/virtual_gradient_loops.h"
 
 #include <math.h>
+#include <stddef.h>
 #include <string.h>
 
 // Loops whose rounds do not depend on one another, whatever the compiler can see of the pointers.
@@ -86,7 +87,7 @@ void Write(float value, Float16* element) {
 }
 
 template <typename Element>
-void SumSquares(const Element* dy, size_t rows, size_t pitch, size_t count,
+void SumSquares(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count,
                 Compute<Element>* sums) {
   size_t row = 0;
   for (; row + 2 <= rows; row += 2, dy += 2 * pitch) {
@@ -107,7 +108,7 @@ void SumSquares(const Element* dy, size_t rows, size_t pitch, size_t count,
 }
 
 template <typename Element>
-void Scale(const Element* dy, Element* out, size_t rows, size_t pitch, size_t count,
+void Scale(const Element* dy, Element* out, size_t rows, ptrdiff_t pitch, size_t count,
            const Compute<Element>* factors) {
   for (size_t row = 0; row < rows; ++row, dy += pitch, out += pitch) {
     SVGD_INDEPENDENT
@@ -117,16 +118,19 @@ void Scale(const Element* dy, Element* out, size_t rows, size_t pitch, size_t co
 
 template <typename Element>
 void ScaleAndSum(const Element* dy, Element* out, const Compute<Element>* factors,
-                 const Element* next, Compute<Element>* sums, size_t rows, size_t pitch,
+                 const Element* next, Compute<Element>* sums, size_t rows, ptrdiff_t pitch,
                  size_t count) {
   size_t row = 0;
   for (; row + 2 <= rows; row += 2, dy += 2 * pitch, out += 2 * pitch, next += 2 * pitch) {
+    const Element* next_second = next + pitch;
+    const Element* dy_second = dy + pitch;
+    Element* out_second = out + pitch;
     SVGD_INDEPENDENT
     for (size_t c = 0; c < count; ++c) {
-      const Compute<Element> a = Read(next[c]), b = Read(next[pitch + c]);
+      const Compute<Element> a = Read(next[c]), b = Read(next_second[c]);
       sums[c] += a * a + b * b;
       Write(Read(dy[c]) * factors[c], &out[c]);
-      Write(Read(dy[pitch + c]) * factors[c], &out[pitch + c]);
+      Write(Read(dy_second[c]) * factors[c], &out_second[c]);
     }
   }
   if (row < rows) {

@@ -8,21 +8,23 @@
 
 namespace svgd {
 
-// Rows lie `pitch` elements apart and have `count` elements; row i of dy belongs to row i of out.
+// Rows lie `pitch` elements apart, backwards where it is negative, and have `count` elements; row i
+// of dy belongs to row i of out.
 template <typename Element>
 struct VirtualGradientLoops {
   using Number = Compute<Element>;
 
   // sums[c] += the sum over rows of dy[row, c]^2, rows taken in pairs
-  void (*sum_squares)(const Element* dy, size_t rows, size_t pitch, size_t count, Number* sums);
+  void (*sum_squares)(const Element* dy, size_t rows, std::ptrdiff_t pitch, size_t count,
+                      Number* sums);
 
   // out[row, c] = dy[row, c] factors[c]; out may be dy
-  void (*scale)(const Element* dy, Element* out, size_t rows, size_t pitch, size_t count,
+  void (*scale)(const Element* dy, Element* out, size_t rows, std::ptrdiff_t pitch, size_t count,
                 const Number* factors);
 
   // Both at once: scales dy into out, and sums the squares of `next`, which out does not overlap.
   void (*scale_and_sum)(const Element* dy, Element* out, const Number* factors, const Element* next,
-                        Number* sums, size_t rows, size_t pitch, size_t count);
+                        Number* sums, size_t rows, std::ptrdiff_t pitch, size_t count);
 
   // the sum over one row of dy[c]^2
   Number (*sum_squares_of_row)(const Element* dy, size_t count);
