@@ -1,11 +1,12 @@
-"""T alone: its speed beside a copy of the same tensor, and its cost beside an operator that does nothing.
+"""T alone, beside a copy of the same tensor and beside an operator that does nothing.
 
     python -m tools.bench.virtual_gradient [--threads 1 2] [--output FILE.json]
 
-T has to read dY and r, and to write T(dY) and r: GB/s are of these bytes, beside those that a copy of dY reads and
-writes on as many threads. All run in turns, small tensors many times a turn. "in place" is T overwriting dY, as training graphs let it;
-"apart" writes elsewhere. T runs in an onnxruntime session with inputs and outputs bound, so its time holds the
-session's own overhead; the copy is `numpy.copyto`, cut into a piece for each thread.
+T has to read dY and r, and to write T(dY) and r: GB/s are of these bytes, beside those that a copy of dY
+reads and writes on as many threads. All run in turns, small tensors many times a turn. "in place" is T
+overwriting dY, as training graphs let it; "apart" writes elsewhere. T runs in an onnxruntime session with
+inputs and outputs bound, so its time holds the session's own overhead; the copy is `numpy.copyto`, cut into
+a piece for each thread.
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ from typing import Any
 import numpy as np
 import onnxruntime
 from onnx import TensorProto, helper
-from onnxruntime import OrtValue
 
 import svgd_onnx
 from tools.bench.report import report

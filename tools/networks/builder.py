@@ -46,6 +46,22 @@ class Network:
         weight = self._weight(name, outputs, inputs)
         return self.node("Gemm", value, weight, self._bias(name, outputs), name=name, transB=1)
 
+    def matmul(self, name: str, value: str, inputs: int, outputs: int) -> str:
+        """MatMul with a weight (inputs, outputs), and Add of a bias: (..., inputs) -> (..., outputs)."""
+        product = self.node("MatMul", value, self._weight(name, inputs, outputs))
+        return self.node("Add", product, self._bias(name, outputs), name=name)
+
+    def layer_normalization(self, name: str, value: str, size: int) -> str:
+        """LayerNormalization over the last axis."""
+        return self.node(
+            "LayerNormalization",
+            value,
+            self._parameter(f"{name}.scale", np.ones(size, np.float32)),
+            self._parameter(f"{name}.shift", np.zeros(size, np.float32)),
+            name=name,
+            axis=-1,
+        )
+
     def convolution(
         self, name: str, value: str, inputs: int, outputs: int, *, stride: int = 1, bias: bool
     ) -> str:
