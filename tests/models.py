@@ -122,6 +122,19 @@ def convolutional(opset: int = OPSET) -> onnx.ModelProto:
     return net.model({"image": ("batch", 2, 8, 8)}, {"logits": ("batch", CLASSES)}, opset)
 
 
+def large_outputs(opset: int = OPSET) -> onnx.ModelProto:
+    """Layers whose outputs are larger than their weights: image (batch, 2, 18, 18) -> logits (batch, 4)."""
+    net = Network()
+    value = net.node("Conv", "image", net.weight("conv1.weight", 8, 2, 3, 3), kernel_shape=[3, 3])
+    value = net.node(
+        "Conv", net.node("Relu", value), net.weight("conv2.weight", 8, 4, 1, 1), group=2
+    )
+    value = net.node("MatMul", net.node("Relu", value), net.weight("rows.weight", 16, 12))
+    value = net.node("Flatten", net.node("GlobalAveragePool", net.node("Relu", value)))
+    net.node("MatMul", value, net.weight("head.weight", 8, CLASSES), output="logits")
+    return net.model({"image": ("batch", 2, 18, 18)}, {"logits": ("batch", CLASSES)}, opset)
+
+
 def residual(opset: int = OPSET) -> onnx.ModelProto:
     """A residual block with BatchNormalization: image (batch, 2, 6, 6) -> logits (batch, 4)."""
     net = Network()

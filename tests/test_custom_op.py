@@ -240,9 +240,7 @@ def narrow(op_type: str, element: int, attributes: dict[str, int]) -> onnxruntim
         name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
         for name in ("dy", "r", "out", "r_new")
     }
-    graph = helper.make_graph(
-        nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]]
-    )
+    graph = helper.make_graph(nodes, "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]])
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return onnxruntime.InferenceSession(model.SerializeToString(), options)

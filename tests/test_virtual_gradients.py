@@ -18,6 +18,7 @@ from reference import virtual_gradients
 NETWORKS = [
     models.mlp,
     models.convolutional,
+    models.large_outputs,
     models.residual,
     models.shared_weight,
     models.matmul_add,

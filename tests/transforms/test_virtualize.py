@@ -25,13 +25,17 @@ from svgd_onnx.transforms.virtualize import (
 ATTRIBUTES = VirtualGradientAttributes(scale=0.1, rho=0.9, epsilon=1e-6)
 
 
-def virtualized(model: onnx.ModelProto) -> ir.Model:
+def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
     """The gradient graph of a model with T in it."""
     canonical = canonicalize(ir.from_proto(model))
     selection = select_parameters(canonical)
     (output,) = (value.name for value in canonical.graph.outputs)
     plan = plan_training(
-        canonical, selection, loss="cross-entropy", prediction=output, scope=TScope()
+        canonical,
+        selection,
+        loss="cross-entropy",
+        prediction=output,
+        scope=TScope(granularity=granularity),
     )
     gradient = differentiate(plan.forward, plan.copies)
     VirtualGradient(plan.uses, ATTRIBUTES)(gradient)
@@ -66,6 +70,22 @@ def test_one_convolution_gradient_becomes_two() -> None:
         (True, (False, True, False)): 2,
         (False, (True, False, True)): 1,
         (False, (False, False, True)): 1,
+    }
+
+
+def test_a_factor_for_each_channel_acts_on_the_smaller_gradient_of_the_weight() -> None:
+    """Then a gradient node stays one, and reads dY for all its outputs."""
+    kinds = {
+        granularity: Counter(
+            node.op_type
+            for node in virtualized(models.large_outputs(), granularity).graph
+            if node.domain == "ai.svgd" or node.op_type == "ConvGrad"
+        )
+        for granularity in ("element", "channel")
+    }
+    assert kinds == {
+        "element": {"VirtualGradient": 4, "ConvGrad": 3},
+        "channel": {"GradientFactor": 3, "VirtualGradient": 1, "ConvGrad": 2},
     }
 
 

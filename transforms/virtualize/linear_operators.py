@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx_ir as ir
+
 # Operator -> its inputs in which the output is linear, and what a parameter there is.
 LINEAR_INPUTS: dict[str, dict[int, str]] = {
     "Add": {0: "bias", 1: "bias"},
@@ -41,3 +43,23 @@ def role(op_type: str, position: int) -> str | None:
 def channel_axis(op_type: str, rank: int) -> int:
     """The axis of an operator's output that has an entry for each channel."""
     return 1 if op_type in _CHANNELS_FIRST else rank - 1
+
+
+def weight_channel_axis(node: ir.Node, position: int) -> int | None:
+    """The axis of a weight that makes the channels of the operator's output, each from its own slice.
+
+    A channel's factor on the output's gradient then is that factor on the slice's gradient. None
+    where the weight is not known to fall apart so.
+    """
+    value = node.inputs[position]
+    rank = len(value.shape) if value is not None and value.shape is not None else 0
+    if position != 1:
+        return None
+    if node.op_type == "Conv":
+        return 0
+    if node.op_type == "Gemm":
+        transposed = node.attributes.get("transB")
+        return 0 if transposed is not None and transposed.as_int() else 1
+    if node.op_type == "MatMul" and rank == 2:
+        return 1
+    return None

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, OP_TYPE
+from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, FACTOR_OP_TYPE
 
 # onnxruntime's training session hides outputs of this suffix from its user.
 HIDDEN_OUTPUT_SUFFIX = "_grad.accumulation.out"
 
 
 class PortableVirtualGradient(ir.passes.InPlacePass):
-    """Replaces each `ai.svgd::VirtualGradient` by Mul, ReduceMean, Add, Sqrt and Div.
+    """Replaces `ai.svgd::VirtualGradient` and `GradientFactor` by Mul, ReduceMean, Add, Sqrt and Div.
 
     r is written back in place with `com.microsoft.InPlaceAccumulatorV2` (overwrite), which every
     onnxruntime training session has.
@@ -24,7 +24,7 @@ class PortableVirtualGradient(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        nodes = [node for node in graph if (node.domain, node.op_type) == (DOMAIN, OP_TYPE)]
+        nodes = [node for node in graph if node.domain == DOMAIN]
         if not nodes:
             return ir.passes.PassResult(model, modified=False)
         constants = _Constants(graph)
@@ -89,12 +89,16 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     updated = apply("Add", [kept, added])
     root = apply("Sqrt", [apply("Add", [updated, scalar("epsilon", epsilon)])])
     factor = apply("Div", [scalar("scale", scale), root])
-    after = [] if channel is None else list(range(1, rank - channel.as_int()))
-    if after:
-        name = "axes_" + "_".join(map(str, after))
-        factor = apply("Unsqueeze", [factor, constant(name, np.array(after))])
-    virtual = apply("Mul", [gradient, factor])
-    virtual.shape = gradient.shape
+    if node.op_type == FACTOR_OP_TYPE:
+        output = factor
+        output.shape = state.shape
+    else:
+        after = [] if channel is None else list(range(1, rank - channel.as_int()))
+        if after:
+            name = "axes_" + "_".join(map(str, after))
+            factor = apply("Unsqueeze", [factor, constant(name, np.array(after))])
+        output = apply("Mul", [gradient, factor])
+        output.shape = gradient.shape
     write_back = ir.node(
         "InPlaceAccumulatorV2",
         [state, updated, constant("overwrite", np.array([True]))],
@@ -106,7 +110,7 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
     done.dtype, done.shape = ir.DataType.BOOL, ir.Shape([1])
     replaced = node.outputs[0].name
     graph.insert_after(node, [*new, write_back])
-    node.outputs[0].replace_all_uses_with(virtual)
+    node.outputs[0].replace_all_uses_with(output)
     graph.remove(node, safe=True)
-    virtual.name = replaced
+    output.name = replaced
     graph.outputs.append(done)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -10,7 +11,11 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
-from svgd_onnx.transforms.virtualize.linear_operators import channel_axis, role
+from svgd_onnx.transforms.virtualize.linear_operators import (
+    channel_axis,
+    role,
+    weight_channel_axis,
+)
 
 STATE_PREFIX = "svgd.r."
 
@@ -49,6 +54,8 @@ class ParameterUse:
         state: name of r, or None where T is the identity.
         state_shape: r's shape.
         channel_axis: the output's axis that r has entries for, or None if r has the output's shape.
+        weight_axis: the parameter's axis of the output's channels where T had better act on the
+            parameter's gradient, which is smaller than that of the output; None for the output's.
     """
 
     parameter: str
@@ -61,6 +68,7 @@ class ParameterUse:
     state: str | None = None
     state_shape: tuple[int, ...] = ()
     channel_axis: int | None = None
+    weight_axis: int | None = None
 
 
 def sigma_prime(
@@ -122,7 +130,12 @@ def sigma_prime(
                 shape, axis = _state_shape(use, node, scope)
                 reason = f"linear in its {use.role}"
                 state_of_node = replace(
-                    use, reason=reason, state=state, state_shape=shape, channel_axis=axis
+                    use,
+                    reason=reason,
+                    state=state,
+                    state_shape=shape,
+                    channel_axis=axis,
+                    weight_axis=_weight_axis(node, position, shape),
                 )
                 uses.append(state_of_node)
     return uses
@@ -166,6 +179,27 @@ def _state_shape(
         )
         + f"export the model with fixed sizes, or leave '{use.parameter}' out with --freeze."
     )
+
+
+# What an axis of unknown size counts as where sizes are compared.
+_USUAL_SIZE = 32
+# Below so many elements another operator costs more than it saves.
+_WORTHWHILE_SIZE = 32 * 1024
+
+
+def _weight_axis(node: ir.Node, position: int, state_shape: tuple[int, ...]) -> int | None:
+    """Where T is a factor for each channel, and the weight is smaller than the output."""
+    axis = weight_channel_axis(node, position)
+    weight = node.inputs[position]
+    if axis is None or weight is None or weight.shape is None or weight.producer() is not None:
+        return None  # a rearranged parameter has its channels elsewhere
+    if len(state_shape) != 1 or weight.shape[axis] != state_shape[0]:
+        return None
+    weight_size, output_size = (
+        math.prod(dim if isinstance(dim, int) else _USUAL_SIZE for dim in shape)
+        for shape in (weight.shape, node.outputs[0].shape or ())
+    )
+    return axis if output_size >= max(_WORTHWHILE_SIZE, weight_size) else None
 
 
 def _check_globs(scope: TScope, parameters: Mapping[str, Sequence[str]]) -> None:

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
@@ -15,6 +16,7 @@ from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
 DOMAIN = "ai.svgd"
 VERSION = 1
 OP_TYPE = "VirtualGradient"
+FACTOR_OP_TYPE = "GradientFactor"
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,10 @@ class VirtualGradient(ir.passes.InPlacePass):
     originals keep dY and give the gradients of the layer below and of the bias. So one ConvGrad
     becomes two, and an original that nothing needs any more goes. Two parameters of one operation
     share its T.
+
+    Where T is a factor for each channel and the weight is the smaller tensor, nothing is doubled: the
+    gradient that the originals give is multiplied by `ai.svgd::GradientFactor` of dY, for the product
+    of a channel with a factor is a factor of the product.
 
     Args:
         uses: sigma-prime; elements without a state are left alone.
@@ -82,7 +88,7 @@ class VirtualGradient(ir.passes.InPlacePass):
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name for value in model.graph.inputs}
-        inserted = [node for node in model.graph if node.op_type == OP_TYPE]
+        inserted = [node for node in model.graph if node.op_type in (OP_TYPE, FACTOR_OP_TYPE)]
         if len(inserted) != len(self._operations):
             raise ir.passes.PostconditionError("not every operation has its T")
         if not inputs.issuperset(self._operations):
@@ -115,20 +121,36 @@ class _Rewriting:
         path.sort(key=self._place.__getitem__)
         state = ir.val(use.state, ir.DataType.FLOAT, use.state_shape)
         self._graph.inputs.append(state)
+        if len(uses) == 1 and use.weight_axis is not None:
+            new_nodes = _scaled_gradient(use, output_gradient, gradients[0], state, attributes)
+            self._graph.insert_after(path[-1], new_nodes)
+            self._replace(use, gradients[0], new_nodes[-1].outputs[0], keep={new_nodes[-1]})
+            return
         virtual = _virtual_gradient(use, output_gradient, state, attributes)
         doubles = {output_gradient: virtual.outputs[0]}
         new_nodes = [_double(node, doubles, str(use.state)) for node in path]
         # After the originals, so that the layer below reads dY before T may overwrite it.
         self._graph.insert_after(path[-1], [virtual, *new_nodes])
         for gradient in gradients:
-            double = doubles[gradient]
-            gradient.name, double.name = f"{use.state}/raw/{gradient.name}", gradient.name
-            gradient.replace_all_uses_with(double)
-            self.replaced[gradient] = double
-            self._kept.remove(gradient)
-            self._kept.add(double)
+            self._replace(use, gradient, doubles[gradient])
         for node in reversed([*path, *new_nodes]):
             self._drop_unused(node)
+
+    def _replace(
+        self,
+        use: ParameterUse,
+        gradient: ir.Value,
+        virtual: ir.Value,
+        keep: Collection[ir.Node] = (),
+    ) -> None:
+        """Puts the virtual gradient in the place of the parameter's, except for the readers kept."""
+        gradient.name, virtual.name = f"{use.state}/raw/{gradient.name}", gradient.name
+        for node, position in tuple(gradient.uses()):
+            if node not in keep:
+                node.replace_input_with(position, virtual)
+        self.replaced[gradient] = virtual
+        self._kept.remove(gradient)
+        self._kept.add(virtual)
 
     def _drop_unused(self, node: ir.Node) -> None:
         """Marks the node if nothing reads it, or leaves out the outputs that nothing reads."""
@@ -154,6 +176,50 @@ def _virtual_gradient(
     state: ir.Value,
     attributes: VirtualGradientAttributes,
 ) -> ir.Node:
+    """T: its first output is T(dY)."""
+    output = ir.Value(name=f"{use.state}/gradient", type=output_gradient.type)
+    return _operator(OP_TYPE, output, use, output_gradient, state, attributes)
+
+
+def _scaled_gradient(
+    use: ParameterUse,
+    output_gradient: ir.Value,
+    gradient: ir.Value,
+    state: ir.Value,
+    attributes: VirtualGradientAttributes,
+) -> list[ir.Node]:
+    """The parameter's gradient times T's factors, along its axis of channels."""
+    factors = ir.Value(name=f"{use.state}/factor", type=state.type, shape=state.shape)
+    nodes = [_operator(FACTOR_OP_TYPE, factors, use, output_gradient, state, attributes)]
+    rank = len(gradient.shape) if gradient.shape is not None else 0
+    assert use.weight_axis is not None and rank > use.weight_axis
+    after = rank - 1 - use.weight_axis
+    if after:
+        shape = ir.node(
+            "Constant",
+            [],
+            {"value": ir.tensor(np.array([-1, *[1] * after]))},
+            name=f"{use.state}/axes",
+        )
+        shape.outputs[0].name = f"{use.state}/axes"
+        shape.outputs[0].dtype, shape.outputs[0].shape = ir.DataType.INT64, ir.Shape([1 + after])
+        reshape = ir.node("Reshape", [factors, shape.outputs[0]], name=f"{use.state}/Reshape")
+        factors = reshape.outputs[0]
+        factors.name, factors.type = f"{use.state}/factors", state.type
+        nodes += [shape, reshape]
+    product = ir.node("Mul", [gradient, factors], name=f"{use.state}/Mul")
+    product.outputs[0].type, product.outputs[0].shape = gradient.type, gradient.shape
+    return [*nodes, product]
+
+
+def _operator(
+    op_type: str,
+    output: ir.Value,
+    use: ParameterUse,
+    output_gradient: ir.Value,
+    state: ir.Value,
+    attributes: VirtualGradientAttributes,
+) -> ir.Node:
     values: dict[str, float | int] = {
         "scale": float(attributes.scale),
         "rho": float(attributes.rho),
@@ -163,17 +229,14 @@ def _virtual_gradient(
         values["per_example"] = 1
     if use.channel_axis is not None:
         values["channel_axis"] = use.channel_axis
-    outputs = [
-        ir.Value(name=f"{use.state}/gradient", type=output_gradient.type),
-        ir.Value(name=f"{use.state}/updated", type=state.type, shape=state.shape),
-    ]
+    updated = ir.Value(name=f"{use.state}/updated", type=state.type, shape=state.shape)
     return ir.node(
-        OP_TYPE,
+        op_type,
         [output_gradient, state],
         values,
         domain=DOMAIN,
-        name=f"{use.state}/{OP_TYPE}",
-        outputs=outputs,
+        name=f"{use.state}/{op_type}",
+        outputs=[output, updated],
     )
 
 
