@@ -106,6 +106,15 @@ def test_large_tensors_are_the_same_bits_on_any_number_of_threads(shape: tuple[i
         assert r_new.tobytes() == results[0][1].tobytes()
 
 
+def test_a_hundred_runs_give_the_same_bits() -> None:
+    dy, r = tensors((128, 4, 16, 16))
+    target = session(threads=2)
+    results = {
+        (out.tobytes(), r_new.tobytes()) for out, r_new in (run(target, dy, r) for _ in range(100))
+    }
+    assert len(results) == 1
+
+
 def test_r_is_updated_where_it_lies() -> None:
     dy, r = tensors((4, 3))
     memory = onnxruntime.OrtValue.ortvalue_from_numpy(r.copy())

@@ -21,7 +21,7 @@ def report(
 ) -> None:
     """Prints rows of the same columns as a table; writes them to `output`, with the machine's data.
 
-    Floats are printed with three significant digits or so; the file has them in full.
+    Floats are printed with one or two decimals; the file has them in full.
     """
     table = Table(title=title, title_justify="left", caption=caption, caption_justify="left")
     for name, value in rows[0].items():
@@ -57,5 +57,5 @@ def _processor() -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, float):
-        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.0f}"
+        return f"{value:.2f}" if abs(value) < 100 else f"{value:,.1f}"
     return "" if value is None else str(value)
