@@ -22,12 +22,8 @@ constexpr size_t kTaskBlocks = 8;
 constexpr size_t kTasks = 16;
 // Rows whose squares are added up before they join the sum, so that rounding errors stay small.
 constexpr size_t kRunRows = 128;
-// More rows than these are cut into chunks of rows instead, and less where dy lies in cache, which
-// is then as well read twice.
-constexpr size_t kMaxBlockRows = 16 * 1024;
-constexpr size_t kMaxCachedBlockRows = 1024;
-// Rows of a block of many rows.
-constexpr size_t kShortestRow = 64;
+// More rows than these are cut into chunks of rows instead.
+constexpr size_t kMaxBlockRows = 1024;
 constexpr size_t kChunkElements = 32 * 1024;
 // Tensors below this are done by the calling thread: waking another costs more.
 constexpr size_t kInlineElements = 16 * 1024;
@@ -57,10 +53,9 @@ class Kernel {
         loops_(Loops<Element>(Widest())) {}
 
   void Run() {
-    const bool cached = outer_ * columns_ * sizeof(Element) <= kCachedBytes;
     if (inner_ > kLongRow) {
       ByChannels();
-    } else if (outer_ > (cached ? kMaxCachedBlockRows : kMaxBlockRows) ||
+    } else if (outer_ > kMaxBlockRows ||
                (columns_ < kShortRow && outer_ * columns_ > kChunkElements)) {
       ByRows();
     } else {
@@ -116,7 +111,7 @@ class Kernel {
   void ByColumns() {
     const size_t bytes = outer_ * columns_ * sizeof(Element);
     block_ = bytes <= kCachedBytes ? std::clamp(kChunkElements / outer_, kShortRow, kLongRow)
-                                   : std::clamp(kBlockElements / outer_, kShortestRow, kLongRow);
+                                   : std::clamp(kBlockElements / outer_, kShortRow, kLongRow);
     block_ = std::max(block_ / inner_, size_t{1}) * inner_;
     const size_t blocks = DivideUp(columns_, block_);
     task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
