@@ -24,6 +24,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.export import export as export_folder
 from svgd_onnx.gradient_check import DEFAULT_TOLERANCE
 from svgd_onnx.inspection import Inspection
+from svgd_onnx.targets import ORT_TRAINING, TARGETS
 from svgd_onnx.transforms.losses import LOSS_NAMES, REDUCTIONS, LossSettings
 from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
@@ -49,6 +50,10 @@ _CLASS_WEIGHTS = typer.Option(
     None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
 )
 _LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
+
+_DEVICE = typer.Option(
+    None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
+)
 
 
 def main() -> None:
@@ -115,9 +120,18 @@ def convert(
     gradient: str = typer.Option(
         "graph", help="What feeds r: the gradient as it stands in the graph, or of each example."
     ),
-    t_kernel: str = typer.Option(
-        "fused",
-        help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}.",
+    t_kernel: Optional[str] = typer.Option(
+        None,
+        help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
+        "standard ones are the rule for the target onnx only.",
+    ),
+    target: str = typer.Option(
+        ORT_TRAINING,
+        help="onnxruntime's training session, or one step as a model for any onnxruntime: "
+        f"{' or '.join(TARGETS)}.",
+    ),
+    accumulation_steps: int = typer.Option(
+        1, help="Batches of a step, over which gradients are averaged; of the target onnx."
     ),
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
@@ -145,6 +159,8 @@ def convert(
         granularity=granularity,
         gradient=gradient,
         t_kernel=t_kernel,
+        target=target,
+        accumulation_steps=accumulation_steps,
         force=force,
     )
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
@@ -173,13 +189,14 @@ def train(
     ),
     seed: Optional[int] = typer.Option(None, help="Of the order of examples and of Dropout."),
     threads: Optional[int] = typer.Option(None, help="Threads; by default one for each core."),
+    device: Optional[str] = _DEVICE,
     log: Optional[Path] = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
     checkpoint_every: Optional[int] = typer.Option(None, help="Save each so many steps."),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
 ) -> None:
     """Train, and save the checkpoint."""
-    trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads)
+    trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads, device=device)
     before = trainer.step
     result = trainer.train(
         data.load(data_file),
@@ -203,9 +220,11 @@ def train(
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
+    device: Optional[str] = _DEVICE,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
-    for name, value in svgd_onnx.Trainer(folder).evaluate(data.load(data_file)).items():
+    trainer = svgd_onnx.Trainer(folder, device=device)
+    for name, value in trainer.evaluate(data.load(data_file)).items():
         _console.print(f"{name} {value:.6f}")
 
 

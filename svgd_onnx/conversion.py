@@ -14,24 +14,22 @@ from typing import Union
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx import checkpoint
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_folder
 from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.parameters import Selection, select_parameters
 from svgd_onnx.runtime import custom_op_library, installed_packages, training_binding
+from svgd_onnx.targets import ORT_TRAINING, TARGETS
+from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.targets.ort_training.artifacts import write as write_ort_training
+from svgd_onnx.targets.standard_onnx.artifacts import write as write_standard_onnx
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import (
     ParametersAsInputs,
     differentiate,
     training_form,
 )
-from svgd_onnx.transforms.emit import (
-    OPTIMIZERS,
-    AccumulateGradients,
-    EvaluationInputs,
-    optimizer_model,
-)
+from svgd_onnx.transforms.emit import OPTIMIZERS
 from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings, add_loss
 from svgd_onnx.transforms.virtualize import (
     GRANULARITIES,
@@ -39,17 +37,11 @@ from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
     ParameterUse,
-    PortableVirtualGradient,
     TScope,
     VirtualGradient,
     VirtualGradientAttributes,
     sigma_prime,
 )
-
-TRAINING_MODEL = "training_model.onnx"
-EVAL_MODEL = "eval_model.onnx"
-OPTIMIZER_MODEL = "optimizer_model.onnx"
-CHECKPOINT = "checkpoint"
 
 SVGD = "svgd"
 OPTIMIZER_NAMES = (SVGD, *OPTIMIZERS)
@@ -85,13 +77,17 @@ def convert(
     t_scope: Sequence[str] = (WEIGHTS,),
     granularity: str = "auto",
     gradient: str = "graph",
-    t_kernel: str = "fused",
+    t_kernel: str | None = None,
+    target: str = ORT_TRAINING,
+    accumulation_steps: int = 1,
     force: bool = False,
 ) -> Manifest:
     """Makes a folder of training artifacts from an exported ONNX model.
 
-    The folder holds `training_model.onnx`, `eval_model.onnx`, `optimizer_model.onnx`, `checkpoint`
-    and `svgd.json`. The first four are what onnxruntime's own training API loads.
+    For the target ort-training the folder holds `training_model.onnx`, `eval_model.onnx`,
+    `optimizer_model.onnx`, `checkpoint` and `svgd.json`. The first four are what onnxruntime's own
+    training API loads. For the target onnx it holds `training_step.onnx`, `eval_model.onnx`,
+    `model_without_weights.onnx`, `checkpoint.safetensors` and `svgd.json`.
 
     Args:
         model: an ONNX file, or the model itself.
@@ -118,7 +114,11 @@ def convert(
             "channel" for one entry a channel, "auto" for element where those sizes are fixed.
         gradient: what feeds r: "graph" for the gradient as it stands in the training graph, that of
             the mean loss; "example" for that of each example's loss, as Algorithm 1 is written.
-        t_kernel: "fused" for the custom operator library, "portable" for standard operators.
+        t_kernel: "fused" for the custom operator library, "portable" for standard operators; None is
+            fused for the target ort-training and portable for onnx.
+        target: "ort-training" for onnxruntime's training session, "onnx" for one step as a model of
+            standard operators, which any onnxruntime runs.
+        accumulation_steps: batches of a step, over which gradients are averaged; of the target onnx.
         force: whether to replace a folder that is not empty.
 
     Returns:
@@ -128,8 +128,13 @@ def convert(
         UserError: the model, an option or the output folder is at fault. Nothing is written then.
     """
     update, hyper_parameters = _check_options(
-        loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1, t_kernel
+        loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1
     )
+    _check_choice("target", target, TARGETS)
+    if t_kernel is None:
+        t_kernel = "fused" if target == ORT_TRAINING else "portable"
+    _check_choice("t-kernel", t_kernel, T_KERNELS)
+    _check_accumulation(accumulation_steps, target)
     loss_settings.check(loss)
     _check_choice("granularity", granularity, GRANULARITIES)
     _check_choice("gradient", gradient, GRADIENTS)
@@ -158,16 +163,9 @@ def convert(
         MergeParameterUses(plan.copies)(training)
         if l1 > 0:
             L1Regularization(selection.decayed, l1)(training)
-        if t_kernel == "portable":
-            PortableVirtualGradient()(training)
-        AccumulateGradients(selection.trainable)(training)
-        states = {use.state: use.state_shape for use in plan.uses if use.state is not None}
-        checkpointed = {*selection.trainable, *selection.untrained, *states}
-        EvaluationInputs(training.graph, checkpointed)(plan.evaluation)
-
         manifest = Manifest(
             versions=_versions(),
-            target="ort-training",
+            target=target,
             loss=loss,
             loss_settings=replace(loss_settings, class_axis=plan.class_axis),
             prediction=output_name,
@@ -183,18 +181,25 @@ def convert(
             random=any(node.op_type == "Dropout" for node in plan.forward.graph),
             parameters=describe_parameters(canonical.graph, selection, l1 > 0),
             operations=[describe_operation(use) for use in plan.uses],
+            accumulation_steps=accumulation_steps,
         )
-        ir.save(training, folder / TRAINING_MODEL)
-        ir.save(plan.evaluation, folder / EVAL_MODEL)
-        opset = training.graph.opset_imports[""]
-        ir.save(optimizer_model(update, hyper_parameters, opset), folder / OPTIMIZER_MODEL)
-        initializers = canonical.graph.initializers
-        checkpoint.create(
-            folder / CHECKPOINT,
-            trainable=[_array(initializers[name]) for name in selection.trainable],
-            others=[_array(initializers[name]) for name in selection.untrained],
-            states=states,
+        graphs = TrainingGraphs(
+            training=training,
+            evaluation=plan.evaluation,
+            inputs=[tensor.name for tensor in manifest.inputs],
+            selection=selection,
+            values={
+                name: _array(canonical.graph.initializers[name])
+                for name in (*selection.trainable, *selection.untrained)
+            },
+            states={use.state: use.state_shape for use in plan.uses if use.state is not None},
+            portable=t_kernel == "portable",
+            update=update,
+            hyper_parameters=hyper_parameters,
+            accumulation_steps=accumulation_steps,
         )
+        write = write_ort_training if target == ORT_TRAINING else write_standard_onnx
+        write(folder, graphs)
         manifest.save(folder)
     return manifest
 
@@ -300,12 +305,10 @@ def _check_options(
     momentum: float | None,
     weight_decay: float,
     l1: float,
-    t_kernel: str,
 ) -> tuple[str, dict[str, float]]:
     """The update rule and all hyper-parameters in force."""
     _check_choice("loss", loss, LOSS_NAMES)
     _check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
-    _check_choice("t-kernel", t_kernel, T_KERNELS)
     _check_range("scale", scale, scale > 0, "positive")
     _check_range("rho", rho, 0 <= rho < 1, "at least 0 and below 1")
     _check_range("epsilon", epsilon, epsilon > 0, "positive")
@@ -329,6 +332,13 @@ def _check_options(
     defaults = OPTIMIZERS[update].defaults
     rule = {**defaults, **{name: value for name, value in values.items() if name in defaults}}
     return update, {**hyper_parameters, **rule, "l1": l1}
+
+
+def _check_accumulation(steps: int, target: str) -> None:
+    if steps < 1:
+        raise UserError(f"--accumulation-steps is {steps}, but must be 1 or more.")
+    if steps > 1 and target == ORT_TRAINING:
+        raise UserError("--accumulation-steps is of --target onnx: leave one of them out.")
 
 
 def _check_choice(option: str, value: str, choices: Collection[str]) -> None:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Union
+from typing import Union
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx import checkpoint
-from svgd_onnx.conversion import CHECKPOINT, EVAL_MODEL
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import EVAL_MODEL, ORT_TRAINING
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
@@ -36,15 +37,22 @@ def export(folder: PathLike, path: PathLike) -> None:
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    export_model(source, manifest, checkpoint.load(source / CHECKPOINT), Path(path))
+    export_model(source, manifest, _values(source, manifest), Path(path))
 
 
-def export_model(folder: Path, manifest: Manifest, state: Any, path: Path) -> None:
-    """Writes the evaluation model without its loss, with the parameters of a checkpoint state."""
+def export_model(
+    folder: Path, manifest: Manifest, value: Callable[[str], np.ndarray], path: Path
+) -> None:
+    """Writes the evaluation model without its loss.
+
+    Args:
+        folder: training artifacts.
+        manifest: theirs.
+        value: that of a parameter, by its name.
+        path: the file to write.
+    """
     model = ir.load(folder / EVAL_MODEL)
-    parameters = {
-        parameter.name: checkpoint.array(state, parameter.name) for parameter in manifest.parameters
-    }
+    parameters = {parameter.name: value(parameter.name) for parameter in manifest.parameters}
     inputs = [tensor.name for tensor in manifest.inputs]
     InferenceModel(parameters, inputs, LOSS_OUTPUT)(model)
     size = sum(array.nbytes for array in parameters.values())
@@ -54,6 +62,20 @@ def export_model(folder: Path, manifest: Manifest, state: Any, path: Path) -> No
             onnx.checker.check_model(str(temporary))
         else:
             _save_with_data(model, temporary, f"{path.name}.data")
+
+
+def _values(folder: Path, manifest: Manifest) -> Callable[[str], np.ndarray]:
+    """The tensors of a folder's checkpoint, by name."""
+    if manifest.target == ORT_TRAINING:
+        from svgd_onnx.targets.ort_training import artifacts, checkpoint
+
+        state = checkpoint.load(folder / artifacts.CHECKPOINT)
+        return lambda name: checkpoint.array(state, name)
+    from svgd_onnx.targets.standard_onnx import artifacts as standard
+    from svgd_onnx.targets.standard_onnx import checkpoint as safetensors
+
+    tensors, _ = safetensors.load(folder / standard.CHECKPOINT)
+    return tensors.__getitem__
 
 
 def _save_with_data(model: ir.Model, temporary: Path, data_name: str) -> None:

@@ -94,7 +94,7 @@ class Manifest:
 
     Attributes:
         versions: of svgd-onnx, onnx and onnxruntime at conversion.
-        target: for which runtime: "ort-training".
+        target: for which runtime: "ort-training" or "onnx".
         loss: name of the loss.
         loss_settings: what was chosen about it; `class_axis` is that of the logits.
         prediction: the model's output that the loss compares.
@@ -111,6 +111,7 @@ class Manifest:
         random: whether training draws random numbers (Dropout).
         parameters: everything the checkpoint holds but r.
         operations: sigma-prime.
+        accumulation_steps: batches of a step, over which gradients are averaged.
     """
 
     versions: dict[str, str]
@@ -130,12 +131,18 @@ class Manifest:
     random: bool
     parameters: list[Parameter]
     operations: list[Operation]
+    accumulation_steps: int = 1
     format: int = FORMAT
 
     @property
     def arrays(self) -> list[Tensor]:
         """What a training step takes: the inputs and the label."""
         return self.inputs if self.label is None else [*self.inputs, self.label]
+
+    @property
+    def needs_library(self) -> bool:
+        """Whether the artifacts hold operators of the custom operator library."""
+        return self.t_kernel == "fused" and any(item.state for item in self.operations)
 
     def save(self, folder: Path) -> None:
         """Writes `svgd.json` into a folder."""

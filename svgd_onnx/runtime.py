@@ -19,6 +19,7 @@ _TRAINING_PACKAGES = ("onnxruntime-training-cpu", "onnxruntime-training")
 _PACKAGES = (*_TRAINING_PACKAGES, "onnxruntime", "onnxruntime-gpu")
 
 _INSTALL = "pip install 'svgd-onnx[cpu]'"
+_INSTALL_STOCK = "pip install 'svgd-onnx[stock]'"
 
 
 def installed_packages() -> dict[str, str]:
@@ -32,29 +33,42 @@ def installed_packages() -> dict[str, str]:
     return found
 
 
-def check_packages(found: dict[str, str]) -> None:
-    """Refuse an environment in which onnxruntime cannot train.
+def check_packages(found: dict[str, str], *, training: bool = True) -> None:
+    """Refuse an environment in which onnxruntime cannot work.
 
     Args:
         found: installed onnxruntime packages, as `installed_packages` returns them.
+        training: whether its training layer is needed.
 
     Raises:
         UserError: no package, several that overwrite each other, or one without training.
     """
+    install = _INSTALL if training else _INSTALL_STOCK
     if not found:
-        raise UserError(f"onnxruntime is not installed: run {_INSTALL}.")
+        raise UserError(f"onnxruntime is not installed: run {install}.")
     if len(found) > 1:
         names = " ".join(sorted(found))
         raise UserError(
             f"{' and '.join(sorted(found))} are installed together and overwrite each other's "
-            f"files: run pip uninstall -y {names}, then {_INSTALL}."
+            f"files: run pip uninstall -y {names}, then {install}."
         )
     (name,) = found
-    if name not in _TRAINING_PACKAGES:
+    if training and name not in _TRAINING_PACKAGES:
         raise UserError(
             f"{name} {found[name]} is installed, which has no training: "
-            f"run pip uninstall -y {name}, then {_INSTALL}."
+            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of --target onnx train with it."
         )
+
+
+@functools.cache
+def inference_runtime() -> Any:
+    """The module `onnxruntime`, of whichever package.
+
+    Raises:
+        UserError: the environment has none that works.
+    """
+    check_packages(installed_packages(), training=False)
+    return _import()
 
 
 @functools.cache
@@ -65,13 +79,9 @@ def training_binding() -> Any:
         UserError: the environment has no onnxruntime that can train.
     """
     check_packages(installed_packages())
-    try:
-        import onnxruntime
-        from onnxruntime.capi import _pybind_state
-    except ImportError as error:
-        raise UserError(
-            f"onnxruntime does not import ({error}): reinstall it with {_INSTALL}."
-        ) from error
+    onnxruntime = _import()
+    from onnxruntime.capi import _pybind_state
+
     if not hasattr(_pybind_state, "GradientGraphBuilder"):
         raise UserError(
             "The onnxruntime folder was overwritten by a package without training: run "
@@ -80,6 +90,17 @@ def training_binding() -> Any:
     # The default logger of the training build prints every graph transformation.
     onnxruntime.set_default_logger_severity(3)
     return _pybind_state
+
+
+def _import() -> Any:
+    try:
+        import onnxruntime
+        from onnxruntime.capi import _pybind_state  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            f"onnxruntime does not import ({error}): reinstall it with pip."
+        ) from error
+    return onnxruntime
 
 
 def custom_op_library() -> Path:

@@ -1,4 +1,4 @@
-"""Training, evaluation and export of a folder of artifacts, on onnxruntime's training session."""
+"""Training, evaluation and export of a folder of artifacts."""
 
 from __future__ import annotations
 
@@ -6,21 +6,20 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Union
+from typing import Union
 
 import numpy as np
 
-from svgd_onnx import checkpoint, data
-from svgd_onnx.conversion import CHECKPOINT, EVAL_MODEL, OPTIMIZER_MODEL, SVGD, TRAINING_MODEL
+from svgd_onnx import data
 from svgd_onnx.data import Arrays, Examples
 from svgd_onnx.errors import UserError
 from svgd_onnx.export import export_model
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.metrics import batch_weight, right_answers
 from svgd_onnx.progress import Progress
-from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.targets import STANDARD_ONNX
+from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.training_log import TrainingLog
-from svgd_onnx.transforms.emit import OPTIMIZERS
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -37,42 +36,34 @@ class Trainer:
         folder: the folder of artifacts.
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
+        device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
     """
 
     def __init__(
-        self, folder: PathLike, *, seed: int | None = None, threads: int | None = None
+        self,
+        folder: PathLike,
+        *,
+        seed: int | None = None,
+        threads: int | None = None,
+        device: str | None = None,
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
-        self._binding = training_binding()
-        self._state = checkpoint.load(self._folder / CHECKPOINT)
-        self.step, saved_seed, self._saved_batch_size = checkpoint.progress(self._state)
-        if self.step and seed is not None and seed != saved_seed:
+        if threads is not None and threads < 1:
+            raise UserError(f"--threads is {threads}, but must be 1 or more.")
+        self._session = _open(self._folder, self.manifest, threads, device)
+        saved = self._session.progress
+        self.step = saved.step
+        if self.step and seed is not None and seed != saved.seed:
             raise UserError(
-                f"'{folder}' was trained with seed {saved_seed}, not {seed}: leave --seed out, or "
+                f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave --seed out, or "
                 "convert again to start anew."
             )
-        self.seed = saved_seed if self.step else (seed or 0)
-        self._batch_size = self._saved_batch_size
-        options = self._session_options(threads)
-        binding = self._binding
-        device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
-        for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
-            if not (self._folder / name).is_file():
-                raise UserError(f"'{folder}' has no {name}: convert the model again.")
-        self._module = binding.Module(
-            str(self._folder / TRAINING_MODEL),
-            self._state,
-            str(self._folder / EVAL_MODEL),
-            device,
-            options,
-        )
-        self._optimizer = binding.Optimizer(
-            str(self._folder / OPTIMIZER_MODEL), self._state, device, options
-        )
+        self.seed = saved.seed if self.step else (seed or 0)
+        self._batch_size = saved.batch_size
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
@@ -189,12 +180,16 @@ class Trainer:
         return self._evaluate(data.check(examples, self.manifest, "the data"))
 
     def gradient(self, parameter: str) -> np.ndarray:
-        """The (virtual) gradient that the last step gave a trainable parameter; of its shape."""
-        return np.array(self._state.get_parameter(parameter).grad.numpy())
+        """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
+
+        Raises:
+            UserError: the artifacts are of the target onnx, which keeps none.
+        """
+        return self._session.gradient(parameter)
 
     def tensor(self, name: str) -> np.ndarray:
         """The value of a parameter, a running statistic or an r, as it is now; a copy."""
-        return np.array(checkpoint.array(self._state, name))
+        return np.array(self._session.tensor(name))
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.
@@ -203,16 +198,12 @@ class Trainer:
             UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
         """
         for parameter in self.manifest.parameters:
-            if not np.isfinite(checkpoint.array(self._state, parameter.name)).all():
+            if not np.isfinite(self._session.tensor(parameter.name)).all():
                 raise UserError(
                     f"Parameter '{parameter.name}' became NaN or infinite by step {self.step}: "
                     "lower the learning rate. The last good checkpoint is kept."
                 )
-        checkpoint.set_progress(
-            self._state, step=self.step, seed=self.seed, batch_size=self._batch_size
-        )
-        has_state = OPTIMIZERS[self.manifest.update].state_tensors > 0
-        checkpoint.save(self._state, self._folder / CHECKPOINT, optimizer_state=has_state)
+        self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
 
     def export(self, path: PathLike) -> None:
         """Writes the model with its parameters as they are now, as plain ONNX.
@@ -220,35 +211,18 @@ class Trainer:
         Raises:
             UserError: the file cannot be written.
         """
-        export_model(self._folder, self.manifest, self._state, Path(path))
-
-    def _session_options(self, threads: int | None) -> Any:
-        from onnxruntime import SessionOptions
-
-        options = SessionOptions()
-        if threads is not None:
-            if threads < 1:
-                raise UserError(f"--threads is {threads}, but must be 1 or more.")
-            options.intra_op_num_threads = threads
-        if self.manifest.optimizer == SVGD and self.manifest.t_kernel == "fused":
-            options.register_custom_ops_library(str(custom_op_library()))
-        return options
+        export_model(self._folder, self.manifest, self._session.tensor, Path(path))
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self.manifest.random:
             self._seed_dropout()
-        fetches = self._binding.OrtValueVector()
-        self._module.train_step(arrays, fetches)
-        loss = float(fetches[0].numpy())
-        # What comes next starts from a clean gradient, whether or not this step counts.
-        self._module.lazy_reset_grad()
+        update = (self.step + 1) % self.manifest.accumulation_steps == 0
+        loss = self._session.train_step(arrays, learning_rate, update=update)
         if not math.isfinite(loss):
             raise UserError(
                 f"The loss became {loss} at step {self.step + 1}: lower the learning rate, or look "
                 "at the data. The last good checkpoint is kept."
             )
-        self._optimizer.set_learning_rate(learning_rate)
-        self._optimizer.optimizer_step()
         self.step += 1
         return loss
 
@@ -271,12 +245,11 @@ class Trainer:
         position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
         summed = self.manifest.loss_settings.reduction == "sum"
         for batch in data.batches(examples, batch_size):
-            fetches = self._binding.OrtValueVector()
-            self._module.eval_step(batch, fetches)
+            results = self._session.eval_step(batch)
             of_batch = 1.0 if summed else batch_weight(self.manifest, batch)
-            total += float(fetches[0].numpy()) * of_batch
+            total += float(results[0]) * of_batch
             weight += of_batch
-            answers = right_answers(self.manifest, fetches[1 + position].numpy(), batch[-1])
+            answers = right_answers(self.manifest, results[1 + position], batch[-1])
             if answers is not None:
                 right, counted = right + answers[0], counted + answers[1]
         result = {"loss": total if summed else total / weight}
@@ -313,6 +286,19 @@ class Trainer:
             raise UserError(
                 f"'{self._folder}' was trained with batch size {self._batch_size}: resume with that."
             )
+
+
+def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
+    # Each only where it is wanted: an environment without training never loads its layer.
+    if manifest.target == STANDARD_ONNX:
+        from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+
+        return InferenceTrainingSession(folder, manifest, threads, device)
+    if device not in (None, "cpu"):
+        raise UserError(f"--device {device} is of --target onnx: convert with that.")
+    from svgd_onnx.targets.ort_training.session import OrtTrainingSession
+
+    return OrtTrainingSession(folder, manifest, threads)
 
 
 def _check_schedule(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import (
+from svgd_onnx.transforms.rule import (
     Rule,
     Writer,
     inputs_of,

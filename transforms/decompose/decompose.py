@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 
 import onnx_ir as ir
 
@@ -19,7 +19,7 @@ from svgd_onnx.transforms.decompose.recurrent import RECURRENT
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
-from svgd_onnx.transforms.decompose.rule import Rule, Writer
+from svgd_onnx.transforms.rule import Rule, apply_rule
 from svgd_onnx.transforms.decompose.same_padding import SAME_PADDING
 
 RULES: dict[str, Rule] = {
@@ -62,25 +62,6 @@ class Decompose(ir.passes.InPlacePass):
             rule = RULES.get(node.op_type) if node.domain == "" else None
             if rule is None:
                 continue
-            writer = Writer(node, graph.opset_imports[""])
-            written = rule(node, writer)
-            if written is not None:
-                outputs = [written] if isinstance(written, ir.Value) else list(written)
-                _replace(graph, node, writer, outputs)
-                modified = True
+            modified |= apply_rule(graph, node, rule)
         return ir.passes.PassResult(model, modified)
 
-
-def _replace(
-    graph: ir.Graph, node: ir.Node, writer: Writer, outputs: Sequence[ir.Value | None]
-) -> None:
-    for constant in writer.constants:
-        graph.register_initializer(constant)
-    graph.insert_before(node, writer.nodes)
-    for old, new in zip(node.outputs, outputs):
-        if new is None or not old.name:
-            continue
-        name, old.name = old.name, f"{old.name}/replaced"
-        new.name, new.type, new.shape = name, old.type, old.shape
-        old.replace_all_uses_with(new, replace_graph_outputs=True)
-    graph.remove(node, safe=True)

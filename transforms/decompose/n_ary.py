@@ -6,7 +6,7 @@ from functools import reduce
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import Rule, Writer, inputs_of
+from svgd_onnx.transforms.rule import Rule, Writer, inputs_of
 
 
 def _pairwise(op_type: str) -> Rule:

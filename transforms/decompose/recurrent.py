@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import (
+from svgd_onnx.transforms.rule import (
     Rule,
     Writer,
     inputs_of,

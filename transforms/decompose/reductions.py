@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import (
+from svgd_onnx.transforms.rule import (
     Rule,
     Writer,
     constant_value,

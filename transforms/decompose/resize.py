@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import (
+from svgd_onnx.transforms.rule import (
     Rule,
     Writer,
     constant_value,

@@ -7,7 +7,7 @@ from math import ceil
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.rule import (
+from svgd_onnx.transforms.rule import (
     Rule,
     Writer,
     inputs_of,

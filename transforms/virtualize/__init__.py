@@ -14,12 +14,14 @@ from svgd_onnx.transforms.virtualize.sigma_prime import (
     sigma_prime,
 )
 from svgd_onnx.transforms.virtualize.virtual_gradient import (
+    DOMAIN,
     VirtualGradient,
     VirtualGradientAttributes,
 )
 
 __all__ = [
     "ALL_LINEAR",
+    "DOMAIN",
     "GRANULARITIES",
     "WEIGHTS",
     "L1Regularization",

@@ -16,8 +16,8 @@ HIDDEN_OUTPUT_SUFFIX = "_grad.accumulation.out"
 class PortableVirtualGradient(ir.passes.InPlacePass):
     """Replaces `ai.svgd::VirtualGradient` and `GradientFactor` by Mul, ReduceMean, Add, Sqrt and Div.
 
-    r is written back in place with `com.microsoft.InPlaceAccumulatorV2` (overwrite), which every
-    onnxruntime training session has.
+    Where the new r is no output of the graph, it is written back in place with
+    `com.microsoft.InPlaceAccumulatorV2` (overwrite), which every onnxruntime training session has.
 
     Ensures: no operator of the domain `ai.svgd` is left.
     """
@@ -99,18 +99,30 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
             factor = apply("Unsqueeze", [factor, constant(name, np.array(after))])
         output = apply("Mul", [gradient, factor])
         output.shape = gradient.shape
-    write_back = ir.node(
+    if node.outputs[1].is_graph_output():
+        name, node.outputs[1].name = node.outputs[1].name, ""
+        updated.name, updated.shape = name, state.shape
+        node.outputs[1].replace_all_uses_with(updated, replace_graph_outputs=True)
+    else:
+        new.append(_write_back(graph, state, updated, constant))
+    replaced = node.outputs[0].name
+    graph.insert_after(node, new)
+    node.outputs[0].replace_all_uses_with(output)
+    graph.remove(node, safe=True)
+    output.name = replaced
+
+
+def _write_back(
+    graph: ir.Graph, state: ir.Value, updated: ir.Value, constant: _Constants
+) -> ir.Node:
+    node = ir.node(
         "InPlaceAccumulatorV2",
         [state, updated, constant("overwrite", np.array([True]))],
         domain="com.microsoft",
         name=f"{state.name}/write_back",
     )
-    done = write_back.outputs[0]
+    done = node.outputs[0]
     done.name = f"{state.name}{HIDDEN_OUTPUT_SUFFIX}"
     done.dtype, done.shape = ir.DataType.BOOL, ir.Shape([1])
-    replaced = node.outputs[0].name
-    graph.insert_after(node, [*new, write_back])
-    node.outputs[0].replace_all_uses_with(output)
-    graph.remove(node, safe=True)
-    output.name = replaced
     graph.outputs.append(done)
+    return node

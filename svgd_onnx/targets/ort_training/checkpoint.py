@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,9 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.targets.session import TrainingProgress
 
-_STEP = "svgd.step"
-_SEED = "svgd.seed"
-_BATCH_SIZE = "svgd.batch_size"
+_PREFIX = "svgd."
 _CHUNK = 1 << 20
 
 
@@ -118,20 +118,16 @@ def array(state: Any, name: str) -> np.ndarray:
     return result
 
 
-def step(state: Any) -> int:
-    """How many steps the checkpoint has been trained for."""
-    return _property(state, _STEP)
+def set_progress(state: Any, progress: TrainingProgress) -> None:
+    """Notes how far training has come."""
+    for name, value in asdict(progress).items():
+        state.add_property(f"{_PREFIX}{name}", value)
 
 
-def set_progress(state: Any, *, step: int, seed: int, batch_size: int) -> None:
-    """Notes how far training has come, and what its order of examples depends on."""
-    for name, value in ((_STEP, step), (_SEED, seed), (_BATCH_SIZE, batch_size)):
-        state.add_property(name, value)
-
-
-def progress(state: Any) -> tuple[int, int, int]:
-    """Step, seed and batch size, each 0 before training."""
-    return _property(state, _STEP), _property(state, _SEED), _property(state, _BATCH_SIZE)
+def progress(state: Any) -> TrainingProgress:
+    """How far the checkpoint has been trained."""
+    names = asdict(TrainingProgress())
+    return TrainingProgress(**{name: _property(state, f"{_PREFIX}{name}") for name in names})
 
 
 def _property(state: Any, name: str) -> int:

@@ -1,4 +1,4 @@
-"""What a decomposition is, and the tape that it writes its nodes on."""
+"""What a rule is that writes a node with others, and the tape that it writes them on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ Attributes = Mapping[str, Any]
 
 
 class Writer:
-    """Writes nodes and constants, named after the node that they stand for.
+    """Writes nodes and constants, named after what they stand for.
 
     Args:
-        node: the node that is decomposed.
+        prefix: what their names begin with.
         opset: version of the default domain.
     """
 
-    def __init__(self, node: ir.Node, opset: int) -> None:
-        self._prefix = node.outputs[0].name or node.name or node.op_type
+    def __init__(self, prefix: str, opset: int) -> None:
+        self._prefix = prefix
         self.opset = opset
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
@@ -66,8 +66,35 @@ class Writer:
         return self.node(op_type, value, axes=list(axes), keepdims=int(keepdims))
 
 
-# Writes the decomposition of a node and returns its outputs, or None if it cannot.
+# Writes other nodes for a node and returns its outputs, or None if it cannot.
 Rule = Callable[[ir.Node, Writer], "ir.Value | Sequence[ir.Value | None] | None"]
+
+
+def apply_rule(graph: ir.Graph, node: ir.Node, rule: Rule) -> bool:
+    """Replaces a node by what a rule writes for it.
+
+    The outputs keep their names, types and shapes, so that what was known about them holds on.
+
+    Returns:
+        Whether the rule wrote anything.
+    """
+    prefix = node.outputs[0].name or node.name or node.op_type
+    writer = Writer(prefix, graph.opset_imports[""])
+    written = rule(node, writer)
+    if written is None:
+        return False
+    outputs = [written] if isinstance(written, ir.Value) else list(written)
+    for constant in writer.constants:
+        graph.register_initializer(constant)
+    graph.insert_before(node, writer.nodes)
+    for old, new in zip(node.outputs, outputs):
+        if new is None or not old.name:
+            continue
+        name, old.name = old.name, f"{old.name}/replaced"
+        new.name, new.type, new.shape = name, old.type, old.shape
+        old.replace_all_uses_with(new, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    return True
 
 
 def inputs_of(node: ir.Node, count: int) -> list[ir.Value]:

@@ -1,0 +1,39 @@
+"""What conversion hands to a target."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from svgd_onnx.parameters import Selection
+
+
+@dataclass(frozen=True)
+class TrainingGraphs:
+    """The graphs and values to write artifacts from; not to be used afterwards.
+
+    Attributes:
+        training: the loss and the gradients are outputs, T is inserted.
+        evaluation: inference mode; the loss and the model's outputs, with parameters as inputs.
+        inputs: the model's own inputs.
+        selection: the parameters.
+        values: the initial value of each.
+        states: shape of each r, which starts at zero.
+        portable: whether T is to be written with standard operators.
+        update: the update rule, a key of `OPTIMIZERS`.
+        hyper_parameters: of T and the rule.
+        accumulation_steps: batches of a step.
+    """
+
+    training: ir.Model
+    evaluation: ir.Model
+    inputs: list[str]
+    selection: Selection
+    values: Mapping[str, ir.TensorProtocol]
+    states: Mapping[str, tuple[int, ...]]
+    portable: bool
+    update: str
+    hyper_parameters: Mapping[str, float]
+    accumulation_steps: int = 1

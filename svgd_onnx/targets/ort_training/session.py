@@ -1,0 +1,96 @@
+"""Training on onnxruntime's training session."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.transforms.emit import OPTIMIZERS
+
+
+class OrtTrainingSession:
+    """A `Session` on onnxruntime-training.
+
+    Args:
+        folder: artifacts of the target ort-training.
+        manifest: theirs.
+        threads: threads within an operator; None lets onnxruntime choose.
+
+    Raises:
+        UserError: an artifact is missing or damaged, or this environment cannot train.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
+        self._checkpoint = folder / CHECKPOINT
+        self._binding = training_binding()
+        self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
+        self._state = checkpoint.load(self._checkpoint)
+        self.progress = checkpoint.progress(self._state)
+        for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
+            if not (folder / name).is_file():
+                raise UserError(f"'{folder}' has no {name}: convert the model again.")
+        options = _session_options(manifest, threads)
+        binding = self._binding
+        device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
+        self._module = binding.Module(
+            str(folder / TRAINING_MODEL), self._state, str(folder / EVAL_MODEL), device, options
+        )
+        self._optimizer = binding.Optimizer(
+            str(folder / OPTIMIZER_MODEL), self._state, device, options
+        )
+
+    def train_step(
+        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool = True
+    ) -> float:
+        """See `Session`; conversion sees to it that every batch is a step."""
+        assert update
+        fetches = self._binding.OrtValueVector()
+        self._module.train_step(list(arrays), fetches)
+        loss = float(fetches[0].numpy())
+        # What comes next starts from a clean gradient, whether or not this step counts.
+        self._module.lazy_reset_grad()
+        if math.isfinite(loss):
+            self._optimizer.set_learning_rate(learning_rate)
+            self._optimizer.optimizer_step()
+        return loss
+
+    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `Session`."""
+        fetches = self._binding.OrtValueVector()
+        self._module.eval_step(list(arrays), fetches)
+        return [fetches[index].numpy() for index in range(len(fetches))]
+
+    def tensor(self, name: str) -> np.ndarray:
+        """See `Session`; a view."""
+        return checkpoint.array(self._state, name)
+
+    def gradient(self, parameter: str) -> np.ndarray:
+        """See `Session`."""
+        return np.array(self._state.get_parameter(parameter).grad.numpy())
+
+    def save(self, progress: TrainingProgress) -> None:
+        """See `Session`."""
+        checkpoint.set_progress(self._state, progress)
+        checkpoint.save(self._state, self._checkpoint, optimizer_state=self._has_state)
+
+
+def _session_options(manifest: Manifest, threads: int | None) -> Any:
+    from onnxruntime import SessionOptions
+
+    options = SessionOptions()
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    if manifest.needs_library:
+        options.register_custom_ops_library(str(custom_op_library()))
+    return options

@@ -1,0 +1,60 @@
+"""What a trainer asks of a runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far training has come, and what its order of examples depends on; each 0 before training."""
+
+    step: int = 0
+    seed: int = 0
+    batch_size: int = 0
+
+
+class Session(Protocol):
+    """Artifacts, opened for training.
+
+    Attributes:
+        progress: what the checkpoint says.
+    """
+
+    progress: TrainingProgress
+
+    def train_step(
+        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool
+    ) -> float:
+        """The loss of a batch; the parameters change if that is finite.
+
+        Args:
+            arrays: the model's inputs and the label, in the manifest's order.
+            learning_rate: alpha.
+            update: whether this is the last batch of a step; False where gradients are accumulated.
+        """
+        ...
+
+    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """The loss and the model's outputs, in inference mode."""
+        ...
+
+    def tensor(self, name: str) -> np.ndarray:
+        """A tensor of the checkpoint as it is now: a copy, or a view that the next step changes."""
+        ...
+
+    def gradient(self, parameter: str) -> np.ndarray:
+        """The (virtual) gradient that the last step gave a parameter."""
+        ...
+
+    def save(self, progress: TrainingProgress) -> None:
+        """Replaces the checkpoint, all at once.
+
+        Raises:
+            UserError: it cannot be written; the one that was there stays.
+        """
+        ...

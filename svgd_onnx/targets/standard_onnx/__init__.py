@@ -1,0 +1,1 @@
+"""One training step as a model of standard operators, for any onnxruntime."""

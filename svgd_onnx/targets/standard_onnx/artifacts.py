@@ -1,0 +1,56 @@
+"""The files of the target onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.transforms.emit import InferenceModel, ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.lower import Lower
+from svgd_onnx.transforms.virtualize import DOMAIN, PortableVirtualGradient
+
+TRAINING_STEP = "training_step.onnx"
+MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
+CHECKPOINT = "checkpoint.safetensors"
+
+# What onnxruntime 1.17 reads.
+_IR_VERSION = 9
+
+
+def write(folder: Path, graphs: TrainingGraphs) -> None:
+    """Writes the training step, the evaluation model, the model without weights, and the checkpoint.
+
+    Raises:
+        UserError: an operator cannot be expressed, or the checkpoint cannot be written.
+    """
+    training, evaluation, selection = graphs.training, graphs.evaluation, graphs.selection
+    StateOutputs()(training)
+    if graphs.portable:
+        PortableVirtualGradient()(training)
+    Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
+    update = ParameterUpdate(
+        selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
+    )
+    update(training)
+    for model in (training, evaluation):
+        model.ir_version = _IR_VERSION
+    ir.save(training, folder / TRAINING_STEP)
+    ir.save(evaluation, folder / EVAL_MODEL)
+    InferenceModel({}, graphs.inputs, LOSS_OUTPUT)(evaluation)
+    ir.save(evaluation, folder / MODEL_WITHOUT_WEIGHTS)
+    zeros = {**graphs.states, **update.states}
+    checkpoint.save(
+        folder / CHECKPOINT,
+        {
+            **{name: value.numpy() for name, value in graphs.values.items()},
+            **{name: np.zeros(shape, np.float32) for name, shape in zeros.items()},
+        },
+        TrainingProgress(),
+    )

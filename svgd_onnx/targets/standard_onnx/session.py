@@ -1,0 +1,176 @@
+"""Training on any onnxruntime: each step is a run of an inference session."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library, inference_runtime
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.artifacts import CHECKPOINT, TRAINING_STEP
+from svgd_onnx.transforms.emit import LEARNING_RATE, NEW_SUFFIX, UPDATE
+
+_PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
+}
+
+
+class InferenceTrainingSession:
+    """A `Session` on stock onnxruntime.
+
+    What a step changes lies in memory twice. A step reads one half and writes the other, and the next
+    goes the other way, so that nothing is copied and no step overwrites what it still reads.
+
+    Args:
+        folder: artifacts of the target onnx.
+        manifest: theirs.
+        threads: threads within an operator; None lets onnxruntime choose.
+        device: "cpu" or "cuda", where everything stays between steps; None takes CUDA if it is there.
+
+    Raises:
+        UserError: an artifact is missing or damaged, or this environment lacks the device.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        device: str | None = None,
+    ) -> None:
+        self._folder = folder
+        self._onnxruntime = inference_runtime()
+        self._device = self._choose_device(device)
+        self._manifest = manifest
+        self._threads = threads
+        tensors, self.progress = checkpoint.load(folder / CHECKPOINT)
+        self._session = self._open(TRAINING_STEP)
+        inputs = {value.name for value in self._session.get_inputs()}
+        self._accumulates = UPDATE in inputs
+        wanted = inputs - {tensor.name for tensor in manifest.arrays} - {LEARNING_RATE, UPDATE}
+        if wanted - set(tensors):
+            raise UserError(
+                f"The checkpoint of '{folder}' has no '{min(wanted - set(tensors))}': convert the "
+                "model again."
+            )
+        self._changing = [name for name in tensors if self._output(name) is not None]
+        current = {name: self._on_device(array) for name, array in tensors.items()}
+        following = {name: self._on_device(np.empty_like(tensors[name])) for name in self._changing}
+        self._current = current
+        self._other = {**current, **following}
+        self._binding = self._bind(self._current, self._other, wanted)
+        self._other_binding = self._bind(self._other, self._current, wanted)
+
+    def train_step(
+        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool = True
+    ) -> float:
+        """See `Session`."""
+        binding = self._binding
+        for tensor, array in zip(self._manifest.arrays, arrays):
+            binding.bind_cpu_input(tensor.name, array)
+        binding.bind_cpu_input(LEARNING_RATE, np.array(learning_rate, np.float32))
+        if self._accumulates:
+            binding.bind_cpu_input(UPDATE, np.array(update))
+        self._session.run_with_iobinding(binding)
+        loss = float(binding.get_outputs()[0].numpy())
+        if math.isfinite(loss):
+            self._current, self._other = self._other, self._current
+            self._binding, self._other_binding = self._other_binding, self._binding
+        return loss
+
+    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """See `Session`."""
+        session = self._evaluation
+        binding = session.io_binding()
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        for value in session.get_inputs():
+            if value.name in given:
+                binding.bind_cpu_input(value.name, given[value.name])
+            else:
+                binding.bind_ortvalue_input(value.name, self._current[value.name])
+        for value in session.get_outputs():
+            binding.bind_output(value.name, "cpu")
+        session.run_with_iobinding(binding)
+        return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
+
+    def tensor(self, name: str) -> np.ndarray:
+        """See `Session`."""
+        return np.asarray(self._current[name].numpy())
+
+    def gradient(self, parameter: str) -> np.ndarray:
+        """Not known: the step gives the parameters after it.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError("Artifacts of the target onnx keep no gradients: use --target ort-training.")
+
+    def save(self, progress: TrainingProgress) -> None:
+        """See `Session`."""
+        tensors = {name: self.tensor(name) for name in self._current}
+        checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
+
+    @functools.cached_property
+    def _evaluation(self) -> Any:
+        return self._open(EVAL_MODEL)
+
+    def _open(self, name: str) -> Any:
+        path = self._folder / name
+        if not path.is_file():
+            raise UserError(f"'{self._folder}' has no {name}: convert the model again.")
+        options = self._onnxruntime.SessionOptions()
+        # errors only: onnxruntime warns of each operator that a device leaves to the processor
+        options.log_severity_level = 3
+        if self._threads is not None:
+            options.intra_op_num_threads = self._threads
+        if self._manifest.needs_library and name == TRAINING_STEP:
+            options.register_custom_ops_library(str(custom_op_library()))
+        try:
+            return self._onnxruntime.InferenceSession(
+                str(path), options, providers=_PROVIDERS[self._device]
+            )
+        except Exception as error:  # the binding has an exception class for each status
+            raise UserError(
+                f"onnxruntime {self._onnxruntime.__version__} cannot load '{path}' "
+                f"({str(error).strip().splitlines()[0]}): convert the model again, or update onnxruntime."
+            ) from error
+
+    def _choose_device(self, device: str | None) -> str:
+        available = "CUDAExecutionProvider" in self._onnxruntime.get_available_providers()
+        if device is None:
+            return "cuda" if available else "cpu"
+        if device not in _PROVIDERS:
+            raise UserError(f"Unknown device '{device}': choose from {', '.join(_PROVIDERS)}.")
+        if device == "cuda" and not available:
+            raise UserError("This onnxruntime has no CUDA: pip install 'svgd-onnx[stock-gpu]'.")
+        return device
+
+    def _on_device(self, array: np.ndarray) -> Any:
+        return self._onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+
+    def _output(self, name: str) -> str | None:
+        new = f"{name}{NEW_SUFFIX}"
+        return new if new in self._outputs else None
+
+    @functools.cached_property
+    def _outputs(self) -> set[str]:
+        return {value.name for value in self._session.get_outputs()}
+
+    def _bind(self, read: dict[str, Any], written: dict[str, Any], wanted: set[str]) -> Any:
+        binding = self._session.io_binding()
+        binding.bind_output(self._session.get_outputs()[0].name, "cpu")
+        for name in wanted:
+            binding.bind_ortvalue_input(name, read[name])
+        for name in self._changing:
+            binding.bind_ortvalue_output(f"{name}{NEW_SUFFIX}", written[name])
+        return binding

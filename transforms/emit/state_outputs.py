@@ -1,0 +1,44 @@
+"""Make what a step changes besides parameters an output of the graph."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN
+
+NEW_SUFFIX = ".new"
+"""A step's output `x.new` is the value of the input `x` at the next step."""
+
+
+class StateOutputs(ir.passes.InPlacePass):
+    """Gives r and the running statistics of BatchNormalization outputs of their own.
+
+    Operators of the training session overwrite both where they lie. A BatchNormalization that is used
+    several times updates its statistics as often, each time from where the last left them.
+
+    Requires: r and running statistics are graph inputs.
+    Ensures: for each there is one output, its name with `NEW_SUFFIX`.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        latest: dict[ir.Value, ir.Value] = {}
+        for node in graph:
+            for position, output in _states(node):
+                state = node.inputs[position]
+                assert state is not None
+                if state in latest:
+                    node.replace_input_with(position, latest[state])
+                latest[state] = node.outputs[output]
+        for state, value in latest.items():
+            value.name = f"{state.name}{NEW_SUFFIX}"
+            value.type, value.shape = state.type, state.shape
+            graph.outputs.append(value)
+        return ir.passes.PassResult(model, modified=bool(latest))
+
+
+def _states(node: ir.Node) -> list[tuple[int, int]]:
+    """Positions of the states among a node's inputs, and of their new values among its outputs."""
+    if node.domain == DOMAIN:
+        return [(1, 1)]
+    return [(3, 1), (4, 2)] if node.op_type == "BatchNormInternal" else []

@@ -1,0 +1,7 @@
+"""Operators of onnxruntime's training set, written with standard ONNX operators."""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.lower.lower import RULES, Lower
+
+__all__ = ["RULES", "Lower"]

@@ -1,0 +1,94 @@
+"""BatchNormalization in training mode, and its gradient.
+
+The standard operator has a training mode too, but gives neither the batch's statistics nor runs on
+every execution provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, number, rank
+
+
+def _per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
+    """(C) as (C, 1, ...), to be broadcast along the axes after the channels."""
+    return write.node("Unsqueeze", value, write.integers(*range(1, len(axes)))) if axes[1:] else value
+
+
+def _mean(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
+    return write.reduce("ReduceMean", value, axes, keepdims=False)
+
+
+def _axes(value: ir.Value) -> list[int] | None:
+    """All axes but that of the channels."""
+    axes = rank(value)
+    return None if axes is None else [0, *range(2, axes)]
+
+
+def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+    """Outputs: y, the new running mean and variance, the batch's mean and 1 / standard deviation."""
+    x, scale, shift, running_mean, running_variance = inputs_of(node, 5)
+    axes = _axes(x)
+    if axes is None:
+        return None
+    momentum = number(node, "momentum", 0.9)
+    epsilon = number(node, "epsilon", 1e-5)
+    mean = _mean(write, x, axes)
+    centred = write.node("Sub", x, _per_channel(write, mean, axes))
+    variance = _mean(write, write.node("Mul", centred, centred), axes)
+    inverse = write.node(
+        "Reciprocal", write.node("Sqrt", write.node("Add", variance, write.scalar(epsilon)))
+    )
+    factor = _per_channel(write, write.node("Mul", scale, inverse), axes)
+    y = write.node(
+        "Add", write.node("Mul", centred, factor), _per_channel(write, shift, axes)
+    )
+
+    def running(old: ir.Value, new: ir.Value) -> ir.Value:
+        return write.node(
+            "Add",
+            write.node("Mul", old, write.scalar(momentum)),
+            write.node("Mul", new, write.scalar(1 - momentum)),
+        )
+
+    return [y, running(running_mean, mean), running(running_variance, variance), mean, inverse]
+
+
+def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+    """dX = scale/deviation (dY - mean(dY) - n mean(dY n)) for n, x normalized."""
+    gradient, x, scale, mean, inverse = inputs_of(node, 5)
+    axes = _axes(x) or _axes(gradient)
+    if axes is None:
+        return None
+    centred = write.node("Sub", x, _per_channel(write, mean, axes))
+    d_shift = write.reduce("ReduceSum", gradient, axes, keepdims=False)
+    product = write.reduce(
+        "ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False
+    )
+    d_scale = write.node("Mul", product, inverse)
+    # All that is of a channel first, so that the whole tensor is gone through few times.
+    sizes = [write.node("Shape", x, start=axis, end=axis + 1) for axis in axes]
+    count = sizes[0]
+    for size in sizes[1:]:
+        count = write.node("Mul", count, size)
+    share = write.node("Reciprocal", write.node("Cast", count, to=ir.DataType.FLOAT))
+    factor = write.node("Mul", scale, inverse)
+    negative = write.node("Neg", write.node("Mul", factor, share))
+    of_x = write.node("Mul", negative, write.node("Mul", d_scale, inverse))
+    constant = write.node("Mul", negative, d_shift)
+    dx = write.node(
+        "Add",
+        write.node("Mul", gradient, _per_channel(write, factor, axes)),
+        write.node("Mul", centred, _per_channel(write, of_x, axes)),
+    )
+    dx = write.node("Add", dx, _per_channel(write, constant, axes))
+    return [dx, d_scale, d_shift]
+
+
+BATCH_NORMALIZATION: dict[str, Rule] = {
+    "BatchNormInternal": _normalization,
+    "BatchNormalizationGrad": _gradient,
+}

@@ -1,0 +1,33 @@
+"""The gradient of LayerNormalization."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integer, rank
+
+
+def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+    """dX = (g - mean(g) - n mean(g n)) / deviation for g = dY scale and n, x normalized."""
+    gradient, x, scale, mean, inverse = inputs_of(node, 5)
+    axes = rank(x) or rank(gradient)
+    if axes is None:
+        return None
+    first = integer(node, "axis", -1) % axes
+    over, leading = list(range(first, axes)), list(range(first))
+    normalized = write.node("Mul", write.node("Sub", x, mean), inverse)
+    scaled = write.node("Mul", gradient, scale)
+    along = write.reduce("ReduceMean", write.node("Mul", scaled, normalized), over)
+    rest = write.node("Sub", scaled, write.reduce("ReduceMean", scaled, over))
+    dx = write.node(
+        "Mul", write.node("Sub", rest, write.node("Mul", normalized, along)), inverse
+    )
+    d_scale = write.reduce(
+        "ReduceSum", write.node("Mul", gradient, normalized), leading, keepdims=False
+    )
+    return [dx, d_scale, write.reduce("ReduceSum", gradient, leading, keepdims=False)][
+        : len(node.outputs)
+    ]
+
+
+LAYER_NORMALIZATION: dict[str, Rule] = {"LayerNormalizationGrad": _gradient}

@@ -1,0 +1,38 @@
+"""The gradient of MaxPool, from the places that the maxima came from."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integers
+
+
+def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
+    gradient, places = inputs_of(node, 2)
+    forward = places.producer()
+    if forward is None or forward.inputs[0] is None:
+        return None
+    shape = write.node("Shape", forward.inputs[0])
+    kernel = integers(node, "kernel_shape", [])
+    strides = integers(node, "strides", [1] * len(kernel))
+    dilations = integers(node, "dilations", [1] * len(kernel))
+    padded = any(integers(node, "pads", []))
+    if strides == kernel and not padded and all(size == 1 for size in dilations):
+        # No two windows share a maximum.
+        return write.node(
+            "MaxUnpool", gradient, places, shape, kernel_shape=kernel, strides=strides
+        )
+    flat = write.integers(-1)
+    size = write.node("Reshape", write.node("Size", forward.inputs[0]), flat)
+    total = write.node(
+        "ScatterElements",
+        write.node("ConstantOfShape", size),
+        write.node("Reshape", places, flat),
+        write.node("Reshape", gradient, flat),
+        axis=0,
+        reduction="add",
+    )
+    return write.node("Reshape", total, shape)
+
+
+MAX_POOL: dict[str, Rule] = {"MaxPoolGrad": _gradient}
