@@ -8,25 +8,11 @@ from typing import List, Optional
 
 import typer
 from rich.console import Console
-from rich.progress import Progress
-from rich.table import Table
 
 import svgd_onnx
 from svgd_onnx import data
-from svgd_onnx.conversion import (
-    DEFAULT_EPSILON,
-    DEFAULT_RHO,
-    DEFAULT_SCALE,
-    OPTIMIZER_NAMES,
-    T_KERNELS,
-)
 from svgd_onnx.errors import UserError
 from svgd_onnx.export import export as export_folder
-from svgd_onnx.gradient_check import DEFAULT_TOLERANCE
-from svgd_onnx.inspection import Inspection
-from svgd_onnx.targets import ORT_TRAINING, TARGETS
-from svgd_onnx.transforms.losses import LOSS_NAMES, REDUCTIONS, LossSettings
-from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
 _console = Console(soft_wrap=True)
 _app = typer.Typer(
@@ -36,20 +22,6 @@ _app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-# Options that say what the loss is, of more than one command.
-_PREDICTION = typer.Option(
-    None, help="The output that the loss compares (or is), if the model has several."
-)
-_REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
-_CLASS_AXIS = typer.Option(
-    None, help="The logits' axis of classes; by default that of a final Softmax, or 1."
-)
-_IGNORE_INDEX = typer.Option(None, help="Labels of this value do not count.")
-_CLASS_WEIGHTS = typer.Option(
-    None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
-)
-_LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
 
 _DEVICE = typer.Option(
     None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
@@ -80,95 +52,34 @@ def _options(
     pass
 
 
-@_app.command()
-def convert(
-    model: Path = typer.Argument(..., help="An exported ONNX model."),
-    output: Path = typer.Option(..., help="The folder of training artifacts to make."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
-    prediction: Optional[str] = _PREDICTION,
-    reduction: str = _REDUCTION,
-    class_axis: Optional[int] = _CLASS_AXIS,
-    ignore_index: Optional[int] = _IGNORE_INDEX,
-    class_weights: Optional[str] = _CLASS_WEIGHTS,
-    label_smoothing: float = _LABEL_SMOOTHING,
-    optimizer: str = typer.Option("svgd", help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
-    scale: float = typer.Option(DEFAULT_SCALE, help="T's factor s."),
-    rho: float = typer.Option(DEFAULT_RHO, help="T's decay of r."),
-    epsilon: float = typer.Option(DEFAULT_EPSILON, help="T's epsilon."),
-    momentum: Optional[float] = typer.Option(
-        None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
-    ),
-    weight_decay: float = typer.Option(0.0, help="Decoupled weight decay of adamw."),
-    l1: float = typer.Option(0.0, help="L1 regularization of weights and biases."),
-    train: List[str] = typer.Option(
-        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
-    ),
-    freeze: List[str] = typer.Option(
-        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
-    ),
-    freeze_bn: bool = typer.Option(
-        False, "--freeze-bn", help="Normalize with the running statistics, and keep them."
-    ),
-    t_scope: List[str] = typer.Option(
-        [WEIGHTS],
-        metavar="weights|all-linear|GLOB",
-        help="Parameters that T acts on; a glob may be repeated.",
-    ),
-    granularity: str = typer.Option(
-        "auto", help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
-    ),
-    gradient: str = typer.Option(
-        "graph", help="What feeds r: the gradient as it stands in the graph, or of each example."
-    ),
-    t_kernel: Optional[str] = typer.Option(
-        None,
-        help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
-        "standard ones are the rule for the target onnx only.",
-    ),
-    target: str = typer.Option(
-        ORT_TRAINING,
-        help="onnxruntime's training session, or one step as a model for any onnxruntime: "
-        f"{' or '.join(TARGETS)}.",
-    ),
-    accumulation_steps: int = typer.Option(
-        1, help="Batches of a step, over which gradients are averaged; of the target onnx."
-    ),
-    force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
-) -> None:
-    """Make training artifacts from an exported model."""
-    settings = LossSettings(
-        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
+_CONVERSION_COMMANDS = ("convert", "inspect", "check")
+
+
+def _add_conversion_commands() -> None:
+    try:
+        from svgd_onnx import conversion_commands
+    except ModuleNotFoundError as error:
+        if error.name not in ("onnx", "onnx_ir"):
+            raise
+        for name in _CONVERSION_COMMANDS:
+            _app.command(
+                name,
+                help="Not here: needs onnx and onnx-ir.",
+                context_settings={"ignore_unknown_options": True},
+            )(_not_here)
+    else:
+        for name in _CONVERSION_COMMANDS:
+            _app.command()(getattr(conversion_commands, name))
+
+
+def _not_here(arguments: Optional[List[str]] = typer.Argument(None, hidden=True)) -> None:
+    raise UserError(
+        "This environment only trains. To convert, inspect or check a model, pip install "
+        "'svgd-onnx[cpu]' in another."
     )
-    manifest = svgd_onnx.convert(
-        model,
-        output,
-        loss=loss,
-        loss_settings=settings,
-        prediction=prediction,
-        optimizer=optimizer,
-        scale=scale,
-        rho=rho,
-        epsilon=epsilon,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        l1=l1,
-        train=train,
-        freeze=freeze,
-        freeze_bn=freeze_bn,
-        t_scope=t_scope,
-        granularity=granularity,
-        gradient=gradient,
-        t_kernel=t_kernel,
-        target=target,
-        accumulation_steps=accumulation_steps,
-        force=force,
-    )
-    trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
-    virtual = [operation for operation in manifest.operations if operation.state is not None]
-    _console.print(
-        f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients. Train with arrays named {_names(manifest)}."
-    )
+
+
+_add_conversion_commands()
 
 
 @_app.command()
@@ -238,153 +149,6 @@ def export(
     _console.print(f"{output}: the trained model.")
 
 
-@_app.command()
-def inspect(
-    source: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
-) -> None:
-    """Show where T acts, and what it costs."""
-    inspection = svgd_onnx.inspect(source)
-    table = Table(title="sigma-prime: the operations that take a trainable parameter")
-    for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
-        table.add_column(column, overflow="fold")
-    table.add_column("bytes", justify="right")
-    for operation in inspection.operations:
-        acts = operation.state is not None
-        table.add_row(
-            operation.node,
-            operation.op_type,
-            operation.parameter,
-            "T" if acts else "identity",
-            operation.reason,
-            operation.granularity if acts else "",
-            str(tuple(operation.state_shape)) if acts else "",
-            f"{operation.state_nbytes:,}" if acts else "",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table)
-    console.print(_totals(inspection))
-
-
-@_app.command()
-def check(
-    model: Path = typer.Argument(..., help="An exported ONNX model."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
-    prediction: Optional[str] = _PREDICTION,
-    reduction: str = _REDUCTION,
-    class_axis: Optional[int] = _CLASS_AXIS,
-    ignore_index: Optional[int] = _IGNORE_INDEX,
-    class_weights: Optional[str] = _CLASS_WEIGHTS,
-    label_smoothing: float = _LABEL_SMOOTHING,
-    train: List[str] = typer.Option(
-        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
-    ),
-    freeze: List[str] = typer.Option(
-        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
-    ),
-    freeze_bn: bool = typer.Option(
-        False, "--freeze-bn", help="Normalize with the running statistics."
-    ),
-    data_file: Optional[Path] = typer.Option(
-        None, "--data", help="An .npz file to take a batch from; random data if none."
-    ),
-    batch_size: int = typer.Option(2, help="Examples in the batch."),
-    size: List[str] = typer.Option(
-        [], metavar="AXIS=N", help="Size of another open axis of random data; may be repeated."
-    ),
-    only: List[str] = typer.Option(
-        [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
-    ),
-    directions: int = typer.Option(2, help="Random directions for each parameter."),
-    seed: int = typer.Option(0, help="Of random data and directions."),
-    tolerance: float = typer.Option(
-        DEFAULT_TOLERANCE, help="The largest relative error that needs no explanation by rounding."
-    ),
-) -> None:
-    """Compare the gradients of a model with central differences in float64.
-
-    The exit code is 1 if a gradient is wrong.
-    """
-    settings = LossSettings(
-        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
-    )
-    arrays = None if data_file is None else data.first(data.load(data_file), batch_size)
-    with Progress() as bar:
-        task = bar.add_task("checking", total=None)
-        found = svgd_onnx.check(
-            model,
-            loss=loss,
-            loss_settings=settings,
-            prediction=prediction,
-            train=train,
-            freeze=freeze,
-            freeze_bn=freeze_bn,
-            arrays=arrays,
-            batch_size=batch_size,
-            sizes=_parse_sizes(size),
-            only=only,
-            directions=directions,
-            seed=seed,
-            progress=lambda name: bar.update(task, description=name),
-        )
-    table = Table(title="directional derivatives: of training, and by central differences")
-    table.add_column("parameter", overflow="fold")
-    table.add_column("shape")
-    for column in ("gradient", "difference", "relative error", "rounding"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    for item in found:
-        table.add_row(
-            item.parameter,
-            str(item.shape),
-            f"{item.computed[0]:.6e}",
-            f"{item.expected[0]:.6e}",
-            f"{item.error:.1e}",
-            f"{item.rounding:.1e}",
-            "" if item.is_right(tolerance) else "wrong",
-        )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
-    wrong = [item for item in found if not item.is_right(tolerance)]
-    worst = max(found, key=lambda item: item.error)
-    _console.print(
-        f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
-        f"{worst.error:.1e}, of '{worst.parameter}'."
-    )
-    if wrong:
-        raise typer.Exit(1)
-
-
-def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
-    if text is None:
-        return None
-    if text.endswith(".npy"):
-        return tuple(float(weight) for weight in data.load_vector(text))
-    try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"--class-weights is '{text}': give a number a class, as 0.5,1,2, or a .npy file."
-        ) from None
-
-
-def _parse_sizes(items: List[str]) -> dict[str, int]:
-    sizes = {}
-    for item in items:
-        name, _, size = item.rpartition("=")
-        if not name or not size.isdigit() or int(size) < 1:
-            raise UserError(f"--size has '{item}', which is not AXIS=N: write it as sequence=16.")
-        sizes[name] = int(size)
-    return sizes
-
-
-def _totals(inspection: Inspection) -> Table:
-    table = Table(title=f"state beside {inspection.parameter_bytes:,} bytes of parameters")
-    table.add_column("optimizer")
-    table.add_column("bytes", justify="right")
-    for name, size in inspection.state_bytes.items():
-        table.add_row(name, f"{size:,}")
-    return table
-
-
 def _parse_schedule(text: Optional[str]) -> dict[int, float]:
     schedule = {}
     for item in text.split(",") if text else []:
@@ -396,7 +160,3 @@ def _parse_schedule(text: Optional[str]) -> dict[int, float]:
                 f"--schedule has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
             ) from None
     return schedule
-
-
-def _names(manifest: svgd_onnx.Manifest) -> str:
-    return ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Union
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.losses.settings import LossSettings
+from svgd_onnx.loss_settings import LossSettings
 
 FORMAT = 1
 FILE_NAME = "svgd.json"

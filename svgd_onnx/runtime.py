@@ -97,9 +97,7 @@ def _import() -> Any:
         import onnxruntime
         from onnxruntime.capi import _pybind_state  # noqa: F401
     except ImportError as error:
-        raise UserError(
-            f"onnxruntime does not import ({error}): reinstall it with pip."
-        ) from error
+        raise UserError(f"onnxruntime does not import ({error}): reinstall it with pip.") from error
     return onnxruntime
 
 

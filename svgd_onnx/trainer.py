@@ -13,7 +13,6 @@ import numpy as np
 from svgd_onnx import data
 from svgd_onnx.data import Arrays, Examples
 from svgd_onnx.errors import UserError
-from svgd_onnx.export import export_model
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.metrics import batch_weight, right_answers
 from svgd_onnx.progress import Progress
@@ -211,7 +210,7 @@ class Trainer:
         Raises:
             UserError: the file cannot be written.
         """
-        export_model(self._folder, self.manifest, self._session.tensor, Path(path))
+        self._session.export(Path(path))
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self.manifest.random:

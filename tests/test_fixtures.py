@@ -159,7 +159,5 @@ def test_everything_that_was_learned_is_trained(path: Path) -> None:
 def evaluation(trainer: svgd_onnx.Trainer, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """What the artifacts' evaluation model says of a batch."""
     arrays = check(batch, trainer.manifest).take(slice(None))
-    fetches = trainer._binding.OrtValueVector()
-    trainer._module.eval_step(arrays, fetches)
-    outputs = [fetch.numpy() for fetch in fetches][1:]
+    outputs = trainer._session.eval_step(arrays)[1:]
     return {tensor.name: array for tensor, array in zip(trainer.manifest.outputs, outputs)}

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import models
-import numpy as np
-import onnx
 import pytest
 from conftest import MakeTrainer
-
-import svgd_onnx
 
 NETWORKS = {
     name: getattr(models, name)

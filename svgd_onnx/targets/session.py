@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -49,6 +50,14 @@ class Session(Protocol):
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a parameter."""
+        ...
+
+    def export(self, path: Path) -> None:
+        """Writes the model with its parameters as they are now, as plain ONNX, all at once.
+
+        Raises:
+            UserError: the file cannot be written.
+        """
         ...
 
     def save(self, progress: TrainingProgress) -> None:

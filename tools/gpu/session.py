@@ -12,6 +12,7 @@ import argparse
 import json
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -58,12 +59,12 @@ def _run(
         name: helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
         for name in ("dy", "r", "out", "r_new")
     }
-    graph = helper.make_graph([node], "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]])
+    graph = helper.make_graph(
+        [node], "t", [infos["dy"], infos["r"]], [infos["out"], infos["r_new"]]
+    )
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=[provider]
-    )
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=[provider])
     device = "cuda" if provider.startswith("CUDA") else "cpu"
     random = np.random.default_rng(0)
     dy = random.normal(scale=0.01, size=shape).astype(np.float32)
@@ -96,8 +97,7 @@ def _run(
     for _ in range(RUNS):
         session.run_with_iobinding(binding)
     seconds = (time.perf_counter() - start) / RUNS
-    with open(session.end_profiling(), encoding="utf-8") as file:
-        events = json.load(file)
+    events = json.loads(Path(session.end_profiling()).read_text())
     providers = {
         event["args"]["provider"]
         for event in events

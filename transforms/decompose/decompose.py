@@ -19,8 +19,8 @@ from svgd_onnx.transforms.decompose.recurrent import RECURRENT
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
-from svgd_onnx.transforms.rule import Rule, apply_rule
 from svgd_onnx.transforms.decompose.same_padding import SAME_PADDING
+from svgd_onnx.transforms.rule import Rule, apply_rule
 
 RULES: dict[str, Rule] = {
     **ACTIVATIONS,
@@ -64,4 +64,3 @@ class Decompose(ir.passes.InPlacePass):
                 continue
             modified |= apply_rule(graph, node, rule)
         return ir.passes.PassResult(model, modified)
-

@@ -6,14 +6,11 @@ from svgd_onnx.transforms.emit.accumulate_gradients import AccumulateGradients
 from svgd_onnx.transforms.emit.evaluation_inputs import EvaluationInputs
 from svgd_onnx.transforms.emit.inference_model import InferenceModel
 from svgd_onnx.transforms.emit.optimizer_model import OPTIMIZERS, Optimizer, optimizer_model
-from svgd_onnx.transforms.emit.parameter_update import LEARNING_RATE, UPDATE, ParameterUpdate
-from svgd_onnx.transforms.emit.state_outputs import NEW_SUFFIX, StateOutputs
+from svgd_onnx.transforms.emit.parameter_update import ParameterUpdate
+from svgd_onnx.transforms.emit.state_outputs import StateOutputs
 
 __all__ = [
-    "LEARNING_RATE",
-    "NEW_SUFFIX",
     "OPTIMIZERS",
-    "UPDATE",
     "AccumulateGradients",
     "EvaluationInputs",
     "InferenceModel",

@@ -8,14 +8,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.targets.standard_onnx.names import LEARNING_RATE, NEW_SUFFIX, STEPS, UPDATE
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
-from svgd_onnx.transforms.emit.state_outputs import NEW_SUFFIX
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.rule import Writer
-
-LEARNING_RATE = "svgd.learning_rate"
-UPDATE = "svgd.update"
-STEPS = "svgd.steps"
 
 
 class ParameterUpdate(ir.passes.InPlacePass):
@@ -29,8 +25,9 @@ class ParameterUpdate(ir.passes.InPlacePass):
             `svgd.update`, bool: whether this batch is the last of them, and parameters change.
 
     Requires: each parameter is an input and its gradient an output.
-    Ensures: the loss is the first output, and no gradient is one; an input `svgd.learning_rate`, float32 scalar; for each parameter
-        and each tensor of `states`, an input and an output of its name with `NEW_SUFFIX`.
+    Ensures: the loss is the first output, and no gradient is one; there is an input
+        `svgd.learning_rate`, float32 scalar; for each parameter and each tensor of `states` there is an
+        input, and an output of its name with `NEW_SUFFIX`.
 
     Attributes:
         states: shapes of the tensors that the rule keeps from one step to the next, by name. They
@@ -152,9 +149,7 @@ class _Step:
 
 
 def _descent(step: _Step, direction: ir.Value) -> ir.Value:
-    return step.write.node(
-        "Sub", step.parameter, step.write.node("Mul", step.rate, direction)
-    )
+    return step.write.node("Sub", step.parameter, step.write.node("Mul", step.rate, direction))
 
 
 def _moving(step: _Step, decay: str, old: ir.Value, new: ir.Value) -> ir.Value:

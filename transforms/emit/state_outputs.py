@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.targets.standard_onnx.names import NEW_SUFFIX
 from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN
-
-NEW_SUFFIX = ".new"
-"""A step's output `x.new` is the value of the input `x` at the next step."""
 
 
 class StateOutputs(ir.passes.InPlacePass):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.binary_cross_entropy import BINARY_CROSS_ENTROPY
 from svgd_onnx.transforms.losses.cross_entropy import CROSS_ENTROPY
@@ -11,7 +12,6 @@ from svgd_onnx.transforms.losses.l1 import L1
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.losses.mean_squared_error import MEAN_SQUARED_ERROR
 from svgd_onnx.transforms.losses.own_loss import OwnLoss
-from svgd_onnx.transforms.losses.settings import REDUCTIONS, LossSettings
 
 # The loss is an output of the model.
 NONE = "none"

@@ -8,8 +8,8 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Loss
-from svgd_onnx.transforms.losses.settings import LossSettings
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 LOSS_OUTPUT = "svgd.loss"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Loss, reduce, same_shape
-from svgd_onnx.transforms.losses.settings import LossSettings
 
 
 def _constant(value: np.ndarray) -> ir.Node:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Loss
-from svgd_onnx.transforms.losses.settings import LossSettings
 
 
 def _build(logits: ir.Value, labels: ir.Value, settings: LossSettings) -> list[ir.Node]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.losses.settings import LossSettings
+from svgd_onnx.loss_settings import LossSettings
 
 # From the prediction, the target and the settings to the nodes, the last one's output the loss.
 Build = Callable[[ir.Value, ir.Value, LossSettings], list[ir.Node]]

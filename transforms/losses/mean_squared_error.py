@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Loss, reduce, same_shape
-from svgd_onnx.transforms.losses.settings import LossSettings
 
 
 def _build(prediction: ir.Value, target: ir.Value, settings: LossSettings) -> list[ir.Node]:

@@ -50,9 +50,7 @@ def _gelu_gradient(node: ir.Node, write: Writer) -> ir.Value:
     # Phi(x) + x phi(x)
     gradient, x = inputs_of(node, 2)
     error = write.node("Erf", write.node("Mul", x, write.scalar(math.sqrt(0.5))))
-    cumulative = write.node(
-        "Mul", write.node("Add", error, write.scalar(1)), write.scalar(0.5)
-    )
+    cumulative = write.node("Mul", write.node("Add", error, write.scalar(1)), write.scalar(0.5))
     exponent = write.node("Mul", write.node("Mul", x, x), write.scalar(-0.5))
     density = write.node(
         "Mul", write.node("Exp", exponent), write.scalar(1 / math.sqrt(2 * math.pi))
@@ -84,9 +82,7 @@ def _fast_gelu_gradient(node: ir.Node, write: Writer) -> ir.Value | None:
     tanh = _fast_gelu_tanh(write, x)
     half = write.node("Mul", write.node("Add", tanh, write.scalar(1)), write.scalar(0.5))
     # x / 2 (1 - tanh^2) times the derivative of tanh's argument
-    inner = write.node(
-        "Mul", write.node("Mul", x, x), write.scalar(3 * _GELU_INNER * _GELU_CUBIC)
-    )
+    inner = write.node("Mul", write.node("Mul", x, x), write.scalar(3 * _GELU_INNER * _GELU_CUBIC))
     inner = write.node("Mul", x, write.node("Add", inner, write.scalar(_GELU_INNER)))
     rest = write.node("Sub", write.scalar(1), write.node("Mul", tanh, tanh))
     product = write.node("Mul", write.node("Mul", inner, rest), write.scalar(0.5))

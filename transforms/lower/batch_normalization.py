@@ -15,7 +15,9 @@ from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, number, rank
 
 def _per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
     """(C) as (C, 1, ...), to be broadcast along the axes after the channels."""
-    return write.node("Unsqueeze", value, write.integers(*range(1, len(axes)))) if axes[1:] else value
+    return (
+        write.node("Unsqueeze", value, write.integers(*range(1, len(axes)))) if axes[1:] else value
+    )
 
 
 def _mean(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
@@ -43,9 +45,7 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None] | None
         "Reciprocal", write.node("Sqrt", write.node("Add", variance, write.scalar(epsilon)))
     )
     factor = _per_channel(write, write.node("Mul", scale, inverse), axes)
-    y = write.node(
-        "Add", write.node("Mul", centred, factor), _per_channel(write, shift, axes)
-    )
+    y = write.node("Add", write.node("Mul", centred, factor), _per_channel(write, shift, axes))
 
     def running(old: ir.Value, new: ir.Value) -> ir.Value:
         return write.node(
@@ -65,9 +65,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
         return None
     centred = write.node("Sub", x, _per_channel(write, mean, axes))
     d_shift = write.reduce("ReduceSum", gradient, axes, keepdims=False)
-    product = write.reduce(
-        "ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False
-    )
+    product = write.reduce("ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False)
     d_scale = write.node("Mul", product, inverse)
     # All that is of a channel first, so that the whole tensor is gone through few times.
     sizes = [write.node("Shape", x, start=axis, end=axis + 1) for axis in axes]

@@ -61,7 +61,7 @@ def _division_gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
             full = write.node(
                 "Neg", write.node("Mul", of_dividend, write.node("Div", dividend, divisor))
             )
-        full.shape = gradient.shape
+        full.type, full.shape = gradient.type, gradient.shape
         outputs.append(sum_to(write, full, operand))
     return outputs
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 
 import onnx_ir as ir
 
@@ -15,6 +18,10 @@ from svgd_onnx.transforms.rule import (
     rank,
     static_shape,
 )
+
+# Elements of an example. Unfolding is the quicker form, but takes memory of the kernel's size times
+# the input's.
+_MOST_UNFOLDED = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +62,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     )
     outputs = [
         _of_input(write, convolution, gradient, x, weight) if wanted[0] else None,
-        _of_weight(write, convolution, gradient, x) if wanted[1] else None,
+        _of_weight(write, convolution, gradient, x, static_shape(weight)) if wanted[1] else None,
         write.reduce("ReduceSum", gradient, [0, *range(2, dims + 2)], keepdims=False)
         if wanted[2]
         else None,
@@ -72,6 +79,20 @@ def _of_input(
         "strides": convolution.strides,
         "dilations": convolution.dilations,
     }
+    reach = [(size - 1) * step for size, step in zip(convolution.kernel, convolution.dilations)]
+    missing = [
+        [most - pads[side] for most, pads in zip(reach, convolution.pads)] for side in (0, 1)
+    ]
+    shape = static_shape(weight)
+    if (
+        shape is not None
+        and all(stride == 1 for stride in convolution.strides)
+        and min(itertools.chain(*missing)) >= 0
+    ):
+        turned = _turned(write, convolution, weight, shape)
+        return write.node(
+            "Conv", gradient, turned, **attributes, pads=list(itertools.chain(*missing))
+        )
     pads = [pad for pad, _ in convolution.pads] + [pad for _, pad in convolution.pads]
     rest = _rest(convolution, x, gradient)
     if rest is not None:
@@ -97,6 +118,26 @@ def _of_input(
     )
 
 
+def _turned(
+    write: Writer, convolution: _Convolution, weight: ir.Value, shape: tuple[int, ...]
+) -> ir.Value:
+    """The weights of the convolution that takes dY to dX: outputs for inputs, backwards in space."""
+    group, dims = convolution.group, convolution.dims
+    parts = write.integers(group, shape[0] // group, *shape[1:])
+    swapped = write.node(
+        "Transpose", write.node("Reshape", weight, parts), perm=[0, 2, 1, *range(3, dims + 3)]
+    )
+    whole = write.integers(group * shape[1], shape[0] // group, *shape[2:])
+    return write.node(
+        "Slice",
+        write.node("Reshape", swapped, whole),
+        write.integers(*[-1] * dims),
+        write.integers(*[-(2**31)] * dims),
+        write.integers(*range(2, dims + 2)),
+        write.integers(*[-1] * dims),
+    )
+
+
 def _rest(convolution: _Convolution, x: ir.Value, gradient: ir.Value) -> list[int] | None:
     """By how much each axis of the input ends beyond the last window."""
     if all(stride == 1 for stride in convolution.strides):
@@ -118,6 +159,66 @@ def _rest(convolution: _Convolution, x: ir.Value, gradient: ir.Value) -> list[in
 
 
 def _of_weight(
+    write: Writer,
+    convolution: _Convolution,
+    gradient: ir.Value,
+    x: ir.Value,
+    shape: tuple[int, ...] | None,
+) -> ir.Value:
+    sizes = static_shape(gradient, 2)
+    if shape is not None and sizes is not None:
+        unfolded = convolution.group * prod(shape[1:]) * prod(sizes)
+        if unfolded <= _MOST_UNFOLDED:
+            return _by_unfolding(write, convolution, gradient, x, shape, sizes)
+    return _by_convolution(write, convolution, gradient, x)
+
+
+def _by_unfolding(
+    write: Writer,
+    convolution: _Convolution,
+    gradient: ir.Value,
+    x: ir.Value,
+    shape: tuple[int, ...],
+    sizes: Sequence[int],
+) -> ir.Value:
+    """The product of dY with what each element of the kernel saw of x, summed over the batch."""
+    dims, group = convolution.dims, convolution.group
+    outputs, channels = shape[0] // group, shape[1]
+    spatial = range(2, dims + 2)
+    if any(any(pads) for pads in convolution.pads):
+        before, after = zip(*convolution.pads)
+        x = write.node("Pad", x, write.integers(0, 0, *before, 0, 0, *after))
+    grouped = write.integers(0, group, channels, prod(sizes))
+    seen = []
+    for offsets in itertools.product(*(range(size) for size in convolution.kernel)):
+        starts = [o * dilation for o, dilation in zip(offsets, convolution.dilations)]
+        ends = [
+            start + (size - 1) * stride + 1
+            for start, size, stride in zip(starts, sizes, convolution.strides)
+        ]
+        part = write.node(
+            "Slice",
+            x,
+            write.integers(*starts),
+            write.integers(*ends),
+            write.integers(*spatial),
+            write.integers(*convolution.strides),
+        )
+        seen.append(write.node("Reshape", part, grouped))
+    unfolded = seen[0] if len(seen) == 1 else write.node("Concat", *seen, axis=2)
+    product = write.node(
+        "MatMul",
+        write.node("Reshape", gradient, write.integers(0, group, outputs, prod(sizes))),
+        write.node("Transpose", unfolded, perm=[0, 1, 3, 2]),
+    )
+    total = write.reduce("ReduceSum", product, [0], keepdims=False)
+    parts = write.node("Reshape", total, write.integers(shape[0], len(seen), channels))
+    return write.node(
+        "Reshape", write.node("Transpose", parts, perm=[0, 2, 1]), write.integers(*shape)
+    )
+
+
+def _by_convolution(
     write: Writer, convolution: _Convolution, gradient: ir.Value, x: ir.Value
 ) -> ir.Value:
     """A convolution of x with dY: the batch takes the part of the channels, strides that of dilations."""

@@ -19,9 +19,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     scaled = write.node("Mul", gradient, scale)
     along = write.reduce("ReduceMean", write.node("Mul", scaled, normalized), over)
     rest = write.node("Sub", scaled, write.reduce("ReduceMean", scaled, over))
-    dx = write.node(
-        "Mul", write.node("Sub", rest, write.node("Mul", normalized, along)), inverse
-    )
+    dx = write.node("Mul", write.node("Sub", rest, write.node("Mul", normalized, along)), inverse)
     d_scale = write.reduce(
         "ReduceSum", write.node("Mul", gradient, normalized), leading, keepdims=False
     )

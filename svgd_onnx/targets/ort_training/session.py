@@ -15,6 +15,7 @@ from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.ort_training.export import export_model
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.transforms.emit import OPTIMIZERS
 
@@ -32,10 +33,11 @@ class OrtTrainingSession:
     """
 
     def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
-        self._checkpoint = folder / CHECKPOINT
+        self._folder = folder
+        self._manifest = manifest
         self._binding = training_binding()
         self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
-        self._state = checkpoint.load(self._checkpoint)
+        self._state = checkpoint.load(folder / CHECKPOINT)
         self.progress = checkpoint.progress(self._state)
         for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
             if not (folder / name).is_file():
@@ -79,10 +81,14 @@ class OrtTrainingSession:
         """See `Session`."""
         return np.array(self._state.get_parameter(parameter).grad.numpy())
 
+    def export(self, path: Path) -> None:
+        """See `Session`."""
+        export_model(self._folder, self._manifest, self.tensor, path)
+
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
         checkpoint.set_progress(self._state, progress)
-        checkpoint.save(self._state, self._checkpoint, optimizer_state=self._has_state)
+        checkpoint.save(self._state, self._folder / CHECKPOINT, optimizer_state=self._has_state)
 
 
 def _session_options(manifest: Manifest, threads: int | None) -> Any:

@@ -11,14 +11,15 @@ from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.names import (
+    CHECKPOINT,
+    MODEL_WITHOUT_WEIGHTS,
+    TRAINING_STEP,
+)
 from svgd_onnx.transforms.emit import InferenceModel, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower import Lower
 from svgd_onnx.transforms.virtualize import DOMAIN, PortableVirtualGradient
-
-TRAINING_STEP = "training_step.onnx"
-MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
-CHECKPOINT = "checkpoint.safetensors"
 
 # What onnxruntime 1.17 reads.
 _IR_VERSION = 9

@@ -16,8 +16,14 @@ from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.artifacts import CHECKPOINT, TRAINING_STEP
-from svgd_onnx.transforms.emit import LEARNING_RATE, NEW_SUFFIX, UPDATE
+from svgd_onnx.targets.standard_onnx.export import export_model
+from svgd_onnx.targets.standard_onnx.names import (
+    CHECKPOINT,
+    LEARNING_RATE,
+    NEW_SUFFIX,
+    TRAINING_STEP,
+    UPDATE,
+)
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -113,12 +119,19 @@ class InferenceTrainingSession:
         Raises:
             UserError: always.
         """
-        raise UserError("Artifacts of the target onnx keep no gradients: use --target ort-training.")
+        raise UserError(
+            "Artifacts of the target onnx keep no gradients: use --target ort-training."
+        )
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
         tensors = {name: self.tensor(name) for name in self._current}
         checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
+
+    def export(self, path: Path) -> None:
+        """See `Session`."""
+        names = [parameter.name for parameter in self._manifest.parameters]
+        export_model(self._folder, {name: self.tensor(name) for name in names}, path)
 
     @functools.cached_property
     def _evaluation(self) -> Any:

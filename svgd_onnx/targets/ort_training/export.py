@@ -1,0 +1,65 @@
+"""The trained model: the evaluation model without its loss, with the weights of a checkpoint."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx.files import whole_file
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT
+from svgd_onnx.transforms.emit import InferenceModel
+from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+
+# Protocol buffers end at 2 GiB; the graph itself needs some room too.
+_LARGEST_FILE = 1_900_000_000
+
+
+def export_model(
+    folder: Path, manifest: Manifest, value: Callable[[str], np.ndarray], path: Path
+) -> None:
+    """Writes the evaluation model without its loss.
+
+    Args:
+        folder: training artifacts.
+        manifest: theirs.
+        value: that of a parameter, by its name.
+        path: the file to write.
+    """
+    model = ir.load(folder / EVAL_MODEL)
+    parameters = {parameter.name: value(parameter.name) for parameter in manifest.parameters}
+    inputs = [tensor.name for tensor in manifest.inputs]
+    InferenceModel(parameters, inputs, LOSS_OUTPUT)(model)
+    size = sum(array.nbytes for array in parameters.values())
+    with whole_file(path) as temporary:
+        if size < _LARGEST_FILE:
+            ir.save(model, temporary)
+            onnx.checker.check_model(str(temporary))
+        else:
+            _save_with_data(model, temporary, f"{path.name}.data")
+
+
+def export_checkpoint(folder: Path, manifest: Manifest, path: Path) -> None:
+    """Writes the model of the folder's checkpoint.
+
+    Raises:
+        UserError: the checkpoint is missing or damaged, or the file cannot be written.
+    """
+    state = checkpoint.load(folder / CHECKPOINT)
+    export_model(folder, manifest, lambda name: checkpoint.array(state, name), path)
+
+
+def _save_with_data(model: ir.Model, temporary: Path, data_name: str) -> None:
+    """Writes the tensors beside the model, which calls their file by its final name."""
+    with tempfile.TemporaryDirectory(dir=temporary.parent, prefix=".export.") as folder:
+        whole = Path(folder) / "model.onnx"
+        ir.save(model, whole, external_data=data_name)
+        (Path(folder) / data_name).replace(temporary.with_name(f"{temporary.name}.data"))
+        whole.replace(temporary)
