@@ -66,6 +66,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
             if self._accumulation_steps > 1:
                 gradient = step.accumulate(gradient, self._accumulation_steps)
             step.new(step.parameter, self._rule(step, gradient))
+            step.flush()
         graph.outputs.clear()
         graph.outputs.extend([outputs.pop(LOSS_OUTPUT), *outputs.values(), *step.outputs])
         return ir.passes.PassResult(model, modified=True)
@@ -112,7 +113,6 @@ class _Step:
         value.name = f"{old.name}{NEW_SUFFIX}"
         value.type, value.shape = old.type, old.shape
         self.outputs.append(value)
-        self.flush()
 
     def accumulate(self, gradient: ir.Value, batches: int) -> ir.Value:
         """Adds the gradient to those of the batches before."""
@@ -131,6 +131,7 @@ class _Step:
             before = self._state(STEPS, [])
             self._steps = self.write.node("Add", before, self.write.scalar(1))
             self.new(before, self._steps)
+            self.flush()
             self.write = own
         return self._steps
 
@@ -139,7 +140,6 @@ class _Step:
         for constant in self.write.constants:
             self.graph.register_initializer(constant)
         self.graph.extend(self.write.nodes)
-        self.write.constants, self.write.nodes = [], []
 
     def _state(self, name: str, shape: list[int]) -> ir.Value:
         self.states[name] = shape

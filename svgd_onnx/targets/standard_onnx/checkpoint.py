@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -14,8 +15,8 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.targets.session import TrainingProgress
 
-# Metadata of the file: text only.
-_PREFIX = "svgd."
+# In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
+_PROGRESS = "svgd.progress"
 
 
 def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgress) -> None:
@@ -24,12 +25,12 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgre
     Args:
         path: the file to replace.
         tensors: by name.
-        progress: goes into the file's metadata, as `svgd.step` and so on.
+        progress: how far they were trained.
 
     Raises:
         UserError: it cannot be written; the one that was there stays.
     """
-    metadata = {f"{_PREFIX}{name}": str(value) for name, value in asdict(progress).items()}
+    metadata = {_PROGRESS: json.dumps(asdict(progress))}
     whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     with whole_file(path) as temporary:
         try:
@@ -48,12 +49,8 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], TrainingProgress]:
         raise UserError(f"There is no checkpoint '{path}': convert the model again.")
     try:
         with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            progress = {name: int(metadata[f"{_PREFIX}{name}"]) for name in _FIELDS}
+            progress = TrainingProgress(**json.loads((file.metadata() or {})[_PROGRESS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise UserError(f"The checkpoint '{path}' is damaged: convert the model again.") from error
-    return tensors, TrainingProgress(**progress)
-
-
-_FIELDS = tuple(asdict(TrainingProgress()))
+    return tensors, progress

@@ -1,0 +1,1 @@
+"""The same training on every onnxruntime: prepared on one, compared on others."""
