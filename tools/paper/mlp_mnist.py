@@ -2,6 +2,9 @@
 
 `python -m tools.paper.mlp_mnist --data FOLDER`, where the folder holds the four files of MNIST.
 
+With `--target onnx --artifacts FOLDER` the artifacts are made in FOLDER where they are not there yet, and
+trained from there: made in an environment that converts, they train in one with a stock onnxruntime.
+
 The test error is given twice: with BatchNormalization's running statistics, as `svgd-onnx evaluate`
 has it, and with the statistics of the test images themselves, as the paper's authors have it.
 """
@@ -9,6 +12,7 @@ has it, and with the statistics of the test images themselves, as the paper's au
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 import tempfile
 import time
@@ -72,7 +76,9 @@ def main() -> None:
     parser.add_argument("--optimizer", choices=RECIPES, default="svgd", help="(default svgd)")
     parser.add_argument("--seeds", type=int, default=3, help="how many runs (default 3)")
     parser.add_argument("--steps", type=int, default=6000, help="of each run (default 6000)")
-    parser.add_argument("--t-kernel", choices=("fused", "portable"), default="fused")
+    parser.add_argument("--t-kernel", choices=("fused", "portable"))
+    parser.add_argument("--target", choices=("ort-training", "onnx"), default="ort-training")
+    parser.add_argument("--artifacts", type=Path, help="where artifacts are kept, or come from")
     arguments = parser.parse_args()
     for name in ("seeds", "steps"):
         if getattr(arguments, name) < 1:
@@ -95,7 +101,10 @@ def report(
 ) -> None:
     """Runs every seed and prints a line for each, then their mean."""
     row = "{:>4}  {:>9}  {:>9}  {:>9}  {:>9}  {:>7}"
-    print(f"{arguments.optimizer}, {arguments.steps} steps, test error in %:")
+    print(
+        f"{arguments.optimizer}, {arguments.steps} steps, onnxruntime {onnxruntime.__version__}, "
+        "test error in %:"
+    )
     print("      running statistics    batch statistics")
     print(row.format("seed", "final", "last 600", "final", "last 600", "seconds"))
     rows = []
@@ -125,14 +134,18 @@ def run(
     batch: list[float] = []
     with tempfile.TemporaryDirectory() as temporary:
         folder, exported = Path(temporary) / "artifacts", Path(temporary) / "trained.onnx"
-        svgd_onnx.convert(
-            paper_mlp.build(seed),
-            folder,
-            optimizer=arguments.optimizer,
-            scale=recipe.scale,
-            l1=L1,
-            t_kernel=arguments.t_kernel,
-        )
+        made = (arguments.artifacts or Path(temporary)) / f"{arguments.optimizer}-{seed}"
+        if not made.exists():
+            svgd_onnx.convert(
+                paper_mlp.build(seed),
+                made,
+                optimizer=arguments.optimizer,
+                scale=recipe.scale,
+                l1=L1,
+                t_kernel=arguments.t_kernel,
+                target=arguments.target,
+            )
+        shutil.copytree(made, folder)
         trainer = svgd_onnx.Trainer(folder, seed=seed)
         for step in evaluated_steps(arguments.steps):
             start = time.perf_counter()

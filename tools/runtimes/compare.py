@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--tolerance", type=float, default=1e-4)
     arguments = parser.parse_args()
-    table = Table(title=f"onnxruntime {onnxruntime.__version__}: losses beside the training session's")
+    table = Table(
+        title=f"onnxruntime {onnxruntime.__version__}: losses beside the training session's"
+    )
     table.add_column("model")
     for column in ("steps", "first loss", "last loss", "largest relative difference"):
         table.add_column(column, justify="right")

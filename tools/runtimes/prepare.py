@@ -65,7 +65,9 @@ def _prepare(name: str, model: Any, folder: Path, steps: int) -> None:
     np.savez(folder / "batch.npz", **batch)
     expected = {"learning_rate": rate, "losses": losses}
     (folder / "expected.json").write_text(json.dumps(expected))
-    print(f"{name}: {len(step.graph.node)} standard operators, loss {losses[0]:.4f} to {losses[-1]:.4f}")
+    print(
+        f"{name}: {len(step.graph.node)} standard operators, loss {losses[0]:.4f} to {losses[-1]:.4f}"
+    )
 
 
 if __name__ == "__main__":
