@@ -26,7 +26,9 @@ EPOCHS = 20  # of orders
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--network", default="digits_mlp", help="one of tools/networks that takes 8x8 digits")
+    parser.add_argument(
+        "--network", default="digits_mlp", help="one of tools/networks that takes 8x8 digits"
+    )
     network = parser.parse_args().network
     folder = HERE / "public"
     folder.mkdir(exist_ok=True)
@@ -55,7 +57,9 @@ def digits() -> dict[str, object]:
     return {
         "train": {"images": train_images, "labels": train_labels},
         "test": {"images": test_images, "labels": test_labels},
-        "orders": [shuffled_rows(len(train_labels), SEED, epoch).tolist() for epoch in range(EPOCHS)],
+        "orders": [
+            shuffled_rows(len(train_labels), SEED, epoch).tolist() for epoch in range(EPOCHS)
+        ],
     }
 
 

@@ -12,7 +12,8 @@
  */
 
 const LOSS = 'svgd.loss';
-const LEARNING_RATE = 'learning_rate';
+const LEARNING_RATE = 'svgd.learning_rate';
+const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
 const STEP = 'svgd.step';
 
@@ -66,8 +67,12 @@ export class Trainer {
    */
   step(batch, learningRate) {
     return this.#next(async () => {
-      const rate = new this.#ort.Tensor('float32', [learningRate], []);
-      const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, { [LEARNING_RATE]: rate });
+      const { Tensor } = this.#ort;
+      const update = (this.steps + 1) % (this.manifest.accumulation_steps ?? 1) === 0;
+      const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, {
+        [LEARNING_RATE]: new Tensor('float32', [learningRate], []),
+        [UPDATE]: new Tensor('bool', [update], []),
+      });
       const value = loss.data[0];
       if (!Number.isFinite(value)) {
         Object.values(updates).forEach((tensor) => tensor.dispose());
@@ -179,12 +184,12 @@ export class Trainer {
 export function readSafetensors(bytes) {
   const damaged = new Error('This is no safetensors file of float32 tensors, or it is damaged.');
   try {
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // slices of Node's Buffer are no copies
     const start = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getBigUint64(0, true));
-    const { __metadata__: metadata = {}, ...entries } = JSON.parse(new TextDecoder().decode(bytes.subarray(8, start)));
+    const { __metadata__: metadata = {}, ...entries } = JSON.parse(new TextDecoder().decode(plain.subarray(8, start)));
     const tensors = new Map();
     for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
-      // A copy: floats have to be aligned, and the file may be a view of something larger.
-      const data = new Float32Array(bytes.buffer.slice(bytes.byteOffset + start + begin, bytes.byteOffset + start + end));
+      const data = new Float32Array(plain.slice(start + begin, start + end).buffer);
       if (dtype !== 'F32' || data.length !== shape.reduce((product, size) => product * size, 1)) throw damaged;
       tensors.set(name, { shape, data });
     }
