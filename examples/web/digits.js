@@ -33,7 +33,9 @@ export async function predict(trainer, batch) {
   const { loss, outputs } = await trainer.evaluate(batch);
   const { data, dims } = outputs[trainer.manifest.prediction];
   const classes = dims.at(-1);
-  const rows = Array.from({ length: data.length / classes }, (_, row) => [...data.slice(row * classes, (row + 1) * classes)]);
+  const rows = Array.from({ length: data.length / classes }, (_, row) => [
+    ...data.slice(row * classes, (row + 1) * classes),
+  ]);
   return { loss, probabilities: rows, answers: rows.map((row) => row.indexOf(Math.max(...row))) };
 }
 

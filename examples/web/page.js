@@ -5,9 +5,9 @@ import { Digits, batchOf, evaluate, predict, train } from './digits.js';
 import { Trainer } from './svgd.js';
 
 const element = Object.fromEntries([...document.querySelectorAll('[id]')].map((found) => [found.id, found]));
-const data = await (await fetch('public/digits.json')).json();
 const losses = [];
 const accuracies = { epochs: [], train: [], test: [] };
+let data;
 let trainer;
 let training; // the run of `train` that a pause interrupts
 let running = false;
@@ -26,6 +26,7 @@ const settings = () => ({
 async function load() {
   setRunning(false);
   enable(false);
+  data ??= await loadData();
   const provider = element.provider.value;
   say('Loading…');
   try {
@@ -47,6 +48,13 @@ async function load() {
   await startOver();
 }
 
+async function loadData() {
+  const response = await fetch('public/digits.json');
+  if (!response.ok)
+    throw new Error('There is nothing to train yet: run prepare.py, and load this page again.');
+  return await response.json();
+}
+
 async function startOver() {
   training = undefined;
   losses.length = 0;
@@ -64,7 +72,7 @@ async function run() {
   const start = { time: performance.now(), steps: losses.length };
   let shown = start.time;
   while (running) {
-    const { done, value } = await training.next();
+    const { done, value } = await training.next().catch(stop);
     if (done) {
       training = undefined;
       break;
@@ -84,10 +92,18 @@ async function run() {
   setRunning(false);
 }
 
+function stop(error) {
+  training = undefined;
+  throw error;
+}
+
 const digitsOf = (split) => new Digits(data[split], trainer.manifest);
 
 async function showAccuracy(epoch = 0) {
-  const [onTrain, onTest] = [await evaluate(trainer, digitsOf('train')), await evaluate(trainer, digitsOf('test'))];
+  const [onTrain, onTest] = [
+    await evaluate(trainer, digitsOf('train')),
+    await evaluate(trainer, digitsOf('test')),
+  ];
   element.trainAccuracy.textContent = percent(onTrain.accuracy);
   element.testAccuracy.textContent = percent(onTest.accuracy);
   if (epoch) {
@@ -102,13 +118,14 @@ async function showAccuracy(epoch = 0) {
 
 function setRunning(value) {
   running = value;
-  element.train.disabled = false;
+  element.train.disabled = !trainer;
   element.train.textContent = value ? 'Pause' : training ? 'Go on' : 'Train';
   for (const id of ['provider', 'batchSize', 'restart', 'loadCheckpoint']) element[id].disabled = value;
 }
 
 function enable(value) {
-  for (const id of ['train', 'restart', 'saveModel', 'saveCheckpoint', 'loadCheckpoint']) element[id].disabled = !value;
+  for (const id of ['train', 'restart', 'saveModel', 'saveCheckpoint', 'loadCheckpoint'])
+    element[id].disabled = !value;
 }
 
 const say = (text) => (element.status.textContent = text);
@@ -139,7 +156,7 @@ function plot(target, x, y, series) {
       ...size(),
       legend: { show: false },
       cursor: { show: false },
-      padding: [8, 8, 0, 0],
+      padding: [8, 16, 0, 0],
       scales: { x: { time: false, ...x }, y: y.scale },
       axes: [axis, { ...axis, size: 48, ...y.axis }],
       series: [{}, ...series],
@@ -152,12 +169,16 @@ function plot(target, x, y, series) {
 }
 
 const powersOfTen = (_, values) => values.map((value) => (Math.log10(value) % 1 ? null : value));
+const decades = (_, lowest, highest) => [
+  10 ** Math.floor(Math.log10(lowest ?? 0.001)),
+  10 ** Math.ceil(Math.log10(highest ?? 10)),
+];
 const fromFives = (_, lowest) => [Math.max(0, 5 * Math.ceil((lowest ?? 80) / 5 - 1)), 100];
 
 const lossPlot = plot(
   element.lossPlot,
   { range: (_, first, last) => [1, Math.max(last ?? 0, 100)] },
-  { scale: { distr: 3 }, axis: { grid: { ...lines, filter: powersOfTen } } },
+  { scale: { distr: 3, range: decades }, axis: { grid: { ...lines, filter: powersOfTen } } },
   [
     { stroke: '#b9c8ec', width: 1, points: { show: false } },
     { stroke: color('--train'), width: 2, points: { show: false } },
@@ -184,18 +205,23 @@ function drawLosses() {
 function drawDigit(canvas, pixels) {
   const context = canvas.getContext('2d');
   const image = context.createImageData(8, 8);
-  pixels.forEach((pixel, i) => image.data.set([18, 22, 29].map((dark) => dark + (255 - dark) * pixel).concat(255), 4 * i));
+  pixels.forEach((pixel, i) =>
+    image.data.set([18, 22, 29].map((dark) => dark + (255 - dark) * pixel).concat(255), 4 * i),
+  );
   context.putImageData(image, 0, 0);
 }
 
 function showMistakes(mistakes) {
-  const shown = 24;
+  const shown = 12;
   element.mistakeCount.textContent = `${mistakes.length} of ${data.test.labels.length}`;
   element.mistakes.replaceChildren(
     ...mistakes.slice(0, shown).map(({ row, answer, label }) => {
       const figure = document.createElement('figure');
       const canvas = Object.assign(document.createElement('canvas'), { width: 8, height: 8 });
-      drawDigit(canvas, data.test.images[row].map((pixel) => pixel / 16));
+      drawDigit(
+        canvas,
+        data.test.images[row].map((pixel) => pixel / 16),
+      );
       figure.append(canvas, `${label}, not ${answer}`);
       return figure;
     }),
@@ -264,20 +290,29 @@ async function read() {
   });
 }
 
-element.pad.addEventListener('pointerdown', guarded(async (event) => {
-  element.pad.setPointerCapture(event.pointerId);
-  strokes.push([[event.offsetX, event.offsetY]]);
-  await read();
-}));
-element.pad.addEventListener('pointermove', guarded(async (event) => {
-  if (!event.buttons || !strokes.length) return;
-  strokes.at(-1).push([event.offsetX, event.offsetY]);
-  await read();
-}));
-element.clear.addEventListener('click', guarded(async () => {
-  strokes.length = 0;
-  await read();
-}));
+element.pad.addEventListener(
+  'pointerdown',
+  guarded(async (event) => {
+    element.pad.setPointerCapture(event.pointerId);
+    strokes.push([[event.offsetX, event.offsetY]]);
+    await read();
+  }),
+);
+element.pad.addEventListener(
+  'pointermove',
+  guarded(async (event) => {
+    if (!event.buttons || !strokes.length) return;
+    strokes.at(-1).push([event.offsetX, event.offsetY]);
+    await read();
+  }),
+);
+element.clear.addEventListener(
+  'click',
+  guarded(async () => {
+    strokes.length = 0;
+    await read();
+  }),
+);
 
 // Files
 
@@ -290,22 +325,34 @@ function download(bytes, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
 }
 
-element.saveModel.addEventListener('click', guarded(async () => download(await trainer.exportModel(), 'trained.onnx')));
-element.saveCheckpoint.addEventListener('click', guarded(async () => download(await trainer.saveCheckpoint(), 'checkpoint.safetensors')));
-element.loadCheckpoint.addEventListener('change', guarded(async () => {
-  const [file] = element.loadCheckpoint.files;
-  await trainer.loadCheckpoint(new Uint8Array(await file.arrayBuffer()));
-  element.loadCheckpoint.value = '';
-  await startOver();
-  say(`Going on from ${file.name}, after ${trainer.steps} steps.`);
-}));
+element.saveModel.addEventListener(
+  'click',
+  guarded(async () => download(await trainer.exportModel(), 'trained.onnx')),
+);
+element.saveCheckpoint.addEventListener(
+  'click',
+  guarded(async () => download(await trainer.saveCheckpoint(), 'checkpoint.safetensors')),
+);
+element.loadCheckpoint.addEventListener(
+  'change',
+  guarded(async () => {
+    const [file] = element.loadCheckpoint.files;
+    await trainer.loadCheckpoint(new Uint8Array(await file.arrayBuffer()));
+    element.loadCheckpoint.value = '';
+    await startOver();
+    say(`Going on from ${file.name}, after ${trainer.steps} steps.`);
+  }),
+);
 
-element.settings.addEventListener('submit', guarded(async (event) => {
-  event.preventDefault();
-  if (!running) return await run();
-  running = false;
-  element.train.disabled = true; // until the step in progress has ended
-}));
+element.settings.addEventListener(
+  'submit',
+  guarded(async (event) => {
+    event.preventDefault();
+    if (!running) return await run();
+    running = false;
+    element.train.disabled = true; // until the step in progress has ended
+  }),
+);
 element.restart.addEventListener('click', guarded(load));
 element.provider.addEventListener('change', guarded(load));
 

@@ -29,10 +29,11 @@ export function serve(port) {
     try {
       const path = normalize(decodeURIComponent(new URL(url, 'http://localhost').pathname));
       const file = join(FOLDER, path.endsWith('/') ? `${path}index.html` : path);
-      const { size } = await stat(file);
+      const found = await stat(file);
+      if (!found.isFile()) throw new Error('a folder');
       const type = TYPES[extname(file)] ?? 'application/octet-stream';
       const content = createReadStream(file).on('error', () => response.destroy());
-      response.writeHead(200, { ...HEADERS, 'Content-Type': type, 'Content-Length': size });
+      response.writeHead(200, { ...HEADERS, 'Content-Type': type, 'Content-Length': found.size });
       content.pipe(response);
     } catch {
       response.writeHead(404).end();

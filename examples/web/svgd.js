@@ -67,6 +67,7 @@ export class Trainer {
    */
   step(batch, learningRate) {
     return this.#next(async () => {
+      if (!(learningRate >= 0)) throw new Error(`The learning rate is ${learningRate}, but must be 0 or more.`);
       const { Tensor } = this.#ort;
       const update = (this.steps + 1) % (this.manifest.accumulation_steps ?? 1) === 0;
       const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, {
@@ -108,7 +109,9 @@ export class Trainer {
 
   /** All that training goes on from, as the bytes of a safetensors file. */
   saveCheckpoint() {
-    return this.#next(async () => writeSafetensors(await this.#values([...this.#state.keys()]), this.#metadata));
+    return this.#next(async () =>
+      writeSafetensors(await this.#values([...this.#state.keys()]), this.#metadata),
+    );
   }
 
   /**
@@ -147,7 +150,9 @@ export class Trainer {
   #example(name, values) {
     if (values === undefined) throw new Error(`The batch has no '${name}'.`);
     if (values instanceof this.#ort.Tensor) return values;
-    const { dtype, shape } = [...this.manifest.inputs, this.manifest.label].find((tensor) => tensor?.name === name);
+    const { dtype, shape } = [...this.manifest.inputs, this.manifest.label].find(
+      (tensor) => tensor?.name === name,
+    );
     const free = shape.filter((size) => typeof size === 'string').length;
     if (free > 1) throw new Error(`'${name}' has several axes of free size: pass it as an ort.Tensor.`);
     const known = shape.reduce((product, size) => (typeof size === 'string' ? product : product * size), 1);
@@ -184,13 +189,25 @@ export class Trainer {
 export function readSafetensors(bytes) {
   const damaged = new Error('This is no safetensors file of float32 tensors, or it is damaged.');
   try {
-    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length); // slices of Node's Buffer are no copies
-    const start = 8 + Number(new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getBigUint64(0, true));
-    const { __metadata__: metadata = {}, ...entries } = JSON.parse(new TextDecoder().decode(plain.subarray(8, start)));
+    // Slices of Node's Buffer would be no copies.
+    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
+    const start =
+      8 + Number(new DataView(plain.buffer, plain.byteOffset, plain.length).getBigUint64(0, true));
+    const { __metadata__: metadata = {}, ...entries } = JSON.parse(
+      new TextDecoder().decode(plain.subarray(8, start)),
+    );
     const tensors = new Map();
-    for (const [name, { dtype, shape, data_offsets: [begin, end] }] of Object.entries(entries)) {
+    for (const [
+      name,
+      {
+        dtype,
+        shape,
+        data_offsets: [begin, end],
+      },
+    ] of Object.entries(entries)) {
       const data = new Float32Array(plain.slice(start + begin, start + end).buffer);
-      if (dtype !== 'F32' || data.length !== shape.reduce((product, size) => product * size, 1)) throw damaged;
+      if (dtype !== 'F32' || data.length !== shape.reduce((product, size) => product * size, 1))
+        throw damaged;
       tensors.set(name, { shape, data });
     }
     return { tensors, metadata };

@@ -37,7 +37,9 @@ for await (const { epoch, loss, endOfEpoch } of train(trainer, digits, data.orde
   losses.push(loss);
   if (endOfEpoch) {
     const { accuracy } = await evaluate(trainer, test);
-    console.log(`epoch ${epoch + 1}: loss ${loss.toFixed(4)}, test accuracy ${(100 * accuracy).toFixed(2)} %`);
+    console.log(
+      `epoch ${epoch + 1}: loss ${loss.toFixed(4)}, test accuracy ${(100 * accuracy).toFixed(2)} %`,
+    );
   }
 }
 const seconds = (performance.now() - start) / 1000;

@@ -25,7 +25,11 @@ async function withPage(args, work) {
     const faults = [];
     page.on('pageerror', (error) => faults.push(String(error)));
     page.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
-    page.on('request', (request) => /^(blob|data):/.test(request.url()) || request.url().startsWith(url) || faults.push(request.url()));
+    page.on(
+      'request',
+      (request) =>
+        /^(blob|data):/.test(request.url()) || request.url().startsWith(url) || faults.push(request.url()),
+    );
     await page.goto(url);
     await ready(page);
     await work(page);
@@ -35,7 +39,10 @@ async function withPage(args, work) {
   }
 }
 
-const ready = (page) => page.waitForFunction(() => document.querySelector('#train:enabled')?.textContent === 'Train', null, { timeout: TIMEOUT });
+const ready = (page) =>
+  page.waitForFunction(() => document.querySelector('#train:enabled')?.textContent === 'Train', null, {
+    timeout: TIMEOUT,
+  });
 const text = (page, id) => page.textContent(`#${id}`);
 const lossesOf = (page) => page.evaluate(() => globalThis.losses);
 
@@ -67,12 +74,24 @@ test('training on WebAssembly', async () => {
     const losses = await lossesOf(page);
     const accuracy = await text(page, 'testAccuracy');
     await writeFile(output('browser_losses.json'), JSON.stringify(losses));
-    console.log(`WebAssembly: ${losses.length} steps, ${await text(page, 'speed')} a second, test accuracy ${accuracy}`);
+    console.log(
+      `WebAssembly: ${losses.length} steps, ${await text(page, 'speed')} a second, test accuracy ${accuracy}`,
+    );
     const mean = (values) => values.reduce((sum, value) => sum + value) / values.length;
     assert.ok(mean(losses.slice(-44)) < mean(losses.slice(0, 44)) / 10, 'the loss falls');
     assert.ok(parseFloat(accuracy) >= 95, accuracy);
 
-    await draw(page, [0.5, 0.1], [0.3, 0.3], [0.28, 0.6], [0.4, 0.88], [0.6, 0.88], [0.72, 0.6], [0.7, 0.3], [0.5, 0.1]);
+    await draw(
+      page,
+      [0.5, 0.1],
+      [0.3, 0.3],
+      [0.28, 0.6],
+      [0.4, 0.88],
+      [0.6, 0.88],
+      [0.72, 0.6],
+      [0.7, 0.3],
+      [0.5, 0.1],
+    );
     await page.waitForFunction(() => document.querySelector('#answer').textContent === '0');
     await page.screenshot({ path: output('page.png'), fullPage: true });
 
@@ -94,7 +113,10 @@ test('training on WebAssembly', async () => {
     await ready(page);
     assert.notEqual(await text(page, 'testAccuracy'), accuracy);
     await page.setInputFiles('#loadCheckpoint', output('checkpoint.safetensors'));
-    await page.waitForFunction((wanted) => document.querySelector('#testAccuracy').textContent === wanted, accuracy);
+    await page.waitForFunction(
+      (wanted) => document.querySelector('#testAccuracy').textContent === wanted,
+      accuracy,
+    );
   });
 });
 
@@ -112,7 +134,10 @@ test('pause, and a narrow window', async () => {
     await page.click('#train');
     await page.waitForFunction((steps) => globalThis.losses.length > steps, length);
     await page.click('#train');
-    assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth), 'nothing sticks out');
+    assert.ok(
+      await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth),
+      'nothing sticks out',
+    );
     await page.screenshot({ path: output('narrow.png'), fullPage: true });
   });
 });
@@ -129,7 +154,9 @@ test('training on WebGPU', async (context) => {
     await train(page, 1);
     const losses = await lossesOf(page);
     console.log(`WebGPU in software: ${losses.length} steps, ${await text(page, 'speed')} a second`);
-    losses.forEach((loss, step) => assert.ok(Math.abs(loss / expected[step] - 1) < 1e-3, `step ${step}: ${loss}, not ${expected[step]}`));
+    losses.forEach((loss, step) =>
+      assert.ok(Math.abs(loss / expected[step] - 1) < 1e-3, `step ${step}: ${loss}, not ${expected[step]}`),
+    );
     await save(page, '#saveCheckpoint', 'webgpu.safetensors');
     await train(page, 1); // the state is still there after it was read
   });
@@ -139,7 +166,9 @@ test('without WebGPU', async () => {
   await withPage(['--disable-features=WebGPU,WebGPUService', '--disable-gpu'], async (page) => {
     if (await page.evaluate(() => document.querySelector('[value=webgpu]').disabled)) return;
     await page.selectOption('#provider', 'webgpu');
-    await page.waitForFunction(() => /WebGPU cannot be used here/.test(document.querySelector('#status').textContent));
+    await page.waitForFunction(() =>
+      /WebGPU cannot be used here/.test(document.querySelector('#status').textContent),
+    );
     assert.equal(await page.inputValue('#provider'), 'wasm');
     console.log(await text(page, 'status'));
     await ready(page);

@@ -10,7 +10,12 @@ const SETTINGS = { epochs: 5, batchSize: 32, learningRate: 0.3 };
 
 async function lossesOf(trainer, settings = SETTINGS) {
   const losses = [];
-  for await (const { loss } of train(trainer, new Digits(data.train, trainer.manifest), data.orders, () => settings)) {
+  for await (const { loss } of train(
+    trainer,
+    new Digits(data.train, trainer.manifest),
+    data.orders,
+    () => settings,
+  )) {
     losses.push(loss);
   }
   return losses;
@@ -52,12 +57,19 @@ test('what goes wrong is said, and changes nothing', async () => {
   const batch = new Digits(data.train, trainer.manifest).batch([0, 1, 2]);
   const before = await trainer.saveCheckpoint();
   const { [trainer.manifest.inputs[0].name]: _, ...withoutImages } = batch;
+  await assert.rejects(trainer.step(batch, NaN), /The learning rate is NaN/);
   await assert.rejects(trainer.step(withoutImages, 0.1), /The batch has no/);
   await assert.rejects(trainer.loadCheckpoint(before.subarray(0, before.length - 4)), /damaged/);
   const [[name, { shape, data: values }]] = readSafetensors(before).tensors;
-  await assert.rejects(trainer.loadCheckpoint(writeSafetensors([{ name, shape, data: values }], {})), /another model/);
+  await assert.rejects(
+    trainer.loadCheckpoint(writeSafetensors([{ name, shape, data: values }], {})),
+    /another model/,
+  );
   const infinite = Object.fromEntries(
-    Object.entries(batch).map(([key, array]) => [key, array instanceof Float32Array ? array.fill(NaN) : array]),
+    Object.entries(batch).map(([key, array]) => [
+      key,
+      array instanceof Float32Array ? array.fill(NaN) : array,
+    ]),
   );
   await assert.rejects(trainer.step(infinite, 0.1), /lower the learning rate/);
   assert.deepEqual(await trainer.saveCheckpoint(), before);
@@ -67,7 +79,15 @@ test('what goes wrong is said, and changes nothing', async () => {
 test('calls may overlap', async () => {
   const [together, alone] = [await Trainer.load(ort, artifact), await Trainer.load(ort, artifact)];
   const batch = new Digits(data.train, together.manifest).batch([0, 1, 2]);
-  const calls = await Promise.all([together.step(batch, 0.1), together.evaluate(batch), together.step(batch, 0.1)]);
-  const losses = [await alone.step(batch, 0.1), (await alone.evaluate(batch)).loss, await alone.step(batch, 0.1)];
+  const calls = await Promise.all([
+    together.step(batch, 0.1),
+    together.evaluate(batch),
+    together.step(batch, 0.1),
+  ]);
+  const losses = [
+    await alone.step(batch, 0.1),
+    (await alone.evaluate(batch)).loss,
+    await alone.step(batch, 0.1),
+  ];
   assert.deepEqual([calls[0], calls[1].loss, calls[2]], losses);
 });
