@@ -178,7 +178,10 @@ const fromFives = (_, lowest) => [Math.max(0, 5 * Math.ceil((lowest ?? 80) / 5 -
 const lossPlot = plot(
   element.lossPlot,
   { range: (_, first, last) => [1, Math.max(last ?? 0, 100)] },
-  { scale: { distr: 3, range: decades }, axis: { grid: { ...lines, filter: powersOfTen } } },
+  {
+    scale: { distr: 3, range: decades },
+    axis: { grid: { ...lines, filter: powersOfTen }, filter: powersOfTen, values: (_, values) => values },
+  },
   [
     { stroke: '#b9c8ec', width: 1, points: { show: false } },
     { stroke: color('--train'), width: 2, points: { show: false } },

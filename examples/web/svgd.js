@@ -67,7 +67,8 @@ export class Trainer {
    */
   step(batch, learningRate) {
     return this.#next(async () => {
-      if (!(learningRate >= 0)) throw new Error(`The learning rate is ${learningRate}, but must be 0 or more.`);
+      if (!(learningRate >= 0))
+        throw new Error(`The learning rate is ${learningRate}, but must be 0 or more.`);
       const { Tensor } = this.#ort;
       const update = (this.steps + 1) % (this.manifest.accumulation_steps ?? 1) === 0;
       const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, {
