@@ -1,0 +1,74 @@
+"""Compares what the other tests left with `svgd-onnx train` on the same data; run it after them."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import onnx
+
+PUBLIC = Path(__file__).resolve().parents[1] / "public"
+MADE = Path(__file__).resolve().parents[3] / "build" / "web"
+STEPS = 100  # rounding grows from step to step, so that later ones may not be compared
+TOLERANCE = 1e-4
+
+
+def main() -> None:
+    """Compares loss curves, the browser's checkpoint and the model that it exported."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        write_data(work)
+        artifacts = work / "artifacts"
+        shutil.copytree(PUBLIC / "artifacts", artifacts)
+        train = ["--data", work / "train.npz", "--batch-size", "32", "--learning-rate", "0.3"]
+        svgd("train", artifacts, *train, "--steps", STEPS, "--seed", 0, "--log", work / "log.csv")
+        with (work / "log.csv").open() as file:
+            expected = np.array([float(row["loss"]) for row in csv.DictReader(file)])
+        for name in ("node", "browser"):
+            losses = np.array(json.loads((MADE / f"{name}_losses.json").read_text()))[:STEPS]
+            difference = float(np.abs(losses / expected - 1).max())
+            print(
+                f"{name}: {STEPS} losses differ from Python's by at most {difference:.1e} of them"
+            )
+            assert difference < TOLERANCE
+
+        shutil.copy(MADE / "checkpoint.safetensors", artifacts)
+        svgd("export", artifacts, "--output", work / "trained.onnx")
+        for ours, theirs in zip(weights(work / "trained.onnx"), weights(MADE / "trained.onnx")):
+            np.testing.assert_array_equal(ours, theirs)
+        onnx.checker.check_model(onnx.load(MADE / "trained.onnx"), full_check=True)
+        svgd("evaluate", artifacts, "--data", work / "test.npz")
+        svgd("train", artifacts, *train, "--epochs", 21, "--resume")
+
+
+def write_data(folder: Path) -> None:
+    """Writes `train.npz` and `test.npz`."""
+    digits = json.loads((PUBLIC / "digits.json").read_text())
+    manifest = json.loads((PUBLIC / "artifacts" / "svgd.json").read_text())
+    (image,) = manifest["inputs"]
+    for split in ("train", "test"):
+        images = np.array(digits[split]["images"], np.float32).reshape(-1, *image["shape"][1:]) / 16
+        labels = np.array(digits[split]["labels"], np.int64)
+        np.savez(
+            folder / f"{split}.npz", **{image["name"]: images, manifest["label"]["name"]: labels}
+        )
+
+
+def svgd(*arguments: object) -> None:
+    """Runs a command of svgd-onnx."""
+    subprocess.run([sys.executable, "-m", "svgd_onnx", *map(str, arguments)], check=True)
+
+
+def weights(path: Path) -> list[np.ndarray]:
+    """The weights of a model, in the order of their names."""
+    initializers = sorted(onnx.load(path).graph.initializer, key=lambda tensor: tensor.name)
+    return [onnx.numpy_helper.to_array(tensor) for tensor in initializers]
+
+
+main()
