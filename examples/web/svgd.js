@@ -15,7 +15,7 @@ const LOSS = 'svgd.loss';
 const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
-const STEP = 'svgd.step';
+const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
 
 /** A training session. Calls may overlap: each waits for the one before it. */
 export class Trainer {
@@ -24,7 +24,7 @@ export class Trainer {
   #training;
   #evaluation;
   #state; // ort.Tensor by name
-  #metadata;
+  #progress;
   #last = Promise.resolve();
 
   /** The contents of `svgd.json`. */
@@ -55,7 +55,7 @@ export class Trainer {
 
   /** Steps made so far, those before the checkpoint included. */
   get steps() {
-    return Number(this.#metadata[STEP] ?? 0);
+    return this.#progress.step;
   }
 
   /**
@@ -85,7 +85,7 @@ export class Trainer {
         this.#state.get(name).dispose();
         this.#state.set(name, tensor);
       }
-      this.#metadata[STEP] = String(this.steps + 1);
+      this.#progress.step += 1;
       return value;
     });
   }
@@ -111,7 +111,9 @@ export class Trainer {
   /** All that training goes on from, as the bytes of a safetensors file. */
   saveCheckpoint() {
     return this.#next(async () =>
-      writeSafetensors(await this.#values([...this.#state.keys()]), this.#metadata),
+      writeSafetensors(await this.#values([...this.#state.keys()]), {
+        [PROGRESS]: JSON.stringify(this.#progress),
+      }),
     );
   }
 
@@ -169,7 +171,7 @@ export class Trainer {
       }
     }
     this.#state?.forEach((tensor) => tensor.dispose());
-    this.#metadata = metadata;
+    this.#progress = JSON.parse(metadata[PROGRESS] ?? '{"step":0,"seed":0,"batch_size":0}');
     this.#state = new Map(
       [...tensors].map(([name, { shape, data }]) => [name, new this.#ort.Tensor('float32', data, shape)]),
     );
