@@ -23,9 +23,9 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     d_scale = write.reduce(
         "ReduceSum", write.node("Mul", gradient, normalized), leading, keepdims=False
     )
-    return [dx, d_scale, write.reduce("ReduceSum", gradient, leading, keepdims=False)][
-        : len(node.outputs)
-    ]
+    d_shift = write.reduce("ReduceSum", gradient, leading, keepdims=False)
+    results: list[ir.Value | None] = [dx, d_scale, d_shift]
+    return results[: len(node.outputs)]
 
 
 LAYER_NORMALIZATION: dict[str, Rule] = {"LayerNormalizationGrad": _gradient}

@@ -13,12 +13,13 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
     axes = _optional(node, 4)
     steps = _optional(node, 5)
     given, first, dims = constant_value(axes), constant_value(starts), rank(node.outputs[0])
-    if dims is None or (axes is not None and given is None) or (given is None and first is None):
+    if given is None and axes is None and first is not None:
+        given = np.arange(len(first))
+    if dims is None or given is None:
         return None
-    sliced = range(len(first)) if given is None and first is not None else np.ravel(given)
     result = gradient
     # One axis after another: its positions, sliced as it was, say where the slices lie.
-    for position, axis in enumerate(int(axis) % dims for axis in sliced):
+    for position, axis in enumerate(int(axis) % dims for axis in given.ravel()):
         length = write.node("Slice", shape, write.integers(axis), write.integers(axis + 1))
         everything = write.node(
             "Range",

@@ -100,8 +100,8 @@ def _lower(graph: ir.Graph, node: ir.Node, constant: _Constants) -> None:
         output = apply("Mul", [gradient, factor])
         output.shape = gradient.shape
     if node.outputs[1].is_graph_output():
-        name, node.outputs[1].name = node.outputs[1].name, ""
-        updated.name, updated.shape = name, state.shape
+        updated.name, node.outputs[1].name = node.outputs[1].name, ""
+        updated.shape = state.shape
         node.outputs[1].replace_all_uses_with(updated, replace_graph_outputs=True)
     else:
         new.append(_write_back(graph, state, updated, constant))
