@@ -241,8 +241,9 @@ class Kernel {
                  width_, partial_);
   }
 
-  // Channels with long rows, one in each example. As with blocks of columns, a channel is scaled
-  // while the next is summed, row by row, backwards and forwards in turns.
+  // Channels with long rows, one in each example. A channel may not fit into the caches nearby: it
+  // is scaled from its last row on, and the next is left alone until then, so that as much of it as
+  // possible is still in the last one.
 
   void ByChannels() {
     task_blocks_ = std::clamp(channels_ / kTasks, size_t{1}, kTaskBlocks);
@@ -252,23 +253,19 @@ class Kernel {
   void Channels(size_t task) {
     const size_t begin = task * task_blocks_;
     const size_t end = std::min(begin + task_blocks_, channels_);
-    Number factor = 0;
-    bool backwards = false;
-    // One round more than there are channels: the first only sums, the last only scales.
-    for (size_t channel = begin; channel <= end; ++channel, backwards = !backwards) {
+    for (size_t channel = begin; channel < end; ++channel) {
       double sum = 0;
       for (size_t i = 0; i < outer_; ++i) {
-        const size_t row = (backwards ? outer_ - 1 - i : i) * channels_ + channel;
-        if (channel < end) {
-          sum += static_cast<double>(loops_.sum_squares_of_row(dy_ + row * inner_, inner_));
-        }
-        if (channel > begin && out_ != nullptr) {
-          const size_t place = (row - 1) * inner_;
-          loops_.scale_row(dy_ + place, out_ + place, inner_, factor);
-        }
+        const size_t place = (i * channels_ + channel) * inner_;
+        sum += static_cast<double>(loops_.sum_squares_of_row(dy_ + place, inner_));
       }
-      factor = static_cast<Number>(sum);
-      if (channel < end) UpdateChannels(channel, 1, &factor);
+      auto factor = static_cast<Number>(sum);
+      UpdateChannels(channel, 1, &factor);
+      if (out_ == nullptr) continue;
+      for (size_t i = outer_; i-- > 0;) {
+        const size_t place = (i * channels_ + channel) * inner_;
+        loops_.scale_row(dy_ + place, out_ + place, inner_, factor);
+      }
     }
   }
 

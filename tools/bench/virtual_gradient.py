@@ -3,8 +3,9 @@
     python -m tools.bench.virtual_gradient [--threads 1 2] [--output FILE.json]
 
 T has to read dY and r, and to write T(dY) and r: GB/s are of these bytes, beside those that a copy of dY
-reads and writes on as many threads. All run in turns, small tensors many times a turn. "in place" is T
-overwriting dY, as training graphs let it; "apart" writes elsewhere. T runs in an onnxruntime session with
+reads and writes on as many threads. All run in turns, small tensors many times a turn; a share is the median
+of the ratios within turns. "in place" is T overwriting dY, as training graphs let it; "apart" writes
+elsewhere. T runs in an onnxruntime session with
 inputs and outputs bound, so its time holds the session's own overhead; the copy is `numpy.copyto`, cut into
 a piece for each thread.
 """
@@ -89,24 +90,29 @@ def _row(
         },
         repeats,
     )
-    copy = 2 * dy.nbytes / seconds["copy"] / 1e9
-    in_place, apart = (moved / seconds[kind] / 1e9 for kind in ("in place", "apart"))
+    copy = 2 * dy.nbytes
+
+    def share(kind: str) -> float:
+        turns = zip(seconds["copy"], seconds[kind])
+        return statistics.median(moved / copy * of_copy / of_kind for of_copy, of_kind in turns)
+
+    median = {kind: statistics.median(values) for kind, values in seconds.items()}
     return {
         "dY": str(shape),
         "r": "element" if axis is None else "channel",
         "MB": dy.nbytes / 1e6,
         "threads": threads,
-        "copy GB/s": copy,
-        "T in place GB/s": in_place,
-        "share": in_place / copy,
-        "T apart GB/s": apart,
-        "share apart": apart / copy,
-        "µs above nothing": 1e6 * (seconds["in place"] - seconds["nothing"]),
+        "copy GB/s": copy / median["copy"] / 1e9,
+        "T in place GB/s": moved / median["in place"] / 1e9,
+        "share": share("in place"),
+        "T apart GB/s": moved / median["apart"] / 1e9,
+        "share apart": share("apart"),
+        "µs above nothing": 1e6 * (median["in place"] - median["nothing"]),
     }
 
 
-def _in_turns(kinds: dict[str, Callable[[], None]], repeats: int) -> dict[str, float]:
-    """Median seconds of each kind, all run in turns, so many times a turn."""
+def _in_turns(kinds: dict[str, Callable[[], None]], repeats: int) -> dict[str, list[float]]:
+    """Seconds of each kind in each turn, all run so many times a turn."""
     measured: dict[str, list[float]] = {kind: [] for kind in kinds}
     for run in kinds.values():
         run()
@@ -122,7 +128,7 @@ def _in_turns(kinds: dict[str, Callable[[], None]], repeats: int) -> dict[str, f
             for _ in range(repeats):
                 run()
             measured[kind].append((time.perf_counter() - before) / repeats)
-    return {kind: statistics.median(values) for kind, values in measured.items()}
+    return measured
 
 
 def _copy(
