@@ -1,0 +1,164 @@
+"""The command line that the three experiments share."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+import svgd_onnx
+from tools.paper import runner
+from tools.paper.experiment import DataError, Experiment
+from tools.paper.result import Result
+from tools.paper.runner import Run
+
+RESULTS, WORK = Path("docs/paper/results"), Path("build/paper")
+
+
+def main(experiment: Experiment) -> None:
+    """Runs the command line of an experiment."""
+    arguments = parser(experiment).parse_args()
+    try:
+        run_all(experiment, arguments)
+    except (DataError, svgd_onnx.UserError) as error:
+        print(error, file=sys.stderr)
+        sys.exit(2)
+
+
+def parser(experiment: Experiment) -> argparse.ArgumentParser:
+    """Its options."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m tools.paper.{experiment.name}",
+        description=f"The paper's {experiment.title}. The same command goes on with a run that was "
+        "interrupted, from its last test.",
+    )
+    add_places(parser)
+    parser.add_argument(
+        "--optimizer",
+        choices=experiment.recipes,
+        default="svgd",
+        help="(default svgd; adamw has no weight decay here: it is the paper's Adam)",
+    )
+    parser.add_argument("--seeds", type=_count, default=1, help="how many runs (default 1)")
+    parser.add_argument("--first-seed", type=int, default=0, help="(default 0)")
+    parser.add_argument(
+        "--steps",
+        type=_count,
+        help=f"of each run (default {experiment.steps}); another number has its changes of the "
+        "learning rate in proportion",
+    )
+    parser.add_argument(
+        "--evaluate-every",
+        type=_count,
+        help=f"steps between two tests (default {experiment.evaluate_every})",
+    )
+    parser.add_argument("--scale", type=float, help="T's s, where it is not the paper's")
+    parser.add_argument("--epsilon", type=float, help="T's epsilon (default 1e-6)")
+    parser.add_argument("--t-scope", choices=("weights", "all-linear"))
+    parser.add_argument("--granularity", choices=("element", "channel"))
+    parser.add_argument("--gradient", choices=("graph", "example"), help="what feeds r")
+    parser.add_argument("--target", choices=("ort-training", "onnx"))
+    parser.add_argument("--device", choices=("cpu", "cuda"), help="for --target onnx")
+    parser.add_argument(
+        "--make-only",
+        action="store_true",
+        help="make the artifacts in the working folder, to train them where nothing converts",
+    )
+    return parser
+
+
+def add_places(parser: argparse.ArgumentParser) -> None:
+    """The options that every command has."""
+    parser.add_argument("--data", type=Path, help="the folder of the data set")
+    parser.add_argument(
+        "--output", type=Path, default=RESULTS, help=f"of the results (default {RESULTS})"
+    )
+    parser.add_argument(
+        "--work", type=Path, default=WORK, help=f"of artifacts and checkpoints (default {WORK})"
+    )
+    parser.add_argument("--threads", type=_count, help="within an operator")
+
+
+def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
+    """Runs every seed and prints what comes out.
+
+    Raises:
+        DataError: the data is not there or damaged.
+        UserError: a run is impossible or diverges.
+    """
+    names = ("steps", "evaluate_every", "scale", "epsilon", "t_scope", "granularity", "gradient")
+    options = {name: getattr(arguments, name) for name in (*names, "target")}
+    seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
+    runs = [Run.of(experiment, arguments.optimizer, seed, **options) for seed in seeds]
+    if arguments.make_only:
+        for run in runs:
+            runner.make(run, arguments.work / experiment.name / run.name)
+        return
+    if arguments.data is None:
+        raise svgd_onnx.UserError("Give the folder of the data set with --data.")
+    print(describe(runs[0]))
+    data = experiment.load(arguments.data)
+    results = [
+        runner.train(
+            run,
+            data,
+            arguments.work / experiment.name / run.name,
+            arguments.output / experiment.name / f"{run.name}.csv",
+            threads=arguments.threads,
+            device=arguments.device,
+            tested=print_last,
+        )
+        for run in runs
+    ]
+    for run, result in zip(runs, results):
+        print(f"seed {run.seed}: {summary(experiment, [result])}")
+    if len(results) > 1:
+        print(f"mean: {summary(experiment, results)}")
+    paper = experiment.recipes[arguments.optimizer].paper_error
+    if paper is not None:
+        print(f"the paper (batch statistics): {paper:.2%}")
+
+
+def describe(run: Run) -> str:
+    """What is about to be run, in a line or two."""
+    experiment = run.experiment
+    text = f"{experiment.title}, {run.optimizer}, {run.steps:,} steps"
+    text += f", onnxruntime {onnxruntime.__version__}"
+    if run.steps != experiment.steps:
+        changes = " and ".join(
+            f"{round(each * run.steps / experiment.steps):,}" for each in experiment.boundaries
+        )
+        text += (
+            f"\nThe paper's schedule of {experiment.steps:,} steps in proportion: the learning rate "
+            f"changes at {changes}."
+        )
+    return text
+
+
+def print_last(result: Result) -> None:
+    """The last test, on a line."""
+    test, settings = result.tests[-1], result.settings
+    print(
+        f"{settings['optimizer']} seed {settings['seed']} step {test.step:>6,}: training loss "
+        f"{test.training_loss:.4f}, test error {test.batch_error:.2%} (batch statistics), "
+        f"{test.running_error:.2%} (running), {result.seconds:,.0f} s",
+        flush=True,
+    )
+
+
+def summary(experiment: Experiment, results: list[Result]) -> str:
+    """Mean test errors over the last tests of runs."""
+    tests = [test for result in results for test in result.tests[-experiment.averaged_tests :]]
+    batch = np.mean([test.batch_error for test in tests])
+    running = np.mean([test.running_error for test in tests])
+    return f"test error {batch:.2%} with batch statistics, {running:.2%} with running statistics"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return value

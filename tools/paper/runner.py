@@ -1,0 +1,282 @@
+"""One run of an experiment, in a folder from which it goes on after an interruption.
+
+The folder of a run holds the artifacts with their checkpoint, and the network with BatchNormalization
+that takes the statistics of its batch. Both are made where they are missing; made in an environment
+that converts, they train in one with a stock onnxruntime, which needs neither onnx nor a converter.
+
+The checkpoint is written after each test, once its row is in the result. What came after the last
+checkpoint is done again, with the same batches: they are a function of seed and step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+import svgd_onnx
+from svgd_onnx.data import shuffled_rows
+from svgd_onnx.files import whole_file
+from tools.paper.experiment import Data, Experiment
+from tools.paper.result import Result, Test
+
+ARTIFACTS, BATCH_STATISTICS_MODEL = "artifacts", "batch_statistics.onnx"
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is run: an experiment with an optimizer, and what differs from the paper.
+
+    Attributes:
+        experiment: the experiment.
+        optimizer: one of its recipes.
+        seed: of the weights, the order of the examples and their augmentation.
+        steps: of a schedule like the paper's, drawn out or shortened to that length.
+        scale: T's s.
+        epsilon: T's epsilon.
+        t_scope: "weights" or "all-linear".
+        granularity: "element" or "channel".
+        gradient: "graph" or "example".
+        target: "ort-training" or "onnx".
+        evaluate_every: steps between two tests.
+    """
+
+    experiment: Experiment
+    optimizer: str
+    seed: int
+    steps: int
+    scale: float
+    epsilon: float = 1e-6
+    t_scope: str = "weights"
+    granularity: str = "element"
+    gradient: str = "graph"
+    target: str = "ort-training"
+    evaluate_every: int = 0
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Everything that the run depends on, but the machine; without T's where there is no T."""
+        settings = {**asdict(self), "experiment": self.experiment.name}
+        if self.optimizer != "svgd":
+            for name in ("scale", "epsilon", "t_scope", "granularity", "gradient"):
+                del settings[name]
+        return settings
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """The settings that differ from the paper's."""
+        usual = Run.of(self.experiment, self.optimizer, self.seed).settings
+        return {
+            name: value
+            for name, value in self.settings.items()
+            if value != usual[name] and name != "evaluate_every"
+        }
+
+    @property
+    def name(self) -> str:
+        """Optimizer, what differs from the paper, seed: of the file of the result."""
+        differs = [f"{name.replace('_', '-')}-{value}" for name, value in self.variant.items()]
+        return "-".join([self.optimizer, *differs, str(self.seed)])
+
+    @classmethod
+    def of(cls, experiment: Experiment, optimizer: str, seed: int, **options: Any) -> Run:
+        """As the paper has it, but for the options that are given and not None."""
+        usual = {
+            "steps": experiment.steps,
+            "scale": experiment.recipes[optimizer].scale,
+            "evaluate_every": experiment.evaluate_every,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        return cls(experiment, optimizer, seed, **{**usual, **given})
+
+
+def make(run: Run, folder: Path) -> None:
+    """Makes what a run needs in its folder, where it is not there yet."""
+    if (folder / ARTIFACTS).exists() and (folder / BATCH_STATISTICS_MODEL).exists():
+        return
+    from tools.networks import NETWORKS
+    from tools.paper.batch_statistics import with_batch_statistics
+
+    folder.mkdir(parents=True, exist_ok=True)
+    network = NETWORKS[run.experiment.network](run.seed)
+    with whole_file(folder / BATCH_STATISTICS_MODEL) as temporary:
+        temporary.write_bytes(with_batch_statistics(network).SerializeToString())
+    if not (folder / ARTIFACTS).exists():
+        svgd_onnx.convert(
+            network,
+            folder / ARTIFACTS,
+            optimizer=run.optimizer,
+            scale=run.scale,
+            epsilon=run.epsilon,
+            l1=run.experiment.l1,
+            t_scope=(run.t_scope,),
+            granularity=run.granularity,
+            gradient=run.gradient,
+            target=run.target,
+        )
+
+
+def train(
+    run: Run,
+    data: Data,
+    folder: Path,
+    path: Path,
+    *,
+    threads: int | None = None,
+    device: str | None = None,
+    tested: Callable[[Result], None] = lambda result: None,
+) -> Result:
+    """Begins or goes on with a run, to its end.
+
+    Args:
+        run: what to do.
+        data: the experiment's.
+        folder: of the run.
+        path: of its result.
+        threads: threads within an operator; None lets onnxruntime choose.
+        device: "cpu" or "cuda", for the target onnx.
+        tested: is called after each test.
+
+    Raises:
+        UserError: the result is of other settings, or training is impossible or diverges.
+    """
+    make(run, folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    environment = {
+        "threads": threads,
+        "device": device or "cpu",
+        "onnxruntime": onnxruntime.__version__,
+    }
+    result = _opened(path, {**run.settings, **environment})
+    if result.finished:
+        return result
+    trainer = svgd_onnx.Trainer(folder / ARTIFACTS, seed=run.seed, threads=threads, device=device)
+    _check_artifacts(run, trainer.manifest, folder)
+    if trainer.step and not (result.tests and result.tests[-1].step >= trainer.step):
+        raise svgd_onnx.UserError(
+            f"'{folder}' has been trained for {trainer.step} steps, but '{path}' knows nothing of "
+            "them: delete that folder to start anew."
+        )
+    result.forget_after(trainer.step)
+    batch_statistics = BatchStatistics(folder / BATCH_STATISTICS_MODEL, run, threads)
+    while trainer.step < run.steps:
+        start = time.perf_counter()
+        loss = _train_to(trainer, run, data, min(run.steps, trainer.step + run.evaluate_every))
+        result.seconds += time.perf_counter() - start
+        running = trainer.evaluate(data.test)
+        result.tests.append(
+            Test(
+                trainer.step,
+                loss,
+                *batch_statistics.test(trainer, data),
+                running["loss"],
+                1 - running["accuracy"],
+            )
+        )
+        result.r_below_epsilon, result.median_factor = _nearness_to_identity(trainer)
+        # The row first: of a row without its checkpoint nothing is left but the wish to do it again.
+        result.save(path)
+        trainer.save()
+        tested(result)
+    return result
+
+
+class BatchStatistics:
+    """A test with BatchNormalization as in training, as the paper's authors test.
+
+    It runs on the CPU: elsewhere a stock onnxruntime has no such BatchNormalization.
+
+    Args:
+        path: the network, with parameters as inputs and logits as output.
+        run: how many images share their statistics.
+        threads: threads within an operator; None lets onnxruntime choose.
+    """
+
+    def __init__(self, path: Path, run: Run, threads: int | None) -> None:
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3  # it warns of BatchNormalization in training mode
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        self._batch_size = run.experiment.test_batch_size
+        self._session = onnxruntime.InferenceSession(
+            path.read_bytes(), options, providers=["CPUExecutionProvider"]
+        )
+
+    def test(self, trainer: svgd_onnx.Trainer, data: Data) -> tuple[float, float]:
+        """Mean cross-entropy and error over the test images."""
+        image, *parameters = [each.name for each in self._session.get_inputs()]
+        values = {name: trainer.tensor(name) for name in parameters}
+        logits = np.concatenate(
+            [
+                self._session.run(
+                    None, {image: data.test["image"][start : start + self._batch_size], **values}
+                )[0]
+                for start in range(0, len(data.test["labels"]), self._batch_size)
+            ]
+        ).astype(np.float64)
+        labels = data.test["labels"]
+        logits -= logits.max(axis=1, keepdims=True)
+        losses = np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(labels)), labels]
+        return float(losses.mean()), float(np.mean(logits.argmax(axis=1) != labels))
+
+
+def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int) -> float:
+    """Trains to a step; the mean loss on the way."""
+    experiment = run.experiment
+    steps_per_epoch = len(data.labels) // experiment.batch_size
+    losses: list[float] = []
+    order: np.ndarray | None = None
+    while trainer.step < last:
+        epoch, position = divmod(trainer.step, steps_per_epoch)
+        if order is None or position == 0:
+            order = shuffled_rows(len(data.labels), run.seed, epoch)
+        rows = order[position * experiment.batch_size : (position + 1) * experiment.batch_size]
+        random = np.random.default_rng([run.seed, trainer.step, 1])  # apart from the order's
+        batch = {
+            "image": experiment.prepare(data.images[rows], random),
+            "labels": data.labels[rows],
+        }
+        rate = experiment.rate(run.optimizer, trainer.step, run.steps)
+        losses.append(trainer.train_step(batch, rate))
+    return float(np.mean(losses))
+
+
+def _nearness_to_identity(trainer: svgd_onnx.Trainer) -> Sequence[float | None]:
+    """Share of r below epsilon, and the median of s/sqrt(r + epsilon)."""
+    states = [each.state for each in trainer.manifest.operations if each.state]
+    if not states:
+        return None, None
+    r = np.concatenate([trainer.tensor(state).ravel() for state in states]).astype(np.float64)
+    scale, epsilon = (trainer.manifest.hyper_parameters[name] for name in ("scale", "epsilon"))
+    return float(np.mean(r < epsilon)), float(np.median(scale / np.sqrt(r + epsilon)))
+
+
+def _opened(path: Path, settings: dict[str, Any]) -> Result:
+    """The result that is there, or a new one."""
+    if not path.exists():
+        return Result(settings)
+    result = Result.load(path)
+    differing = [
+        name for name, value in settings.items() if result.settings.get(name, value) != value
+    ]
+    if differing and not (result.finished and result.settings["steps"] == settings["steps"]):
+        raise svgd_onnx.UserError(
+            f"'{path}' was begun with {differing[0]} {result.settings[differing[0]]}, not "
+            f"{settings[differing[0]]}: go on with that, or choose another --output and --work."
+        )
+    return result
+
+
+def _check_artifacts(run: Run, manifest: svgd_onnx.Manifest, folder: Path) -> None:
+    wanted = (run.optimizer, run.target)
+    found = (manifest.optimizer, manifest.target)
+    if found != wanted:
+        raise svgd_onnx.UserError(
+            f"'{folder}' holds artifacts of {' and '.join(found)}, not {' and '.join(wanted)}: "
+            "delete it, or choose another --work."
+        )
