@@ -42,17 +42,17 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         default="svgd",
         help="(default svgd; adamw has no weight decay here: it is the paper's Adam)",
     )
-    parser.add_argument("--seeds", type=_count, default=1, help="how many runs (default 1)")
+    parser.add_argument("--seeds", type=count, default=1, help="how many runs (default 1)")
     parser.add_argument("--first-seed", type=int, default=0, help="(default 0)")
     parser.add_argument(
         "--steps",
-        type=_count,
+        type=count,
         help=f"of each run (default {experiment.steps}); another number has its changes of the "
         "learning rate in proportion",
     )
     parser.add_argument(
         "--evaluate-every",
-        type=_count,
+        type=count,
         help=f"steps between two tests (default {experiment.evaluate_every})",
     )
     parser.add_argument("--scale", type=float, help="T's s, where it is not the paper's")
@@ -79,7 +79,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=WORK, help=f"of artifacts and checkpoints (default {WORK})"
     )
-    parser.add_argument("--threads", type=_count, help="within an operator")
+    parser.add_argument("--threads", type=count, help="within an operator")
 
 
 def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
@@ -157,7 +157,8 @@ def summary(experiment: Experiment, results: list[Result]) -> str:
     return f"test error {batch:.2%} with batch statistics, {running:.2%} with running statistics"
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A whole number from 1 on, as an option's type."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
