@@ -30,7 +30,7 @@ lint: $(VENV)/installed
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet --editable '.[cpu,demo,test]'
+	$(RUN)/pip install --quiet --editable '.[cpu,demo,paper,test]'
 	touch $@
 
 clean:

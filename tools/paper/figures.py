@@ -1,0 +1,172 @@
+"""The figures of docs/paper.md: SVG, the same bytes from the same numbers."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.figure import Figure
+
+from svgd_onnx import UserError
+from svgd_onnx.files import whole_file
+from tools.paper import hilbert as hilbert_study
+from tools.paper import lemma as lemma_study
+from tools.paper.experiment import Experiment
+from tools.paper.tables import NAMES, NONE, Group, as_in_paper
+
+COLORS = {
+    "svgd": "#c0392b",
+    "sgd": "#2471a3",
+    "rmsprop": "#239b56",
+    "adamw": "#b9770e",
+    "momentum": "#7d3c98",
+}
+LOGS = {"svgd": "so", "adamw": "adam"}  # in the authors' file names, where it is another name
+MOST_POINTS = 100  # of a curve
+AUTHORS = {"linewidth": 0.9, "linestyle": (0, (3, 2)), "alpha": 0.7}
+
+
+def curves(experiment: Experiment, groups: Sequence[Group], folder: Path, logs: Path | None) -> str:
+    """Test error and loss against steps: Figures 9, 11 and 12.
+
+    Ours are means over seeds. Runs shorter than the paper's are drawn over its whole length.
+    """
+    ours = as_in_paper(groups)
+    if not ours:
+        return NONE
+    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    error_axes, loss_axes = figure.subplots(1, 2)
+    longest = {}
+    for group in ours:
+        longest.setdefault(group.run.optimizer, group)
+    for optimizer in reversed(experiment.recipes):
+        color = COLORS[optimizer]
+        if logs is not None:
+            steps, errors, losses = authors(experiment, optimizer, logs)
+            error_axes.plot(steps, errors, color=color, **AUTHORS)
+            loss_axes.plot(steps, losses, color=color, **AUTHORS)
+        if optimizer in longest:
+            group = longest[optimizer]
+            stretch = experiment.steps / group.run.steps
+            label = (
+                f"{NAMES[optimizer]}, {group.run.steps:,} steps"
+                if stretch != 1
+                else NAMES[optimizer]
+            )
+            for axes, name, factor in (
+                (error_axes, "batch_error", 100),
+                (loss_axes, "batch_loss", 1),
+            ):
+                steps, values = mean_curve(group, name)
+                axes.plot(steps * stretch, factor * values, color=color, linewidth=1.3, label=label)
+    for axes, name in ((error_axes, "test error, %"), (loss_axes, "test loss")):
+        axes.set_yscale("log")
+        axes.set_xlabel("step of the paper's schedule")
+        axes.set_ylabel(name)
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_formatter("{x:g}")
+        axes.tick_params(axis="y", which="minor", labelsize=7)
+        axes.grid(which="both", linewidth=0.3)
+    error_axes.legend(fontsize=8)
+    beside = "solid: ours, mean over seeds"
+    if logs is not None:
+        beside += "; dashed: the authors'"
+    figure.suptitle(f"{experiment.title} ({beside})", fontsize=10)
+    return _save(figure, folder, experiment.name, f"{experiment.title}: test error and loss")
+
+
+def lemma(path: Path, folder: Path) -> str:
+    """Figure 7."""
+    if not path.is_file():
+        return NONE
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    points = lemma_study.load(path)
+    for (n, norm), marker in zip(lemma_study.NORMS.items(), "os^D"):
+        ours = sorted(point for point in points if point.n == n)
+        x, y = [p.product for p in ours], [p.estimate for p in ours]
+        axes.plot(x, y, marker=marker, markersize=4, linewidth=0.8, label=f"n = {n}, λ = {norm:g}")
+    axes.set_xlabel("vᵀu")
+    axes.set_ylabel("mean of vᵀMᵀMu")
+    axes.grid(linewidth=0.3)
+    axes.legend(fontsize=8)
+    return _save(
+        figure, folder, "lemma", "Lemma 4.1: the mean is proportional to the inner product"
+    )
+
+
+def hilbert(path: Path, folder: Path, logs: Path | None) -> str:
+    """The loss against steps at the authors' learning rate."""
+    if not path.is_file():
+        return NONE
+    figure = Figure(figsize=(5, 3.6), layout="constrained")
+    axes = figure.subplots()
+    colors = dict(zip(hilbert_study.OPTIMIZERS, ("#2471a3", "#239b56", "#c0392b")))
+    names = dict(zip(hilbert_study.OPTIMIZERS, ("gradient descent", "AdaGrad", "SVGD")))
+    for run in hilbert_study.load(path):
+        if run.rate == hilbert_study.RATE:
+            axes.plot(
+                run.losses, color=colors[run.optimizer], linewidth=1, label=names[run.optimizer]
+            )
+            if logs is not None:
+                rows = _rows(logs / f"math_{LOGS.get(run.optimizer, run.optimizer)}.csv")
+                x, y = ([float(row[name]) for row in rows] for name in ("step", "loss"))
+                axes.plot(x, y, "o", color=colors[run.optimizer], markersize=3)
+    axes.set_yscale("log")
+    axes.set_xlabel("step")
+    axes.set_ylabel("loss")
+    axes.grid(which="both", linewidth=0.3)
+    axes.legend(fontsize=8, title=None if logs is None else "dots: the authors'", title_fontsize=8)
+    return _save(figure, folder, "hilbert", "Least squares with the Hilbert matrix: loss")
+
+
+def mean_curve(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Steps and the mean over seeds of a column, thinned out to what a figure can show."""
+    columns = [
+        {test.step: getattr(test, name) for test in result.tests}
+        for result in group.results.values()
+    ]
+    steps = sorted(set.intersection(*(set(column) for column in columns)))
+    every = -(-len(steps) // MOST_POINTS)
+    steps = steps[::-1][::every][::-1]  # the last one always
+    return np.array(steps), np.array([np.mean([c[step] for c in columns]) for step in steps])
+
+
+def authors(
+    experiment: Experiment, optimizer: str, logs: Path
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Steps, test errors in % and test losses of the authors' log.
+
+    Raises:
+        UserError: the log is missing or damaged.
+    """
+    path = logs / f"{experiment.log}_{LOGS.get(optimizer, optimizer)}.csv"
+    rows = _rows(path)
+    try:
+        table = np.array([[float(row[name]) for name in ("", "accuracy", "loss")] for row in rows])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"'{path}' is no log of the paper's authors ({error}).") from None
+    steps, accuracies, losses = table.T
+    # MNIST's log has fractions, the others have percent.
+    return steps, 100 - (accuracies if accuracies.max() > 1 else 100 * accuracies), losses
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"'{path}' cannot be read ({error.strerror}).") from error
+
+
+def _save(figure: Figure, folder: Path, name: str, text: str) -> str:
+    path = folder / f"{name}.svg"
+    settings = {"svg.fonttype": "none", "svg.hashsalt": "svgd-onnx", "path.simplify_threshold": 0.2}
+    with mpl.rc_context(settings), whole_file(path) as temporary:
+        figure.savefig(temporary, format="svg", metadata={"Date": None})
+        lines = temporary.read_text().splitlines()
+        temporary.write_text("\n".join(line.rstrip() for line in lines) + "\n")
+    return f"![{text}]({folder.name}/{path.name})"

@@ -1,0 +1,256 @@
+"""The tables of docs/paper.md, from the results of runs; Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgd_onnx import UserError
+from tools.paper import hilbert as hilbert_study
+from tools.paper import lemma as lemma_study
+from tools.paper.experiment import Experiment
+from tools.paper.result import Result
+from tools.paper.runner import Run
+from tools.paper.statistics import Sample
+
+NAMES = {
+    "svgd": "SVGD",
+    "sgd": "SGD",
+    "momentum": "momentum SGD",
+    "rmsprop": "RMSProp",
+    "adamw": "Adam",
+}
+NONE = "No runs yet."
+
+
+class Group:
+    """Finished runs that differ in their seeds alone.
+
+    Attributes:
+        runs: what was run, by seed.
+        results: what came out, by seed.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        self.experiment = experiment
+        self.runs: dict[int, Run] = {}
+        self.results: dict[int, Result] = {}
+
+    @property
+    def run(self) -> Run:
+        """Any of them."""
+        return next(iter(self.runs.values()))
+
+    @property
+    def variant(self) -> dict[str, Any]:
+        """What differs from the paper, the length and the target apart."""
+        return {
+            name: value
+            for name, value in self.run.variant.items()
+            if name not in ("steps", "target")
+        }
+
+    def errors(self, kind: str = "batch_error") -> dict[int, float]:
+        """Test error of each seed: the mean over its last tests."""
+        last = self.experiment.averaged_tests
+        return {
+            seed: float(np.mean([getattr(test, kind) for test in result.tests[-last:]]))
+            for seed, result in self.results.items()
+        }
+
+
+def load(experiment: Experiment, folder: Path) -> list[Group]:
+    """The finished runs in a folder, in the order of the optimizers, the longest first.
+
+    Raises:
+        UserError: a file in it is no result.
+    """
+    groups: dict[tuple[object, ...], Group] = {}
+    for path in sorted(folder.glob("*.csv")):
+        result = Result.load(path)
+        if not result.finished:
+            continue
+        settings = dict(result.settings)
+        options = {name: settings[name] for name in Run.__dataclass_fields__ if name in settings}
+        for name in ("experiment", "optimizer", "seed"):
+            options.pop(name, None)
+        try:
+            run = Run.of(experiment, settings["optimizer"], settings["seed"], **options)
+        except KeyError as error:
+            raise UserError(
+                f"'{path}' lacks {error}, or names an unknown one: delete it."
+            ) from None
+        key = (run.optimizer, *sorted(run.variant.items()))
+        group = groups.setdefault(key, Group(experiment))
+        group.runs[run.seed], group.results[run.seed] = run, result
+    order = list(experiment.recipes)
+    return sorted(groups.values(), key=lambda g: (-g.run.steps, order.index(g.run.optimizer)))
+
+
+def optimizers(experiment: Experiment, groups: Sequence[Group]) -> str:
+    """Tables 1 to 3: each optimizer with the paper's recipe."""
+    rows = []
+    for group in as_in_paper(groups):
+        run = group.run
+        recipe = experiment.recipes[run.optimizer]
+        batch, running = (
+            Sample.of(list(group.errors(kind).values()))
+            for kind in ("batch_error", "running_error")
+        )
+        rows.append(
+            [
+                _name(group),
+                ", ".join(f"{rate:g}" for rate in recipe.rates),
+                f"{run.steps:,}",
+                str(len(batch.values)),
+                "-" if recipe.paper_error is None else f"{100 * recipe.paper_error:.2f}",
+                *_sample(batch),
+                *_sample(running),
+            ]
+        )
+    head = ["optimizer", "learning rates", "steps", "seeds", "paper", "mean", "sd", "95 % of mean"]
+    return _table([*head, "running: mean", "sd", "95 % of mean"], rows)
+
+
+def pairs(experiment: Experiment, groups: Sequence[Group]) -> str:
+    """SVGD against each other optimizer, seed by seed."""
+    rows = []
+    main = as_in_paper(groups)
+    for svgd in (group for group in main if group.run.optimizer == "svgd"):
+        for other in main:
+            alike = (other.run.steps, other.run.target) == (svgd.run.steps, svgd.run.target)
+            if other.run.optimizer == "svgd" or not alike:
+                continue
+            rows.append(
+                [f"SVGD - {_name(other)}", f"{svgd.run.steps:,}", *_difference(svgd, other)]
+            )
+    return _table(["test error", "steps", "seeds", "mean", "95 % of mean", "SVGD lower"], rows)
+
+
+def study(experiment: Experiment, groups: Sequence[Group]) -> str:
+    """SVGD's variants beside the paper's SVGD, of runs of one length."""
+    rows = []
+    for steps in sorted({group.run.steps for group in groups if group.variant}, reverse=True):
+        svgd = [g for g in groups if g.run.optimizer == "svgd" and g.run.steps == steps]
+        usual = next((group for group in svgd if not group.variant), None)
+        for group in sorted(svgd, key=_variant_order):
+            results = group.results.values()
+            rows.append(
+                [
+                    _variant_name(group),
+                    f"{steps:,}",
+                    str(len(results)),
+                    *_sample(Sample.of(list(group.errors().values())))[:2],
+                    f"{100 * np.mean(list(group.errors('running_error').values())):.2f}",
+                    _difference(group, usual)[1] if usual and group is not usual else "-",
+                    f"{np.mean([result.r_below_epsilon for result in results]):.1%}",
+                    f"{np.mean([result.median_factor for result in results]):.3g}",
+                ]
+            )
+    head = ["variant", "steps", "seeds", "mean", "sd", "running: mean", "against the paper's"]
+    return _table([*head, "r below ε", "median of s/√(r + ε)"], rows)
+
+
+def lemma(path: Path) -> str:
+    """Correlation of v'u and the estimate for each n."""
+    if not path.is_file():
+        return NONE
+    points = lemma_study.load(path)
+    rows = []
+    for n, norm in lemma_study.NORMS.items():
+        ours = [point for point in points if point.n == n]
+        slope = np.polyfit([p.product for p in ours], [p.estimate for p in ours], 1)[0]
+        correlation = lemma_study.correlation(points, n)
+        rows.append([str(n), f"{norm:g}", str(len(ours)), f"{correlation:.6f}", f"{slope:.3f}"])
+    return _table(["n", "spectral norm", "pairs", "correlation", "slope"], rows)
+
+
+def hilbert(path: Path) -> str:
+    """Loss at the end, and the steps that descend, for each rate."""
+    if not path.is_file():
+        return NONE
+    rates: dict[float, dict[str, hilbert_study.Losses]] = {}
+    for run in hilbert_study.load(path):
+        rates.setdefault(run.rate, {})[run.optimizer] = run
+    rows = [
+        [
+            f"{rate:g}",
+            *(f"{runs[optimizer].losses[-1]:.6f}" for optimizer in hilbert_study.OPTIMIZERS),
+            *(f"{runs[optimizer].descending:.0%}" for optimizer in hilbert_study.OPTIMIZERS),
+        ]
+        for rate, runs in rates.items()
+    ]
+    names = ["gradient descent", "AdaGrad", "SVGD"]
+    return _table(
+        ["learning rate", *names, *(f"{name}: steps that descend" for name in names)], rows
+    )
+
+
+def as_in_paper(groups: Sequence[Group]) -> list[Group]:
+    """Those that differ from the paper in their length at most, of the lengths worth a comparison.
+
+    These are the longest, and those at which several optimizers ran: not what a study alone needs.
+    """
+    usual = [group for group in groups if not group.variant]
+    optimizers_of: dict[int, set[str]] = {}
+    for group in usual:
+        optimizers_of.setdefault(group.run.steps, set()).add(group.run.optimizer)
+    longest = max(optimizers_of, default=0)
+    return [
+        group
+        for group in usual
+        if group.run.steps == longest or len(optimizers_of[group.run.steps]) > 1
+    ]
+
+
+def _name(group: Group) -> str:
+    run = group.run
+    name = NAMES[run.optimizer]
+    if run.optimizer == "svgd":
+        name += f" (s = {run.scale:g})"
+    return name if run.target == "ort-training" else f"{name}, target {run.target}"
+
+
+def _variant_name(group: Group) -> str:
+    if not group.variant:
+        return f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
+    names = {"scale": "s", "epsilon": "ε", "t_scope": "T on", "gradient": "r of each"}
+    return ", ".join(
+        f"{names[name]} = {value:g}"
+        if isinstance(value, float)
+        else f"{names.get(name, 'r by')} {value}"
+        for name, value in group.variant.items()
+    )
+
+
+def _variant_order(group: Group) -> tuple[object, ...]:
+    return tuple((name, str(type(value)), value) for name, value in group.variant.items())
+
+
+def _sample(sample: Sample) -> list[str]:
+    return [
+        f"{100 * sample.mean:.2f}",
+        "-" if sample.deviation is None else f"{100 * sample.deviation:.2f}",
+        "-" if sample.half_width is None else f"±{100 * sample.half_width:.2f}",
+    ]
+
+
+def _difference(one: Group, other: Group) -> list[str]:
+    ours, theirs = one.errors(), other.errors()
+    seeds = sorted(set(ours) & set(theirs))
+    if not seeds:
+        return ["0", "-", "-", "-"]
+    sample = Sample.of([ours[seed] - theirs[seed] for seed in seeds])
+    _, _, half_width = _sample(sample)
+    lower = int(np.sum(sample.values < 0))
+    return [str(len(seeds)), f"{100 * sample.mean:+.2f}", half_width, f"{lower} of {len(seeds)}"]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    if not rows:
+        return NONE
+    align = ["---", *("---:" for _ in head[1:])]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (head, align, *rows))
