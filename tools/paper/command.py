@@ -43,7 +43,7 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         help="(default svgd; adamw has no weight decay here: it is the paper's Adam)",
     )
     parser.add_argument("--seeds", type=count, default=1, help="how many runs (default 1)")
-    parser.add_argument("--first-seed", type=int, default=0, help="(default 0)")
+    parser.add_argument("--first-seed", type=seed, default=0, help="(default 0)")
     parser.add_argument(
         "--steps",
         type=count,
@@ -61,7 +61,9 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
     parser.add_argument("--granularity", choices=("element", "channel"))
     parser.add_argument("--gradient", choices=("graph", "example"), help="what feeds r")
     parser.add_argument("--target", choices=("ort-training", "onnx"))
-    parser.add_argument("--device", choices=("cpu", "cuda"), help="for --target onnx")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cpu", help="for --target onnx (default cpu)"
+    )
     parser.add_argument(
         "--make-only",
         action="store_true",
@@ -162,4 +164,12 @@ def count(text: str) -> int:
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
+    return value
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 on, as an option's type."""
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
     return value

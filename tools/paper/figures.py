@@ -9,6 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
 from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
@@ -66,9 +67,9 @@ def curves(experiment: Experiment, groups: Sequence[Group], folder: Path, logs: 
         axes.set_yscale("log")
         axes.set_xlabel("step of the paper's schedule")
         axes.set_ylabel(name)
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
-        axes.yaxis.set_minor_formatter("{x:g}")
-        axes.tick_params(axis="y", which="minor", labelsize=7)
+        axes.yaxis.set_minor_formatter(NullFormatter())
         axes.grid(which="both", linewidth=0.3)
     error_axes.legend(fontsize=8)
     beside = "solid: ours, mean over seeds"

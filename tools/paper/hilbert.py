@@ -24,6 +24,7 @@ from onnx import helper, numpy_helper
 import svgd_onnx
 from svgd_onnx.files import whole_file
 from tools.paper.command import RESULTS, count
+from tools.paper.folders import make_folder
 
 SIZE = 10
 TARGET = 0.05
@@ -123,7 +124,7 @@ def save(runs: list[Losses], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["optimizer", "rate", "step", "loss"])

@@ -16,7 +16,8 @@ import numpy as np
 
 from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
-from tools.paper.command import RESULTS, count
+from tools.paper.command import RESULTS, count, seed
+from tools.paper.folders import make_folder
 
 NORMS = {2: 1.0, 5: 2.0, 10: 3.0, 25: 4.0}  # spectral norm by n, as in Fig. 7
 CHUNK = 1_000  # matrices at once
@@ -43,7 +44,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tools.paper.lemma", description="Lemma 4.1.")
     parser.add_argument("--pairs", type=count, default=10, help="of vectors, for each n")
     parser.add_argument("--matrices", type=count, default=10_000, help="for each pair")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=seed, default=0)
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"(default {RESULTS})")
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
@@ -86,7 +87,7 @@ def save(points: list[Point], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     with whole_file(path) as temporary, temporary.open("w", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(Point._fields)

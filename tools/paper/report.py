@@ -16,6 +16,7 @@ from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
 from tools.paper import figures, tables
 from tools.paper.command import RESULTS
+from tools.paper.folders import make_folder
 from tools.paper.study import EXPERIMENTS
 
 PAGE = Path("docs/paper.md")
@@ -52,7 +53,7 @@ def write(page: Path, results: Path, logs: Path | None) -> None:
     except OSError as error:
         raise UserError(f"'{page}' cannot be read ({error.strerror}).") from error
     folder = page.parent / "paper"
-    folder.mkdir(exist_ok=True)
+    make_folder(folder)
     blocks = blocks_of(results, folder, logs)
     wanted = [match[2] for match in BLOCK.finditer(text)]
     unknown = [name for name in wanted if name not in blocks]

@@ -23,6 +23,7 @@ import svgd_onnx
 from svgd_onnx.data import shuffled_rows
 from svgd_onnx.files import whole_file
 from tools.paper.experiment import Data, Experiment
+from tools.paper.folders import make_folder
 from tools.paper.result import Result, Test
 
 ARTIFACTS, BATCH_STATISTICS_MODEL = "artifacts", "batch_statistics.onnx"
@@ -102,7 +103,7 @@ def make(run: Run, folder: Path) -> None:
     from tools.networks import NETWORKS
     from tools.paper.batch_statistics import with_batch_statistics
 
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     network = NETWORKS[run.experiment.network](run.seed)
     with whole_file(folder / BATCH_STATISTICS_MODEL) as temporary:
         temporary.write_bytes(with_batch_statistics(network).SerializeToString())
@@ -128,7 +129,7 @@ def train(
     path: Path,
     *,
     threads: int | None = None,
-    device: str | None = None,
+    device: str = "cpu",
     tested: Callable[[Result], None] = lambda result: None,
 ) -> Result:
     """Begins or goes on with a run, to its end.
@@ -146,10 +147,10 @@ def train(
         UserError: the result is of other settings, or training is impossible or diverges.
     """
     make(run, folder)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     environment = {
         "threads": threads,
-        "device": device or "cpu",
+        "device": device,
         "onnxruntime": onnxruntime.__version__,
     }
     result = _opened(path, {**run.settings, **environment})
@@ -179,7 +180,7 @@ def train(
             )
         )
         result.r_below_epsilon, result.median_factor = _nearness_to_identity(trainer)
-        # The row first: of a row without its checkpoint nothing is left but the wish to do it again.
+        # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
         result.save(path)
         trainer.save()
         tested(result)
