@@ -225,7 +225,7 @@ function showMistakes(mistakes) {
         canvas,
         data.test.images[row].map((pixel) => pixel / 16),
       );
-      figure.append(canvas, `${label}, not ${answer}`);
+      figure.append(canvas, `${label} as ${answer}`);
       return figure;
     }),
   );

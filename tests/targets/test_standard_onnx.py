@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import svgd_onnx
 from svgd_onnx import LossSettings
 from svgd_onnx.data import check
 from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
 NETWORKS = {
     name: getattr(models, name)
@@ -236,6 +239,52 @@ def test_a_loss_that_is_not_finite_changes_nothing(trainer_of: MakeTrainer) -> N
     with pytest.raises(svgd_onnx.UserError, match="The loss became"):
         trainer.train_step(bad, 0.1)
     assert all(np.array_equal(trainer.tensor(name), before[name]) for name in names)
+
+
+class TestStepsCopyNothing:
+    """What a step changes is written where the next one reads it."""
+
+    @pytest.fixture(params=OPTIMIZERS)
+    def folder(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+        options = {"optimizer": request.param, "target": "onnx"}
+        svgd_onnx.convert(models.residual(), tmp_path / "a", **options)
+        return tmp_path / "a"
+
+    def test_all_tensors_stay_in_the_same_two_places(self, folder: Path) -> None:
+        model = models.residual()
+        trainer = svgd_onnx.Trainer(folder)
+        session = trainer._session
+        changing = session._changing
+        assert {item.name for item in trainer.manifest.parameters} <= set(changing)
+
+        def places() -> list[int]:
+            return [session._current[name].data_ptr() for name in changing]
+
+        def bound() -> list[int]:
+            outputs = session._other_binding.get_outputs()[1:]
+            return [value.data_ptr() for value in outputs]
+
+        seen = [places()]
+        for _ in range(4):
+            trainer.train_step(models.examples(model), 0.05)
+            seen.append(places())
+            assert bound() == seen[-1]  # what the step was bound to write is what is current
+        assert seen[0] == seen[2] == seen[4]
+        assert seen[1] == seen[3]
+        assert not set(seen[0]) & set(seen[1])
+
+    def test_no_operator_only_copies(self, folder: Path, tmp_path: Path) -> None:
+        manifest = Manifest.load(folder)
+        session = InferenceTrainingSession(
+            folder, manifest, threads=1, device="cpu", profile=tmp_path / "profile"
+        )
+        session.train_step(
+            check(models.examples(models.residual()), manifest).take(slice(None)), 0.05
+        )
+        events = json.loads(session.end_profile().read_text())
+        operators = {event["args"]["op_name"] for event in events if event["cat"] == "Node"}
+        assert "Sub" in operators
+        assert not operators & {"Identity", "MemcpyFromHost", "MemcpyToHost"}
 
 
 class TestExport:

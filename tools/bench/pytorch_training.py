@@ -9,14 +9,17 @@ import numpy as np
 import torch
 from torch import nn
 
-from tools.networks import small_transformer
-
 MODES = ("eager", "channels_last", "compile")
 RHO, EPSILON = 0.9, 1e-6
 
 
 def training_step(
-    network: str, optimizer: str, mode: str, image: np.ndarray, labels: np.ndarray
+    network: str,
+    optimizer: str,
+    mode: str,
+    image: np.ndarray,
+    labels: np.ndarray,
+    device: str = "cpu",
 ) -> Callable[[], float]:
     """A function that does one step and returns the loss.
 
@@ -27,12 +30,14 @@ def training_step(
         mode: one of MODES.
         image: the batch, float32.
         labels: int64.
+        device: where the model and the batch are, as PyTorch calls it.
     """
     torch.manual_seed(0)
     model = NETWORKS[network]()
     if optimizer == "svgd":
         _insert_virtual_gradients(model)
-    inputs, targets = torch.from_numpy(image), torch.from_numpy(labels)
+    model.to(device)
+    inputs, targets = (torch.from_numpy(array).to(device) for array in (image, labels))
     if mode == "channels_last" and inputs.ndim == 4:
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -230,7 +235,8 @@ class Mean(nn.Module):
 
 
 def transformer() -> nn.Module:
-    sizes = small_transformer
+    from tools.networks import small_transformer as sizes  # needs onnx, and the others do not
+
     layers = [Layer(sizes.WIDTH, sizes.HEADS, sizes.HIDDEN) for _ in range(sizes.LAYERS)]
     return nn.Sequential(
         nn.Linear(sizes.PATCH_SIZE, sizes.WIDTH),

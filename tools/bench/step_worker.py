@@ -1,4 +1,4 @@
-"""A process that trains artifacts a turn at a time, for `tools.bench.targets`.
+"""A process that trains artifacts a turn at a time, for `tools.bench.targets` and `tools.bench.footprint`.
 
     python tools/bench/step_worker.py FOLDER THREADS SHAPE...
 
@@ -11,28 +11,35 @@ from __future__ import annotations
 import resource
 import sys
 import time
+from collections.abc import Callable, Sequence
 
 import numpy as np
-
-import svgd_onnx
 
 TURN_SECONDS = 0.3
 
 
 def main() -> None:
+    import svgd_onnx
+
     folder, threads, *shape = sys.argv[1:]
-    sizes = [int(size) for size in shape]
-    random = np.random.default_rng(0)
-    batch = {
-        "image": random.standard_normal(sizes, np.float32),
-        "labels": random.integers(0, 10, sizes[0]),
-    }
+    image, labels = batch([int(size) for size in shape])
     trainer = svgd_onnx.Trainer(folder, threads=int(threads))
+    serve(lambda: trainer.train_step({"image": image, "labels": labels}, 1e-4))
+
+
+def batch(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Noise of this shape, float32, and labels from 0 to 9, int64."""
+    random = np.random.default_rng(0)
+    return random.standard_normal(shape, np.float32), random.integers(0, 10, shape[0])
+
+
+def serve(step: Callable[[], float]) -> None:
+    """Does steps as standard input asks for them."""
 
     def seconds(steps: int) -> float:
         start = time.perf_counter()
         for _ in range(steps):
-            trainer.train_step(batch, 1e-4)
+            step()
         return (time.perf_counter() - start) / steps
 
     seconds(3)

@@ -14,6 +14,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +54,7 @@ def _measure(
         for target in ("ort-training", "onnx"):
             svgd_onnx.convert(NETWORKS[network](0), Path(folder) / target, target=target)
         workers = {
-            kind: _Worker(python, Path(folder) / target, threads, BENCHED[network])
+            kind: artifacts_worker(python, Path(folder) / target, threads, BENCHED[network])
             for kind, (target, python) in kinds.items()
         }
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
@@ -77,15 +78,17 @@ def _measure(
     ]
 
 
-class _Worker:
-    """A process of `step_worker.py`, ready to train."""
+def artifacts_worker(python: str, folder: Path, threads: int, shape: tuple[int, ...]) -> Worker:
+    """A process that trains artifacts."""
+    return Worker([python, WORKER, folder, threads, *shape])
 
-    def __init__(self, python: str, folder: Path, threads: int, shape: tuple[int, ...]) -> None:
+
+class Worker:
+    """A process that trains in turns, such as `step_worker.py`, ready to."""
+
+    def __init__(self, command: Sequence[object]) -> None:
         self._process = subprocess.Popen(
-            [python, str(WORKER), str(folder), str(threads), *map(str, shape)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
+            list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         self._answer()
 

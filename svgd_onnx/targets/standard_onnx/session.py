@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -42,6 +44,7 @@ class InferenceTrainingSession:
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", where everything stays between steps; None takes CUDA if it is there.
+        profile: how the name of a file begins that onnxruntime's profiler writes; None writes none.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment lacks the device.
@@ -53,6 +56,7 @@ class InferenceTrainingSession:
         manifest: Manifest,
         threads: int | None = None,
         device: str | None = None,
+        profile: Path | None = None,
     ) -> None:
         self._folder = folder
         self._onnxruntime = inference_runtime()
@@ -60,7 +64,7 @@ class InferenceTrainingSession:
         self._manifest = manifest
         self._threads = threads
         tensors, self.progress = checkpoint.load(folder / CHECKPOINT)
-        self._session = self._open(TRAINING_STEP)
+        self._session = self._open(TRAINING_STEP, profile)
         inputs = {value.name for value in self._session.get_inputs()}
         self._accumulates = UPDATE in inputs
         wanted = inputs - {tensor.name for tensor in manifest.arrays} - {LEARNING_RATE, UPDATE}
@@ -109,6 +113,10 @@ class InferenceTrainingSession:
         session.run_with_iobinding(binding)
         return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
 
+    def end_profile(self) -> Path:
+        """Ends the profile that was asked for, and gives its file: JSON, an event for each operator run."""
+        return Path(self._session.end_profiling())
+
     def tensor(self, name: str) -> np.ndarray:
         """See `Session`."""
         return np.asarray(self._current[name].numpy())
@@ -137,7 +145,7 @@ class InferenceTrainingSession:
     def _evaluation(self) -> Any:
         return self._open(EVAL_MODEL)
 
-    def _open(self, name: str) -> Any:
+    def _open(self, name: str, profile: Path | None = None) -> Any:
         path = self._folder / name
         if not path.is_file():
             raise UserError(f"'{self._folder}' has no {name}: convert the model again.")
@@ -146,6 +154,9 @@ class InferenceTrainingSession:
         options.log_severity_level = 3
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
+        if profile is not None:
+            options.enable_profiling = True
+            options.profile_file_prefix = str(profile)
         if self._manifest.needs_library and name == TRAINING_STEP:
             options.register_custom_ops_library(str(custom_op_library()))
         try:
@@ -159,14 +170,30 @@ class InferenceTrainingSession:
             ) from error
 
     def _choose_device(self, device: str | None) -> str:
-        available = "CUDAExecutionProvider" in self._onnxruntime.get_available_providers()
+        built_in = "CUDAExecutionProvider" in self._onnxruntime.get_available_providers()
         if device is None:
-            return "cuda" if available else "cpu"
+            return "cuda" if built_in and self._reaches_cuda() else "cpu"
         if device not in _PROVIDERS:
             raise UserError(f"Unknown device '{device}': choose from {', '.join(_PROVIDERS)}.")
-        if device == "cuda" and not available:
+        if device == "cuda" and not built_in:
             raise UserError("This onnxruntime has no CUDA: pip install 'svgd-onnx[stock-gpu]'.")
+        if device == "cuda" and not self._reaches_cuda():
+            raise UserError(
+                f"onnxruntime {self._onnxruntime.__version__} finds no GPU, or not the libraries of "
+                "CUDA and cuDNN that it needs: install them, or train with --device cpu."
+            )
         return device
+
+    def _reaches_cuda(self) -> bool:
+        # A session that finds no CUDA would be one on the processor.
+        if hasattr(self._onnxruntime, "preload_dlls"):  # from 1.21: takes those that pip installed
+            with contextlib.redirect_stdout(io.StringIO()):  # names what it does not find
+                self._onnxruntime.preload_dlls()
+        try:
+            self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32), "cuda", 0)
+        except Exception:  # the binding has an exception class for each status
+            return False
+        return True
 
     def _on_device(self, array: np.ndarray) -> Any:
         return self._onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)

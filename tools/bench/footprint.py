@@ -1,0 +1,120 @@
+"""What training takes of a device: disk, the time to import, and memory.
+
+    python -m tools.bench.footprint [--torch PYTHON] [--output FILE.json]
+
+Installs svgd-onnx[stock] into a new environment, without bytecode, and measures there. `--torch` is the Python
+of an environment with PyTorch, whose peak of memory then stands beside ours; both train the paper's VGG on
+batches of 128.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import svgd_onnx
+from tools.bench.report import report
+from tools.bench.targets import BENCHED, Worker, artifacts_worker
+from tools.networks import NETWORKS
+
+ROOT = Path(__file__).parents[2]
+IMPORTS = {
+    "import svgd_onnx": "import svgd_onnx",
+    "the command line": "import svgd_onnx.cli",
+    "a Trainer and onnxruntime": "import onnxruntime; from svgd_onnx.targets.standard_onnx import session; "
+    "from svgd_onnx import Trainer",
+}
+FRESH_PROCESSES = 11
+NETWORK = "paper_vgg"
+TURNS = 5
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--torch", help="a Python with PyTorch")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path, default=Path("build/bench/footprint.json"))
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        python, sizes = _install(Path(folder) / "environment")
+        imports = [_import_time(python, name) for name in IMPORTS]
+        svgd_onnx.convert(NETWORKS[NETWORK](0), Path(folder) / "artifacts", target="onnx")
+        memory = _memory(python, Path(folder) / "artifacts", arguments.torch, arguments.threads)
+    for title, rows in (
+        ("Disk, beyond a new environment of Python", sizes),
+        (f"Imports, median of {FRESH_PROCESSES} processes", imports),
+        (f"Training {NETWORK}, batches of {BENCHED[NETWORK][0]}", memory),
+    ):
+        output = arguments.output
+        report(title, rows, output.with_name(f"{output.stem}_{title.split()[0].lower()}.json"))
+
+
+def _install(environment: Path) -> tuple[str, list[dict[str, Any]]]:
+    """The new environment's Python, and what each package weighs."""
+    subprocess.run([sys.executable, "-m", "venv", environment], check=True)
+    python = str(environment / "bin" / "python")
+    before = _sizes(environment)
+    options = ["--quiet", "--no-compile", "--config-settings=cmake.define.SVGD_CUDA=OFF"]
+    subprocess.run([python, "-m", "pip", "install", *options, f"{ROOT}[stock]"], check=True)
+    added = {
+        name: size - before.get(name, 0)
+        for name, size in _sizes(environment).items()
+        if size > before.get(name, 0)
+    }
+    rows = [
+        {"package": name, "MB": size / 1e6}
+        for name, size in sorted(added.items(), key=lambda item: -item[1])
+    ]
+    small = [row for row in rows if row["MB"] < 1]
+    rows = [row for row in rows if row["MB"] >= 1]
+    rows.append({"package": f"{len(small)} below 1 MB", "MB": sum(row["MB"] for row in small)})
+    rows.append({"package": "all", "MB": sum(added.values()) / 1e6})
+    return python, rows
+
+
+def _sizes(environment: Path) -> dict[str, int]:
+    """Bytes on the disk by package, which is the folder in site-packages that a file is in."""
+    (packages,) = environment.glob("lib/python*/site-packages")
+    sizes: dict[str, int] = {}
+    for path in environment.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            name = path.relative_to(packages).parts[0] if packages in path.parents else "others"
+            package = name.split(".")[0].split("-")[
+                0
+            ]  # numpy, numpy.libs and numpy-2.4.0.dist-info
+            sizes[package] = sizes.get(package, 0) + 512 * path.stat().st_blocks
+    return sizes
+
+
+def _import_time(python: str, name: str) -> dict[str, Any]:
+    subprocess.run([python, "-c", IMPORTS[name]], check=True)  # bytecode, and files in memory
+    script = f"import time; start = time.perf_counter(); {IMPORTS[name]}; print(time.perf_counter() - start)"
+    runs = [
+        subprocess.run([python, "-c", script], check=True, capture_output=True, text=True)
+        for _ in range(FRESH_PROCESSES)
+    ]
+    return {"what": name, "seconds": statistics.median(float(run.stdout) for run in runs)}
+
+
+def _memory(python: str, artifacts: Path, torch: str | None, threads: int) -> list[dict[str, Any]]:
+    shape = BENCHED[NETWORK]
+    workers = {"onnxruntime, svgd": artifacts_worker(python, artifacts, threads, shape)}
+    if torch:
+        module = [torch, "-m", "tools.bench.pytorch_worker", NETWORK]
+        for optimizer in ("sgd", "adam", "svgd"):
+            workers[f"PyTorch, {optimizer}"] = Worker([*module, optimizer, threads, *shape])
+    turns = [[worker.turn() for worker in workers.values()] for _ in range(TURNS)]
+    seconds = map(statistics.median, zip(*turns))
+    return [
+        {"kind": kind, "peak MB": worker.stop() / 1e6, "ms a step": 1e3 * median}
+        for (kind, worker), median in zip(workers.items(), seconds)
+    ]
+
+
+if __name__ == "__main__":
+    main()
