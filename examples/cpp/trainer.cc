@@ -45,7 +45,14 @@ Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(fol
   evaluation_ = Open("eval_model.onnx");
 
   const Checkpoint checkpoint = ReadCheckpoint(folder / kCheckpoint);
-  progress_ = nlohmann::json::parse(checkpoint.metadata.at(kProgress));
+  const auto progress = checkpoint.metadata.find(kProgress);
+  if (progress != checkpoint.metadata.end()) {
+    progress_ = nlohmann::json::parse(progress->second, nullptr, /*allow_exceptions=*/false);
+  }
+  if (!progress_.is_object() || !progress_["step"].is_number_integer()) {
+    throw std::runtime_error("The checkpoint of '" + folder.string() +
+                             "' does not say how far it is.");
+  }
   const std::vector<std::string> outputs = training_.GetOutputNames();
   for (const auto& [name, tensor] : checkpoint.tensors) {
     Ort::Value value = Allocate(tensor.shape);

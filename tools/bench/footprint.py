@@ -32,7 +32,6 @@ IMPORTS = {
 FRESH_PROCESSES = 11
 BYTECODE = "bytecode of Python"
 NETWORK = "paper_vgg"
-TURNS = 5
 
 
 def main() -> None:
@@ -111,12 +110,9 @@ def _memory(python: str, artifacts: Path, torch: str | None, threads: int) -> li
         module = [torch, "-m", "tools.bench.pytorch_worker", NETWORK]
         for optimizer in ("sgd", "adam", "svgd"):
             workers[f"PyTorch, {optimizer}"] = Worker([*module, optimizer, threads, *shape])
-    turns = [[worker.turn() for worker in workers.values()] for _ in range(TURNS)]
-    seconds = map(statistics.median, zip(*turns))
-    return [
-        {"kind": kind, "peak MB": worker.stop() / 1e6, "ms a step": 1e3 * median}
-        for (kind, worker), median in zip(workers.items(), seconds)
-    ]
+    for worker in workers.values():
+        worker.turn()
+    return [{"kind": kind, "peak MB": worker.stop() / 1e6} for kind, worker in workers.items()]
 
 
 if __name__ == "__main__":
