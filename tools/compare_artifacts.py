@@ -119,7 +119,11 @@ def _ours(load: Callable[[], onnx.ModelProto], loss: str) -> tuple[str, str]:
         start = time.perf_counter()
         svgd_onnx.convert(model, folder, loss=loss, prediction=prediction(model), force=True)
         seconds = time.perf_counter() - start
-        value = svgd_onnx.Trainer(folder).train_step(batch, 0.01)
+        trainer = svgd_onnx.Trainer(folder)
+        label = trainer.manifest.arrays[-1]
+        # axes of size 1 at the end of the prediction do not count
+        batch[label.name] = batch[label.name].reshape(batch[label.name].shape[: len(label.shape)])
+        value = trainer.train_step(batch, 0.01)
     return f"{seconds:.2f}", "yes" if np.isfinite(value) else f"no: the loss is {value}"
 
 
