@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.lower.lower import RULES, Lower
+from svgd_onnx.transforms.lower.quick_gradients import QuickGradients
 
-__all__ = ["RULES", "Lower"]
+__all__ = ["RULES", "Lower", "QuickGradients"]
