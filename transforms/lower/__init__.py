@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.lower.lower import RULES, Lower
-from svgd_onnx.transforms.lower.quick_gradients import QuickGradients
+from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
 
-__all__ = ["RULES", "Lower", "QuickGradients"]
+__all__ = ["RULES", "Lower", "LowerReluGradient"]

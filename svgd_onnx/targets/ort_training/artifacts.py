@@ -10,7 +10,7 @@ from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.transforms.emit import AccumulateGradients, EvaluationInputs, optimizer_model
-from svgd_onnx.transforms.lower import QuickGradients
+from svgd_onnx.transforms.lower import LowerReluGradient
 from svgd_onnx.transforms.virtualize import PortableVirtualGradient
 
 TRAINING_MODEL = "training_model.onnx"
@@ -27,7 +27,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     training, selection = graphs.training, graphs.selection
     if graphs.portable:
         PortableVirtualGradient()(training)
-    QuickGradients()(training)
+    LowerReluGradient()(training)
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
