@@ -23,6 +23,8 @@ _app = typer.Typer(
 )
 
 
+_INTERRUPTED = 130  # the exit code of a program that SIGINT ended
+
 _DEVICE = typer.Option(
     None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
 )
@@ -96,33 +98,47 @@ def train(
     batch_size: int = typer.Option(..., help="Examples a step."),
     learning_rate: float = typer.Option(..., help="The learning rate alpha."),
     schedule: Optional[str] = typer.Option(
-        None, metavar="STEP:RATE,…", help="The learning rate from a step on."
+        None, metavar="STEP:RATE,…", help="The learning rate from a step on; steps count from 0."
     ),
-    seed: Optional[int] = typer.Option(None, help="Of the order of examples and of Dropout."),
+    seed: Optional[int] = typer.Option(
+        None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
+    ),
     threads: Optional[int] = typer.Option(None, help="Threads; by default one for each core."),
     device: Optional[str] = _DEVICE,
     log: Optional[Path] = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
-    checkpoint_every: Optional[int] = typer.Option(None, help="Save each so many steps."),
+    checkpoint_every: Optional[int] = typer.Option(
+        None, help="Save each so many steps, not only at the end."
+    ),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
 ) -> None:
     """Train, and save the checkpoint."""
     trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads, device=device)
     before = trainer.step
-    result = trainer.train(
-        data.load(data_file),
-        epochs=epochs,
-        steps=steps,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        schedule=_parse_schedule(schedule),
-        validation=None if validation is None else data.load(validation),
-        log=log,
-        log_every=log_every,
-        checkpoint_every=checkpoint_every,
-        resume=resume,
-        progress=True,
-    )
+    try:
+        result = trainer.train(
+            data.load(data_file),
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            schedule=_parse_schedule(schedule),
+            validation=None if validation is None else data.load(validation),
+            log=log,
+            log_every=log_every,
+            checkpoint_every=checkpoint_every,
+            resume=resume,
+            progress=True,
+        )
+    except KeyboardInterrupt:
+        saved = trainer.saved_step
+        again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
+        print(
+            f"svgd-onnx: interrupted at step {trainer.step}; the checkpoint is of step {saved}: "
+            f"{again}.",
+            file=sys.stderr,
+        )
+        raise typer.Exit(_INTERRUPTED) from None
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
     _console.print(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
 

@@ -130,14 +130,14 @@ def convert(
     update, hyper_parameters = _check_options(
         loss, optimizer, scale, rho, epsilon, momentum, weight_decay, l1
     )
-    _check_choice("target", target, TARGETS)
+    check_choice("target", target, TARGETS)
     if t_kernel is None:
         t_kernel = "fused" if target == ORT_TRAINING else "portable"
-    _check_choice("t-kernel", t_kernel, T_KERNELS)
+    check_choice("t-kernel", t_kernel, T_KERNELS)
     _check_accumulation(accumulation_steps, target)
     loss_settings.check(loss)
-    _check_choice("granularity", granularity, GRANULARITIES)
-    _check_choice("gradient", gradient, GRADIENTS)
+    check_choice("granularity", granularity, GRANULARITIES)
+    check_choice("gradient", gradient, GRADIENTS)
     scope = TScope(tuple(t_scope) if optimizer == SVGD else (), granularity)
     training_binding()
     if t_kernel == "fused" and optimizer == SVGD:
@@ -171,9 +171,9 @@ def convert(
             prediction=output_name,
             logits=plan.logits.name or "",
             logits_shape=_shape(plan.logits),
-            inputs=[_tensor(value) for value in canonical.graph.inputs],
-            label=None if plan.label is None else _tensor(plan.label),
-            outputs=[_tensor(value) for value in canonical.graph.outputs],
+            inputs=[manifest_tensor(value) for value in canonical.graph.inputs],
+            label=None if plan.label is None else manifest_tensor(plan.label),
+            outputs=[manifest_tensor(value) for value in canonical.graph.outputs],
             optimizer=optimizer,
             update=update,
             hyper_parameters=hyper_parameters,
@@ -283,6 +283,8 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
     if isinstance(model, onnx.ModelProto):
         return ir.from_proto(model)
     path = Path(model)
+    if path.is_dir():
+        raise UserError(f"'{path}' is a folder: give the ONNX file.")
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
     try:
@@ -307,8 +309,8 @@ def _check_options(
     l1: float,
 ) -> tuple[str, dict[str, float]]:
     """The update rule and all hyper-parameters in force."""
-    _check_choice("loss", loss, LOSS_NAMES)
-    _check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
+    check_choice("loss", loss, LOSS_NAMES)
+    check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
     _check_range("scale", scale, scale > 0, "positive")
     _check_range("rho", rho, 0 <= rho < 1, "at least 0 and below 1")
     _check_range("epsilon", epsilon, epsilon > 0, "positive")
@@ -341,7 +343,12 @@ def _check_accumulation(steps: int, target: str) -> None:
         raise UserError("--accumulation-steps is of --target onnx: leave one of them out.")
 
 
-def _check_choice(option: str, value: str, choices: Collection[str]) -> None:
+def check_choice(option: str, value: str, choices: Collection[str]) -> None:
+    """Refuses an option's value that is none of its choices.
+
+    Raises:
+        UserError: it is none; the message lists them.
+    """
     if value not in choices:
         raise UserError(f"Unknown {option} '{value}': choose from {', '.join(choices)}.")
 
@@ -424,7 +431,12 @@ def _shape(value: ir.Value) -> list[Dimension]:
     return [dim if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape]
 
 
-def _tensor(value: ir.Value) -> Tensor:
+def manifest_tensor(value: ir.Value) -> Tensor:
+    """The manifest's account of an input or output.
+
+    Raises:
+        UserError: its type or shape is unknown.
+    """
     if value.dtype is None:
         raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
     return Tensor(value.name or "", str(value.dtype.numpy()), _shape(value))

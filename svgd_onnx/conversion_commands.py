@@ -30,7 +30,8 @@ from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
 _console = Console(soft_wrap=True)
 
-# Options that say what the loss is, of more than one command.
+# Options of more than one command.
+_LOSS = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )
@@ -43,12 +44,31 @@ _CLASS_WEIGHTS = typer.Option(
     None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
 )
 _LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
+_TRAIN = typer.Option(
+    [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
+)
+_FREEZE = typer.Option(
+    [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
+)
+_FREEZE_BN = typer.Option(
+    False,
+    "--freeze-bn",
+    help="BatchNormalization normalizes with its running statistics, and keeps them.",
+)
+_T_SCOPE = typer.Option(
+    [WEIGHTS],
+    metavar="weights|all-linear|GLOB",
+    help="Parameters that T acts on; a glob may be repeated.",
+)
+_GRANULARITY = typer.Option(
+    "auto", help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
+)
 
 
 def convert(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
+    loss: str = _LOSS,
     prediction: Optional[str] = _PREDICTION,
     reduction: str = _REDUCTION,
     class_axis: Optional[int] = _CLASS_AXIS,
@@ -64,25 +84,15 @@ def convert(
     ),
     weight_decay: float = typer.Option(0.0, help="Decoupled weight decay of adamw."),
     l1: float = typer.Option(0.0, help="L1 regularization of weights and biases."),
-    train: List[str] = typer.Option(
-        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
-    ),
-    freeze: List[str] = typer.Option(
-        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
-    ),
-    freeze_bn: bool = typer.Option(
-        False, "--freeze-bn", help="Normalize with the running statistics, and keep them."
-    ),
-    t_scope: List[str] = typer.Option(
-        [WEIGHTS],
-        metavar="weights|all-linear|GLOB",
-        help="Parameters that T acts on; a glob may be repeated.",
-    ),
-    granularity: str = typer.Option(
-        "auto", help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
-    ),
+    train: List[str] = _TRAIN,
+    freeze: List[str] = _FREEZE,
+    freeze_bn: bool = _FREEZE_BN,
+    t_scope: List[str] = _T_SCOPE,
+    granularity: str = _GRANULARITY,
     gradient: str = typer.Option(
-        "graph", help="What feeds r: the gradient as it stands in the graph, or of each example."
+        "graph",
+        help="What feeds r: graph, the gradient as it stands in the graph, or example, that of each "
+        "example's loss.",
     ),
     t_kernel: Optional[str] = typer.Option(
         None,
@@ -137,9 +147,15 @@ def convert(
 
 def inspect(
     source: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
+    train: List[str] = _TRAIN,
+    freeze: List[str] = _FREEZE,
+    t_scope: List[str] = _T_SCOPE,
+    granularity: str = _GRANULARITY,
 ) -> None:
-    """Show where T acts, and what it costs."""
-    inspection = svgd_onnx.inspect(source)
+    """Show where T acts, and what it costs; of a folder, as it was converted."""
+    inspection = svgd_onnx.inspect(
+        source, train=train, freeze=freeze, t_scope=t_scope, granularity=granularity
+    )
     table = Table(title="sigma-prime: the operations that take a trainable parameter")
     for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
         table.add_column(column, overflow="fold")
@@ -159,26 +175,22 @@ def inspect(
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(_totals(inspection))
+    if inspection.obstacle is not None:
+        _console.print(f"convert refuses this model. {inspection.obstacle}", markup=False)
 
 
 def check(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
-    loss: str = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}."),
+    loss: str = _LOSS,
     prediction: Optional[str] = _PREDICTION,
     reduction: str = _REDUCTION,
     class_axis: Optional[int] = _CLASS_AXIS,
     ignore_index: Optional[int] = _IGNORE_INDEX,
     class_weights: Optional[str] = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
-    train: List[str] = typer.Option(
-        [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
-    ),
-    freeze: List[str] = typer.Option(
-        [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
-    ),
-    freeze_bn: bool = typer.Option(
-        False, "--freeze-bn", help="Normalize with the running statistics."
-    ),
+    train: List[str] = _TRAIN,
+    freeze: List[str] = _FREEZE,
+    freeze_bn: bool = _FREEZE_BN,
     data_file: Optional[Path] = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
@@ -202,8 +214,10 @@ def check(
     settings = LossSettings(
         reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
     )
+    if not tolerance >= 0:
+        raise UserError(f"--tolerance is {tolerance}, but must be 0 or more.")
     arrays = None if data_file is None else data.first(data.load(data_file), batch_size)
-    with Progress() as bar:
+    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             model,
@@ -240,9 +254,10 @@ def check(
     Console(width=None if sys.stdout.isatty() else 140).print(table)
     wrong = [item for item in found if not item.is_right(tolerance)]
     worst = max(found, key=lambda item: item.error)
+    explained = "" if worst in wrong or worst.error <= tolerance else ", which rounding explains"
     _console.print(
         f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
-        f"{worst.error:.1e}, of '{worst.parameter}'."
+        f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
     )
     if wrong:
         raise typer.Exit(1)

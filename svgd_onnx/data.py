@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,18 +42,15 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     if not Path(path).is_file():
         raise UserError(f"There is no file '{path}'.")
     try:
-        with np.load(path, allow_pickle=False) as content:
-            if isinstance(content, np.ndarray):
-                raise UserError(
-                    f"'{path}' holds a single array: save named arrays with numpy.savez."
-                )
-            return {name: content[name] for name in content.files}
-    except UserError:
-        raise
+        content = np.load(path, allow_pickle=False)
+        if not isinstance(content, np.ndarray):
+            with content:
+                return {name: content[name] for name in content.files}
     except Exception as error:  # zipfile, zlib and NumPy each raise their own
         raise UserError(
-            f"'{path}' is not a readable .npz file ({error}): write it with numpy.savez."
+            f"'{path}' is not a readable .npz file of numbers: write it with numpy.savez."
         ) from error
+    raise UserError(f"'{path}' holds a single array: save named arrays with numpy.savez.")
 
 
 def load_vector(path: str | os.PathLike[str]) -> np.ndarray:
@@ -92,24 +89,49 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
             examples.
     """
-    wanted = manifest.arrays
+    if manifest.loss == "cross-entropy" and manifest.label is not None:
+        _check_not_one_hot(arrays, manifest.label, source)
+    checked = tuple(check_arrays(arrays, manifest.arrays, source).values())
+    if manifest.loss == "cross-entropy":
+        _check_classes(checked[-1], manifest, source)
+    return Examples(checked)
+
+
+def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[str, np.ndarray]:
+    """Checks arrays against inputs, all of which have an axis of examples first.
+
+    Args:
+        arrays: by name.
+        wanted: the inputs.
+        source: what to call the data in a message.
+
+    Returns:
+        An array for each input, in their order and of their types.
+
+    Raises:
+        UserError: a name, a type, a shape or a length does not fit; or there are no examples.
+    """
     names = [tensor.name for tensor in wanted]
     missing = [name for name in names if name not in arrays]
-    unknown = [name for name in arrays if name not in names]
-    if missing or unknown:
+    if missing:
         raise UserError(
-            f"{source} has the arrays {_list(arrays)}, but the model wants {_list(names)}."
+            f"There is no array '{missing[0]}' in {source}: the model wants {_list(names)}, but there "
+            f"is {_list(arrays)}."
         )
-    checked = [_check(np.asarray(arrays[tensor.name]), tensor, source) for tensor in wanted]
-    lengths = {tensor.name: len(array) for tensor, array in zip(wanted, checked)}
+    unknown = [name for name in arrays if name not in names]
+    if unknown:
+        raise UserError(
+            f"Array '{unknown[0]}' in {source} is no input of the model: leave it out, it wants "
+            f"{_list(names)}."
+        )
+    checked = {each.name: _check(np.asarray(arrays[each.name]), each, source) for each in wanted}
+    lengths = {name: len(array) for name, array in checked.items() if array.ndim}
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise UserError(f"The arrays in {source} differ in length ({listed}).")
-    if not len(checked[-1]):
-        raise UserError(f"{source} is empty: it has no example.")
-    if manifest.loss == "cross-entropy":
-        _check_classes(checked[-1], manifest, source)
-    return Examples(tuple(checked))
+    if not all(lengths.values()):
+        raise UserError(f"There is no example in {source}: it is empty.")
+    return checked
 
 
 def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
@@ -126,9 +148,10 @@ def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:
 def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
+        numbers = array.dtype.kind in "biuf"
+        advice = f"convert it with .astype(numpy.{dtype})" if numbers else "give numbers"
         raise UserError(
-            f"Array '{tensor.name}' in {source} is {array.dtype}, but the model wants {dtype}: "
-            f"convert it with .astype(numpy.{dtype})."
+            f"Array '{tensor.name}' in {source} is {array.dtype}, but the model wants {dtype}: {advice}."
         )
     fits = array.ndim == len(tensor.shape) and all(
         not isinstance(wanted, int) or wanted == size
@@ -143,6 +166,15 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"Array '{tensor.name}' in {source} contains NaN or infinity.")
     return array.astype(dtype, copy=False)
+
+
+def _check_not_one_hot(arrays: Arrays, label: Tensor, source: str) -> None:
+    array = np.asarray(arrays.get(label.name, ()))
+    if array.ndim == len(label.shape) + 1 and array.shape[-1] > 1:
+        raise UserError(
+            f"Array '{label.name}' in {source} has shape {array.shape}, as if a class were a row: give the "
+            "numbers of the classes, as .argmax(axis=-1) does."
+        )
 
 
 def _check_classes(labels: np.ndarray, manifest: Manifest, source: str) -> None:

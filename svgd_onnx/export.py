@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Union
 
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets import ORT_TRAINING
 
 PathLike = Union[str, "os.PathLike[str]"]
@@ -28,6 +29,7 @@ def export(folder: PathLike, path: PathLike) -> None:
     manifest = Manifest.load(source)
     # Each only where it is wanted: a device without training has neither its layer nor onnx.
     if manifest.target == ORT_TRAINING:
+        training_binding()
         from svgd_onnx.targets.ort_training.export import export_checkpoint
     else:
         from svgd_onnx.targets.standard_onnx.export import export_checkpoint

@@ -13,9 +13,15 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx import data
-from svgd_onnx.conversion import TrainingPlan, choose_prediction, load_model, plan_training
+from svgd_onnx.conversion import (
+    TrainingPlan,
+    choose_prediction,
+    load_model,
+    manifest_tensor,
+    plan_training,
+)
 from svgd_onnx.double_precision import Evaluator
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.example_batch import random_inputs, random_label
 from svgd_onnx.parameters import Selection, select_parameters
 from svgd_onnx.runtime import training_binding
@@ -118,7 +124,10 @@ def check(
     )
     for glob in only:
         if not any(fnmatchcase(name, glob) for name in selection.trainable):
-            raise UserError(f"--only '{glob}' matches no trainable parameter.")
+            raise UserError(
+                f"--only '{glob}' matches no trainable parameter: there are "
+                f"{', '.join(selection.trainable)}."
+            )
     random = np.random.default_rng(seed)
     if arrays is None:
         inputs = _random_batch(canonical, plan, batch_size, sizes, random)
@@ -272,11 +281,7 @@ def _given_batch(
     canonical: ir.Model, plan: TrainingPlan, arrays: data.Arrays
 ) -> dict[str, np.ndarray]:
     values = [*canonical.graph.inputs, *([plan.label] if plan.label is not None else [])]
-    wanted = [value.name or "" for value in values]
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
-        raise UserError(f"The data has no array '{missing[0]}': it needs {', '.join(wanted)}.")
-    return {name: np.asarray(arrays[name]) for name in wanted}
+    return data.check_arrays(arrays, [manifest_tensor(value) for value in values], "the data")
 
 
 def _values(canonical: ir.Model, selection: Selection) -> dict[str, np.ndarray]:
@@ -323,7 +328,13 @@ def _run(
     session = InferenceSession(ir.to_proto(model).SerializeToString(), options)
     names = {value.name for value in session.get_inputs()}
     given = {name: array for name, array in feeds.items() if name in names}
-    results: list[np.ndarray] = session.run(list(outputs), given)
+    try:
+        results: list[np.ndarray] = session.run(list(outputs), given)
+    except Exception as error:  # the binding has an exception class for each status
+        raise UserError(
+            f"onnxruntime cannot run the model on this data ({first_line(error)}): give data that fits "
+            "it with --data, --batch-size or --size."
+        ) from error
     return results
 
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from svgd_onnx.conversion import describe_operation, describe_parameters, load_model
+import onnx_ir as ir
+
+from svgd_onnx.conversion import (
+    check_choice,
+    describe_operation,
+    describe_parameters,
+    load_model,
+)
+from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
 from svgd_onnx.parameters import select_parameters
 from svgd_onnx.transforms.canonicalize import canonicalize
-from svgd_onnx.transforms.differentiate import training_form
+from svgd_onnx.transforms.differentiate import differentiable_form, training_form
 from svgd_onnx.transforms.emit import OPTIMIZERS
-from svgd_onnx.transforms.virtualize import TScope, sigma_prime
+from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS, TScope, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -22,10 +31,13 @@ class Inspection:
     Attributes:
         operations: sigma-prime.
         parameters: everything learned, trainable or not.
+        obstacle: why `convert` refuses the model, if operators without a gradient are in its way. Not
+            looked for in a model with several outputs, of which `convert` is told one.
     """
 
     operations: list[Operation]
     parameters: list[Parameter]
+    obstacle: str | None = None
 
     @property
     def parameter_bytes(self) -> int:
@@ -41,22 +53,43 @@ class Inspection:
         return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
 
 
-def inspect(path: str | os.PathLike[str]) -> Inspection:
+def inspect(
+    path: str | os.PathLike[str],
+    *,
+    train: Sequence[str] = (),
+    freeze: Sequence[str] = (),
+    t_scope: Sequence[str] = (WEIGHTS,),
+    granularity: str = "auto",
+) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:
-        path: the model, with all its parameters trained by SVGD; or the folder, as converted.
+        path: the model, as SVGD would train it; or the folder, as converted.
+        train, freeze, t_scope, granularity: of a model, as for `convert`.
 
     Raises:
-        UserError: it is neither, or SVGD cannot train it.
+        UserError: it is neither, an option does not fit, or it has nothing to train.
     """
+    check_choice("granularity", granularity, GRANULARITIES)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(manifest.operations, manifest.parameters)
     model = canonicalize(load_model(source))
-    selection = select_parameters(model)
+    selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    uses = sigma_prime(model.graph, copies, TScope())
-    return Inspection([describe_operation(use) for use in uses], parameters)
+    uses = sigma_prime(model.graph, copies, TScope(tuple(t_scope), granularity))
+    return Inspection(
+        [describe_operation(use) for use in uses], parameters, _obstacle(model, copies)
+    )
+
+
+def _obstacle(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> str | None:
+    if len(model.graph.outputs) > 1:
+        return None
+    try:
+        differentiable_form(model, copies)
+    except UserError as error:
+        return str(error)
+    return None

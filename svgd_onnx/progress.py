@@ -7,8 +7,14 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich import progress
+from rich.table import Column
 
 _REFRESH_SECONDS = 0.1
+
+
+def _whole() -> Column:
+    """A column that a narrow terminal does not cut."""
+    return Column(no_wrap=True, overflow="ignore")
 
 
 class Progress:
@@ -22,11 +28,14 @@ class Progress:
 
     def __init__(self, total: int, done: int, show: bool) -> None:
         self._bar = progress.Progress(
-            progress.TextColumn("step {task.completed}/{task.total}"),
-            progress.BarColumn(),
-            progress.TextColumn("{task.fields[values]}"),
-            progress.TextColumn("{task.fields[speed]} steps/s"),
-            progress.TimeRemainingColumn(),
+            progress.TextColumn("step {task.completed}/{task.total}", table_column=_whole()),
+            progress.BarColumn(bar_width=20),
+            progress.TextColumn("{task.fields[speed]} steps/s", table_column=_whole()),
+            progress.TimeRemainingColumn(table_column=_whole()),
+            # last: a narrow terminal cuts these
+            progress.TextColumn(
+                "{task.fields[values]}", table_column=Column(no_wrap=True, ratio=1)
+            ),
             disable=not show,
         )
         self._show = show

@@ -16,6 +16,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.metrics import batch_weight, right_answers
 from svgd_onnx.progress import Progress
+from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets import STANDARD_ONNX
 from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.training_log import TrainingLog
@@ -55,7 +56,7 @@ class Trainer:
             raise UserError(f"--threads is {threads}, but must be 1 or more.")
         self._session = _open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
-        self.step = saved.step
+        self.step = self.saved_step = saved.step
         if self.step and seed is not None and seed != saved.seed:
             raise UserError(
                 f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave --seed out, or "
@@ -182,12 +183,16 @@ class Trainer:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
 
         Raises:
-            UserError: the artifacts are of the target onnx, which keeps none.
+            UserError: it is none, or the artifacts are of the target onnx, which keeps none.
         """
         return self._session.gradient(parameter)
 
     def tensor(self, name: str) -> np.ndarray:
-        """The value of a parameter, a running statistic or an r, as it is now; a copy."""
+        """The value of a parameter, a running statistic or an r, as it is now; a copy.
+
+        Raises:
+            UserError: there is none of that name.
+        """
         return np.array(self._session.tensor(name))
 
     def save(self) -> None:
@@ -203,6 +208,7 @@ class Trainer:
                     "lower the learning rate. The last good checkpoint is kept."
                 )
         self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
+        self.saved_step = self.step
 
     def export(self, path: PathLike) -> None:
         """Writes the model with its parameters as they are now, as plain ONNX.
@@ -295,6 +301,7 @@ def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | N
         return InferenceTrainingSession(folder, manifest, threads, device)
     if device not in (None, "cpu"):
         raise UserError(f"--device {device} is of --target onnx: convert with that.")
+    training_binding()  # says so where there is none, before anything that such a place lacks too
     from svgd_onnx.targets.ort_training.session import OrtTrainingSession
 
     return OrtTrainingSession(folder, manifest, threads)

@@ -13,7 +13,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from svgd_onnx import cli
+from svgd_onnx import cli, runtime
 
 COUNT = 16
 
@@ -249,6 +249,92 @@ def test_an_output_that_is_a_file(command_line: CommandLine, model: Path) -> Non
     assert "is a file" in command_line.refuses("convert", model, "--output", model)
 
 
+def test_a_folder_in_place_of_a_model(command_line: CommandLine, tmp_path: Path) -> None:
+    error = command_line.refuses("convert", tmp_path, "--output", tmp_path / "artifacts")
+    assert "is a folder" in error
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("name", ["eval_model.onnx", "checkpoint"])
+def test_a_damaged_artifact(
+    command_line: CommandLine, model: Path, data: Path, tmp_path: Path, target: str, name: str
+) -> None:
+    folder = tmp_path / "damaged"
+    cli.svgd_onnx.convert(model, folder, target=target)
+    (path,) = folder.glob(f"{name}*")
+    path.write_bytes(b"x")
+    error = command_line.refuses("evaluate", folder, "--data", data)
+    assert str(folder) in error and "convert the model again" in error
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+def test_tensors_that_there_are_not(model: Path, tmp_path: Path, target: str) -> None:
+    cli.svgd_onnx.convert(model, tmp_path / "artifacts", target=target)
+    trainer = cli.svgd_onnx.Trainer(tmp_path / "artifacts")
+    with pytest.raises(cli.svgd_onnx.UserError, match="no tensor 'nothing'"):
+        trainer.tensor("nothing")
+    with pytest.raises(cli.svgd_onnx.UserError):
+        trainer.gradient("nothing")
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "export"])
+def test_a_training_session_where_onnxruntime_has_no_training(
+    monkeypatch: pytest.MonkeyPatch,
+    command_line: CommandLine,
+    folder: Path,
+    data: Path,
+    tmp_path: Path,
+    command: str,
+) -> None:
+    monkeypatch.setattr("svgd_onnx.runtime.installed_packages", lambda: {"onnxruntime": "1.32.0"})
+    runtime.training_binding.cache_clear()
+    options = {
+        "train": ("--data", data, "--batch-size", 8, "--learning-rate", 0.1, "--epochs", 1),
+        "evaluate": ("--data", data),
+        "export": ("--output", tmp_path / "trained.onnx"),
+    }
+    try:
+        error = command_line.refuses(command, folder, *options[command])
+    finally:
+        runtime.training_binding.cache_clear()
+    assert "onnxruntime 1.32.0 is installed, which has no training" in error
+    assert not (tmp_path / "trained.onnx").exists()
+
+
+def test_an_interrupted_training_says_where_it_was(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    folder: Path,
+    data: Path,
+) -> None:
+    trainer = cli.svgd_onnx.Trainer
+    step = trainer._step
+
+    def interrupted(self: Any, *arguments: Any) -> float:
+        if self.step == 3:
+            raise KeyboardInterrupt
+        return step(self, *arguments)
+
+    monkeypatch.setattr(trainer, "_step", interrupted)
+    options = [
+        "--batch-size",
+        "8",
+        "--learning-rate",
+        "0.1",
+        "--steps",
+        "5",
+        "--checkpoint-every",
+        "2",
+    ]
+    monkeypatch.setattr(
+        sys, "argv", ["svgd-onnx", "train", str(folder), "--data", str(data), *options]
+    )
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    assert stopped.value.code == 130
+    assert "at step 3; the checkpoint is of step 2" in capsys.readouterr().err
+
+
 class TestTrain:
     """`train` leaves the artifacts as they were."""
 
@@ -270,8 +356,13 @@ class TestTrain:
     @pytest.mark.parametrize(
         ("changes", "sentence"),
         [
-            ({"labels": None}, "has the arrays 'x', but the model wants 'x', 'labels'"),
-            ({"y": np.zeros(COUNT)}, "has the arrays 'x', 'labels', 'y', but"),
+            (
+                {"labels": None},
+                "no array 'labels' in the training data: the model wants 'x', 'labels'",
+            ),
+            ({"y": np.zeros(COUNT)}, "Array 'y' in the training data is no input of the model"),
+            ({"labels": np.eye(4)[np.zeros(COUNT, int)]}, "give the numbers of the classes"),
+            ({"labels": np.array(["a"] * COUNT)}, "but the model wants int64: give numbers"),
             ({"labels": np.zeros(COUNT)}, "is float64, but the model wants int64"),
             ({"x": np.zeros((COUNT, 6), np.int64)}, "is int64, but the model wants float32"),
             ({"x": np.array([["a"] * 6] * COUNT)}, "but the model wants float32"),
@@ -301,13 +392,15 @@ class TestTrain:
     ) -> None:
         path = self.save(tmp_path / "bad.npz", labels=None)
         error = self.refuse(command_line, folder, data, "--validation", path)
-        assert "the validation data has the arrays" in error
+        assert "no array 'labels' in the validation data" in error
 
     def test_data_that_is_no_npz_file(
         self, command_line: CommandLine, folder: Path, tmp_path: Path, model: Path
     ) -> None:
         assert "no file" in self.refuse(command_line, folder, tmp_path / "none.npz")
         assert "not a readable .npz" in self.refuse(command_line, folder, model)
+        np.save(tmp_path / "single.npy", np.zeros(COUNT))
+        assert "a single array" in self.refuse(command_line, folder, tmp_path / "single.npy")
 
     @pytest.mark.parametrize(
         ("options", "sentence"),
@@ -380,7 +473,7 @@ def test_training_a_trained_folder_again_needs_a_word(
 
 WITH_LITTLE_SPACE = """
 import resource, sys
-from svgd_onnx import cli
+from svgd_onnx import cli, runtime
 import svgd_onnx.runtime
 svgd_onnx.runtime.training_binding()
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv.pop(1)),) * 2)

@@ -83,5 +83,11 @@ def test_a_part_of_the_parameters_is_checked() -> None:
 
 
 def test_arrays_that_are_missing_are_named() -> None:
-    with pytest.raises(svgd_onnx.UserError, match="has no array 'labels'"):
+    with pytest.raises(svgd_onnx.UserError, match="no array 'labels'"):
         svgd_onnx.check(models.mlp(), arrays={"x": np.zeros((2, 8), np.float32)})
+
+
+def test_arrays_that_do_not_fit_are_refused() -> None:
+    arrays = models.examples(models.mlp(), 2)
+    with pytest.raises(svgd_onnx.UserError, match="has shape"):
+        svgd_onnx.check(models.mlp(), arrays={**arrays, "x": np.zeros((2, 6, 1), np.float32)})

@@ -9,6 +9,8 @@ from typing import Protocol
 
 import numpy as np
 
+from svgd_onnx.errors import UserError
+
 
 @dataclass(frozen=True)
 class TrainingProgress:
@@ -17,6 +19,11 @@ class TrainingProgress:
     step: int = 0
     seed: int = 0
     batch_size: int = 0
+
+
+def no_tensor(folder: Path, name: str) -> UserError:
+    """What to raise where a checkpoint has no tensor of a name."""
+    return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
 
 
 class Session(Protocol):
@@ -45,11 +52,19 @@ class Session(Protocol):
         ...
 
     def tensor(self, name: str) -> np.ndarray:
-        """A tensor of the checkpoint as it is now: a copy, or a view that the next step changes."""
+        """A tensor of the checkpoint as it is now: a copy, or a view that the next step changes.
+
+        Raises:
+            UserError: the checkpoint has none of that name.
+        """
         ...
 
     def gradient(self, parameter: str) -> np.ndarray:
-        """The (virtual) gradient that the last step gave a parameter."""
+        """The (virtual) gradient that the last step gave a parameter.
+
+        Raises:
+            UserError: it is no trainable parameter, or the target keeps no gradients.
+        """
         ...
 
     def export(self, path: Path) -> None:

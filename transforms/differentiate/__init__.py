@@ -6,7 +6,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.gradient_graph import differentiate, gradient_name
+from svgd_onnx.transforms.differentiate.gradient_graph import (
+    differentiable_form,
+    differentiate,
+    gradient_name,
+)
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
@@ -17,6 +21,7 @@ __all__ = [
     "SeparateRearrangements",
     "SplitParameterUses",
     "TrainingMode",
+    "differentiable_form",
     "differentiate",
     "gradient_name",
     "training_form",

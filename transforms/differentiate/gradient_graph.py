@@ -20,13 +20,34 @@ def gradient_name(value: str) -> str:
     return f"{value}_grad"
 
 
+def differentiable_form(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
+    """A copy of a forward graph in which all operators on the way to the loss have a gradient.
+
+    Operators without one are written with others, by rules of ours or else by the function body that
+    ONNX gives them.
+
+    Args:
+        forward: the loss, or what leads to it, its first output; parameters as inputs.
+        copies: trainable parameter -> the inputs that stand for it.
+
+    Raises:
+        UserError: operators on the way have no gradient; the message names them and their nodes.
+    """
+    names = {name for inputs in copies.values() for name in inputs}
+    model = forward.clone()
+    Decompose(names)(model)
+    if InlineSchemaFunctions(blocking_nodes(model.graph, names))(model).modified:
+        Decompose(names)(model)
+    check_obstacles(model.graph, copies)
+    return model
+
+
 def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
     """Extends a forward graph by its gradient graph.
 
-    Operators without a gradient are decomposed first, by rules of ours or else by the function body that
-    ONNX gives them. Then the graph is optimized by the
-    transformations that onnxruntime's own artifact tool runs: fusions with a gradient of their own,
-    the mask of MaxPool, the saved statistics of BatchNormalization.
+    The `differentiable_form` is optimized first, by the transformations that onnxruntime's own artifact
+    tool runs: fusions with a gradient of their own, the mask of MaxPool, the saved statistics of
+    BatchNormalization.
 
     Args:
         forward: training mode, the loss its first output, parameters as inputs, each used once. It
@@ -41,11 +62,7 @@ def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.
     """
     binding = training_binding()
     names = {name for inputs in copies.values() for name in inputs}
-    model = forward.clone()
-    Decompose(names)(model)
-    if InlineSchemaFunctions(blocking_nodes(model.graph, names))(model).modified:
-        Decompose(names)(model)
-    check_obstacles(model.graph, copies)
+    model = differentiable_form(forward, copies)
     options = _quiet_options()
     try:
         data = binding.get_optimized_model(ir.to_proto(model).SerializeToString(), names, options)

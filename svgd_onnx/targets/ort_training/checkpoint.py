@@ -71,7 +71,10 @@ def load(path: Path) -> Any:
     try:
         return training_binding().load_checkpoint(str(path))
     except RuntimeError as error:
-        raise UserError(f"The checkpoint '{path}' is damaged: convert the model again.") from error
+        raise UserError(
+            f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
+            "or convert the model again."
+        ) from error
 
 
 def save(state: Any, path: Path, *, optimizer_state: bool) -> None:

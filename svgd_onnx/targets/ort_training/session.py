@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.ort_training.export import export_model
-from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.session import TrainingProgress, no_tensor
 from svgd_onnx.transforms.emit import OPTIMIZERS
 
 
@@ -45,12 +45,18 @@ class OrtTrainingSession:
         options = _session_options(manifest, threads)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
-        self._module = binding.Module(
-            str(folder / TRAINING_MODEL), self._state, str(folder / EVAL_MODEL), device, options
-        )
-        self._optimizer = binding.Optimizer(
-            str(folder / OPTIMIZER_MODEL), self._state, device, options
-        )
+        try:
+            self._module = binding.Module(
+                str(folder / TRAINING_MODEL), self._state, str(folder / EVAL_MODEL), device, options
+            )
+            self._optimizer = binding.Optimizer(
+                str(folder / OPTIMIZER_MODEL), self._state, device, options
+            )
+        except Exception as error:  # the binding has an exception class for each status
+            raise UserError(
+                f"A model in '{folder}' is damaged: convert the model again, and put the checkpoint in "
+                f"its place to go on ({first_line(error)})."
+            ) from error
 
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool = True
@@ -75,10 +81,14 @@ class OrtTrainingSession:
 
     def tensor(self, name: str) -> np.ndarray:
         """See `Session`; a view."""
+        if not self._state.has_parameter(name):
+            raise no_tensor(self._folder, name)
         return checkpoint.array(self._state, name)
 
     def gradient(self, parameter: str) -> np.ndarray:
         """See `Session`."""
+        if parameter not in {each.name for each in self._manifest.parameters if each.trainable}:
+            raise UserError(f"'{parameter}' is no trainable parameter of '{self._folder}'.")
         return np.array(self._state.get_parameter(parameter).grad.numpy())
 
     def export(self, path: Path) -> None:

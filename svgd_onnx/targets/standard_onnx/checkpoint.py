@@ -52,5 +52,8 @@ def load(path: Path) -> tuple[dict[str, np.ndarray], TrainingProgress]:
             progress = TrainingProgress(**json.loads((file.metadata() or {})[_PROGRESS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(f"The checkpoint '{path}' is damaged: convert the model again.") from error
+        raise UserError(
+            f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
+            "or convert the model again."
+        ) from error
     return tensors, progress

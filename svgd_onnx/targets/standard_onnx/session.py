@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.targets import EVAL_MODEL
-from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.session import TrainingProgress, no_tensor
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.export import export_model
 from svgd_onnx.targets.standard_onnx.names import (
@@ -119,6 +119,8 @@ class InferenceTrainingSession:
 
     def tensor(self, name: str) -> np.ndarray:
         """See `Session`."""
+        if name not in self._current:
+            raise no_tensor(self._folder, name)
         return np.asarray(self._current[name].numpy())
 
     def gradient(self, parameter: str) -> np.ndarray:
@@ -166,7 +168,7 @@ class InferenceTrainingSession:
         except Exception as error:  # the binding has an exception class for each status
             raise UserError(
                 f"onnxruntime {self._onnxruntime.__version__} cannot load '{path}' "
-                f"({str(error).strip().splitlines()[0]}): convert the model again, or update onnxruntime."
+                f"({first_line(error)}): convert the model again, or update onnxruntime."
             ) from error
 
     def _choose_device(self, device: str | None) -> str:
@@ -176,7 +178,9 @@ class InferenceTrainingSession:
         if device not in _PROVIDERS:
             raise UserError(f"Unknown device '{device}': choose from {', '.join(_PROVIDERS)}.")
         if device == "cuda" and not built_in:
-            raise UserError("This onnxruntime has no CUDA: pip install 'svgd-onnx[stock-gpu]'.")
+            raise UserError(
+                "This onnxruntime has no CUDA: pip install 'svgd-onnx[stock-gpu]' in another environment."
+            )
         if device == "cuda" and not self._reaches_cuda():
             raise UserError(
                 f"onnxruntime {self._onnxruntime.__version__} finds no GPU, or not the libraries of "

@@ -1,0 +1,63 @@
+"""What `inspect` says of a model, before it is converted and after."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import models
+import onnx
+import pytest
+
+import svgd_onnx
+from svgd_onnx import cli
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "model.onnx"
+    onnx.save(models.convolutional(), path)
+    return path
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"train": ["fc.*"]},
+        {"freeze": ["conv1.*"], "granularity": "channel"},
+        {"t_scope": ["all-linear"]},
+    ],
+)
+def test_a_model_is_shown_as_it_would_be_converted(
+    model: Path, tmp_path: Path, options: dict[str, object]
+) -> None:
+    svgd_onnx.convert(model, tmp_path / "artifacts", **options)
+    before, after = svgd_onnx.inspect(model, **options), svgd_onnx.inspect(tmp_path / "artifacts")
+    assert before.operations == after.operations
+    assert before.parameters == after.parameters
+    assert before.obstacle is None
+
+
+def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
+    inspection = svgd_onnx.inspect(model)
+    r = sum(item.state_nbytes for item in inspection.operations)
+    weights = inspection.parameter_bytes
+    expected = {"svgd": r, "sgd": 0, "momentum": weights, "rmsprop": weights, "adamw": 2 * weights}
+    assert inspection.state_bytes == expected
+    assert r > 0
+
+
+def test_operators_in_the_way_of_a_conversion_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    onnx.save(models.obstacles(), path)
+    with pytest.raises(svgd_onnx.UserError) as refused:
+        svgd_onnx.convert(path, tmp_path / "artifacts")
+    monkeypatch.setattr(sys, "argv", ["svgd-onnx", "inspect", str(path)])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 0
+    assert str(refused.value) in capsys.readouterr().out
+    assert svgd_onnx.inspect(path, train=["head.*"]).obstacle is None
