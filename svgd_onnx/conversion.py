@@ -14,7 +14,7 @@ from typing import Union
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import whole_folder
 from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.parameters import Selection, select_parameters
@@ -291,10 +291,8 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         onnx.checker.check_model(str(path))
         return ir.load(path)
     except Exception as error:  # protobuf, the checker and the reader each raise their own
-        reason = str(error).strip().splitlines()
         raise UserError(
-            f"'{path}' is not a valid ONNX model, or is cut short"
-            f" ({reason[0] if reason else type(error).__name__}): export it again."
+            f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."
         ) from error
 
 

@@ -84,9 +84,8 @@ def _sizes(environment: Path) -> dict[str, int]:
     for path in environment.rglob("*"):
         if path.is_file() and not path.is_symlink():
             name = path.relative_to(packages).parts[0] if packages in path.parents else "others"
-            package = name.split(".")[0].split("-")[
-                0
-            ]  # numpy, numpy.libs and numpy-2.4.0.dist-info
+            # numpy, numpy.libs and numpy-2.4.0.dist-info are one
+            package = name.split(".")[0].split("-")[0]
             if path.suffix == ".pyc":
                 package = BYTECODE
             sizes[package] = sizes.get(package, 0) + 512 * path.stat().st_blocks

@@ -22,9 +22,8 @@ import onnx
 from onnx import helper, numpy_helper
 
 import svgd_onnx
-from svgd_onnx.files import whole_file
 from tools.paper.command import RESULTS, count
-from tools.paper.folders import make_folder
+from tools.paper.rows import save_rows
 
 SIZE = 10
 TARGET = 0.05
@@ -124,13 +123,12 @@ def save(runs: list[Losses], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    make_folder(path.parent)
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["optimizer", "rate", "step", "loss"])
-        for run in runs:
-            for step, loss in enumerate(run.losses):
-                writer.writerow([run.optimizer, run.rate, step, f"{loss:.7g}"])
+    rows = (
+        [run.optimizer, run.rate, step, f"{loss:.7g}"]
+        for run in runs
+        for step, loss in enumerate(run.losses)
+    )
+    save_rows(path, ["optimizer", "rate", "step", "loss"], rows)
 
 
 def load(path: Path) -> list[Losses]:

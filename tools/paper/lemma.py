@@ -15,9 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from svgd_onnx import UserError
-from svgd_onnx.files import whole_file
 from tools.paper.command import RESULTS, count, seed
-from tools.paper.folders import make_folder
+from tools.paper.rows import save_rows
 
 NORMS = {2: 1.0, 5: 2.0, 10: 3.0, 25: 4.0}  # spectral norm by n, as in Fig. 7
 CHUNK = 1_000  # matrices at once
@@ -87,11 +86,8 @@ def save(points: list[Point], path: Path) -> None:
     Raises:
         UserError: the file cannot be written.
     """
-    make_folder(path.parent)
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(Point._fields)
-        writer.writerows([n, norm, f"{p:.6g}", f"{e:.6g}"] for n, norm, p, e in points)
+    rows = ([n, norm, f"{p:.6g}", f"{e:.6g}"] for n, norm, p, e in points)
+    save_rows(path, Point._fields, rows)
 
 
 def load(path: Path) -> list[Point]:

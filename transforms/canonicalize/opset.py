@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx import version_converter
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 
 # BatchNormalization has an explicit training mode from 14 on, and 17 is what ORT's gradient
 # builder was written against; 21 is the newest opset, and 10 the newest IR, that 1.19 loads.
@@ -49,9 +49,8 @@ def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
     try:
         converted = ir.from_proto(version_converter.convert_version(proto, target)).graph
     except Exception as error:  # the converter raises RuntimeError and its own ConvertError
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"The model's opset {version} cannot be converted to {target} ({reason}): "
+            f"The model's opset {version} cannot be converted to {target} ({first_line(error)}): "
             f"export it again with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}."
         ) from error
     _put_back_weights(converted, weights)
