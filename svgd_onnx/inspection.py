@@ -65,7 +65,7 @@ def inspect(
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
-        train, freeze, t_scope, granularity: of a model, as for `convert`.
+        train, freeze, t_scope, granularity: as for `convert`; not of a folder.
 
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
@@ -73,6 +73,11 @@ def inspect(
     check_choice("granularity", granularity, GRANULARITIES)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
+        if train or freeze or tuple(t_scope) != (WEIGHTS,) or granularity != "auto":
+            raise UserError(
+                f"'{path}' shows what was made, with its own options: leave out --train, --freeze, "
+                "--t-scope and --granularity, or inspect the model."
+            )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(manifest.operations, manifest.parameters)
     model = canonicalize(load_model(source))

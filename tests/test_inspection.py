@@ -39,6 +39,12 @@ def test_a_model_is_shown_as_it_would_be_converted(
     assert before.obstacle is None
 
 
+def test_a_folder_has_the_options_that_it_was_made_with(model: Path, tmp_path: Path) -> None:
+    svgd_onnx.convert(model, tmp_path / "artifacts")
+    with pytest.raises(svgd_onnx.UserError, match="leave out --train"):
+        svgd_onnx.inspect(tmp_path / "artifacts", train=["fc.*"])
+
+
 def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     inspection = svgd_onnx.inspect(model)
     r = sum(item.state_nbytes for item in inspection.operations)
