@@ -1,4 +1,8 @@
-"""The paper's pre-activation ResNet-20 for CIFAR-10."""
+"""The paper's pre-activation ResNet-20 for CIFAR-10.
+
+As in the authors' published code, the first block adds to the activated output of the stem, and has no
+BatchNormalization and Relu of its own before its first convolution.
+"""
 
 from __future__ import annotations
 
@@ -17,9 +21,11 @@ def build(seed: int) -> onnx.ModelProto:
     network = Network(seed)
     channels = STAGES[0]
     value = network.convolution("stem", "image", 3, channels, bias=False)
+    value = network.relu(network.batch_normalization("stem.bn", value, channels))
     for stage, outputs in enumerate(STAGES, start=1):
         for block in range(1, BLOCKS + 1):
-            value = _block(network, f"stage{stage}.block{block}", value, channels, outputs)
+            first = (stage, block) == (1, 1)
+            value = _block(network, f"stage{stage}.block{block}", value, channels, outputs, first)
             channels = outputs
     value = network.relu(network.batch_normalization("bn", value, channels))
     logits = network.dense("fc", network.global_mean(value), channels, CLASSES)
@@ -27,10 +33,17 @@ def build(seed: int) -> onnx.ModelProto:
     return network.model("paper_resnet20", [3, 32, 32], logits, CLASSES)
 
 
-def _block(network: Network, name: str, value: str, inputs: int, outputs: int) -> str:
-    """Twice BatchNormalization, Relu, Conv; more channels mean half the height and width."""
+def _block(
+    network: Network, name: str, value: str, inputs: int, outputs: int, activated: bool
+) -> str:
+    """Twice BatchNormalization, Relu, Conv; more channels mean half the height and width.
+
+    Where its input is `activated`, the first of these BatchNormalizations and Relus are left out.
+    """
     stride = 1 if inputs == outputs else 2
-    residual = network.relu(network.batch_normalization(f"{name}.bn1", value, inputs))
+    residual = value
+    if not activated:
+        residual = network.relu(network.batch_normalization(f"{name}.bn1", value, inputs))
     residual = network.convolution(
         f"{name}.conv1", residual, inputs, outputs, stride=stride, bias=False
     )
