@@ -26,6 +26,8 @@ between
 <!-- end -->
 <!-- begin study mlp_mnist -->
 <!-- end -->
+<!-- begin nearness mlp_mnist -->
+<!-- end -->
 <!-- begin table vgg_cifar10 -->
 <!-- end -->
 the end
@@ -37,8 +39,11 @@ def result(run: Run, folder: Path, *errors: float) -> None:
         Test(100 * i, 1 / i, 1 / i, error, 1 / i, 2 * error) for i, error in enumerate(errors, 1)
     ]
     tests[-1] = Test(run.steps, *list(vars(tests[-1]).values())[1:])
-    below, factor = (0.25, 50.0) if run.optimizer == "svgd" else (None, None)
-    Result(run.settings, tests, 1.0, below, factor).save(folder / f"{run.name}.csv")
+    result = Result(run.settings, tests, 1.0)
+    if run.optimizer == "svgd":
+        result.r_below_epsilon, result.median_factor = 0.25, 50.0
+        result.operations = {"fc1.weight": (run.seed / 4, 60.0), "fc2.weight": (0.0, 7.0)}
+    result.save(folder / f"{run.name}.csv")
 
 
 @pytest.fixture
@@ -61,6 +66,7 @@ def test_tables_say_mean_deviation_interval_and_pairs(tmp_path: Path, results: P
     )
     assert "| SVGD - SGD | 6,000 | 3 | -0.20 | ±0.25 | 3 of 3 |" in text
     assert "| ε = 0.0001 | 6,000 | 3 | 2.80 | 0.20 | 5.60 | +1.00 | 25.0% | 50 |" in text
+    assert "| fc1 | 3 | 25.0% | 60 |" in text
     assert "No runs yet." in text
 
 
@@ -92,11 +98,13 @@ def test_the_authors_curves_lie_beside_ours(tmp_path: Path, results: Path) -> No
     logs = tmp_path / "logs"
     logs.mkdir()
     for name in ("so", "sgd", "rmsprop", "adam"):
-        rows = "0,x,0,2.5,0.1\n100,x,100,0.3,0.9\n"
+        rows = "0,x,0,2.5,0.1\n" + "".join(f"{step},x,{step},0.3,0.9\n" for step in range(1, 7))
         (logs / f"mlp_{name}.csv").write_text(f",datetime,step,loss,accuracy\n{rows}")
     report.write(tmp_path / "page.md", results, logs)
     beside = (tmp_path / "paper" / "mlp_mnist.svg").read_text()
     assert "the authors'" in beside and "the authors'" not in alone
+    # The mean of their last six tests, as ours.
+    assert "| 3 | 1.60 | 10.00 | 1.80 |" in (tmp_path / "page.md").read_text()
     (logs / "mlp_so.csv").unlink()
     with pytest.raises(svgd_onnx.UserError, match="mlp_so.csv"):
         report.write(tmp_path / "page.md", results, logs)

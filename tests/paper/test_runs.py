@@ -63,6 +63,7 @@ def test_the_networks_of_cifar10_train(
     assert [test.step for test in result.tests] == [1, 2]
     assert np.isfinite([test.batch_loss for test in result.tests]).all()
     assert (result.r_below_epsilon is not None) == (optimizer == "svgd")
+    assert len(result.operations) == (0 if optimizer == "sgd" else 6 if experiment is VGG else 20)
 
 
 @pytest.mark.parametrize("experiment", [MLP, VGG], ids=lambda each: each.name)
@@ -159,6 +160,11 @@ assert runner.train(run, small(MLP), folder / "work", folder / "result.csv").fin
 )
 def test_a_shortened_schedule_changes_in_proportion(steps: int, step: int, rate: float) -> None:
     assert VGG.rate("svgd", step, steps) == rate
+
+
+def test_momentum_sgd_changes_its_rate_where_the_authors_code_does() -> None:
+    assert RESNET20.changes("momentum", 5_000) == [3_200, 4_800]
+    assert RESNET20.changes("sgd", 5_000) == [3_200, 4_200]
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,12 @@ def test_the_mean_of_one_matrix_is_that_of_the_formula() -> None:
     assert point.product == pytest.approx(v @ u)
 
 
+def test_svgd_that_forgets_loses_as_the_authors_svgd_until_rounding_decides() -> None:
+    losses = hilbert.minimize("svgd_rho_0", hilbert.RATE, 40).losses
+    theirs = [0.0056234905, 0.0034698434, 0.002172444, 0.0013971205, 0.0012425015, 0.00080212226]
+    np.testing.assert_allclose(losses[[5, 10, 15, 20, 30, 40]], theirs, rtol=1e-3)
+
+
 @pytest.mark.parametrize("optimizer", AUTHORS)
 def test_losses_are_those_of_the_authors(optimizer: str) -> None:
     losses = hilbert.minimize(optimizer, hilbert.RATE, 96).losses

@@ -130,9 +130,7 @@ def describe(run: Run) -> str:
     text = f"{experiment.title}, {run.optimizer}, {run.steps:,} steps"
     text += f", onnxruntime {onnxruntime.__version__}"
     if run.steps != experiment.steps:
-        changes = " and ".join(
-            f"{round(each * run.steps / experiment.steps):,}" for each in experiment.boundaries
-        )
+        changes = " and ".join(f"{each:,}" for each in experiment.changes(run.optimizer, run.steps))
         text += (
             f"\nThe paper's schedule of {experiment.steps:,} steps in proportion: the learning rate "
             f"changes at {changes}."

@@ -36,11 +36,13 @@ class Recipe:
         rates: learning rates at the start and from each of the experiment's boundaries on.
         paper_error: the paper's test error, as a fraction; None where it has none.
         scale: T's s.
+        boundaries: the steps at which its rates change, where they are not the experiment's.
     """
 
     rates: tuple[float, float, float]
     paper_error: float | None
     scale: float = 1.0
+    boundaries: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,9 +82,14 @@ class Experiment:
     log: str
 
     def rate(self, optimizer: str, step: int, steps: int) -> float:
-        """The learning rate of a step, counted from 0.
-
-        In a run of another length than the paper's, the boundaries lie in proportion.
-        """
-        passed = sum(step >= round(each * steps / self.steps) for each in self.boundaries)
+        """The learning rate of a step, counted from 0."""
+        passed = sum(step >= each for each in self.changes(optimizer, steps))
         return self.recipes[optimizer].rates[passed]
+
+    def changes(self, optimizer: str, steps: int) -> list[int]:
+        """The steps at which the learning rate changes.
+
+        In a run of another length than the paper's, they lie in proportion.
+        """
+        boundaries = self.recipes[optimizer].boundaries or self.boundaries
+        return [round(each * steps / self.steps) for each in boundaries]

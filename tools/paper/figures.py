@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,8 +10,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
+from tools.paper import authors
 from tools.paper import hilbert as hilbert_study
 from tools.paper import lemma as lemma_study
 from tools.paper.experiment import Experiment
@@ -25,7 +24,6 @@ COLORS = {
     "adamw": "#b9770e",
     "momentum": "#7d3c98",
 }
-LOGS = {"svgd": "so", "adamw": "adam"}  # in the authors' file names, where it is another name
 MOST_POINTS = 100  # of a curve
 AUTHORS = {"linewidth": 0.9, "linestyle": (0, (3, 2)), "alpha": 0.7}
 
@@ -46,8 +44,8 @@ def curves(experiment: Experiment, groups: Sequence[Group], folder: Path, logs: 
     for optimizer in reversed(experiment.recipes):
         color = COLORS[optimizer]
         if logs is not None:
-            steps, errors, losses = authors(experiment, optimizer, logs)
-            error_axes.plot(steps, errors, color=color, **AUTHORS)
+            steps, errors, losses = authors.curve(experiment, optimizer, logs)
+            error_axes.plot(steps, 100 * errors, color=color, **AUTHORS)
             loss_axes.plot(steps, losses, color=color, **AUTHORS)
         if optimizer in longest:
             group = longest[optimizer]
@@ -79,7 +77,7 @@ def curves(experiment: Experiment, groups: Sequence[Group], folder: Path, logs: 
     return _save(figure, folder, experiment.name, f"{experiment.title}: test error and loss")
 
 
-def lemma(path: Path, folder: Path) -> str:
+def lemma(path: Path, folder: Path, logs: Path | None) -> str:
     """Figure 7."""
     if not path.is_file():
         return NONE
@@ -89,11 +87,16 @@ def lemma(path: Path, folder: Path) -> str:
     for (n, norm), marker in zip(lemma_study.NORMS.items(), "os^D"):
         ours = sorted(point for point in points if point.n == n)
         x, y = [p.product for p in ours], [p.estimate for p in ours]
-        axes.plot(x, y, marker=marker, markersize=4, linewidth=0.8, label=f"n = {n}, λ = {norm:g}")
+        label = f"n = {n}, λ = {norm:g}"
+        (line,) = axes.plot(x, y, marker=marker, markersize=4, linewidth=0.8, label=label)
+        if logs is not None:
+            theirs = [point for point in authors.lemma(logs) if point.n == n]
+            x, y = [p.product for p in theirs], [p.estimate for p in theirs]
+            axes.plot(x, y, "x", color=line.get_color(), markersize=6)
     axes.set_xlabel("vᵀu")
     axes.set_ylabel("mean of vᵀMᵀMu")
     axes.grid(linewidth=0.3)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, title=None if logs is None else "x: the authors'", title_fontsize=8)
     return _save(
         figure, folder, "lemma", "Lemma 4.1: the mean is proportional to the inner product"
     )
@@ -105,17 +108,14 @@ def hilbert(path: Path, folder: Path, logs: Path | None) -> str:
         return NONE
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
-    colors = dict(zip(hilbert_study.OPTIMIZERS, ("#2471a3", "#239b56", "#c0392b")))
-    names = dict(zip(hilbert_study.OPTIMIZERS, ("gradient descent", "AdaGrad", "SVGD")))
+    colors = dict(zip(hilbert_study.NAMES, ("#2471a3", "#239b56", "#c0392b", "#b9770e")))
     for run in hilbert_study.load(path):
         if run.rate == hilbert_study.RATE:
-            axes.plot(
-                run.losses, color=colors[run.optimizer], linewidth=1, label=names[run.optimizer]
-            )
-            if logs is not None:
-                rows = _rows(logs / f"math_{LOGS.get(run.optimizer, run.optimizer)}.csv")
-                x, y = ([float(row[name]) for row in rows] for name in ("step", "loss"))
-                axes.plot(x, y, "o", color=colors[run.optimizer], markersize=3)
+            color = colors[run.optimizer]
+            label = hilbert_study.NAMES[run.optimizer]
+            axes.plot(run.losses, color=color, linewidth=1, label=label)
+            if logs is not None and run.optimizer in authors.HILBERT:
+                axes.plot(*authors.hilbert(run.optimizer, logs), "o", color=color, markersize=3)
     axes.set_yscale("log")
     axes.set_xlabel("step")
     axes.set_ylabel("loss")
@@ -134,33 +134,6 @@ def mean_curve(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
     every = -(-len(steps) // MOST_POINTS)
     steps = steps[::-1][::every][::-1]  # the last one always
     return np.array(steps), np.array([np.mean([c[step] for c in columns]) for step in steps])
-
-
-def authors(
-    experiment: Experiment, optimizer: str, logs: Path
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Steps, test errors in % and test losses of the authors' log.
-
-    Raises:
-        UserError: the log is missing or damaged.
-    """
-    path = logs / f"{experiment.log}_{LOGS.get(optimizer, optimizer)}.csv"
-    rows = _rows(path)
-    try:
-        table = np.array([[float(row[name]) for name in ("", "accuracy", "loss")] for row in rows])
-    except (KeyError, ValueError) as error:
-        raise UserError(f"'{path}' is no log of the paper's authors ({error}).") from None
-    steps, accuracies, losses = table.T
-    # MNIST's log has fractions, the others have percent.
-    return steps, 100 - (accuracies if accuracies.max() > 1 else 100 * accuracies), losses
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
-        raise UserError(f"'{path}' cannot be read ({error.strerror}).") from error
 
 
 def _save(figure: Figure, folder: Path, name: str, text: str) -> str:

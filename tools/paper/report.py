@@ -68,7 +68,7 @@ def write(page: Path, results: Path, logs: Path | None) -> None:
 def blocks_of(results: Path, folder: Path, logs: Path | None) -> dict[str, Callable[[], str]]:
     """What makes each block, by name; a figure's block writes its file."""
     blocks: dict[str, Callable[[], str]] = {
-        "figure lemma": lambda: figures.lemma(results / "lemma.csv", folder),
+        "figure lemma": lambda: figures.lemma(results / "lemma.csv", folder, logs),
         "table lemma": lambda: tables.lemma(results / "lemma.csv"),
         "figure hilbert": lambda: figures.hilbert(results / "hilbert.csv", folder, logs),
         "table hilbert": lambda: tables.hilbert(results / "hilbert.csv"),
@@ -77,10 +77,11 @@ def blocks_of(results: Path, folder: Path, logs: Path | None) -> dict[str, Calla
         runs = tables.load(experiment, results / name)
         blocks.update(
             {
-                f"table {name}": lambda e=experiment, r=runs: tables.optimizers(e, r),
+                f"table {name}": lambda e=experiment, r=runs: tables.optimizers(e, r, logs),
                 f"pairs {name}": lambda e=experiment, r=runs: tables.pairs(e, r),
                 f"figure {name}": lambda e=experiment, r=runs: figures.curves(e, r, folder, logs),
                 f"study {name}": lambda e=experiment, r=runs: tables.study(e, r),
+                f"nearness {name}": lambda e=experiment, r=runs: tables.nearness(e, r),
             }
         )
     return blocks

@@ -46,6 +46,7 @@ class Result:
         r_below_epsilon: share of the entries of r below epsilon after the last row; None without T.
         median_factor: median of s/sqrt(r + epsilon) after the last row: 1 is T = identity; None without
             T.
+        operations: these two for each operation that T acts on, by its parameter.
     """
 
     settings: dict[str, Any]
@@ -53,6 +54,7 @@ class Result:
     seconds: float = 0.0
     r_below_epsilon: float | None = None
     median_factor: float | None = None
+    operations: dict[str, tuple[float, float]] = field(default_factory=dict)
 
     @property
     def finished(self) -> bool:

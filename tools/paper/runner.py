@@ -11,7 +11,7 @@ checkpoint is done again, with the same batches: they are a function of seed and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -179,7 +179,7 @@ def train(
                 1 - running["accuracy"],
             )
         )
-        result.r_below_epsilon, result.median_factor = _nearness_to_identity(trainer)
+        measure_nearness_to_identity(result, trainer)
         # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
         result.save(path)
         trainer.save()
@@ -247,14 +247,24 @@ def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int) -> fl
     return float(np.mean(losses))
 
 
-def _nearness_to_identity(trainer: svgd_onnx.Trainer) -> Sequence[float | None]:
-    """Share of r below epsilon, and the median of s/sqrt(r + epsilon)."""
-    states = [each.state for each in trainer.manifest.operations if each.state]
-    if not states:
-        return None, None
-    r = np.concatenate([trainer.tensor(state).ravel() for state in states]).astype(np.float64)
-    scale, epsilon = (trainer.manifest.hyper_parameters[name] for name in ("scale", "epsilon"))
-    return float(np.mean(r < epsilon)), float(np.median(scale / np.sqrt(r + epsilon)))
+def measure_nearness_to_identity(result: Result, trainer: svgd_onnx.Trainer) -> None:
+    """Enters into a result how near T is to the identity now; without T, nothing."""
+    hyper_parameters = trainer.manifest.hyper_parameters
+    r = {
+        each.parameter: trainer.tensor(each.state).ravel().astype(np.float64)
+        for each in trainer.manifest.operations
+        if each.state
+    }
+    if not r:
+        return
+
+    def measures(values: np.ndarray) -> tuple[float, float]:
+        epsilon = hyper_parameters["epsilon"]
+        factors = hyper_parameters["scale"] / np.sqrt(values + epsilon)
+        return float(np.mean(values < epsilon)), float(np.median(factors))
+
+    result.r_below_epsilon, result.median_factor = measures(np.concatenate(list(r.values())))
+    result.operations = {name: measures(values) for name, values in r.items()}
 
 
 def _opened(path: Path, settings: dict[str, Any]) -> Result:

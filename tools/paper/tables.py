@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx import UserError
+from tools.paper import authors
 from tools.paper import hilbert as hilbert_study
 from tools.paper import lemma as lemma_study
 from tools.paper.experiment import Experiment
@@ -90,8 +91,8 @@ def load(experiment: Experiment, folder: Path) -> list[Group]:
     return sorted(groups.values(), key=lambda g: (-g.run.steps, order.index(g.run.optimizer)))
 
 
-def optimizers(experiment: Experiment, groups: Sequence[Group]) -> str:
-    """Tables 1 to 3: each optimizer with the paper's recipe."""
+def optimizers(experiment: Experiment, groups: Sequence[Group], logs: Path | None) -> str:
+    """Tables 1 to 3: each optimizer with the paper's recipe; with the authors' logs, their errors."""
     rows = []
     for group in as_in_paper(groups):
         run = group.run
@@ -100,6 +101,9 @@ def optimizers(experiment: Experiment, groups: Sequence[Group]) -> str:
             Sample.of(list(group.errors(kind).values()))
             for kind in ("batch_error", "running_error")
         )
+        theirs = []
+        if logs is not None:
+            theirs = [f"{100 * authors.final_error(experiment, run.optimizer, logs):.2f}"]
         rows.append(
             [
                 _name(group),
@@ -107,12 +111,15 @@ def optimizers(experiment: Experiment, groups: Sequence[Group]) -> str:
                 f"{run.steps:,}",
                 str(len(batch.values)),
                 "-" if recipe.paper_error is None else f"{100 * recipe.paper_error:.2f}",
+                *theirs,
                 *_sample(batch),
                 *_sample(running),
             ]
         )
-    head = ["optimizer", "learning rates", "steps", "seeds", "paper", "mean", "sd", "95 % of mean"]
-    return _table([*head, "running: mean", "sd", "95 % of mean"], rows)
+    head = ["optimizer", "learning rates", "steps", "seeds", "paper"]
+    head += [] if logs is None else ["authors' log"]
+    head += ["mean", "sd", "95 % of mean", "running: mean", "sd", "95 % of mean"]
+    return _table(head, rows)
 
 
 def pairs(experiment: Experiment, groups: Sequence[Group]) -> str:
@@ -133,8 +140,13 @@ def pairs(experiment: Experiment, groups: Sequence[Group]) -> str:
 def study(experiment: Experiment, groups: Sequence[Group]) -> str:
     """SVGD's variants beside the paper's SVGD, of runs of one length."""
     rows = []
-    for steps in sorted({group.run.steps for group in groups if group.variant}, reverse=True):
-        svgd = [g for g in groups if g.run.optimizer == "svgd" and g.run.steps == steps]
+    studied = {(group.run.steps, group.run.target) for group in groups if group.variant}
+    for steps, target in sorted(studied, reverse=True):
+        svgd = [
+            group
+            for group in groups
+            if (group.run.optimizer, group.run.steps, group.run.target) == ("svgd", steps, target)
+        ]
         usual = next((group for group in svgd if not group.variant), None)
         for group in sorted(svgd, key=_variant_order):
             results = group.results.values()
@@ -152,6 +164,26 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
             )
     head = ["variant", "steps", "seeds", "mean", "sd", "running: mean", "against the paper's"]
     return _table([*head, "r below ε", "median of s/√(r + ε)"], rows)
+
+
+def nearness(experiment: Experiment, groups: Sequence[Group]) -> str:
+    """How near T is to the identity at the end of the paper's SVGD, operation by operation."""
+    usual = [g for g in as_in_paper(groups) if g.run.optimizer == "svgd"]
+    if not usual:
+        return NONE
+    results = [result for result in usual[0].results.values() if result.operations]
+    rows = []
+    for name in results[0].operations if results else ():
+        below, factors = zip(*(result.operations[name] for result in results))
+        rows.append(
+            [
+                name.removesuffix(".weight"),
+                str(len(results)),
+                f"{np.mean(below):.1%}",
+                f"{np.mean(factors):.3g}",
+            ]
+        )
+    return _table(["weights of", "seeds", "r below ε", "median of s/√(r + ε)"], rows)
 
 
 def lemma(path: Path) -> str:
@@ -178,12 +210,12 @@ def hilbert(path: Path) -> str:
     rows = [
         [
             f"{rate:g}",
-            *(f"{runs[optimizer].losses[-1]:.6f}" for optimizer in hilbert_study.OPTIMIZERS),
-            *(f"{runs[optimizer].descending:.0%}" for optimizer in hilbert_study.OPTIMIZERS),
+            *(f"{runs[optimizer].losses[-1]:.6f}" for optimizer in hilbert_study.NAMES),
+            *(f"{runs[optimizer].descending:.0%}" for optimizer in hilbert_study.NAMES),
         ]
         for rate, runs in rates.items()
     ]
-    names = ["gradient descent", "AdaGrad", "SVGD"]
+    names = hilbert_study.NAMES.values()
     return _table(
         ["learning rate", *names, *(f"{name}: steps that descend" for name in names)], rows
     )
@@ -211,19 +243,26 @@ def _name(group: Group) -> str:
     name = NAMES[run.optimizer]
     if run.optimizer == "svgd":
         name += f" (s = {run.scale:g})"
-    return name if run.target == "ort-training" else f"{name}, target {run.target}"
+    return _with_target(name, group)
 
 
 def _variant_name(group: Group) -> str:
     if not group.variant:
-        return f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
+        name = f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
+        return _with_target(name, group)
     names = {"scale": "s", "epsilon": "ε", "t_scope": "T on", "gradient": "r of each"}
-    return ", ".join(
+    differences = ", ".join(
         f"{names[name]} = {value:g}"
         if isinstance(value, float)
         else f"{names.get(name, 'r by')} {value}"
         for name, value in group.variant.items()
     )
+    return _with_target(differences, group)
+
+
+def _with_target(name: str, group: Group) -> str:
+    target = group.run.target
+    return name if target == "ort-training" else f"{name}, target {target}"
 
 
 def _variant_order(group: Group) -> tuple[object, ...]:
