@@ -9,7 +9,7 @@ import pytest
 from data import MLP
 
 import svgd_onnx
-from tools.paper import report
+from tools.paper import authors, report
 from tools.paper.result import Result, Test
 from tools.paper.runner import Run
 from tools.paper.statistics import Sample
@@ -108,6 +108,13 @@ def test_the_authors_curves_lie_beside_ours(tmp_path: Path, results: Path) -> No
     (logs / "mlp_so.csv").unlink()
     with pytest.raises(svgd_onnx.UserError, match="mlp_so.csv"):
         report.write(tmp_path / "page.md", results, logs)
+
+
+@pytest.mark.parametrize("log", ["", "step,loss\n", "step,loss\n0\n", "step,loss\n0,x\n", "a\n1\n"])
+def test_a_damaged_log_of_the_authors_is_named(tmp_path: Path, log: str) -> None:
+    (tmp_path / "math_gd.csv").write_text(log)
+    with pytest.raises(svgd_onnx.UserError, match="math_gd.csv' is no log"):
+        authors.hilbert("gd", tmp_path)
 
 
 def test_an_unknown_block_is_refused(tmp_path: Path, results: Path) -> None:

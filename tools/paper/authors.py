@@ -62,9 +62,11 @@ def lemma(folder: Path) -> list[Point]:
 def _columns(path: Path, *names: str) -> list[np.ndarray]:
     try:
         with path.open(newline="") as file:
-            rows = list(csv.DictReader(file))
-        return list(np.array([[float(row[name]) for name in names] for row in rows]).T)
+            rows = [[float(row[name]) for name in names] for row in csv.DictReader(file)]
     except OSError as error:
         raise UserError(f"'{path}' cannot be read ({error.strerror}).") from error
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, TypeError) as error:  # TypeError: a row ends early
         raise UserError(f"'{path}' is no log of the paper's authors ({error}).") from None
+    if not rows:
+        raise UserError(f"'{path}' is no log of the paper's authors (it has no rows).")
+    return list(np.array(rows).T)

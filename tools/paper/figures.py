@@ -84,15 +84,14 @@ def lemma(path: Path, folder: Path, logs: Path | None) -> str:
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
     points = lemma_study.load(path)
+    theirs = [] if logs is None else authors.lemma(logs)
     for (n, norm), marker in zip(lemma_study.NORMS.items(), "os^D"):
         ours = sorted(point for point in points if point.n == n)
         x, y = [p.product for p in ours], [p.estimate for p in ours]
         label = f"n = {n}, λ = {norm:g}"
         (line,) = axes.plot(x, y, marker=marker, markersize=4, linewidth=0.8, label=label)
-        if logs is not None:
-            theirs = [point for point in authors.lemma(logs) if point.n == n]
-            x, y = [p.product for p in theirs], [p.estimate for p in theirs]
-            axes.plot(x, y, "x", color=line.get_color(), markersize=6)
+        x, y = [p.product for p in theirs if p.n == n], [p.estimate for p in theirs if p.n == n]
+        axes.plot(x, y, "x", color=line.get_color(), markersize=6)
     axes.set_xlabel("vᵀu")
     axes.set_ylabel("mean of vᵀMᵀMu")
     axes.grid(linewidth=0.3)

@@ -15,7 +15,7 @@ import csv
 import sys
 import tempfile
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -36,6 +36,11 @@ NAMES = {
     "adagrad": "AdaGrad",
     "svgd": "SVGD",
     "svgd_rho_0": "SVGD, rho = 0",
+}
+CONVERSIONS: dict[str, dict[str, Any]] = {  # of those that are trained on onnxruntime
+    "gd": {"optimizer": "sgd"},
+    "svgd": {"optimizer": "svgd", "scale": 1.0},
+    "svgd_rho_0": {"optimizer": "svgd", "scale": 1.0, "rho": 0.0},
 }
 
 
@@ -93,10 +98,8 @@ def minimize(optimizer: str, rate: float, steps: int) -> Losses:
             Path(folder) / "artifacts",
             loss="mse",
             loss_settings=svgd_onnx.LossSettings(reduction="sum"),
-            optimizer="sgd" if optimizer == "gd" else "svgd",
-            scale=1.0,
-            rho=0.0 if optimizer == "svgd_rho_0" else 0.9,
             granularity="element",
+            **CONVERSIONS[optimizer],
         )
         trainer = svgd_onnx.Trainer(Path(folder) / "artifacts", threads=1)
         label = trainer.manifest.arrays[-1].name

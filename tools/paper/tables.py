@@ -168,10 +168,8 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
 
 def nearness(experiment: Experiment, groups: Sequence[Group]) -> str:
     """How near T is to the identity at the end of the paper's SVGD, operation by operation."""
-    usual = [g for g in as_in_paper(groups) if g.run.optimizer == "svgd"]
-    if not usual:
-        return NONE
-    results = [result for result in usual[0].results.values() if result.operations]
+    svgd = next((g for g in as_in_paper(groups) if g.run.optimizer == "svgd"), Group(experiment))
+    results = [result for result in svgd.results.values() if result.operations]
     rows = []
     for name in results[0].operations if results else ():
         below, factors = zip(*(result.operations[name] for result in results))
@@ -247,17 +245,15 @@ def _name(group: Group) -> str:
 
 
 def _variant_name(group: Group) -> str:
-    if not group.variant:
-        name = f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
-        return _with_target(name, group)
     names = {"scale": "s", "epsilon": "ε", "t_scope": "T on", "gradient": "r of each"}
+    usual = f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
     differences = ", ".join(
         f"{names[name]} = {value:g}"
         if isinstance(value, float)
         else f"{names.get(name, 'r by')} {value}"
         for name, value in group.variant.items()
     )
-    return _with_target(differences, group)
+    return _with_target(differences or usual, group)
 
 
 def _with_target(name: str, group: Group) -> str:
