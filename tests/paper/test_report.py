@@ -22,6 +22,8 @@ old
 between
 <!-- begin pairs mlp_mnist -->
 <!-- end -->
+<!-- begin beginnings mlp_mnist -->
+<!-- end -->
 <!-- begin figure mlp_mnist -->
 <!-- end -->
 <!-- begin study mlp_mnist -->
@@ -98,13 +100,17 @@ def test_the_authors_curves_lie_beside_ours(tmp_path: Path, results: Path) -> No
     logs = tmp_path / "logs"
     logs.mkdir()
     for name in ("so", "sgd", "rmsprop", "adam"):
-        rows = "0,x,0,2.5,0.1\n" + "".join(f"{step},x,{step},0.3,0.9\n" for step in range(1, 7))
+        rows = "0,x,0,2.5,0.1\n" + "".join(f"{100 * i},x,{i},0.3,0.9\n" for i in range(1, 7))
         (logs / f"mlp_{name}.csv").write_text(f",datetime,step,loss,accuracy\n{rows}")
     report.write(tmp_path / "page.md", results, logs)
     beside = (tmp_path / "paper" / "mlp_mnist.svg").read_text()
     assert "the authors'" in beside and "the authors'" not in alone
     # The mean of their last six tests, as ours.
-    assert "| 3 | 1.60 | 10.00 | 1.80 |" in (tmp_path / "page.md").read_text()
+    page = (tmp_path / "page.md").read_text()
+    assert "| 3 | 1.60 | 10.00 | 1.80 |" in page
+    # At equal steps, up to the first change of the rate: not the last test, at 6,000.
+    assert "| step 600: ours | step 600: authors' log |\n" in page
+    assert "| SVGD (s = 0.1) | 50.00 | 10.00 | 1.80 | 10.00 |" in page
     (logs / "mlp_so.csv").unlink()
     with pytest.raises(svgd_onnx.UserError, match="mlp_so.csv"):
         report.write(tmp_path / "page.md", results, logs)

@@ -59,7 +59,7 @@ def curves(experiment: Experiment, groups: Sequence[Group], folder: Path, logs: 
                 (error_axes, "batch_error", 100),
                 (loss_axes, "batch_loss", 1),
             ):
-                steps, values = mean_curve(group, name)
+                steps, values = map(_thinned, group.mean_curve(name))
                 axes.plot(steps * stretch, factor * values, color=color, linewidth=1.3, label=label)
     for axes, name in ((error_axes, "test error, %"), (loss_axes, "test loss")):
         axes.set_yscale("log")
@@ -123,16 +123,10 @@ def hilbert(path: Path, folder: Path, logs: Path | None) -> str:
     return _save(figure, folder, "hilbert", "Least squares with the Hilbert matrix: loss")
 
 
-def mean_curve(group: Group, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Steps and the mean over seeds of a column, thinned out to what a figure can show."""
-    columns = [
-        {test.step: getattr(test, name) for test in result.tests}
-        for result in group.results.values()
-    ]
-    steps = sorted(set.intersection(*(set(column) for column in columns)))
-    every = -(-len(steps) // MOST_POINTS)
-    steps = steps[::-1][::every][::-1]  # the last one always
-    return np.array(steps), np.array([np.mean([c[step] for c in columns]) for step in steps])
+def _thinned(values: np.ndarray) -> np.ndarray:
+    """At most as many as a figure can show, the last one always."""
+    every = -(-len(values) // MOST_POINTS)
+    return values[::-1][::every][::-1]
 
 
 def _save(figure: Figure, folder: Path, name: str, text: str) -> str:

@@ -79,6 +79,7 @@ def blocks_of(results: Path, folder: Path, logs: Path | None) -> dict[str, Calla
             {
                 f"table {name}": lambda e=experiment, r=runs: tables.optimizers(e, r, logs),
                 f"pairs {name}": lambda e=experiment, r=runs: tables.pairs(e, r),
+                f"beginnings {name}": lambda e=experiment, r=runs: tables.beginnings(e, r, logs),
                 f"figure {name}": lambda e=experiment, r=runs: figures.curves(e, r, folder, logs),
                 f"study {name}": lambda e=experiment, r=runs: tables.study(e, r),
                 f"nearness {name}": lambda e=experiment, r=runs: tables.nearness(e, r),

@@ -62,6 +62,15 @@ class Group:
             for seed, result in self.results.items()
         }
 
+    def mean_curve(self, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """The steps that all runs were tested after, and the mean over seeds of a test's column."""
+        columns = [
+            {test.step: getattr(test, name) for test in result.tests}
+            for result in self.results.values()
+        ]
+        steps = sorted(set.intersection(*map(set, columns)))
+        return np.array(steps), np.array([np.mean([c[step] for c in columns]) for step in steps])
+
 
 def load(experiment: Experiment, folder: Path) -> list[Group]:
     """The finished runs in a folder, in the order of the optimizers, the longest first.
@@ -135,6 +144,30 @@ def pairs(experiment: Experiment, groups: Sequence[Group]) -> str:
                 [f"SVGD - {_name(other)}", f"{svgd.run.steps:,}", *_difference(svgd, other)]
             )
     return _table(["test error", "steps", "seeds", "mean", "95 % of mean", "SVGD lower"], rows)
+
+
+def beginnings(experiment: Experiment, groups: Sequence[Group], logs: Path | None) -> str:
+    """Test errors until the learning rate first changes, with the authors' logs at the same steps.
+
+    Until then a run of any length does what the whole schedule does.
+    """
+    curves = {}
+    for group in as_in_paper(groups):
+        steps, errors = group.mean_curve("batch_error")
+        before = steps <= experiment.changes(group.run.optimizer, group.run.steps)[0]
+        curves[group] = dict(zip(steps[before], errors[before]))
+    common = sorted(set.intersection(*map(set, curves.values()))) if curves else []
+    rows = []
+    for group, ours in curves.items():
+        columns = [ours]
+        if logs is not None:
+            steps, errors, _ = authors.curve(experiment, group.run.optimizer, logs)
+            columns.append(dict(zip(steps, errors)))
+        cells = [column.get(step) for step in common for column in columns]
+        rows.append([_name(group), *("-" if x is None else f"{100 * x:.2f}" for x in cells)])
+    kinds = ["ours"] if logs is None else ["ours", "authors' log"]
+    head = [f"step {step:,}: {kind}" for step in common for kind in kinds]
+    return _table(["optimizer", *head], rows if common else [])
 
 
 def study(experiment: Experiment, groups: Sequence[Group]) -> str:
