@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tools.paper import cifar10, mnist
+from tools.paper.errors import told_in_a_sentence
 from tools.paper.experiment import DataError
 
 ROOT = Path(__file__).parents[2]
@@ -114,7 +115,7 @@ def test_a_class_above_nine_is_refused(tmp_path: Path, records: np.ndarray) -> N
         (["mlp_mnist", "--data", "."], "train-images-idx3-ubyte"),
         (["vgg_cifar10", "--data", "."], "data_batch_1.bin"),
         (["resnet20_cifar10"], "--data"),
-        (["study", "--data", "."], "train-images-idx3-ubyte"),
+        (["study", "mlp_mnist", "--data", "."], "train-images-idx3-ubyte"),
         (["report", "--results", "nowhere"], "nowhere"),
         (["lemma", "--pairs", "2", "--matrices", "1", "--output", __file__], "cannot be made"),
     ],
@@ -130,3 +131,10 @@ def test_a_mistake_is_one_sentence_and_exit_code_2(arguments: list[str], message
     assert process.returncode == 2
     assert message in process.stderr
     assert process.stderr.count("\n") == 1
+
+
+def test_ctrl_c_is_one_sentence_and_exit_code_130(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end, told_in_a_sentence("Interrupted: go on."):
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "Interrupted: go on.\n"

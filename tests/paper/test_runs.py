@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from data import MLP, RESNET20, VGG, small
 
 import svgd_onnx
 from tools.networks import NETWORKS
-from tools.paper import runner
+from tools.paper import command, runner
 from tools.paper.batch_statistics import with_batch_statistics
 from tools.paper.experiment import Experiment
 from tools.paper.result import Result
@@ -93,6 +94,26 @@ def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:
     before = (tmp_path / "result.csv").read_bytes()
     train(run, tmp_path, tested=interrupt)
     assert (tmp_path / "result.csv").read_bytes() == before
+
+
+def test_the_command_says_that_a_run_is_finished(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    places = ["--data", ".", "--output", str(tmp_path / "results"), "--work", str(tmp_path)]
+    arguments = command.parser(MLP).parse_args([*places, "--optimizer", "sgd", "--steps", "2"])
+    experiment = replace(MLP, load=lambda _: small(MLP))
+    command.run_all(experiment, arguments)
+    assert "is not run again" not in capsys.readouterr().out
+    command.run_all(experiment, arguments)
+    out = capsys.readouterr().out
+    assert "sgd-steps-2-0.csv' is finished, tested each 100 steps; it is not run again." in out
+    assert "test error" in out
+
+
+def test_options_that_nothing_converts_leave_no_file(tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="epsilon"):
+        train(Run.of(MLP, "svgd", 0, steps=2, epsilon=-1.0), tmp_path)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_going_on_with_other_settings_is_refused(tmp_path: Path) -> None:

@@ -5,27 +5,27 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
 import svgd_onnx
 from tools.paper import runner
-from tools.paper.experiment import DataError, Experiment
+from tools.paper.errors import told_in_a_sentence
+from tools.paper.experiment import Data, Experiment
 from tools.paper.result import Result
 from tools.paper.runner import Run
 
 RESULTS, WORK = Path("docs/paper/results"), Path("build/paper")
+GOES_ON = "Interrupted: the same command goes on from the last test."
 
 
 def main(experiment: Experiment) -> None:
     """Runs the command line of an experiment."""
     arguments = parser(experiment).parse_args()
-    try:
+    with told_in_a_sentence(GOES_ON):
         run_all(experiment, arguments)
-    except (DataError, svgd_onnx.UserError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
 
 
 def parser(experiment: Experiment) -> argparse.ArgumentParser:
@@ -81,7 +81,9 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--work", type=Path, default=WORK, help=f"of artifacts and checkpoints (default {WORK})"
     )
-    parser.add_argument("--threads", type=count, help="within an operator")
+    parser.add_argument(
+        "--threads", type=count, help="within an operator (default: onnxruntime's choice)"
+    )
 
 
 def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
@@ -97,23 +99,16 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
     runs = [Run.of(experiment, arguments.optimizer, seed, **options) for seed in seeds]
     if arguments.make_only:
         for run in runs:
-            runner.make(run, arguments.work / experiment.name / run.name)
+            folder = arguments.work / experiment.name / run.name
+            runner.make(run, folder)
+            print(f"'{folder}' is ready to be trained.")
         return
     if arguments.data is None:
         raise svgd_onnx.UserError("Give the folder of the data set with --data.")
     print(describe(runs[0]))
     data = experiment.load(arguments.data)
     results = [
-        runner.train(
-            run,
-            data,
-            arguments.work / experiment.name / run.name,
-            arguments.output / experiment.name / f"{run.name}.csv",
-            threads=arguments.threads,
-            device=arguments.device,
-            tested=print_last,
-        )
-        for run in runs
+        train(run, data, arguments, device=arguments.device, tested=print_last) for run in runs
     ]
     for run, result in zip(runs, results):
         print(f"seed {run.seed}: {summary(experiment, [result])}")
@@ -121,14 +116,38 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
         print(f"mean: {summary(experiment, results)}")
     paper = experiment.recipes[arguments.optimizer].paper_error
     if paper is not None:
-        print(f"the paper (batch statistics): {paper:.2%}")
+        print(f"the paper, {experiment.steps:,} steps (batch statistics): {paper:.2%}")
+
+
+def train(run: Run, data: Data, arguments: argparse.Namespace, **options: Any) -> Result:
+    """Trains where the command line says; says so where a result is there already.
+
+    Raises:
+        UserError: the run is impossible or diverges.
+    """
+    name = run.experiment.name
+    path = arguments.output / name / f"{run.name}.csv"
+    result = Result.load(path) if path.exists() else None
+    if result is not None and result.finished and result.settings["steps"] == run.steps:
+        every = result.settings["evaluate_every"]
+        print(f"'{path}' is finished, tested each {every:,} steps; it is not run again.")
+        return result
+    return runner.train(
+        run,
+        data,
+        arguments.work / name / run.name,
+        path,
+        threads=arguments.threads,
+        progress=sys.stdout.isatty(),
+        **options,
+    )
 
 
 def describe(run: Run) -> str:
     """What is about to be run, in a line or two."""
     experiment = run.experiment
-    text = f"{experiment.title}, {run.optimizer}, {run.steps:,} steps"
-    text += f", onnxruntime {onnxruntime.__version__}"
+    text = f"{experiment.title}, {run.optimizer}, {run.steps:,} steps, a test each "
+    text += f"{run.evaluate_every:,}, onnxruntime {onnxruntime.__version__}"
     if run.steps != experiment.steps:
         changes = " and ".join(f"{each:,}" for each in experiment.changes(run.optimizer, run.steps))
         text += (
@@ -151,10 +170,14 @@ def print_last(result: Result) -> None:
 
 def summary(experiment: Experiment, results: list[Result]) -> str:
     """Mean test errors over the last tests of runs."""
-    tests = [test for result in results for test in result.tests[-experiment.averaged_tests :]]
+    last = min(experiment.averaged_tests, *(len(result.tests) for result in results))
+    tests = [test for result in results for test in result.tests[-last:]]
     batch = np.mean([test.batch_error for test in tests])
     running = np.mean([test.running_error for test in tests])
-    return f"test error {batch:.2%} with batch statistics, {running:.2%} with running statistics"
+    of = "" if last == 1 else f" (mean of the last {last} tests)"
+    return (
+        f"test error{of} {batch:.2%} with batch statistics, {running:.2%} with running statistics"
+    )
 
 
 def count(text: str) -> int:

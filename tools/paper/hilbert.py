@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +22,7 @@ from onnx import helper, numpy_helper
 
 import svgd_onnx
 from tools.paper.command import RESULTS, count
+from tools.paper.errors import told_in_a_sentence
 from tools.paper.rows import save_rows
 
 SIZE = 10
@@ -65,12 +65,9 @@ def main() -> None:
     parser.add_argument("--steps", type=count, default=STEPS, help=f"(default {STEPS})")
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"(default {RESULTS})")
     arguments = parser.parse_args()
-    try:
+    with told_in_a_sentence():
         runs = [minimize(optimizer, rate, arguments.steps) for optimizer in NAMES for rate in RATES]
         save(runs, arguments.output / "hilbert.csv")
-    except svgd_onnx.UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
     for run in runs:
         print(
             f"{run.optimizer:>10}, rate {run.rate:<6}: loss {run.losses[0]:.6f} -> "

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import csv
-import sys
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from svgd_onnx import UserError
 from tools.paper.command import RESULTS, count, seed
+from tools.paper.errors import told_in_a_sentence
 from tools.paper.rows import save_rows
 
 NORMS = {2: 1.0, 5: 2.0, 10: 3.0, 25: 4.0}  # spectral norm by n, as in Fig. 7
@@ -47,16 +46,13 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"(default {RESULTS})")
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
-    points = [
-        point(n, norm, arguments.matrices, random)
-        for n, norm in NORMS.items()
-        for _ in range(arguments.pairs)
-    ]
-    try:
+    with told_in_a_sentence():
+        points = [
+            point(n, norm, arguments.matrices, random)
+            for n, norm in NORMS.items()
+            for _ in range(arguments.pairs)
+        ]
         save(points, arguments.output / "lemma.csv")
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
     for n, norm in NORMS.items():
         print(f"n = {n:>2}, norm {norm:.0f}: correlation {correlation(points, n):.6f}")
 

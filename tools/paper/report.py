@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
 from tools.paper import figures, tables
 from tools.paper.command import RESULTS
+from tools.paper.errors import told_in_a_sentence
 from tools.paper.folders import make_folder
 from tools.paper.study import EXPERIMENTS
 
@@ -32,11 +32,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, default=PAGE, help=f"to fill in (default {PAGE})")
     parser.add_argument("--logs", type=Path, help="the authors' logs, for curves beside ours")
     arguments = parser.parse_args()
-    try:
+    with told_in_a_sentence():
         write(arguments.page, arguments.results, arguments.logs)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
 
 
 def write(page: Path, results: Path, logs: Path | None) -> None:

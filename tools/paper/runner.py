@@ -22,6 +22,7 @@ import onnxruntime
 import svgd_onnx
 from svgd_onnx.data import shuffled_rows
 from svgd_onnx.files import whole_file
+from svgd_onnx.progress import Progress
 from tools.paper.experiment import Data, Experiment
 from tools.paper.folders import make_folder
 from tools.paper.result import Result, Test
@@ -105,8 +106,6 @@ def make(run: Run, folder: Path) -> None:
 
     make_folder(folder)
     network = NETWORKS[run.experiment.network](run.seed)
-    with whole_file(folder / BATCH_STATISTICS_MODEL) as temporary:
-        temporary.write_bytes(with_batch_statistics(network).SerializeToString())
     if not (folder / ARTIFACTS).exists():
         svgd_onnx.convert(
             network,
@@ -120,6 +119,8 @@ def make(run: Run, folder: Path) -> None:
             gradient=run.gradient,
             target=run.target,
         )
+    with whole_file(folder / BATCH_STATISTICS_MODEL) as temporary:
+        temporary.write_bytes(with_batch_statistics(network).SerializeToString())
 
 
 def train(
@@ -131,6 +132,7 @@ def train(
     threads: int | None = None,
     device: str = "cpu",
     tested: Callable[[Result], None] = lambda result: None,
+    progress: bool = False,
 ) -> Result:
     """Begins or goes on with a run, to its end.
 
@@ -142,11 +144,11 @@ def train(
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", for the target onnx.
         tested: is called after each test.
+        progress: show a progress bar.
 
     Raises:
         UserError: the result is of other settings, or training is impossible or diverges.
     """
-    make(run, folder)
     make_folder(path.parent)
     environment = {
         "threads": threads,
@@ -156,6 +158,7 @@ def train(
     result = _opened(path, {**run.settings, **environment})
     if result.finished:
         return result
+    make(run, folder)
     trainer = svgd_onnx.Trainer(folder / ARTIFACTS, seed=run.seed, threads=threads, device=device)
     _check_artifacts(run, trainer.manifest, folder)
     if trainer.step and not (result.tests and result.tests[-1].step >= trainer.step):
@@ -165,25 +168,28 @@ def train(
         )
     result.forget_after(trainer.step)
     batch_statistics = BatchStatistics(folder / BATCH_STATISTICS_MODEL, run, threads)
-    while trainer.step < run.steps:
-        start = time.perf_counter()
-        loss = _train_to(trainer, run, data, min(run.steps, trainer.step + run.evaluate_every))
-        result.seconds += time.perf_counter() - start
-        running = trainer.evaluate(data.test)
-        result.tests.append(
-            Test(
-                trainer.step,
-                loss,
-                *batch_statistics.test(trainer, data),
-                running["loss"],
-                1 - running["accuracy"],
+    with Progress(run.steps, trainer.step, progress) as bar:
+        while trainer.step < run.steps:
+            start = time.perf_counter()
+            loss = _train_to(
+                trainer, run, data, min(run.steps, trainer.step + run.evaluate_every), bar
             )
-        )
-        measure_nearness_to_identity(result, trainer)
-        # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
-        result.save(path)
-        trainer.save()
-        tested(result)
+            result.seconds += time.perf_counter() - start
+            running = trainer.evaluate(data.test)
+            result.tests.append(
+                Test(
+                    trainer.step,
+                    loss,
+                    *batch_statistics.test(trainer, data),
+                    running["loss"],
+                    1 - running["accuracy"],
+                )
+            )
+            measure_nearness_to_identity(result, trainer)
+            # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
+            result.save(path)
+            trainer.save()
+            tested(result)
     return result
 
 
@@ -226,7 +232,7 @@ class BatchStatistics:
         return float(losses.mean()), float(np.mean(logits.argmax(axis=1) != labels))
 
 
-def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int) -> float:
+def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int, bar: Progress) -> float:
     """Trains to a step; the mean loss on the way."""
     experiment = run.experiment
     steps_per_epoch = len(data.labels) // experiment.batch_size
@@ -244,6 +250,7 @@ def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int) -> fl
         }
         rate = experiment.rate(run.optimizer, trainer.step, run.steps)
         losses.append(trainer.train_step(batch, rate))
+        bar.advance({"loss": losses[-1]})
     return float(np.mean(losses))
 
 

@@ -12,9 +12,9 @@ import sys
 from typing import Any
 
 import svgd_onnx
-from tools.paper import mlp_mnist, resnet20_cifar10, runner, vgg_cifar10
-from tools.paper.command import add_places, count, describe, print_last
-from tools.paper.experiment import DataError
+from tools.paper import mlp_mnist, resnet20_cifar10, vgg_cifar10
+from tools.paper.command import GOES_ON, add_places, count, describe, print_last, train
+from tools.paper.errors import told_in_a_sentence
 from tools.paper.runner import Run
 
 EXPERIMENTS = {
@@ -50,17 +50,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tools.paper.study", description="SVGD with one thing different at a time."
     )
-    parser.add_argument("experiment", choices=EXPERIMENTS, nargs="?", default="mlp_mnist")
+    parser.add_argument("experiment", choices=EXPERIMENTS)
     parser.add_argument("--seeds", type=count, default=3, help="of each variant (default 3)")
     parser.add_argument("--steps", type=count, help="of each run, in place of the paper's")
     parser.add_argument("--evaluate-every", type=count, help="steps between two tests")
     add_places(parser)
     arguments = parser.parse_args()
-    try:
+    with told_in_a_sentence(GOES_ON):
         run_all(arguments)
-    except (DataError, svgd_onnx.UserError) as error:
-        print(error, file=sys.stderr)
-        sys.exit(2)
 
 
 def run_all(arguments: argparse.Namespace) -> None:
@@ -80,17 +77,9 @@ def run_all(arguments: argparse.Namespace) -> None:
             run = Run.of(experiment, "svgd", seed, **lengths, **variant)
             print(f"{run.name}: {describe(run)}")
             try:
-                result = runner.train(
-                    run,
-                    data,
-                    arguments.work / experiment.name / run.name,
-                    arguments.output / experiment.name / f"{run.name}.csv",
-                    threads=arguments.threads,
-                )
+                print_last(train(run, data, arguments))
             except svgd_onnx.UserError as error:
                 print(error, file=sys.stderr)
-                continue
-            print_last(result)
 
 
 if __name__ == "__main__":
