@@ -11,7 +11,7 @@ from rich.console import Console
 
 import svgd_onnx
 from svgd_onnx import data
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import INTERRUPTED, UserError
 from svgd_onnx.export import export as export_folder
 
 _console = Console(soft_wrap=True)
@@ -22,8 +22,6 @@ _app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-
-_INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 _DEVICE = typer.Option(
     None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
@@ -138,7 +136,7 @@ def train(
             f"{again}.",
             file=sys.stderr,
         )
-        raise typer.Exit(_INTERRUPTED) from None
+        raise typer.Exit(INTERRUPTED) from None
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
     _console.print(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
 

@@ -1,4 +1,6 @@
-"""The one exception that means "the user can put this right"."""
+"""The one exception that means "the user can put this right", and how a command ends."""
+
+INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 
 class UserError(Exception):

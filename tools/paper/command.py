@@ -127,17 +127,18 @@ def train(run: Run, data: Data, arguments: argparse.Namespace, **options: Any) -
     """
     name = run.experiment.name
     path = arguments.output / name / f"{run.name}.csv"
-    result = Result.load(path) if path.exists() else None
-    if result is not None and result.finished and result.settings["steps"] == run.steps:
+
+    def print_found(result: Result) -> None:
         every = result.settings["evaluate_every"]
         print(f"'{path}' is finished, tested each {every:,} steps; it is not run again.")
-        return result
+
     return runner.train(
         run,
         data,
         arguments.work / name / run.name,
         path,
         threads=arguments.threads,
+        found=print_found,
         progress=sys.stdout.isatty(),
         **options,
     )

@@ -6,10 +6,8 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from svgd_onnx import UserError
+from svgd_onnx.errors import INTERRUPTED, UserError
 from tools.paper.experiment import DataError
-
-INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 
 @contextmanager

@@ -132,6 +132,7 @@ def train(
     threads: int | None = None,
     device: str = "cpu",
     tested: Callable[[Result], None] = lambda result: None,
+    found: Callable[[Result], None] = lambda result: None,
     progress: bool = False,
 ) -> Result:
     """Begins or goes on with a run, to its end.
@@ -144,6 +145,7 @@ def train(
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", for the target onnx.
         tested: is called after each test.
+        found: is called in place of a training, where the result is finished already.
         progress: show a progress bar.
 
     Raises:
@@ -157,6 +159,7 @@ def train(
     }
     result = _opened(path, {**run.settings, **environment})
     if result.finished:
+        found(result)
         return result
     make(run, folder)
     trainer = svgd_onnx.Trainer(folder / ARTIFACTS, seed=run.seed, threads=threads, device=device)
