@@ -110,6 +110,35 @@ def test_the_command_says_that_a_run_is_finished(
     assert "test error" in out
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--optimizer", "sgd", "--scale", "5"], "--scale is of T, which sgd has not"),
+        (["--optimizer", "adamw", "--t-scope", "all-linear"], "--t-scope is of T"),
+        (["--device", "cuda"], "add --target onnx"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(options: list[str], message: str) -> None:
+    arguments = command.parser(MLP).parse_args(["--data", ".", *options])
+    with pytest.raises(svgd_onnx.UserError, match=message):
+        command.run_all(MLP, arguments)
+
+
+def test_the_penalty_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
+    weights = {}
+    for l1 in (0.0, 0.01):
+        folder = tmp_path / str(l1)
+        train(Run.of(MLP, "sgd", 0, steps=1, l1=l1), folder)
+        weights[l1] = parameters(folder)["fc1.weight"]
+    rate = MLP.rate("sgd", 0, 1)
+    before = onnx.numpy_helper.to_array(
+        next(x for x in NETWORKS["paper_mlp"](0).graph.initializer if x.name == "fc1.weight")
+    )
+    np.testing.assert_allclose(
+        weights[0.0] - weights[0.01], rate * 0.01 * np.sign(before), atol=1e-6
+    )
+
+
 def test_options_that_nothing_converts_leave_no_file(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="epsilon"):
         train(Run.of(MLP, "svgd", 0, steps=2, epsilon=-1.0), tmp_path)
@@ -195,6 +224,8 @@ def test_momentum_sgd_changes_its_rate_where_the_authors_code_does() -> None:
         ({"steps": 3_500, "granularity": "channel"}, "svgd-steps-3500-granularity-channel-0"),
         ({"scale": 0.001}, "svgd-0"),
         ({"scale": 0.01, "target": "onnx"}, "svgd-scale-0.01-target-onnx-0"),
+        ({"l1": 1e-5, "epsilon": 1.0}, "svgd-epsilon-1.0-0"),
+        ({"l1": 0.01, "scale": 1.0}, "svgd-l1-0.01-scale-1.0-0"),
     ],
 )
 def test_a_result_is_named_by_what_differs_from_the_paper(

@@ -15,7 +15,7 @@ from tools.paper import runner
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.experiment import Data, Experiment
 from tools.paper.result import Result
-from tools.paper.runner import Run
+from tools.paper.runner import OPTIONS_OF_T, Run
 
 RESULTS, WORK = Path("docs/paper/results"), Path("build/paper")
 GOES_ON = "Interrupted: the same command goes on from the last test."
@@ -55,6 +55,9 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         type=count,
         help=f"steps between two tests (default {experiment.evaluate_every})",
     )
+    parser.add_argument(
+        "--l1", type=float, help=f"factor of the L1 penalty (default {experiment.l1:g})"
+    )
     parser.add_argument("--scale", type=float, help="T's s, where it is not the paper's")
     parser.add_argument("--epsilon", type=float, help="T's epsilon (default 1e-6)")
     parser.add_argument("--t-scope", choices=("weights", "all-linear"))
@@ -91,10 +94,18 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
 
     Raises:
         DataError: the data is not there or damaged.
-        UserError: a run is impossible or diverges.
+        UserError: options contradict each other, or a run is impossible or diverges.
     """
-    names = ("steps", "evaluate_every", "scale", "epsilon", "t_scope", "granularity", "gradient")
-    options = {name: getattr(arguments, name) for name in (*names, "target")}
+    names = ("steps", "evaluate_every", "l1", *OPTIONS_OF_T, "target")
+    options = {name: getattr(arguments, name) for name in names}
+    without_t = [name for name in OPTIONS_OF_T if options[name] is not None]
+    if without_t and arguments.optimizer != "svgd":
+        option = f"--{without_t[0].replace('_', '-')}"
+        raise svgd_onnx.UserError(
+            f"{option} is of T, which {arguments.optimizer} has not: leave it out."
+        )
+    if arguments.device == "cuda" and arguments.target != "onnx":
+        raise svgd_onnx.UserError("--device cuda trains the target onnx: add --target onnx.")
     seeds = range(arguments.first_seed, arguments.first_seed + arguments.seeds)
     runs = [Run.of(experiment, arguments.optimizer, seed, **options) for seed in seeds]
     if arguments.make_only:

@@ -28,6 +28,7 @@ from tools.paper.folders import make_folder
 from tools.paper.result import Result, Test
 
 ARTIFACTS, BATCH_STATISTICS_MODEL = "artifacts", "batch_statistics.onnx"
+OPTIONS_OF_T = ("scale", "epsilon", "t_scope", "granularity", "gradient")
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class Run:
         optimizer: one of its recipes.
         seed: of the weights, the order of the examples and their augmentation.
         steps: of a schedule like the paper's, drawn out or shortened to that length.
+        l1: factor of the L1 penalty; T does not act on the penalty's gradient.
         scale: T's s.
         epsilon: T's epsilon.
         t_scope: "weights" or "all-linear".
@@ -52,6 +54,7 @@ class Run:
     optimizer: str
     seed: int
     steps: int
+    l1: float
     scale: float
     epsilon: float = 1e-6
     t_scope: str = "weights"
@@ -65,7 +68,7 @@ class Run:
         """Everything that the run depends on, but the machine; without T's where there is no T."""
         settings = {**asdict(self), "experiment": self.experiment.name}
         if self.optimizer != "svgd":
-            for name in ("scale", "epsilon", "t_scope", "granularity", "gradient"):
+            for name in OPTIONS_OF_T:
                 del settings[name]
         return settings
 
@@ -90,6 +93,7 @@ class Run:
         """As the paper has it, but for the options that are given and not None."""
         usual = {
             "steps": experiment.steps,
+            "l1": experiment.l1,
             "scale": experiment.recipes[optimizer].scale,
             "evaluate_every": experiment.evaluate_every,
         }
@@ -113,7 +117,7 @@ def make(run: Run, folder: Path) -> None:
             optimizer=run.optimizer,
             scale=run.scale,
             epsilon=run.epsilon,
-            l1=run.experiment.l1,
+            l1=run.l1,
             t_scope=(run.t_scope,),
             granularity=run.granularity,
             gradient=run.gradient,

@@ -278,7 +278,13 @@ def _name(group: Group) -> str:
 
 
 def _variant_name(group: Group) -> str:
-    names = {"scale": "s", "epsilon": "ε", "t_scope": "T on", "gradient": "r of each"}
+    names = {
+        "l1": "λ",
+        "scale": "s",
+        "epsilon": "ε",
+        "t_scope": "T on",
+        "gradient": "r of each",
+    }
     usual = f"the paper's: s = {group.run.scale:g}, ε = {group.run.epsilon:g}"
     differences = ", ".join(
         f"{names[name]} = {value:g}"
