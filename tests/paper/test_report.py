@@ -67,7 +67,7 @@ def test_tables_say_mean_deviation_interval_and_pairs(tmp_path: Path, results: P
         "| SVGD (s = 0.1) | 0.01, 0.005, 0.001 | 6,000 | 3 | 1.60 | 1.80 | 0.20 | ±0.50 |" in text
     )
     assert "| SVGD - SGD | 6,000 | 3 | -0.20 | ±0.25 | 3 of 3 |" in text
-    assert "| ε = 0.0001 | 6,000 | 3 | 2.80 | 0.20 | 5.60 | +1.00 | 25.0% | 50 |" in text
+    assert "| ε = 0.0001 | 6,000 | 3 | 2.80 | 0.20 | 5.60 | +1.00 | ±0.00 | 25.0% | 50 |" in text
     assert "| fc1 | 3 | 25.0% | 60 |" in text
     assert "No runs yet." in text
 

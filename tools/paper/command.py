@@ -194,7 +194,7 @@ def summary(experiment: Experiment, results: list[Result]) -> str:
 
 def count(text: str) -> int:
     """A whole number from 1 on, as an option's type."""
-    value = int(text)
+    value = whole_number(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
     return value
@@ -202,7 +202,15 @@ def count(text: str) -> int:
 
 def seed(text: str) -> int:
     """A whole number from 0 on, as an option's type."""
-    value = int(text)
+    value = whole_number(text)
     if value < 0:
         raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
     return value
+
+
+def whole_number(text: str) -> int:
+    """What an option says, if it is one."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from None

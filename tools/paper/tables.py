@@ -190,13 +190,13 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
                     str(len(results)),
                     *_sample(Sample.of(list(group.errors().values())))[:2],
                     f"{100 * np.mean(list(group.errors('running_error').values())):.2f}",
-                    _difference(group, usual)[1] if usual and group is not usual else "-",
+                    *(_difference(group, usual)[1:3] if usual and group is not usual else "--"),
                     f"{np.mean([result.r_below_epsilon for result in results]):.1%}",
                     f"{np.mean([result.median_factor for result in results]):.3g}",
                 ]
             )
     head = ["variant", "steps", "seeds", "mean", "sd", "running: mean", "against the paper's"]
-    return _table([*head, "r below ε", "median of s/√(r + ε)"], rows)
+    return _table([*head, "95 % of it", "r below ε", "median of s/√(r + ε)"], rows)
 
 
 def nearness(experiment: Experiment, groups: Sequence[Group]) -> str:
