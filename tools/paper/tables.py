@@ -183,6 +183,9 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
         usual = next((group for group in svgd if not group.variant), None)
         for group in sorted(svgd, key=_variant_order):
             results = group.results.values()
+            against = ["-", "-"]
+            if usual and group is not usual:
+                _, *against, _ = _difference(group, usual)
             rows.append(
                 [
                     _variant_name(group),
@@ -190,7 +193,7 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
                     str(len(results)),
                     *_sample(Sample.of(list(group.errors().values())))[:2],
                     f"{100 * np.mean(list(group.errors('running_error').values())):.2f}",
-                    *(_difference(group, usual)[1:3] if usual and group is not usual else "--"),
+                    *against,
                     f"{np.mean([result.r_below_epsilon for result in results]):.1%}",
                     f"{np.mean([result.median_factor for result in results]):.3g}",
                 ]
