@@ -127,7 +127,7 @@ def optimizers(experiment: Experiment, groups: Sequence[Group], logs: Path | Non
         )
     head = ["optimizer", "learning rates", "steps", "seeds", "paper"]
     head += [] if logs is None else ["authors' log"]
-    head += ["mean", "sd", "95 % of mean", "running: mean", "sd", "95 % of mean"]
+    head += ["batch: mean", "sd", "95 % of mean", "running: mean", "sd", "95 % of mean"]
     return _table(head, rows)
 
 
@@ -143,7 +143,9 @@ def pairs(experiment: Experiment, groups: Sequence[Group]) -> str:
             rows.append(
                 [f"SVGD - {_name(other)}", f"{svgd.run.steps:,}", *_difference(svgd, other)]
             )
-    return _table(["test error", "steps", "seeds", "mean", "95 % of mean", "SVGD lower"], rows)
+    return _table(
+        ["test error", "steps", "seeds", "batch: mean", "95 % of mean", "SVGD lower"], rows
+    )
 
 
 def beginnings(experiment: Experiment, groups: Sequence[Group], logs: Path | None) -> str:
@@ -198,8 +200,10 @@ def study(experiment: Experiment, groups: Sequence[Group]) -> str:
                     f"{np.mean([result.median_factor for result in results]):.3g}",
                 ]
             )
-    head = ["variant", "steps", "seeds", "mean", "sd", "running: mean", "against the paper's"]
-    return _table([*head, "95 % of it", "r below ε", "median of s/√(r + ε)"], rows)
+    head = ["variant", "steps", "seeds", "batch: mean", "sd", "running: mean"]
+    return _table(
+        [*head, "against the paper's", "95 % of it", "r below ε", "median of s/√(r + ε)"], rows
+    )
 
 
 def nearness(experiment: Experiment, groups: Sequence[Group]) -> str:
