@@ -117,7 +117,8 @@ def test_a_class_above_nine_is_refused(tmp_path: Path, records: np.ndarray) -> N
         (["resnet20_cifar10"], "--data"),
         (["study", "mlp_mnist", "--data", "."], "train-images-idx3-ubyte"),
         (["report", "--results", "nowhere"], "nowhere"),
-        (["lemma", "--pairs", "2", "--matrices", "1", "--output", __file__], "cannot be made"),
+        (["lemma", "--pairs", "2"], "three --pairs or more"),
+        (["lemma", "--pairs", "3", "--matrices", "1", "--output", __file__], "cannot be made"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_exit_code_2(arguments: list[str], message: str) -> None:

@@ -16,7 +16,7 @@ from data import MLP, RESNET20, VGG, small
 
 import svgd_onnx
 from tools.networks import NETWORKS
-from tools.paper import command, runner
+from tools.paper import command, runner, study
 from tools.paper.batch_statistics import with_batch_statistics
 from tools.paper.experiment import Experiment
 from tools.paper.result import Result
@@ -139,10 +139,36 @@ def test_the_penalty_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
     )
 
 
-def test_options_that_nothing_converts_leave_no_file(tmp_path: Path) -> None:
+def test_options_that_nothing_converts_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="epsilon"):
         train(Run.of(MLP, "svgd", 0, steps=2, epsilon=-1.0), tmp_path)
-    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("steps", [2, 4])
+def test_a_run_that_diverges_in_its_last_step_is_not_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
+) -> None:
+    run = Run.of(MLP, "sgd", 0, steps=steps, evaluate_every=2)
+    rates = [0.01] * (steps - 1) + [1e39]  # beyond float32
+    monkeypatch.setattr(Experiment, "rate", lambda self, optimizer, step, steps: rates[step])
+    path = tmp_path / "result.csv"
+    for _ in range(2):
+        with pytest.raises(svgd_onnx.UserError, match="NaN or infinite"):
+            train(run, tmp_path)
+        assert (len(Result.load(path).tests) if path.exists() else 0) == steps / 2 - 1
+
+
+def test_a_study_says_which_runs_did_not_come_to_their_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(study.EXPERIMENTS, MLP.name, replace(MLP, load=lambda _: small(MLP)))
+    monkeypatch.setitem(study.VARIANTS, MLP.name, [{"epsilon": -1.0}, {}])
+    places = ["--data", ".", "--output", str(tmp_path), "--work", str(tmp_path / "work")]
+    arguments = study.parser().parse_args([MLP.name, "--seeds", "1", "--steps", "2", *places])
+    with pytest.raises(svgd_onnx.UserError, match="Not finished.*: svgd-steps-2-epsilon--1.0-0."):
+        study.run_all(arguments)
+    assert Result.load(tmp_path / MLP.name / "svgd-steps-2-0.csv").finished
 
 
 def test_going_on_with_other_settings_is_refused(tmp_path: Path) -> None:

@@ -126,7 +126,7 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
     if len(results) > 1:
         print(f"mean: {summary(experiment, results)}")
     paper = experiment.recipes[arguments.optimizer].paper_error
-    if paper is not None:
+    if paper is not None and not runs[0].variant:
         print(f"the paper, {experiment.steps:,} steps (batch statistics): {paper:.2%}")
 
 

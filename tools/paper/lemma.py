@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from svgd_onnx.errors import UserError
 from tools.paper.command import RESULTS, count, seed
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.rows import save_rows
@@ -47,6 +48,8 @@ def main() -> None:
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
     with told_in_a_sentence():
+        if arguments.pairs < 3:
+            raise UserError("Give three --pairs or more: a line goes through any two.")
         points = [
             point(n, norm, arguments.matrices, random)
             for n, norm in NORMS.items()

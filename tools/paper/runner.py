@@ -108,7 +108,6 @@ def make(run: Run, folder: Path) -> None:
     from tools.networks import NETWORKS
     from tools.paper.batch_statistics import with_batch_statistics
 
-    make_folder(folder)
     network = NETWORKS[run.experiment.network](run.seed)
     if not (folder / ARTIFACTS).exists():
         svgd_onnx.convert(
@@ -193,9 +192,7 @@ def train(
                 )
             )
             measure_nearness_to_identity(result, trainer)
-            # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
-            result.save(path)
-            trainer.save()
+            _save(result, path, trainer)
             tested(result)
     return result
 
@@ -261,6 +258,25 @@ def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int, bar: 
     return float(np.mean(losses))
 
 
+def _save(result: Result, path: Path, trainer: svgd_onnx.Trainer) -> None:
+    """Saves the last row and its checkpoint, or neither where the checkpoint is refused.
+
+    The row comes first: one without its checkpoint is forgotten and made again; a checkpoint without
+    its row would lose the row.
+    """
+    before = path.read_bytes() if path.exists() else None
+    result.save(path)
+    try:
+        trainer.save()
+    except svgd_onnx.UserError:
+        if before is None:
+            path.unlink()
+        else:
+            with whole_file(path) as temporary:
+                temporary.write_bytes(before)
+        raise
+
+
 def measure_nearness_to_identity(result: Result, trainer: svgd_onnx.Trainer) -> None:
     """Enters into a result how near T is to the identity now; without T, nothing."""
     hyper_parameters = trainer.manifest.hyper_parameters
@@ -290,9 +306,13 @@ def _opened(path: Path, settings: dict[str, Any]) -> Result:
         name for name, value in settings.items() if result.settings.get(name, value) != value
     ]
     if differing and not (result.finished and result.settings["steps"] == settings["steps"]):
+        begun, now = (
+            "onnxruntime's choice" if each[differing[0]] is None else each[differing[0]]
+            for each in (result.settings, settings)
+        )
         raise svgd_onnx.UserError(
-            f"'{path}' was begun with {differing[0]} {result.settings[differing[0]]}, not "
-            f"{settings[differing[0]]}: go on with that, or choose another --output and --work."
+            f"'{path}' was begun with {differing[0]} {begun}, not {now}: go on with that, or choose "
+            "another --output and --work."
         )
     return result
 

@@ -45,8 +45,8 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 }
 
 
-def main() -> None:
-    """Runs the command line."""
+def parser() -> argparse.ArgumentParser:
+    """The command line of the study."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.paper.study", description="SVGD with one thing different at a time."
     )
@@ -55,7 +55,12 @@ def main() -> None:
     parser.add_argument("--steps", type=count, help="of each run, in place of the paper's")
     parser.add_argument("--evaluate-every", type=count, help="steps between two tests")
     add_places(parser)
-    arguments = parser.parse_args()
+    return parser
+
+
+def main() -> None:
+    """Runs the command line."""
+    arguments = parser().parse_args()
     with told_in_a_sentence(GOES_ON):
         run_all(arguments)
 
@@ -65,13 +70,14 @@ def run_all(arguments: argparse.Namespace) -> None:
 
     Raises:
         DataError: the data is not there or damaged.
-        UserError: no data folder is given.
+        UserError: no data folder is given, or runs did not come to their end; the others have.
     """
     if arguments.data is None:
         raise svgd_onnx.UserError("Give the folder of the data set with --data.")
     experiment = EXPERIMENTS[arguments.experiment]
     data = experiment.load(arguments.data)
     lengths = {"steps": arguments.steps, "evaluate_every": arguments.evaluate_every}
+    unfinished = []
     for variant in VARIANTS[experiment.name]:
         for seed in range(arguments.seeds):
             run = Run.of(experiment, "svgd", seed, **lengths, **variant)
@@ -80,6 +86,9 @@ def run_all(arguments: argparse.Namespace) -> None:
                 print_last(train(run, data, arguments))
             except svgd_onnx.UserError as error:
                 print(error, file=sys.stderr)
+                unfinished.append(run.name)
+    if unfinished:
+        raise svgd_onnx.UserError(f"Not finished, as said above: {', '.join(unfinished)}.")
 
 
 if __name__ == "__main__":
