@@ -195,11 +195,11 @@ class Trainer:
         """
         return np.array(self._session.tensor(name))
 
-    def save(self) -> None:
-        """Writes the checkpoint, all at once.
+    def check_finite(self) -> None:
+        """Refuses parameters that have diverged, as `save` does, but writes nothing.
 
         Raises:
-            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+            UserError: a parameter or a running statistic is NaN or infinite.
         """
         for parameter in self.manifest.parameters:
             if not np.isfinite(self._session.tensor(parameter.name)).all():
@@ -207,6 +207,14 @@ class Trainer:
                     f"Parameter '{parameter.name}' became NaN or infinite by step {self.step}: "
                     "lower the learning rate. The last good checkpoint is kept."
                 )
+
+    def save(self) -> None:
+        """Writes the checkpoint, all at once.
+
+        Raises:
+            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+        """
+        self.check_finite()
         self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
         self.saved_step = self.step
 

@@ -124,6 +124,22 @@ def test_options_that_would_do_nothing_are_refused(options: list[str], message: 
         command.run_all(MLP, arguments)
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--seeds", "0", "must be 1 or more, not 0"),
+        ("--first-seed", "-1", "must be 0 or more, not -1"),
+        ("--steps", "1.5", "must be a whole number, not '1.5'"),
+    ],
+)
+def test_numbers_that_count_nothing_are_refused(
+    capsys: pytest.CaptureFixture[str], option: str, value: str, message: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        command.parser(MLP).parse_args([option, value])
+    assert f"argument {option}: {message}" in capsys.readouterr().err
+
+
 def test_the_penalty_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
     weights = {}
     for l1 in (0.0, 0.01):
@@ -141,7 +157,7 @@ def test_the_penalty_is_the_one_that_was_asked_for(tmp_path: Path) -> None:
 
 def test_options_that_nothing_converts_leave_nothing(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="epsilon"):
-        train(Run.of(MLP, "svgd", 0, steps=2, epsilon=-1.0), tmp_path)
+        train(Run.of(MLP, "svgd", 0, steps=2, epsilon=-1.0), tmp_path / "run")
     assert not list(tmp_path.iterdir())
 
 

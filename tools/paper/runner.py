@@ -154,7 +154,6 @@ def train(
     Raises:
         UserError: the result is of other settings, or training is impossible or diverges.
     """
-    make_folder(path.parent)
     environment = {
         "threads": threads,
         "device": device,
@@ -165,6 +164,7 @@ def train(
         found(result)
         return result
     make(run, folder)
+    make_folder(path.parent)
     trainer = svgd_onnx.Trainer(folder / ARTIFACTS, seed=run.seed, threads=threads, device=device)
     _check_artifacts(run, trainer.manifest, folder)
     if trainer.step and not (result.tests and result.tests[-1].step >= trainer.step):
@@ -181,6 +181,7 @@ def train(
                 trainer, run, data, min(run.steps, trainer.step + run.evaluate_every), bar
             )
             result.seconds += time.perf_counter() - start
+            trainer.check_finite()  # a row of the last step says that the run is finished
             running = trainer.evaluate(data.test)
             result.tests.append(
                 Test(
@@ -192,7 +193,9 @@ def train(
                 )
             )
             measure_nearness_to_identity(result, trainer)
-            _save(result, path, trainer)
+            # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
+            result.save(path)
+            trainer.save()
             tested(result)
     return result
 
@@ -256,25 +259,6 @@ def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int, bar: 
         losses.append(trainer.train_step(batch, rate))
         bar.advance({"loss": losses[-1]})
     return float(np.mean(losses))
-
-
-def _save(result: Result, path: Path, trainer: svgd_onnx.Trainer) -> None:
-    """Saves the last row and its checkpoint, or neither where the checkpoint is refused.
-
-    The row comes first: one without its checkpoint is forgotten and made again; a checkpoint without
-    its row would lose the row.
-    """
-    before = path.read_bytes() if path.exists() else None
-    result.save(path)
-    try:
-        trainer.save()
-    except svgd_onnx.UserError:
-        if before is None:
-            path.unlink()
-        else:
-            with whole_file(path) as temporary:
-                temporary.write_bytes(before)
-        raise
 
 
 def measure_nearness_to_identity(result: Result, trainer: svgd_onnx.Trainer) -> None:
