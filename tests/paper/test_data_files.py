@@ -117,7 +117,6 @@ def test_a_class_above_nine_is_refused(tmp_path: Path, records: np.ndarray) -> N
         (["resnet20_cifar10"], "--data"),
         (["study", "mlp_mnist", "--data", "."], "train-images-idx3-ubyte"),
         (["report", "--results", "nowhere"], "nowhere"),
-        (["lemma", "--pairs", "2"], "three --pairs or more"),
         (["lemma", "--pairs", "3", "--matrices", "1", "--output", __file__], "cannot be made"),
     ],
 )

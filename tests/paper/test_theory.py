@@ -23,6 +23,15 @@ def test_the_mean_is_proportional_to_the_inner_product(n: int, norm: float) -> N
     assert lemma.correlation(points, n) >= 0.999
 
 
+def test_too_few_pairs_for_a_correlation_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.argv", ["lemma", "--pairs", "2"])
+    with pytest.raises(SystemExit, match="2"):
+        lemma.main()
+    assert "argument --pairs: must be 3 or more, not 2" in capsys.readouterr().err
+
+
 def test_the_mean_of_one_matrix_is_that_of_the_formula() -> None:
     point = lemma.point(2, 3.0, 1, np.random.default_rng(5))
     random = np.random.default_rng(5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,17 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         default="svgd",
         help="(default svgd; adamw has no weight decay here: it is the paper's Adam)",
     )
-    parser.add_argument("--seeds", type=count, default=1, help="how many runs (default 1)")
-    parser.add_argument("--first-seed", type=seed, default=0, help="(default 0)")
+    parser.add_argument("--seeds", type=at_least(1), default=1, help="how many runs (default 1)")
+    parser.add_argument("--first-seed", type=at_least(0), default=0, help="(default 0)")
     parser.add_argument(
         "--steps",
-        type=count,
+        type=at_least(1),
         help=f"of each run (default {experiment.steps}); another number has its changes of the "
         "learning rate in proportion",
     )
     parser.add_argument(
         "--evaluate-every",
-        type=count,
+        type=at_least(1),
         help=f"steps between two tests (default {experiment.evaluate_every})",
     )
     parser.add_argument(
@@ -85,7 +86,7 @@ def add_places(parser: argparse.ArgumentParser) -> None:
         "--work", type=Path, default=WORK, help=f"of artifacts and checkpoints (default {WORK})"
     )
     parser.add_argument(
-        "--threads", type=count, help="within an operator (default: onnxruntime's choice)"
+        "--threads", type=at_least(1), help="within an operator (default: onnxruntime's choice)"
     )
 
 
@@ -192,25 +193,16 @@ def summary(experiment: Experiment, results: list[Result]) -> str:
     )
 
 
-def count(text: str) -> int:
-    """A whole number from 1 on, as an option's type."""
-    value = whole_number(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return value
+def at_least(minimum: int) -> Callable[[str], int]:
+    """An option's type: a whole number, that one or more."""
 
+    def parse(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from None
+        if value < minimum:
+            raise argparse.ArgumentTypeError(f"must be {minimum} or more, not {text}")
+        return value
 
-def seed(text: str) -> int:
-    """A whole number from 0 on, as an option's type."""
-    value = whole_number(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"must be 0 or more, not {text}")
-    return value
-
-
-def whole_number(text: str) -> int:
-    """What an option says, if it is one."""
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"must be a whole number, not '{text}'") from None
+    return parse

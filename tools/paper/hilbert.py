@@ -21,7 +21,7 @@ import onnx
 from onnx import helper, numpy_helper
 
 import svgd_onnx
-from tools.paper.command import RESULTS, count
+from tools.paper.command import RESULTS, at_least
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.rows import save_rows
 
@@ -62,7 +62,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="python -m tools.paper.hilbert", description="Least squares with the Hilbert matrix."
     )
-    parser.add_argument("--steps", type=count, default=STEPS, help=f"(default {STEPS})")
+    parser.add_argument("--steps", type=at_least(1), default=STEPS, help=f"(default {STEPS})")
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"(default {RESULTS})")
     arguments = parser.parse_args()
     with told_in_a_sentence():

@@ -13,8 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
-from tools.paper.command import RESULTS, count, seed
+from tools.paper.command import RESULTS, at_least
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.rows import save_rows
 
@@ -41,15 +40,14 @@ class Point(NamedTuple):
 def main() -> None:
     """Runs the command line."""
     parser = argparse.ArgumentParser(prog="python -m tools.paper.lemma", description="Lemma 4.1.")
-    parser.add_argument("--pairs", type=count, default=10, help="of vectors, for each n")
-    parser.add_argument("--matrices", type=count, default=10_000, help="for each pair")
-    parser.add_argument("--seed", type=seed, default=0)
+    # A line goes through any two points.
+    parser.add_argument("--pairs", type=at_least(3), default=10, help="of vectors, for each n")
+    parser.add_argument("--matrices", type=at_least(1), default=10_000, help="for each pair")
+    parser.add_argument("--seed", type=at_least(0), default=0)
     parser.add_argument("--output", type=Path, default=RESULTS, help=f"(default {RESULTS})")
     arguments = parser.parse_args()
     random = np.random.default_rng(arguments.seed)
     with told_in_a_sentence():
-        if arguments.pairs < 3:
-            raise UserError("Give three --pairs or more: a line goes through any two.")
         points = [
             point(n, norm, arguments.matrices, random)
             for n, norm in NORMS.items()

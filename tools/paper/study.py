@@ -13,7 +13,7 @@ from typing import Any
 
 import svgd_onnx
 from tools.paper import mlp_mnist, resnet20_cifar10, vgg_cifar10
-from tools.paper.command import GOES_ON, add_places, count, describe, print_last, train
+from tools.paper.command import GOES_ON, add_places, at_least, describe, print_last, train
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.runner import Run
 
@@ -51,9 +51,9 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m tools.paper.study", description="SVGD with one thing different at a time."
     )
     parser.add_argument("experiment", choices=EXPERIMENTS)
-    parser.add_argument("--seeds", type=count, default=3, help="of each variant (default 3)")
-    parser.add_argument("--steps", type=count, help="of each run, in place of the paper's")
-    parser.add_argument("--evaluate-every", type=count, help="steps between two tests")
+    parser.add_argument("--seeds", type=at_least(1), default=3, help="of each variant (default 3)")
+    parser.add_argument("--steps", type=at_least(1), help="of each run, in place of the paper's")
+    parser.add_argument("--evaluate-every", type=at_least(1), help="steps between two tests")
     add_places(parser)
     return parser
 
