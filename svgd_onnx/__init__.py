@@ -8,15 +8,17 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from svgd_onnx.version import __version__
+
 if TYPE_CHECKING:
-    from svgd_onnx.conversion import convert
+    from svgd_onnx.conversion.convert import convert
+    from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.errors import UserError
-    from svgd_onnx.gradient_check import ParameterCheck, check
-    from svgd_onnx.inspection import inspect
+    from svgd_onnx.gradient_check.check import ParameterCheck, check
     from svgd_onnx.loss_settings import LossSettings
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
-    from svgd_onnx.trainer import Trainer
+    from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
     "LossSettings",
@@ -24,23 +26,23 @@ __all__ = [
     "ParameterCheck",
     "Trainer",
     "UserError",
+    "__version__",
     "check",
     "convert",
     "custom_op_library",
     "inspect",
 ]
-__version__ = "0.1.0"
 
 _MODULES = {
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
-    "ParameterCheck": "gradient_check",
-    "Trainer": "trainer",
+    "ParameterCheck": "gradient_check.check",
+    "Trainer": "training.trainer",
     "UserError": "errors",
-    "check": "gradient_check",
-    "convert": "conversion",
+    "check": "gradient_check.check",
+    "convert": "conversion.convert",
     "custom_op_library": "runtime",
-    "inspect": "inspection",
+    "inspect": "conversion.inspection",
 }
 
 

@@ -10,9 +10,9 @@ import typer
 from rich.console import Console
 
 import svgd_onnx
-from svgd_onnx import data
 from svgd_onnx.errors import INTERRUPTED, UserError
-from svgd_onnx.export import export as export_folder
+from svgd_onnx.training import data
+from svgd_onnx.training.export import export as export_folder
 
 _console = Console(soft_wrap=True)
 _app = typer.Typer(
@@ -33,7 +33,7 @@ def main() -> None:
     try:
         _app()
     except UserError as error:
-        print(f"svgd-onnx: {error}", file=sys.stderr)
+        print(f"svgd-onnx: {error.on_command_line()}", file=sys.stderr)
         sys.exit(2)
 
 

@@ -12,19 +12,19 @@ from rich.progress import Progress
 from rich.table import Table
 
 import svgd_onnx
-from svgd_onnx import data
-from svgd_onnx.conversion import (
+from svgd_onnx.conversion.convert import (
     DEFAULT_EPSILON,
     DEFAULT_RHO,
     DEFAULT_SCALE,
     OPTIMIZER_NAMES,
     T_KERNELS,
 )
+from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError
-from svgd_onnx.gradient_check import DEFAULT_TOLERANCE
-from svgd_onnx.inspection import Inspection
+from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import ORT_TRAINING, TARGETS
+from svgd_onnx.training import data
 from svgd_onnx.transforms.losses import LOSS_NAMES
 from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 

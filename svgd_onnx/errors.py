@@ -1,6 +1,16 @@
-"""The one exception that means "the user can put this right", and how a command ends."""
+"""The one exception that means "the user can put this right", and what messages have in common."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable
+from math import isfinite
 
 INTERRUPTED = 130  # the exit code of a program that SIGINT ended
+
+# Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
+_OPTION = "\ue000{}\ue001"
+_OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 
 class UserError(Exception):
@@ -8,7 +18,69 @@ class UserError(Exception):
 
     The message is one sentence that says what is wrong, where, and what to do about it. The command
     line prints it and exits with code 2; every other exception is a bug of this package.
+
+    Options stand in it as `option` writes them: `str` calls them by the name that they have in Python,
+    `on_command_line` by that of the command line.
     """
+
+    def __str__(self) -> str:
+        return _OPTIONS.sub(_keyword, super().__str__())
+
+    def on_command_line(self) -> str:
+        """The message, options as flags."""
+        return _OPTIONS.sub(_flag, super().__str__())
+
+
+def option(name: str, value: str | None = None) -> str:
+    """An option in the message of a `UserError`: freeze, or --freeze on the command line.
+
+    Args:
+        name: the keyword in Python; the flag is the same with hyphens.
+        value: what to give it, if the message says that; granularity='channel', or
+            --granularity channel on the command line.
+    """
+    return _OPTION.format(name if value is None else f"{name}={value}")
+
+
+def _keyword(found: re.Match[str]) -> str:
+    name, value = found.groups()
+    return name if value is None else f"{name}={value!r}"
+
+
+def _flag(found: re.Match[str]) -> str:
+    name, value = found.groups()
+    flag = f"--{name.replace('_', '-')}"
+    if value is None:
+        return flag
+    return f"{flag} {value}" if re.fullmatch(r"[\w.:/-]+", value) else f"{flag} '{value}'"
+
+
+def check_choice(name: str, value: str, choices: Collection[str]) -> None:
+    """Refuses an option's value that is none of its choices.
+
+    Raises:
+        UserError: it is none; the message lists them.
+    """
+    if value not in choices:
+        shown = name.replace("_", "-")
+        raise UserError(f"Unknown {shown} '{value}': choose from {', '.join(choices)}.")
+
+
+def check_range(name: str, value: float, inside: bool, wanted: str) -> None:
+    """Refuses an option's value that is not finite or not inside its range.
+
+    Raises:
+        UserError: says what is wanted.
+    """
+    if not (isfinite(value) and inside):
+        raise UserError(f"{option(name)} is {value}, but must be {wanted}.")
+
+
+def listed(items: Iterable[str], most: int = 8) -> str:
+    """Items with commas between; of many, the first and how many more there are."""
+    names = list(items)
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 _LONGEST = 200

@@ -10,11 +10,11 @@ import onnxruntime
 import pytest
 
 import svgd_onnx
-from svgd_onnx.conversion import load_model
-from svgd_onnx.data import check
-from svgd_onnx.gradient_check import example_batch
-from svgd_onnx.parameters import select_parameters
+from svgd_onnx.conversion.convert import load_model
+from svgd_onnx.gradient_check.check import example_batch
+from svgd_onnx.training.data import check
 from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.transforms.parameters import select_parameters
 from tools.fixtures.trainings import SIZES, options_for
 
 FOLDER = Path(__file__).parent / "fixtures"

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 import svgd_onnx
 from svgd_onnx.cli import _app
-from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.transforms.decompose.decompose import RULES
 
 

@@ -9,7 +9,7 @@ import pytest
 from conftest import MakeTrainer
 
 import svgd_onnx
-from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.gradient_check.check import example_batch
 
 
 @pytest.mark.parametrize("name", operators.MODELS)

@@ -128,8 +128,8 @@ def _ours(load: Callable[[], onnx.ModelProto], loss: str) -> tuple[str, str]:
 
 
 def _theirs(load: Callable[[], onnx.ModelProto], loss: str) -> tuple[str, str]:
-    from svgd_onnx.parameters import select_parameters
     from svgd_onnx.transforms.canonicalize import canonicalize
+    from svgd_onnx.transforms.parameters import select_parameters
 
     model = load()
     batch = random_batch(model, loss)

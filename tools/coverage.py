@@ -28,7 +28,7 @@ from rich.table import Table
 
 import svgd_onnx
 from svgd_onnx import ParameterCheck
-from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.manifest import Manifest
 from tools import light_models
 from tools.fixtures.trainings import SIZES, options_for

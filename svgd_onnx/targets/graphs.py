@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from svgd_onnx.parameters import Selection
+from svgd_onnx.transforms.parameters import Selection
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from conftest import MakeTrainer
 
 import svgd_onnx
 from svgd_onnx import LossSettings
-from svgd_onnx.data import check
-from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+from svgd_onnx.training.data import check
 
 NETWORKS = {
     name: getattr(models, name)
@@ -321,7 +321,7 @@ class TestExport:
         trainer.train_step(models.examples(model), 0.1)
         trainer.save()
         trainer.export(tmp_path / "session.onnx")
-        from svgd_onnx.export import export
+        from svgd_onnx.training.export import export
 
         export(tmp_path / "a", tmp_path / "folder.onnx")
         assert (tmp_path / "session.onnx").read_bytes() == (tmp_path / "folder.onnx").read_bytes()

@@ -10,13 +10,13 @@ import onnx
 import onnx_ir as ir
 import pytest
 
-from svgd_onnx.conversion import plan_training
-from svgd_onnx.parameters import select_parameters
+from svgd_onnx.conversion.convert import plan_training
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiate
+from svgd_onnx.transforms.lower import PortableVirtualGradient
+from svgd_onnx.transforms.parameters import select_parameters
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
-    PortableVirtualGradient,
     TScope,
     VirtualGradient,
     VirtualGradientAttributes,

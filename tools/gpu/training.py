@@ -23,10 +23,10 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 
-from svgd_onnx.data import check
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+from svgd_onnx.training.data import check
 from tools.bench.step_worker import batch
 
 PROVIDERS = {"cuda": "CUDAExecutionProvider", "cpu": "CPUExecutionProvider"}

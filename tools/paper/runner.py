@@ -20,9 +20,9 @@ import numpy as np
 import onnxruntime
 
 import svgd_onnx
-from svgd_onnx.data import shuffled_rows
 from svgd_onnx.files import whole_file
-from svgd_onnx.progress import Progress
+from svgd_onnx.training.data import shuffled_rows
+from svgd_onnx.training.progress import Progress
 from tools.paper.experiment import Data, Experiment
 from tools.paper.folders import make_folder
 from tools.paper.result import Result, Test

@@ -21,7 +21,7 @@ import numpy as np
 import onnx
 
 import svgd_onnx
-from svgd_onnx.gradient_check import example_batch
+from svgd_onnx.gradient_check.check import example_batch
 from tools.fixtures.trainings import SIZES, options_for
 from tools.networks import NETWORKS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.lower.lower import RULES, Lower
+from svgd_onnx.transforms.lower.portable_virtual_gradient import PortableVirtualGradient
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
 
-__all__ = ["RULES", "Lower", "LowerReluGradient"]
+__all__ = ["RULES", "Lower", "LowerReluGradient", "PortableVirtualGradient"]

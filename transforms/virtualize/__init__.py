@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
-from svgd_onnx.transforms.virtualize.portable_virtual_gradient import PortableVirtualGradient
 from svgd_onnx.transforms.virtualize.sigma_prime import (
     ALL_LINEAR,
     GRANULARITIES,
@@ -27,7 +26,6 @@ __all__ = [
     "L1Regularization",
     "MergeParameterUses",
     "ParameterUse",
-    "PortableVirtualGradient",
     "TScope",
     "VirtualGradient",
     "VirtualGradientAttributes",

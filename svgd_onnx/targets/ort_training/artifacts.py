@@ -9,9 +9,12 @@ import onnx_ir as ir
 from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
-from svgd_onnx.transforms.emit import AccumulateGradients, EvaluationInputs, optimizer_model
-from svgd_onnx.transforms.lower import LowerReluGradient
-from svgd_onnx.transforms.virtualize import PortableVirtualGradient
+from svgd_onnx.transforms.emit.ort_training import (
+    AccumulateGradients,
+    EvaluationInputs,
+    optimizer_model,
+)
+from svgd_onnx.transforms.lower import LowerReluGradient, PortableVirtualGradient
 
 TRAINING_MODEL = "training_model.onnx"
 OPTIMIZER_MODEL = "optimizer_model.onnx"

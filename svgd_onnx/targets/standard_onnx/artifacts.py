@@ -7,19 +7,20 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.targets import EVAL_MODEL
-from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.session import TrainingProgress
-from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.names import (
+from svgd_onnx.step_names import (
     CHECKPOINT,
     MODEL_WITHOUT_WEIGHTS,
     TRAINING_STEP,
 )
-from svgd_onnx.transforms.emit import InferenceModel, ParameterUpdate, StateOutputs
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.transforms.emit import InferenceModel
+from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
-from svgd_onnx.transforms.lower import Lower
-from svgd_onnx.transforms.virtualize import DOMAIN, PortableVirtualGradient
+from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient
+from svgd_onnx.transforms.virtualize import DOMAIN
 
 # What onnxruntime 1.17 reads.
 _IR_VERSION = 9

@@ -14,8 +14,8 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.step_names import CHECKPOINT, MODEL_WITHOUT_WEIGHTS
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.names import CHECKPOINT, MODEL_WITHOUT_WEIGHTS
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH = 7

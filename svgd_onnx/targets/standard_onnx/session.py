@@ -15,17 +15,17 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
-from svgd_onnx.targets import EVAL_MODEL
-from svgd_onnx.targets.session import TrainingProgress, no_tensor
-from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.export import export_model
-from svgd_onnx.targets.standard_onnx.names import (
+from svgd_onnx.step_names import (
     CHECKPOINT,
     LEARNING_RATE,
     NEW_SUFFIX,
     TRAINING_STEP,
     UPDATE,
 )
+from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.targets.session import TrainingProgress, no_tensor
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.export import export_model
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],

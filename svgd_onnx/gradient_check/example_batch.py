@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.conversion import TrainingPlan
+from svgd_onnx.conversion.convert import TrainingPlan
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})

@@ -12,22 +12,22 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx import data
-from svgd_onnx.conversion import (
+from svgd_onnx.conversion.convert import (
     TrainingPlan,
     choose_prediction,
     load_model,
     manifest_tensor,
     plan_training,
 )
-from svgd_onnx.double_precision import Evaluator
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.example_batch import random_inputs, random_label
-from svgd_onnx.parameters import Selection, select_parameters
+from svgd_onnx.gradient_check.double_precision import Evaluator
+from svgd_onnx.gradient_check.example_batch import random_inputs, random_label
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.training import data
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiate, gradient_name
 from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings
+from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import TScope
 
 PathLike = Union[str, "os.PathLike[str]"]

@@ -10,16 +10,16 @@ from typing import Union
 
 import numpy as np
 
-from svgd_onnx import data
-from svgd_onnx.data import Arrays, Examples
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.metrics import batch_weight, right_answers
-from svgd_onnx.progress import Progress
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets import STANDARD_ONNX
 from svgd_onnx.targets.session import Session, TrainingProgress
-from svgd_onnx.training_log import TrainingLog
+from svgd_onnx.training import data
+from svgd_onnx.training.data import Arrays, Examples
+from svgd_onnx.training.metrics import batch_weight, right_answers
+from svgd_onnx.training.progress import Progress
+from svgd_onnx.training.training_log import TrainingLog
 
 PathLike = Union[str, "os.PathLike[str]"]
 

@@ -17,7 +17,6 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import whole_folder
 from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
-from svgd_onnx.parameters import Selection, select_parameters
 from svgd_onnx.runtime import custom_op_library, installed_packages, training_binding
 from svgd_onnx.targets import ORT_TRAINING, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
@@ -29,8 +28,9 @@ from svgd_onnx.transforms.differentiate import (
     differentiate,
     training_form,
 )
-from svgd_onnx.transforms.emit import OPTIMIZERS
+from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
 from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings, add_loss
+from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import (
     GRANULARITIES,
     WEIGHTS,
@@ -42,6 +42,7 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientAttributes,
     sigma_prime,
 )
+from svgd_onnx.version import __version__
 
 SVGD = "svgd"
 OPTIMIZER_NAMES = (SVGD, *OPTIMIZERS)
@@ -413,8 +414,6 @@ def _keep_only_loss(graph: ir.Graph) -> None:
 
 
 def _versions() -> dict[str, str]:
-    from svgd_onnx import __version__
-
     return {"svgd-onnx": __version__, "onnx": onnx.__version__, **installed_packages()}
 
 

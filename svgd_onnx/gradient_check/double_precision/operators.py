@@ -19,7 +19,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from onnx.reference.op_run import OpRun
 from onnx.reference.ops.op_resize import Resize as _ReferenceResize
 
-from svgd_onnx.double_precision.recurrent import RECURRENT
+from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 
 
 class Conv(OpRun):

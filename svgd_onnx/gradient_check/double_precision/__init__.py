@@ -5,6 +5,6 @@ It shares nothing with onnxruntime, so what the two agree on is right.
 
 from __future__ import annotations
 
-from svgd_onnx.double_precision.evaluator import Evaluator
+from svgd_onnx.gradient_check.double_precision.evaluator import Evaluator
 
 __all__ = ["Evaluator"]

@@ -10,8 +10,8 @@ import numpy as np
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from svgd_onnx.double_precision.double_precision import DoublePrecision
-from svgd_onnx.double_precision.operators import OPERATORS
+from svgd_onnx.gradient_check.double_precision.double_precision import DoublePrecision
+from svgd_onnx.gradient_check.double_precision.operators import OPERATORS
 
 
 class Evaluator:

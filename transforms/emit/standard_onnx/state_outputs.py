@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.targets.standard_onnx.names import NEW_SUFFIX
+from svgd_onnx.step_names import NEW_SUFFIX
 from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN
 
 

@@ -1,0 +1,1 @@
+"""From an exported model to training artifacts. Needs onnx and onnx-ir."""

@@ -1,0 +1,1 @@
+"""The gradients that training would use, beside central differences in float64. Needs onnx and onnx-ir."""

@@ -1,0 +1,1 @@
+"""Training, evaluation and export of artifacts: what a device has, and no onnx."""

@@ -1,0 +1,8 @@
+"""The step as one graph of standard operators."""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.emit.standard_onnx.parameter_update import ParameterUpdate
+from svgd_onnx.transforms.emit.standard_onnx.state_outputs import StateOutputs
+
+__all__ = ["ParameterUpdate", "StateOutputs"]
