@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, number, text
+from svgd_onnx.transforms.rule import Rule, inputs_of, number, text
+from svgd_onnx.transforms.writer import Writer
 
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, static_shape, text
+from svgd_onnx.transforms.rule import Rule, inputs_of, static_shape, text
+from svgd_onnx.transforms.writer import Writer
 
 
 def einsum(node: ir.Node, write: Writer) -> ir.Value | None:

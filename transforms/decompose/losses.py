@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integer, text
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, text
+from svgd_onnx.transforms.writer import Writer
 
 
 def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | None] | None:

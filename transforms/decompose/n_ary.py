@@ -6,7 +6,8 @@ from functools import reduce
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of
+from svgd_onnx.transforms.rule import Rule, inputs_of
+from svgd_onnx.transforms.writer import Writer
 
 
 def _pairwise(op_type: str) -> Rule:

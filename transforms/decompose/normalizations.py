@@ -9,7 +9,6 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.rule import (
     Rule,
-    Writer,
     constant_value,
     inputs_of,
     integer,
@@ -17,6 +16,7 @@ from svgd_onnx.transforms.rule import (
     rank,
     static_shape,
 )
+from svgd_onnx.transforms.writer import Writer
 
 
 def _standardize(write: Writer, x: ir.Value, axes: Sequence[int], epsilon: float) -> ir.Value:

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integer, static_shape, text
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, static_shape, text
+from svgd_onnx.transforms.writer import Writer
 
 
 @dataclass(frozen=True)

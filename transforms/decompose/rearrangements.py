@@ -7,7 +7,6 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.rule import (
     Rule,
-    Writer,
     constant_value,
     inputs_of,
     integer,
@@ -15,6 +14,7 @@ from svgd_onnx.transforms.rule import (
     static_shape,
     text,
 )
+from svgd_onnx.transforms.writer import Writer
 
 
 def depth_to_space(node: ir.Node, write: Writer) -> ir.Value | None:

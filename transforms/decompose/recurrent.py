@@ -11,13 +11,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    Writer,
-    inputs_of,
-    integer,
-    text,
-)
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, text
+from svgd_onnx.transforms.writer import Writer
 
 # From a step's input, already times W, and the state, to the new state; the state's first is h.
 _Cell = Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]]

@@ -6,14 +6,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    Writer,
-    constant_value,
-    inputs_of,
-    integer,
-    rank,
-)
+from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, integer, rank
+from svgd_onnx.transforms.writer import Writer
 
 
 def _axes(node: ir.Node) -> list[int] | None:

@@ -6,14 +6,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    Writer,
-    constant_value,
-    inputs_of,
-    static_shape,
-    text,
-)
+from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, static_shape, text
+from svgd_onnx.transforms.writer import Writer
 
 
 def resize(node: ir.Node, write: Writer) -> ir.Value | None:

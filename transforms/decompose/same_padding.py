@@ -7,15 +7,8 @@ from math import ceil
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    Writer,
-    inputs_of,
-    integer,
-    integers,
-    static_shape,
-    text,
-)
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, integers, static_shape, text
+from svgd_onnx.transforms.writer import Writer
 
 
 def conv(node: ir.Node, write: Writer) -> ir.Value | None:

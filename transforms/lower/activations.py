@@ -6,7 +6,8 @@ import math
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, number
+from svgd_onnx.transforms.rule import Rule, inputs_of, number
+from svgd_onnx.transforms.writer import Writer
 
 # HardSigmoid of this slope is 1 above 1e-30 and 0 from 0 down: one quick operator everywhere, where
 # a comparison and Where or Cast take ten times as long on onnxruntime's CPU provider.

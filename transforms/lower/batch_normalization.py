@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, number, rank
+from svgd_onnx.transforms.rule import Rule, inputs_of, number, rank
+from svgd_onnx.transforms.writer import Writer
 
 
 def _per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:

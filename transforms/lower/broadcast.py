@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, static_shape
+from svgd_onnx.transforms.rule import Rule, inputs_of, static_shape
+from svgd_onnx.transforms.writer import Writer
 
 
 def sum_to(write: Writer, value: ir.Value, operand: ir.Value) -> ir.Value:

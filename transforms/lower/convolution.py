@@ -9,15 +9,8 @@ from math import prod
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    Writer,
-    inputs_of,
-    integer,
-    integers,
-    rank,
-    static_shape,
-)
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, integers, rank, static_shape
+from svgd_onnx.transforms.writer import Writer
 
 # Elements of an example. Unfolding is the quicker form, but takes memory of the kernel's size times
 # the input's.

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integer, rank
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, rank
+from svgd_onnx.transforms.writer import Writer
 
 
 def _gather_gradient(node: ir.Node, write: Writer) -> ir.Value | None:

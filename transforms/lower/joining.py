@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, inputs_of, integer
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer
+from svgd_onnx.transforms.writer import Writer
 
 
 def _concatenation(node: ir.Node, write: Writer) -> list[ir.Value | None]:

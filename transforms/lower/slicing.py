@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, Writer, constant_value, inputs_of, rank
+from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, rank
+from svgd_onnx.transforms.writer import Writer
 
 
 def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:

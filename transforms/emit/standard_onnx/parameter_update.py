@@ -11,7 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, STEPS, UPDATE
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
-from svgd_onnx.transforms.rule import Writer
+from svgd_onnx.transforms.writer import Writer
 
 
 class ParameterUpdate(ir.passes.InPlacePass):
