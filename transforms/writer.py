@@ -42,6 +42,10 @@ class Writer:
         self.nodes.append(created)
         return created.outputs
 
+    def cast(self, value: ir.Value, dtype: str) -> ir.Value:
+        """The value as "float32", "int64", ...: a name that NumPy knows."""
+        return self.node("Cast", value, to=ir.DataType.from_numpy(np.dtype(dtype)))
+
     def constant(self, array: np.ndarray) -> ir.Value:
         """A constant tensor."""
         name = f"{self._prefix}/constant_{len(self.constants)}"
@@ -52,6 +56,10 @@ class Writer:
     def scalar(self, number: float) -> ir.Value:
         """A float32 scalar."""
         return self.constant(np.array(number, np.float32))
+
+    def integer(self, number: int) -> ir.Value:
+        """An int64 scalar."""
+        return self.constant(np.array(number, np.int64))
 
     def integers(self, *numbers: int) -> ir.Value:
         """An int64 vector: axes, or a shape."""
