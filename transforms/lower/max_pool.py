@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integers
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import RefusedError, inputs_of, integers
 from svgd_onnx.transforms.writer import Writer
 
 
-def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
+def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     gradient, places = inputs_of(node, 2)
     forward = places.producer()
     if forward is None or forward.inputs[0] is None:
-        return None
+        raise RefusedError("the graph does not say what it pooled")
     shape = write.node("Shape", forward.inputs[0])
     kernel = integers(node, "kernel_shape", [])
     strides = integers(node, "strides", [1] * len(kernel))
@@ -36,4 +37,4 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
     return write.node("Reshape", total, shape)
 
 
-MAX_POOL: dict[str, Rule] = {"MaxPoolGrad": _gradient}
+MAX_POOL: dict[str, Lowering] = {"MaxPoolGrad": Lowering(_gradient, domain="")}

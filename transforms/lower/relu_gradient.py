@@ -20,7 +20,7 @@ class LowerReluGradient(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         nodes = [node for node in model.graph if node.op_type == _OP_TYPE]
         for node in nodes:
-            apply_rule(model.graph, node, ACTIVATIONS[_OP_TYPE])
+            apply_rule(model.graph, node, ACTIVATIONS[_OP_TYPE].rule)
         return ir.passes.PassResult(model, modified=bool(nodes))
 
     def ensures(self, model: ir.Model) -> None:
