@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
+from svgd_onnx.transforms.writer import Writer
 
 
 class MergeParameterUses(ir.passes.InPlacePass):
@@ -34,13 +35,13 @@ class MergeParameterUses(ir.passes.InPlacePass):
                 inputs[copy].replace_all_uses_with(parameter)
                 graph.inputs.remove(inputs[copy])
             gradients = [outputs[gradient_name(copy)] for copy in copies]
-            total = ir.node("Sum", gradients, name=f"{gradient_name(name)}/Sum")
-            total.outputs[0].name = gradient_name(name)
-            total.outputs[0].type, total.outputs[0].shape = first.type, first.shape
-            graph.append(total)
+            write = Writer(gradient_name(name), graph.opset_imports[""])
+            total = write.node("Sum", *gradients)
+            total.name, total.type, total.shape = gradient_name(name), first.type, first.shape
+            write.append_to(graph)
             for gradient in gradients:
                 graph.outputs.remove(gradient)
-            graph.outputs.append(total.outputs[0])
+            graph.outputs.append(total)
         return ir.passes.PassResult(model, modified=bool(self._copies))
 
     def ensures(self, model: ir.Model) -> None:
