@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import input_of
+from svgd_onnx.transforms.rule import input_of, integer
 from svgd_onnx.transforms.writer import Writer
 
 DEFAULT_DROPOUT_RATIO = 0.5
@@ -38,6 +38,9 @@ class TrainingMode(ir.passes.InPlacePass):
             raise ir.passes.PreconditionError(
                 "BatchNormalization has a training mode from opset 14"
             )
+        for node in model.graph:
+            if node.op_type == "BatchNormalization" and integer(node, "training_mode", 0):
+                raise ir.passes.PreconditionError(f"{node.name} is in training mode already")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False

@@ -54,7 +54,7 @@ class Lower(ir.passes.InPlacePass):
         UserError: operators without a rule, or that theirs cannot write; the message names them, their
             nodes and why.
 
-    Ensures: all operators are of the default domain or a kept one, and so are the opset imports.
+    Ensures: all operators are standard ones or of a domain that is kept, and so are the opset imports.
     """
 
     def __init__(self, kept: frozenset[str] = frozenset()) -> None:
@@ -84,7 +84,7 @@ class Lower(ir.passes.InPlacePass):
     def _check(self, graph: ir.Graph, refusals: Mapping[ir.Node, str]) -> None:
         left = []
         for node in graph:
-            if node.domain not in self._domains or _lowering(node) is not None:
+            if self._is_left(node):
                 reason = f": {refusals[node]}" if node in refusals else ""
                 left.append(f"{node.op_type} ('{node.name or node.outputs[0].name}'{reason})")
         if left:
@@ -94,9 +94,12 @@ class Lower(ir.passes.InPlacePass):
                 f"{option('train')}."
             )
 
+    def _is_left(self, node: ir.Node) -> bool:
+        return node.domain not in self._domains or _lowering(node) is not None
+
     def ensures(self, model: ir.Model) -> None:
-        if any(node.domain not in self._domains for node in model.graph):
-            raise ir.passes.PostconditionError("an operator of another domain is left")
+        if any(self._is_left(node) for node in model.graph):
+            raise ir.passes.PostconditionError("an operator of the training set is left")
         if not self._domains.issuperset(model.graph.opset_imports):
             raise ir.passes.PostconditionError("another domain is still imported")
 

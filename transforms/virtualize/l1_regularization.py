@@ -28,6 +28,13 @@ class L1Regularization(ir.passes.InPlacePass):
         self._parameters = list(parameters)
         self._strength = strength
 
+    def requires(self, model: ir.Model) -> None:
+        inputs = {value.name for value in model.graph.inputs}
+        outputs = {value.name for value in model.graph.outputs}
+        for name in self._parameters:
+            if name not in inputs or gradient_name(name) not in outputs:
+                raise ir.passes.PreconditionError(f"'{name}' is no input, or has no gradient")
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         inputs = {value.name: value for value in graph.inputs}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
@@ -16,12 +17,20 @@ class MergeParameterUses(ir.passes.InPlacePass):
     Args:
         copies: trainable parameter -> the inputs that `SplitParameterUses` made of it.
 
+    Requires: each copy is an input and its gradient an output.
     Ensures: each parameter is an input, its gradient an output, its copies neither.
     """
 
     def __init__(self, copies: Mapping[str, Sequence[str]]) -> None:
         super().__init__()
         self._copies = {name: list(copy) for name, copy in copies.items() if len(copy) > 1}
+
+    def requires(self, model: ir.Model) -> None:
+        inputs = {value.name for value in model.graph.inputs}
+        outputs = {value.name for value in model.graph.outputs}
+        for copy in itertools.chain.from_iterable(self._copies.values()):
+            if copy not in inputs or gradient_name(copy) not in outputs:
+                raise ir.passes.PreconditionError(f"'{copy}' is no input, or has no gradient")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -50,5 +59,5 @@ class MergeParameterUses(ir.passes.InPlacePass):
         for name, copies in self._copies.items():
             if name not in inputs or gradient_name(name) not in outputs:
                 raise ir.passes.PostconditionError(f"'{name}' is not whole again")
-            if inputs.intersection(copies):
+            if inputs.intersection(copies) or outputs.intersection(map(gradient_name, copies)):
                 raise ir.passes.PostconditionError(f"a copy of '{name}' is left")

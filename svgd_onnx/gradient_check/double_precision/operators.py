@@ -5,6 +5,9 @@ its Resize goes output by output; its LRN normalizes as many channels as there a
 computes in float32, its LpNormalization of p = 1 adds up values instead of magnitudes, its
 ConvTranspose knows groups only with a bias, and the function bodies of GroupNormalization and
 MeanVarianceNormalization mix float32 into float64.
+
+None of it is shared with the transforms, not even the padding that auto_pad stands for: what the two
+agree on is right.
 """
 
 from __future__ import annotations
