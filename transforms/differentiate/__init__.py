@@ -11,12 +11,14 @@ from svgd_onnx.transforms.differentiate.gradient_graph import (
     differentiate,
     gradient_name,
 )
+from svgd_onnx.transforms.differentiate.keep_only_loss import KeepOnlyLoss
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
 from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
 
 __all__ = [
+    "KeepOnlyLoss",
     "ParametersAsInputs",
     "SeparateRearrangements",
     "SplitParameterUses",
