@@ -41,7 +41,7 @@ def test_a_model_is_shown_as_it_would_be_converted(
 
 def test_a_folder_has_the_options_that_it_was_made_with(model: Path, tmp_path: Path) -> None:
     svgd_onnx.convert(model, tmp_path / "artifacts")
-    with pytest.raises(svgd_onnx.UserError, match="leave out --train"):
+    with pytest.raises(svgd_onnx.UserError, match="leave out train"):
         svgd_onnx.inspect(tmp_path / "artifacts", train=["fc.*"])
 
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 
+def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:
+    """The order of the examples in an epoch, a function of seed and epoch alone; (count,) int64."""
+    return np.random.default_rng([seed, epoch]).permutation(count)
+
+
 class BatchOrder:
     """Each epoch goes through the examples in an order of its own.
 
@@ -36,7 +41,7 @@ class BatchOrder:
         """The examples of a step, counted from 0; (batch_size,) int64."""
         epoch, position = divmod(step, self.steps_per_epoch)
         if epoch != self._epoch:
-            self._order = np.random.default_rng([self._seed, epoch]).permutation(self._examples)
+            self._order = shuffled_rows(self._examples, self._seed, epoch)
             self._epoch = epoch
         return self._order[position * self._batch_size : (position + 1) * self._batch_size]
 

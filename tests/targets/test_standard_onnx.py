@@ -338,7 +338,7 @@ class TestBadInput:
             svgd_onnx.convert(models.mlp(), tmp_path / "a", target="web")
 
     def test_accumulation_on_a_training_session(self, tmp_path: Path) -> None:
-        with pytest.raises(svgd_onnx.UserError, match="is of --target onnx"):
+        with pytest.raises(svgd_onnx.UserError, match="is of target='onnx'"):
             svgd_onnx.convert(models.mlp(), tmp_path / "a", accumulation_steps=2)
         assert not (tmp_path / "a").exists()
 
