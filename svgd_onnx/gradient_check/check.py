@@ -75,12 +75,7 @@ def check(
         raise UserError(f"{option('batch_size')} and {option('directions')} must be 1 or more.")
     plan = _plan(model, settings)
     trainable = plan.selection.trainable
-    for glob in only:
-        if not any(fnmatchcase(name, glob) for name in trainable):
-            raise UserError(
-                f"{option('only')} '{glob}' matches no trainable parameter: there are "
-                f"{listed(trainable)}."
-            )
+    checked = _matching(trainable, only)
     random = np.random.default_rng(seed)
     inputs = (
         random_batch(plan, batch_size, sizes, random)
@@ -117,11 +112,7 @@ def check(
             rounding=_norm(others[name] - found[name]) / max(scale, TINY),
         )
 
-    return [
-        check_one(index)
-        for index, name in enumerate(trainable)
-        if not only or any(fnmatchcase(name, glob) for glob in only)
-    ]
+    return [check_one(index) for index, name in enumerate(trainable) if name in checked]
 
 
 @keywords_of(TrainingSettings)
@@ -142,6 +133,16 @@ def _plan(model: PathLike | onnx.ModelProto, keywords: dict[str, Any]) -> Traini
     settings.check()
     training_binding()
     return plan_training(model, settings, VirtualGradientSettings(t_scope=()), dropout=False)
+
+
+def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:
+    """The names that match a glob; all if there is none."""
+    for glob in globs:
+        if not any(fnmatchcase(name, glob) for name in names):
+            raise UserError(
+                f"{option('only')} '{glob}' matches no trainable parameter: there are {listed(names)}."
+            )
+    return {name for name in names if not globs or any(fnmatchcase(name, glob) for glob in globs)}
 
 
 def _norm(array: np.ndarray) -> float:
