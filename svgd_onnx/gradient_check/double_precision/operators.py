@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from onnx.reference.op_run import OpRun
-
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
 from svgd_onnx.gradient_check.double_precision.normalizations import (
@@ -16,7 +14,7 @@ from svgd_onnx.gradient_check.double_precision.pooling import AveragePool, MaxPo
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 
-OPERATORS: list[type[OpRun]] = [
+OPERATORS = [
     AveragePool,
     Conv,
     ConvTranspose,
