@@ -28,8 +28,8 @@ from svgd_onnx.transforms.differentiate import (
     differentiate,
     training_form,
 )
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
 from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings, add_loss
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import (
     GRANULARITIES,
