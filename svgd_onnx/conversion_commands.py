@@ -15,13 +15,14 @@ from rich.table import Table
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.conversion.keywords import take
-from svgd_onnx.conversion.options import OPTIMIZER_NAMES, TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
     GRANULARITIES,
     T_KERNELS,

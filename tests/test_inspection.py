@@ -50,7 +50,7 @@ def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     r = sum(item.state_nbytes for item in inspection.operations)
     weights = inspection.parameter_bytes
     expected = {"svgd": r, "sgd": 0, "momentum": weights, "rmsprop": weights, "adamw": 2 * weights}
-    assert inspection.state_bytes == expected
+    assert expected.items() <= inspection.state_bytes.items()
     assert r > 0
 
 

@@ -17,7 +17,7 @@ from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiable_form, training_form
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import select_parameters
 from svgd_onnx.transforms.virtualize import TScope, sigma_prime
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.errors import UserError, check_choice, check_range, option
+from svgd_onnx.errors import check_choice, check_range
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
 from svgd_onnx.transforms.losses import LOSS_NAMES
-
-SVGD = "svgd"
-OPTIMIZER_NAMES = (SVGD, *OPTIMIZERS)
+from svgd_onnx.transforms.optimizers import SVGD, update_rule
 
 
 @dataclass(frozen=True)
@@ -68,19 +65,8 @@ class UpdateSettings:
         Raises:
             UserError: names the setting.
         """
-        check_choice("optimizer", self.optimizer, OPTIMIZER_NAMES)
+        self._update_rule()
         check_range("l1", self.l1, self.l1 >= 0, "0 or more")
-        check_range("weight_decay", self.weight_decay, self.weight_decay >= 0, "0 or more")
-        if self.momentum is not None:
-            check_range("momentum", self.momentum, 0 <= self.momentum < 1, "at least 0 and below 1")
-            if self.optimizer not in (SVGD, "momentum"):
-                raise UserError(
-                    f"{option('momentum')} does not go with the optimizer {self.optimizer}."
-                )
-        if self.weight_decay and self.optimizer != "adamw":
-            raise UserError(
-                f"{option('weight_decay')} is of the optimizer adamw; for others there is {option('l1')}."
-            )
 
     @property
     def adapts(self) -> bool:
@@ -90,15 +76,17 @@ class UpdateSettings:
     @property
     def rule(self) -> str:
         """The update rule, a key of `OPTIMIZERS`: under T that of (momentum) SGD."""
-        if not self.adapts:
-            return self.optimizer
-        return "momentum" if self.momentum else "sgd"
+        return self._update_rule()[0]
 
     @property
     def hyper_parameters(self) -> dict[str, float]:
         """Those of the rule, by name."""
-        given = {"momentum": self.momentum, "weight_decay": self.weight_decay or None}
-        return {
-            name: default if given.get(name) is None else float(given[name] or 0.0)
-            for name, default in OPTIMIZERS[self.rule].defaults.items()
-        }
+        return self._update_rule()[1]
+
+    def _update_rule(self) -> tuple[str, dict[str, float]]:
+        given = {}
+        if self.momentum is not None:
+            given["momentum"] = self.momentum
+        if self.weight_decay:
+            given["weight_decay"] = self.weight_decay
+        return update_rule(self.optimizer, given)

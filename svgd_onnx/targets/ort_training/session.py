@@ -16,7 +16,7 @@ from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.session import TrainingProgress, no_tensor
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 
 class OrtTrainingSession:
