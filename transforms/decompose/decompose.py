@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 import onnx_ir as ir
 
@@ -47,13 +47,15 @@ class Decompose(ir.passes.InPlacePass):
 
     Args:
         trainable: names of the graph inputs that are differentiated by.
+        kept: operators that stay as they are.
 
     After the call, `refusals` says of each node that a rule could not write why.
     """
 
-    def __init__(self, trainable: Collection[str]) -> None:
+    def __init__(self, trainable: Collection[str], kept: Container[str] = ()) -> None:
         super().__init__()
         self._trainable = trainable
+        self._kept = kept
         self.refusals: dict[ir.Node, str] = {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -61,7 +63,7 @@ class Decompose(ir.passes.InPlacePass):
         modified = False
         for node in path_to_loss(graph, self._trainable):
             rule = RULES.get(node.op_type) if node.domain == "" else None
-            if rule is None:
+            if rule is None or node.op_type in self._kept:
                 continue
             try:
                 modified |= apply_rule(graph, node, rule)

@@ -53,6 +53,13 @@ def carries_gradient(value: ir.Value) -> bool:
 
 def path_to_loss(graph: ir.Graph, trainable: Collection[str]) -> list[ir.Node]:
     """The nodes between the trainable inputs and the first output through which gradients flow."""
+    return gradient_flow(graph, trainable)[0]
+
+
+def gradient_flow(
+    graph: ir.Graph, trainable: Collection[str]
+) -> tuple[list[ir.Node], set[ir.Value | None]]:
+    """The nodes between the trainable inputs and the first output, in order, and the values between them."""
     reached: set[ir.Value | None] = {
         value for value in (*graph.inputs, *graph.initializers.values()) if value.name in trainable
     }
@@ -72,11 +79,14 @@ def path_to_loss(graph: ir.Graph, trainable: Collection[str]) -> list[ir.Node]:
             needed.update(v for i, v in enumerate(node.inputs) if i not in others and v in reached)
             path.append(node)
     path.reverse()
-    return path
+    return path, reached & needed
 
 
 def blocking_nodes(
-    graph: ir.Graph, trainable: Collection[str], refused: Container[ir.Node]
+    graph: ir.Graph,
+    trainable: Collection[str],
+    refused: Container[ir.Node],
+    differentiable: Container[str] = DIFFERENTIABLE,
 ) -> list[ir.Node]:
     """The nodes on the way from a trainable input to the loss that have no gradient.
 
@@ -84,11 +94,12 @@ def blocking_nodes(
         graph: the loss its first output.
         trainable: names of the inputs that are differentiated by.
         refused: nodes of operators that have a gradient, but not as these are.
+        differentiable: the operators that have a gradient.
     """
     return [
         node
         for node in path_to_loss(graph, trainable)
         if node.domain not in ("", "ai.onnx")
-        or node.op_type not in DIFFERENTIABLE
+        or node.op_type not in differentiable
         or node in refused
     ]

@@ -10,7 +10,7 @@ from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, known_
 from svgd_onnx.transforms.writer import Writer
 
 
-def _axes(node: ir.Node) -> list[int]:
+def reduced_axes(node: ir.Node) -> list[int]:
     """The axes of a reduction, attribute or input."""
     attribute = node.attributes.get("axes")
     if attribute is not None:
@@ -36,7 +36,7 @@ def _extremum(
 
 def extremum(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return _extremum(write, x, node.op_type, _axes(node), bool(integer(node, "keepdims", 1)))
+    return _extremum(write, x, node.op_type, reduced_axes(node), bool(integer(node, "keepdims", 1)))
 
 
 def global_max_pool(node: ir.Node, write: Writer) -> ir.Value:
@@ -46,7 +46,7 @@ def global_max_pool(node: ir.Node, write: Writer) -> ir.Value:
 
 def _of_sum(before: str | None, after: str | None) -> Rule:
     def rule(node: ir.Node, write: Writer) -> ir.Value:
-        axes = _axes(node)
+        axes = reduced_axes(node)
         (x,) = inputs_of(node, 1)
         if before == "Mul":
             x = write.node("Mul", x, x)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import onnx
@@ -11,16 +11,18 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
+from svgd_onnx.transforms.decompose.differentiable import DIFFERENTIABLE
+from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
 
-def gradient_name(value: str) -> str:
-    """The name that onnxruntime's gradient builder gives to the gradient of a value."""
-    return f"{value}_grad"
-
-
-def differentiable_form(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
+def differentiable_form(
+    forward: ir.Model,
+    copies: Mapping[str, Sequence[str]],
+    differentiable: Container[str] = DIFFERENTIABLE,
+    kept: Container[str] = (),
+) -> ir.Model:
     """A copy of a forward graph in which all operators on the way to the loss have a gradient.
 
     Operators without one are written with others, by rules of ours or else by the function body that
@@ -29,18 +31,20 @@ def differentiable_form(forward: ir.Model, copies: Mapping[str, Sequence[str]]) 
     Args:
         forward: the loss, or what leads to it, its first output; parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it.
+        differentiable: the operators that have a gradient.
+        kept: operators that need no rule of ours.
 
     Raises:
         UserError: operators on the way have no gradient; the message names them and their nodes.
     """
     names = {name for inputs in copies.values() for name in inputs}
     model = forward.clone()
-    decompose = Decompose(names)
+    decompose = Decompose(names, kept)
     decompose(model)
-    blocking = blocking_nodes(model.graph, names, decompose.refusals)
+    blocking = blocking_nodes(model.graph, names, decompose.refusals, differentiable)
     if InlineSchemaFunctions(blocking)(model).modified:
         decompose(model)
-    check_obstacles(model.graph, copies, decompose.refusals)
+    check_obstacles(model.graph, copies, decompose.refusals, differentiable)
     return model
 
 
@@ -73,14 +77,23 @@ def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.
     except RuntimeError as error:
         raise RuntimeError(f"onnxruntime's gradient builder failed: {error}") from error
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
-    outputs = {value.name for value in gradient.graph.outputs}
+    check_gradients(gradient.graph, copies)
+    return gradient
+
+
+def check_gradients(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
+    """Refuses a gradient graph in which a parameter has none.
+
+    Raises:
+        UserError: names the parameter.
+    """
+    outputs = {value.name for value in graph.outputs}
     for parameter, inputs in copies.items():
         if any(gradient_name(name) not in outputs for name in inputs):
             raise UserError(
                 f"Parameter '{parameter}' has no gradient: the loss depends on it only through "
                 f"operators whose derivative is 0; leave it out with {option('freeze')}."
             )
-    return gradient
 
 
 def _quiet_options() -> Any:

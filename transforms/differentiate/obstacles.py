@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -15,7 +15,10 @@ _SHOWN = 5
 
 
 def check_obstacles(
-    graph: ir.Graph, copies: Mapping[str, Sequence[str]], refusals: Mapping[ir.Node, str]
+    graph: ir.Graph,
+    copies: Mapping[str, Sequence[str]],
+    refusals: Mapping[ir.Node, str],
+    differentiable: Container[str],
 ) -> None:
     """Refuses a graph with operators that have no gradient between a parameter and the loss.
 
@@ -23,14 +26,23 @@ def check_obstacles(
         graph: decomposed, the loss its first output.
         copies: trainable parameter -> the inputs that stand for it.
         refusals: why nodes were not decomposed, as `Decompose` says it.
+        differentiable: the operators that have a gradient.
 
     Raises:
         UserError: names every such operator with its nodes, and what to train to avoid them.
     """
     names = {name for inputs in copies.values() for name in inputs}
-    nodes = blocking_nodes(graph, names, refusals)
-    if not nodes:
-        return
+    nodes = blocking_nodes(graph, names, refusals, differentiable)
+    if nodes:
+        raise obstacles_error(nodes, copies, refusals)
+
+
+def obstacles_error(
+    nodes: Sequence[ir.Node],
+    copies: Mapping[str, Sequence[str]],
+    refusals: Mapping[ir.Node, str],
+) -> UserError:
+    """What to raise where nodes have no gradient."""
     by_operator: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for node in nodes:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
@@ -39,7 +51,7 @@ def check_obstacles(
         f"{operator} ({listed(found, _SHOWN)}{f': {reason}' if reason else ''})"
         for (operator, reason), found in by_operator.items()
     )
-    raise UserError(
+    return UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
         f"{obstacles}. {_advice(_after(nodes, copies), list(copies))}"
     )

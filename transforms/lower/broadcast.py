@@ -15,7 +15,7 @@ def sum_to(write: Writer, value: ir.Value, operand: ir.Value) -> ir.Value:
     if known is not None and known == static_shape(value):
         return value
     shape, larger = write.node("Shape", operand), write.node("Shape", value)
-    axes = _repeated_axes(write, shape, larger)
+    axes = repeated_axes(write, shape, larger)
     total = write.node("ReduceSum", value, axes, keepdims=1, noop_with_empty_axes=1)
     return write.node("Reshape", total, shape)
 
@@ -29,7 +29,8 @@ def _aligned(write: Writer, shape: ir.Value, other: ir.Value) -> ir.Value:
     return write.node("Concat", ones, shape, axis=0)
 
 
-def _repeated_axes(write: Writer, shape: ir.Value, other: ir.Value) -> ir.Value:
+def repeated_axes(write: Writer, shape: ir.Value, other: ir.Value) -> ir.Value:
+    """From two shapes, the axes that the first is repeated along to broadcast with the second."""
     one = write.integers(1)
     narrow = write.node("Equal", _aligned(write, shape, other), one)
     wide = write.node("Not", write.node("Equal", _aligned(write, other, shape), one))
@@ -43,8 +44,8 @@ def _gradient_arguments(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     first, second = inputs_of(node, 2)
     wanted = [bool(value.name) for value in node.outputs] + [False]
     return [
-        _repeated_axes(write, first, second) if wanted[0] else None,
-        _repeated_axes(write, second, first) if wanted[1] else None,
+        repeated_axes(write, first, second) if wanted[0] else None,
+        repeated_axes(write, second, first) if wanted[1] else None,
     ][: len(node.outputs)]
 
 

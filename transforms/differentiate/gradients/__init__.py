@@ -1,0 +1,18 @@
+"""The gradient of each operator, a file a family, in one table."""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.differentiate.gradients.activations import ACTIVATIONS
+from svgd_onnx.transforms.differentiate.gradients.elementwise import ELEMENTWISE
+from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule
+from svgd_onnx.transforms.differentiate.gradients.layers import LAYERS
+from svgd_onnx.transforms.differentiate.gradients.movement import MOVEMENT
+from svgd_onnx.transforms.differentiate.gradients.products import PRODUCTS
+from svgd_onnx.transforms.differentiate.gradients.reductions import REDUCTIONS
+from svgd_onnx.transforms.rule import table
+
+GRADIENTS: dict[str, GradientRule] = table(
+    ACTIVATIONS, ELEMENTWISE, LAYERS, MOVEMENT, PRODUCTS, REDUCTIONS
+)
+
+__all__ = ["GRADIENTS", "Backward", "GradientRule"]
