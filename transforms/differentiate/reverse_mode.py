@@ -98,8 +98,7 @@ class _BackwardPass:
         if all(gradient is None for gradient in gradients):
             return
         wanted = tuple(value in self._flowing for value in node.inputs)
-        prefix = gradient_name(node.outputs[0].name or node.name or node.op_type)
-        write = Writer(prefix, self._opset)
+        write = Writer(f"{node.outputs[0].name or node.name}/backward", self._opset)
         try:
             found = GRADIENTS[node.op_type](Backward(node, gradients, wanted, write))
         except RefusedError:

@@ -61,7 +61,7 @@ def matmul(back: Backward) -> Gradients:
     def gradient(product: ir.Value, operand: ir.Value, matrix: ir.Value) -> ir.Value:
         if back.y.shape is not None and matrix.shape is not None:
             batch = list(back.y.shape)[: len(back.y.shape) - (rank_a > 1) - (rank_b > 1)]
-            product.shape = ir.Shape([*batch, *list(matrix.shape)[-2:]])
+            product.shape, product.type = ir.Shape([*batch, *list(matrix.shape)[-2:]]), dy.type
         total = sum_to(write, product, product, matrix)
         return total if matrix is operand else reshaped_like(write, total, operand)
 
@@ -83,7 +83,7 @@ def _with_axis(write: Writer, vector: ir.Value, axis: int) -> ir.Value:
     matrix = write.node("Unsqueeze", vector, write.integers(axis))
     sizes = list(vector.shape or ())
     sizes.insert(axis, 1)
-    matrix.shape = ir.Shape(sizes)
+    matrix.shape, matrix.type = ir.Shape(sizes), vector.type
     return matrix
 
 
