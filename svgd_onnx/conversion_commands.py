@@ -25,13 +25,13 @@ from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import ORT_TRAINING, TARGETS
 from svgd_onnx.training import data
-from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
 
 _console = Console(soft_wrap=True)
 
 # Options of more than one command.
-_LOSS = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}.")
+_LOSS = typer.Option("cross-entropy", help=f"One of {', '.join(LOSSES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )

@@ -149,7 +149,7 @@ def test_the_axis_of_a_final_softmax_is_that_of_the_classes(trainer_of: MakeTrai
     model = net.model({"x": ("batch", 3, 4)}, {"y": ("batch", 3, CLASSES)})
     manifest = trainer_of(model).manifest
     assert manifest.loss_settings.class_axis == 2
-    with pytest.raises(svgd_onnx.UserError, match="--class-axis is 1, but .* normalizes axis 2"):
+    with pytest.raises(svgd_onnx.UserError, match="class_axis is 1, but .* normalizes axis 2"):
         trainer_of(model, loss_settings=LossSettings(class_axis=1))
 
 
@@ -157,13 +157,13 @@ def test_the_axis_of_a_final_softmax_is_that_of_the_classes(trainer_of: MakeTrai
     ("loss", "settings", "message"),
     [
         ("cross-entropy", {"class_axis": 3}, "axis 3 cannot hold the classes"),
-        ("cross-entropy", {"ignore_index": 2**63}, "--ignore-index is .* but labels are int64"),
+        ("cross-entropy", {"ignore_index": 2**63}, "ignore_index is .* but labels are int64"),
         ("cross-entropy", {"class_weights": (1.0, 2.0)}, "2 weights, but axis 1 .* 5 classes"),
-        ("cross-entropy", {"class_weights": (1.0, -2.0)}, "--class-weights has -2.0"),
-        ("cross-entropy", {"label_smoothing": 1.0}, "--label-smoothing is 1.0"),
+        ("cross-entropy", {"class_weights": (1.0, -2.0)}, "class_weights has -2.0"),
+        ("cross-entropy", {"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ("cross-entropy", {"reduction": "max"}, "Unknown reduction 'max'"),
-        ("mse", {"ignore_index": 3}, "--ignore-index goes with --loss cross-entropy"),
-        ("none", {"reduction": "sum"}, "--reduction does not go with --loss none"),
+        ("mse", {"ignore_index": 3}, "ignore_index goes with loss='cross-entropy' only"),
+        ("none", {"reduction": "sum"}, "reduction does not go with loss='none'"),
         ("none", {}, "must be one float32 number"),
     ],
 )

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import whole_folder
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.runtime import custom_op_library, installed_packages, training_binding
 from svgd_onnx.targets import ORT_TRAINING, TARGETS
@@ -29,7 +30,9 @@ from svgd_onnx.transforms.differentiate import (
     training_form,
 )
 from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
-from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings, add_loss
+from svgd_onnx.transforms.losses import LOSSES, Loss, check_settings
+from svgd_onnx.transforms.losses.add_loss import AddLoss
+from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import (
     GRANULARITIES,
@@ -136,7 +139,7 @@ def convert(
         t_kernel = "fused" if target == ORT_TRAINING else "portable"
     check_choice("t-kernel", t_kernel, T_KERNELS)
     _check_accumulation(accumulation_steps, target)
-    loss_settings.check(loss)
+    check_settings(LOSSES[loss], loss_settings)
     check_choice("granularity", granularity, GRANULARITIES)
     check_choice("gradient", gradient, GRADIENTS)
     scope = TScope(tuple(t_scope) if optimizer == SVGD else (), granularity)
@@ -214,6 +217,7 @@ class TrainingPlan:
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
         uses: sigma-prime.
+        loss: which.
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
@@ -224,6 +228,7 @@ class TrainingPlan:
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
     uses: list[ParameterUse]
+    loss: Loss
     prediction: str
     logits: ir.Value
     class_axis: int | None
@@ -257,10 +262,10 @@ def plan_training(
         UserError: the loss does not depend on a parameter, or the shape of an r is unknown.
     """
     evaluation = canonical.clone()
-    inputs = len(evaluation.graph.inputs)
-    added = add_loss(evaluation, loss, prediction, loss_settings)
-    _check_dependence(evaluation.graph, selection.trainable)
-    label = evaluation.graph.inputs[-1] if len(evaluation.graph.inputs) > inputs else None
+    added = AddLoss(LOSSES[loss], prediction, loss_settings)
+    added(evaluation)
+    CheckLossDependence(selection.trainable)(evaluation)
+    label = None if LOSSES[loss].target is None else evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     _keep_only_loss(forward.graph)
     copies = training_form(
@@ -271,7 +276,15 @@ def plan_training(
     values = {value.name: value for node in forward.graph for value in node.outputs}
     logits = values[added.logits]
     return TrainingPlan(
-        forward, evaluation, copies, uses, prediction, logits, added.class_axis, label
+        forward,
+        evaluation,
+        copies,
+        uses,
+        LOSSES[loss],
+        prediction,
+        logits,
+        added.class_axis,
+        label,
     )
 
 
@@ -308,7 +321,7 @@ def _check_options(
     l1: float,
 ) -> tuple[str, dict[str, float]]:
     """The update rule and all hyper-parameters in force."""
-    check_choice("loss", loss, LOSS_NAMES)
+    check_choice("loss", loss, LOSSES)
     check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
     _check_range("scale", scale, scale > 0, "positive")
     _check_range("rho", rho, 0 <= rho < 1, "at least 0 and below 1")
@@ -388,20 +401,6 @@ def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
             f"--prediction '{prediction}' is no output of the model: it has {', '.join(names)}."
         )
     return prediction
-
-
-def _check_dependence(graph: ir.Graph, trainable: Sequence[str]) -> None:
-    reached: set[ir.Value | None] = {graph.outputs[0]}
-    for node in reversed(graph):
-        if any(value in reached for value in node.outputs):
-            reached.update(node.inputs)
-    loose = [name for name in trainable if graph.initializers[name] not in reached]
-    if loose:
-        raise UserError(
-            f"The loss does not depend on parameter '{loose[0]}'"
-            + (f" and {len(loose) - 1} more" if len(loose) > 1 else "")
-            + ": leave it out with --freeze."
-        )
 
 
 def _keep_only_loss(graph: ir.Graph) -> None:

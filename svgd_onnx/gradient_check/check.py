@@ -22,11 +22,12 @@ from svgd_onnx.conversion.convert import (
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.example_batch import random_inputs, random_label
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.training import data
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiate, gradient_name
-from svgd_onnx.transforms.losses import LOSS_NAMES, LossSettings
+from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import TScope
 
@@ -246,9 +247,7 @@ def _plan(
     freeze: Sequence[str],
     freeze_bn: bool,
 ) -> tuple[ir.Model, Selection, TrainingPlan]:
-    if loss not in LOSS_NAMES:
-        raise UserError(f"Unknown loss '{loss}': choose from {', '.join(LOSS_NAMES)}.")
-    loss_settings.check(loss)
+    check_settings(loss_named(loss), loss_settings)
     training_binding()
     canonical = canonicalize(load_model(model))
     selection = select_parameters(canonical, train, freeze)
