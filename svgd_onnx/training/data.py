@@ -11,6 +11,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -89,11 +90,12 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
             examples.
     """
-    if manifest.loss == "cross-entropy" and manifest.label is not None:
-        _check_not_one_hot(arrays, manifest.label, source)
+    loss, label = loss_named(manifest.loss), manifest.label
+    if label is not None and label.name in arrays:
+        loss.check_form(np.asarray(arrays[label.name]), len(label.shape), source)
     checked = tuple(check_arrays(arrays, manifest.arrays, source).values())
-    if manifest.loss == "cross-entropy":
-        _check_classes(checked[-1], manifest, source)
+    if label is not None:
+        loss.check_target(checked[-1], manifest.logits_shape, manifest.loss_settings, source)
     return Examples(checked)
 
 
@@ -166,33 +168,6 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"Array '{tensor.name}' in {source} contains NaN or infinity.")
     return array.astype(dtype, copy=False)
-
-
-def _check_not_one_hot(arrays: Arrays, label: Tensor, source: str) -> None:
-    array = np.asarray(arrays.get(label.name, ()))
-    if array.ndim == len(label.shape) + 1 and array.shape[-1] > 1:
-        raise UserError(
-            f"Array '{label.name}' in {source} has shape {array.shape}, as if a class were a row: give the "
-            "numbers of the classes, as .argmax(axis=-1) does."
-        )
-
-
-def _check_classes(labels: np.ndarray, manifest: Manifest, source: str) -> None:
-    assert manifest.label is not None and manifest.loss_settings.class_axis is not None
-    classes = manifest.logits_shape[manifest.loss_settings.class_axis]
-    ignored = manifest.loss_settings.ignore_index
-    counted = labels if ignored is None else labels[labels != ignored]
-    if not counted.size:
-        raise UserError(
-            f"Every label in array '{manifest.label.name}' of {source} is {ignored}, which is to be "
-            "ignored: give it labels that count."
-        )
-    lowest, highest = int(counted.min()), int(counted.max())
-    if lowest < 0 or (isinstance(classes, int) and highest >= classes):
-        raise UserError(
-            f"Array '{manifest.label.name}' in {source} has classes from {lowest} to {highest}, "
-            f"but the model knows 0 to {classes - 1 if isinstance(classes, int) else '?'}."
-        )
 
 
 def _list(names: Mapping[str, object] | list[str]) -> str:

@@ -17,9 +17,9 @@ from svgd_onnx.targets import STANDARD_ONNX
 from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.training import data
 from svgd_onnx.training.data import Arrays, Examples
-from svgd_onnx.training.metrics import batch_weight, right_answers
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.training_log import TrainingLog
+from svgd_onnx.transforms.losses import loss_named
 
 PathLike = Union[str, "os.PathLike[str]"]
 
@@ -52,6 +52,7 @@ class Trainer:
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
+        self._loss = loss_named(self.manifest.loss)
         if threads is not None and threads < 1:
             raise UserError(f"--threads is {threads}, but must be 1 or more.")
         self._session = _open(self._folder, self.manifest, threads, device)
@@ -256,13 +257,17 @@ class Trainer:
             )
         total, weight, right, counted = 0.0, 0.0, 0, 0
         position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
-        summed = self.manifest.loss_settings.reduction == "sum"
+        settings = self.manifest.loss_settings
+        summed = settings.reduction == "sum"
+        logits = self.manifest.logits == self.manifest.prediction
         for batch in data.batches(examples, batch_size):
             results = self._session.eval_step(batch)
-            of_batch = 1.0 if summed else batch_weight(self.manifest, batch)
+            of_batch = 1.0 if summed else self._loss.batch_weight(batch, settings)
             total += float(results[0]) * of_batch
             weight += of_batch
-            answers = right_answers(self.manifest, results[1 + position], batch[-1])
+            answers = self._loss.right_answers(
+                results[1 + position], batch[-1], settings, logits=logits
+            )
             if answers is not None:
                 right, counted = right + answers[0], counted + answers[1]
         result = {"loss": total if summed else total / weight}
