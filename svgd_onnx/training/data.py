@@ -3,35 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.training.batches import Examples
 from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Arrays that fit a model, in the order that a training step takes them.
-
-    Attributes:
-        arrays: each of shape (examples, ...); the label last, if the loss has one.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-
-    def __len__(self) -> int:
-        return len(self.arrays[-1])
-
-    def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
-        """The arrays of some examples, contiguous."""
-        return [np.ascontiguousarray(array[rows]) for array in self.arrays]
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -134,17 +116,6 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
     if not all(lengths.values()):
         raise UserError(f"There is no example in {source}: it is empty.")
     return checked
-
-
-def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
-    """All examples in order; the last batch may be smaller."""
-    for start in range(0, len(examples), batch_size):
-        yield examples.take(slice(start, start + batch_size))
-
-
-def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the examples in an epoch, a function of seed and epoch alone; (count,) int64."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
 
 
 def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:

@@ -16,7 +16,8 @@ from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets import STANDARD_ONNX
 from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.training import data
-from svgd_onnx.training.data import Arrays, Examples
+from svgd_onnx.training.batches import Examples, ShuffledBatches, batches
+from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.training_log import TrainingLog
 from svgd_onnx.transforms.losses import loss_named
@@ -134,26 +135,20 @@ class Trainer:
         rates = _check_schedule(learning_rate, schedule)
         self._check_batch_size(batch_size, len(checked))
         self._check_start(resume, batch_size)
-        steps_per_epoch = len(checked) // batch_size
-        total = _total_steps(epochs, steps, steps_per_epoch)
+        shuffled = ShuffledBatches(len(checked), batch_size, self.seed)
+        total = _total_steps(epochs, steps, shuffled.steps_per_epoch)
         for name, every in (("log-every", log_every), ("checkpoint-every", checkpoint_every)):
             if every is not None and every < 1:
                 raise UserError(f"--{name} is {every}, but must be 1 or more.")
         self._batch_size = batch_size
         result: dict[str, float] = {}
         with TrainingLog(log, self.step) as rows, Progress(total, self.step, progress) as bar:
-            order = np.empty(0, np.int64)
-            last_epoch = -1
             while self.step < total:
-                epoch, position = divmod(self.step, steps_per_epoch)
-                if epoch != last_epoch:
-                    order = data.shuffled_rows(len(checked), self.seed, epoch)
-                    last_epoch = epoch
+                epoch = self.step // shuffled.steps_per_epoch
                 rate = _rate(rates, self.step)
-                rows_of_batch = order[position * batch_size : (position + 1) * batch_size]
-                result["loss"] = self._step(checked.take(rows_of_batch), rate)
+                result["loss"] = self._step(checked.take(shuffled.rows(self.step)), rate)
                 done = self.step == total
-                if held_out is not None and (done or position + 1 == steps_per_epoch):
+                if held_out is not None and (done or self.step % shuffled.steps_per_epoch == 0):
                     validated = self._evaluate(held_out)
                     result.update({f"validation_{key}": value for key, value in validated.items()})
                     rows.write(self.step, epoch, rate, result, validated)
@@ -260,7 +255,7 @@ class Trainer:
         settings = self.manifest.loss_settings
         summed = settings.reduction == "sum"
         logits = self.manifest.logits == self.manifest.prediction
-        for batch in data.batches(examples, batch_size):
+        for batch in batches(examples, batch_size):
             results = self._session.eval_step(batch)
             of_batch = 1.0 if summed else self._loss.batch_weight(batch, settings)
             total += float(results[0]) * of_batch
