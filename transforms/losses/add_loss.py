@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx_ir as ir
 
@@ -45,13 +47,16 @@ class AddLoss(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
+        names = _names(graph)
         target = self._loss.target
-        if target in {value.name for value in (*graph.inputs, *graph.outputs)}:
+        if target in names:
+            outside = {value.name for value in (*graph.inputs, *graph.outputs)}
+            kind = "an input or output" if target in outside else "a parameter or hidden value"
             raise UserError(
-                f"The model already has an input or output named '{target}', the name that the loss "
-                "needs: rename it in the export."
+                f"The model already has {kind} named '{target}', the name that the loss needs: rename "
+                "it in the export."
             )
-        write = Writer(_free_prefix(graph), graph.opset_imports[""])
+        write = Writer(_free_prefix(names), graph.opset_imports[""])
         loss, compared = self._write(write, graph)
         loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
         for constant in write.constants:
@@ -95,11 +100,16 @@ def _target(loss: Loss, logits: ir.Value) -> ir.Value | None:
     return ir.val(loss.target, dtype, ir.Shape(loss.target_shape(list(logits.shape or ()))))
 
 
-def _free_prefix(graph: ir.Graph) -> str:
-    """What no name in the graph begins with, nor any that a rewritten node will have."""
+def _names(graph: ir.Graph) -> set[str]:
+    """The names of all values."""
     names = {value.name or "" for value in (*graph.inputs, *graph.initializers.values())}
     for node in ir.traversal.RecursiveGraphIterator(graph):
         names.update(value.name or "" for value in node.outputs)
+    return names
+
+
+def _free_prefix(names: Collection[str]) -> str:
+    """What no name begins with; nor is it one, for a rewritten node's name is a prefix too."""
     prefix = "loss"
     while any(name == prefix or name.startswith(f"{prefix}/") for name in names):
         prefix += "_"

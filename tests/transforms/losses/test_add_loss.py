@@ -62,6 +62,17 @@ def test_names_of_the_loss_are_none_of_the_model(trainer_of: MakeTrainer) -> Non
     assert trainer.train_step(batch, 0.1) < before
 
 
+@pytest.mark.parametrize("parameter", [True, False])
+def test_a_label_has_no_name_that_the_model_has_inside(parameter: bool) -> None:
+    net = Network()
+    weight, hidden = ("labels", "hidden") if parameter else ("weight", "labels")
+    net.node("MatMul", "x", net.weight(weight, 6, 4), output=hidden)
+    net.node("Relu", hidden, output="logits")
+    model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
+    with pytest.raises(UserError, match="already has a parameter or hidden value named 'labels'"):
+        with_loss(model, "logits")
+
+
 def test_parameters_that_the_loss_does_not_depend_on_are_named() -> None:
     net = Network()
     net.node("MatMul", "x", net.weight("used", 6, 4), output="logits")
