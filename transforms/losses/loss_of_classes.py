@@ -52,7 +52,7 @@ class LossOfClasses(Loss):
     ) -> None:
         assert settings.class_axis is not None
         classes = logits_shape[settings.class_axis]
-        counted = target[_counts(target, settings)]
+        counted = target if settings.ignore_index is None else target[_counts(target, settings)]
         if not counted.size:
             raise UserError(
                 f"Every label in array '{self.target}' of {source} is {settings.ignore_index}, which "
@@ -81,4 +81,6 @@ class LossOfClasses(Loss):
 
 def _counts(labels: np.ndarray, settings: LossSettings) -> np.ndarray:
     """Which labels are not to be ignored; bool, of their shape."""
+    if settings.ignore_index is None:
+        return np.ones(labels.shape, bool)
     return np.asarray(labels != settings.ignore_index)
