@@ -21,7 +21,7 @@ from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.training import data
-from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
     GRANULARITIES,
@@ -35,7 +35,7 @@ _console = Console(soft_wrap=True)
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
 # Options of more than one command.
-_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSS_NAMES)}.")
+_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSSES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )

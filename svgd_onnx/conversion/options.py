@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.errors import check_choice, check_range
+from svgd_onnx.errors import check_range
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 
 
@@ -39,8 +39,7 @@ class TrainingSettings:
         Raises:
             UserError: names the setting.
         """
-        check_choice("loss", self.loss, LOSS_NAMES)
-        self.loss_settings.check(self.loss)
+        check_settings(loss_named(self.loss), self.loss_settings)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.files import PathLike
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
-from svgd_onnx.transforms.losses import add_loss
+from svgd_onnx.transforms.losses import LOSSES, Loss
+from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import ParameterUse, TScope, sigma_prime
@@ -31,6 +32,7 @@ class TrainingPlan:
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
         uses: sigma-prime.
+        loss: which.
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
@@ -43,6 +45,7 @@ class TrainingPlan:
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
     uses: list[ParameterUse]
+    loss: Loss
     prediction: str
     logits: ir.Value
     class_axis: int | None
@@ -77,10 +80,11 @@ def plan_training(
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     evaluation = canonical.clone()
-    inputs = len(evaluation.graph.inputs)
-    added = add_loss(evaluation, settings.loss, prediction, settings.loss_settings)
+    loss = LOSSES[settings.loss]
+    added = AddLoss(loss, prediction, settings.loss_settings)
+    added(evaluation)
     CheckLossDependence(selection.trainable)(evaluation)
-    label = evaluation.graph.inputs[-1] if len(evaluation.graph.inputs) > inputs else None
+    label = None if loss.target is None else evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
     copies = training_form(
@@ -98,6 +102,7 @@ def plan_training(
         forward=forward,
         evaluation=evaluation,
         copies=copies,
+        loss=loss,
         uses=sigma_prime(forward.graph, copies, scope),
         prediction=prediction,
         logits=next(
