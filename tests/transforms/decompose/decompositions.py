@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,11 +14,13 @@ from one_operator import (
     clip,
     convolution,
     einsum,
+    frozen_normalization,
     image,
     max_pool,
     mixed,
     normalization,
     old_resize,
+    own_loss,
     pad,
     recurrent,
     reduction,
@@ -39,6 +42,7 @@ NATIVE: dict[str, Callable[[], onnx.ModelProto]] = {
     "MaxPool padded": max_pool(4, kernel_shape=[3, 3], strides=[2, 2], pads=[1, 1, 1, 1]),
     "Conv padded on one side": convolution((4, 4), strides=[2, 2], pads=[0, 0, 1, 1]),
     "Conv dilated": convolution((4, 4), dilations=[2, 2]),
+    "Pad": pad((12, 11)),
     "Where": vector(where),
     "ArgMax": vector(arg_max),
     "Shape": vector(shape),
@@ -48,37 +52,42 @@ NATIVE: dict[str, Callable[[], onnx.ModelProto]] = {
     "Resize linear, opset 10": old_resize("Resize", "linear", 0.5, 0.75),
     "Clip, opset 9": unary("Clip", 9, min=-1.0, max=1.0),
     "Softmax, opset 9": unary("Softmax", 9, axis=1),
+    "Gelu": unary("Gelu", 20),
+    "LeakyRelu": unary("LeakyRelu", alpha=0.1),
+    "Clip": vector(clip),
+    "ReduceL2": reduction("ReduceL2"),
+    "Transposed weight": transposed_weight,
 }
 
-# Operators that are decomposed.
-DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
-    "Celu": unary("Celu", alpha=1.5),
-    "Elu": unary("Elu", alpha=0.7),
-    "Gelu": unary("Gelu", 20),
-    "Gelu tanh": unary("Gelu", 20, approximate="tanh"),
-    "HardSigmoid": unary("HardSigmoid", alpha=0.3),
-    "HardSwish": unary("HardSwish"),
-    "LeakyRelu": unary("LeakyRelu", alpha=0.1),
-    "Mish": unary("Mish", 18),
-    "PRelu": vector(lambda net, value: net.node("PRelu", value, net.weight("slope", 5))),
-    "Selu": unary("Selu"),
-    "Softplus": unary("Softplus"),
-    "Softsign": unary("Softsign"),
-    "ThresholdedRelu": unary("ThresholdedRelu", alpha=0.5),
-    "Shrink, a function of the standard": unary("Shrink", 18, lambd=0.3, bias=0.1),
-    "CenterCropPad, a function that depends on its inputs": image(
+# Operators that the standard gives a function body.
+FUNCTIONS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "Shrink": unary("Shrink", 18, lambd=0.3, bias=0.1),
+    "CenterCropPad, whose body depends on its inputs": image(
         lambda net, value: net.node(
             "CenterCropPad", value, net.constant("size", np.array([5, 6])), axes=[2, 3]
         ),
         (4, 5, 6),
         18,
     ),
-    "Pad": pad((12, 11)),
+}
+
+# Operators that are decomposed; the first word is the operator.
+DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
+    "Celu": unary("Celu", alpha=1.5),
+    "Elu": unary("Elu", alpha=0.7),
+    "Gelu tanh": unary("Gelu", 20, approximate="tanh"),
+    "HardSigmoid": unary("HardSigmoid", alpha=0.3),
+    "HardSwish": unary("HardSwish"),
+    "Mish": unary("Mish", 18),
+    "PRelu": vector(lambda net, value: net.node("PRelu", value, net.weight("slope", 5))),
+    "Selu": unary("Selu"),
+    "Softplus": unary("Softplus"),
+    "Softsign": unary("Softsign"),
+    "ThresholdedRelu": unary("ThresholdedRelu", alpha=0.5),
     "Pad of some axes": pad((12, 11), 18, [2, -1]),
     "Pad reflecting": pad((12, 11), mode="reflect"),
     "Pad repeating the edge": pad((12, 11), 18, [2, 3], mode="edge"),
     "Pad wrapping around": pad((12, 11), 19, mode="wrap"),
-    "Clip": vector(clip),
     "Sum": vector(mixed("Sum")),
     "Mean": vector(mixed("Mean")),
     "Max": vector(mixed("Max")),
@@ -91,7 +100,6 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     "ReduceMax 18": reduction("ReduceMax", 18),
     "ReduceMin": reduction("ReduceMin"),
     "ReduceL1": reduction("ReduceL1"),
-    "ReduceL2": reduction("ReduceL2"),
     "ReduceSumSquare 18": reduction("ReduceSumSquare", 18),
     "ReduceLogSum": reduction("ReduceLogSum", positive=True),
     "GlobalMaxPool": image(lambda net, value: net.node("GlobalMaxPool", value), (4, 1, 1)),
@@ -107,6 +115,7 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
         7, 4, kernel_shape=[3, 3], strides=[2, 2], auto_pad="SAME_UPPER"
     ),
     "AveragePool dilated": average_pool(8, 4, kernel_shape=[3, 3], dilations=[2, 2]),
+    "BatchNormalization": image(frozen_normalization, (4, 8, 8)),
     "LRN": image(lambda net, value: net.node("LRN", value, size=3, alpha=0.9, bias=1.5), (4, 8, 8)),
     "InstanceNormalization": normalization("InstanceNormalization", 4),
     "GroupNormalization": normalization("GroupNormalization", 4, 21, num_groups=2),
@@ -169,7 +178,19 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     "Einsum with two contracted": einsum("bhi,hij->bj", (2, 3), (4,)),
     "Einsum with two columns": einsum("bi,hij->bhj", (3,), (2, 4)),
     "Einsum of values": attention,
-    "Transposed weight": transposed_weight,
+    "SoftmaxCrossEntropyLoss": own_loss("SoftmaxCrossEntropyLoss"),
+    "SoftmaxCrossEntropyLoss weighted, ignoring": own_loss(
+        "SoftmaxCrossEntropyLoss", weights=True, ignore_index=1
+    ),
+    "NegativeLogLikelihoodLoss": own_loss("NegativeLogLikelihoodLoss"),
+    "NegativeLogLikelihoodLoss weighted": own_loss("NegativeLogLikelihoodLoss", weights=True),
+    "NegativeLogLikelihoodLoss ignoring": own_loss("NegativeLogLikelihoodLoss", ignore_index=1),
+    "NegativeLogLikelihoodLoss summed": own_loss(
+        "NegativeLogLikelihoodLoss", weights=True, ignore_index=1, reduction="sum"
+    ),
+    "NegativeLogLikelihoodLoss unreduced": own_loss(
+        "NegativeLogLikelihoodLoss", weights=True, reduction="none"
+    ),
     "LSTM": recurrent("LSTM", 4),
     "LSTM reverse": recurrent("LSTM", 4, "reverse"),
     "LSTM bidirectional": recurrent("LSTM", 4, "bidirectional"),
@@ -185,4 +206,11 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     "RNN": recurrent("RNN", 1),
 }
 
-MODELS = {**NATIVE, **DECOMPOSED}
+MODELS = {**NATIVE, **FUNCTIONS, **DECOMPOSED}
+
+
+def options(name: str) -> dict[str, Any]:
+    """What `convert` is told about a model."""
+    if "Loss" in name:
+        return {"loss": "none"}
+    return {"loss": "mse", "freeze_bn": name.startswith("BatchNormalization")}

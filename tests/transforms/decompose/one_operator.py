@@ -173,6 +173,30 @@ def transposed_weight() -> onnx.ModelProto:
     return net.model({"x": ("batch", 6)}, {"y": ("batch", 6)})
 
 
+def own_loss(
+    op_type: str, *, weights: bool = False, reduction: str = "mean", **attributes: Any
+) -> Callable[[], onnx.ModelProto]:
+    """x (batch, 6) -> MatMul -> (batch, 5) -> the loss, for the largest of z (batch, 5) -> y."""
+
+    def build() -> onnx.ModelProto:
+        net = Network()
+        value = net.node("MatMul", "x", net.weight("w", 6, 5, scale=1.0))
+        if op_type == "NegativeLogLikelihoodLoss":
+            value = net.node("LogSoftmax", value)
+        inputs = [value, net.node("ArgMax", "z", axis=1, keepdims=0)]
+        if weights:
+            inputs.append(net.constant("weights", np.array([1, 2, 0.5, 1, 3], np.float32)))
+        value = net.node(op_type, *inputs, reduction=reduction, **attributes)
+        net.node("ReduceMean", value, output="y", keepdims=0)
+        return net.model({"x": ("batch", 6), "z": ("batch", 5)}, {"y": ()})
+
+    return build
+
+
+def frozen_normalization(net: Network, value: str) -> str:
+    return net.batch_normalization(value, 4, "bn")
+
+
 def mixed(op_type: str) -> Make:
     def make(net: Network, value: str) -> str:
         others = [net.constant(f"c{i}", np.full(5, 0.1 * i, np.float32)) for i in range(2)]

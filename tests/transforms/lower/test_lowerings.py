@@ -11,6 +11,7 @@ from lowerings import LOWERINGS
 from onnx import helper
 from training_nodes import Setting
 
+import svgd_onnx
 from svgd_onnx.transforms.lower import RULES, Lower
 
 
@@ -90,6 +91,16 @@ def test_a_lowering_computes_what_the_kernel_does(name: str, fixed: bool, opset:
             actual, wanted = np.sort(actual), np.sort(wanted)  # axes, in any order
         largest = float(np.abs(wanted).max(initial=0))
         np.testing.assert_allclose(actual, wanted, rtol=1e-5, atol=1e-6 * largest)
+
+
+def test_what_cannot_be_lowered_is_refused_with_the_reason() -> None:
+    matrices = [np.ones((2, 3, 3), np.float32)] * 2
+    setting = Setting("FusedMatMul", matrices, {"transBatchA": 1})
+    model, _ = model_of(setting, 17, None, fixed=True)
+    with pytest.raises(
+        svgd_onnx.UserError, match=r"FusedMatMul \('out0': it transposes axes of the batch\)"
+    ):
+        Lower()(ir.from_proto(model))
 
 
 def test_every_lowering_is_tested() -> None:

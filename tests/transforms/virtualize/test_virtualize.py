@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import models
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from conftest import MakeTrainer
 
 from svgd_onnx.conversion.convert import plan_training
 from svgd_onnx.transforms.canonicalize import canonicalize
@@ -115,6 +117,24 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_of_its_uses() -> None:
     assert total.outputs[0].is_graph_output()
     assert "shared.weight" in {value.name for value in model.graph.inputs}
     assert not any("/use_" in value.name for value in model.graph.inputs)
+
+
+def test_a_penalty_goes_with_names_that_exporters_choose(trainer_of: MakeTrainer) -> None:
+    """PyTorch calls values val_0, val_1, ..., and so does onnx-ir those without a name."""
+    net = models.Network()
+    value = "x"
+    for layer in range(4):
+        value = net.node("MatMul", value, net.weight(f"w{layer}", 4, 4), output=f"val_{layer}")
+    net.node("Relu", value, output="logits")
+    model = net.model({"x": ("batch", 4)}, {"logits": ("batch", 4)})
+    trainer = trainer_of(model, l1=0.5, optimizer="sgd")
+    batch = models.examples(model)
+    trainer.train_step(batch, learning_rate=0.0)
+    plain = trainer_of(model, optimizer="sgd")
+    plain.train_step(batch, learning_rate=0.0)
+    for name in ("w0", "w3"):
+        penalty = trainer.gradient(name) - plain.gradient(name)
+        np.testing.assert_allclose(penalty, 0.5 * np.sign(plain.tensor(name)), atol=1e-6)
 
 
 def test_the_portable_form_has_standard_operators_only() -> None:
