@@ -10,7 +10,7 @@ import typer
 from rich.console import Console
 
 import svgd_onnx
-from svgd_onnx.errors import INTERRUPTED, UserError
+from svgd_onnx.errors import INTERRUPTED, UserError, option
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
@@ -171,6 +171,6 @@ def _parse_schedule(text: Optional[str]) -> dict[int, float]:
             schedule[int(step)] = float(rate)
         except ValueError:
             raise UserError(
-                f"--schedule has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
+                f"{option('schedule')} has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
             ) from None
     return schedule

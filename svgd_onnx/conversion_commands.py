@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional
 
 import typer
 from rich.console import Console
@@ -12,26 +13,29 @@ from rich.progress import Progress
 from rich.table import Table
 
 import svgd_onnx
-from svgd_onnx.conversion.convert import (
-    DEFAULT_EPSILON,
-    DEFAULT_RHO,
-    DEFAULT_SCALE,
-    OPTIMIZER_NAMES,
-    T_KERNELS,
-)
 from svgd_onnx.conversion.inspection import Inspection
-from svgd_onnx.errors import UserError
+from svgd_onnx.conversion.keywords import take
+from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
-from svgd_onnx.targets import ORT_TRAINING, TARGETS
+from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.losses import LOSS_NAMES
-from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS
+from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
+from svgd_onnx.transforms.virtualize.settings import (
+    GRANULARITIES,
+    T_KERNELS,
+    VirtualGradientSettings,
+)
 
 _console = Console(soft_wrap=True)
 
+# What holds where an option is not given.
+_T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
+
 # Options of more than one command.
-_LOSS = typer.Option("cross-entropy", help=f"One of {', '.join(LOSS_NAMES)}.")
+_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSS_NAMES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )
@@ -56,16 +60,17 @@ _FREEZE_BN = typer.Option(
     help="BatchNormalization normalizes with its running statistics, and keeps them.",
 )
 _T_SCOPE = typer.Option(
-    [WEIGHTS],
+    list(_T.t_scope),
     metavar="weights|all-linear|GLOB",
     help="Parameters that T acts on; a glob may be repeated.",
 )
 _GRANULARITY = typer.Option(
-    "auto", help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
+    _T.granularity, help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
 )
 
 
 def convert(
+    context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
     loss: str = _LOSS,
@@ -75,22 +80,24 @@ def convert(
     ignore_index: Optional[int] = _IGNORE_INDEX,
     class_weights: Optional[str] = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
-    optimizer: str = typer.Option("svgd", help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
-    scale: float = typer.Option(DEFAULT_SCALE, help="T's factor s."),
-    rho: float = typer.Option(DEFAULT_RHO, help="T's decay of r."),
-    epsilon: float = typer.Option(DEFAULT_EPSILON, help="T's epsilon."),
+    optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
+    scale: float = typer.Option(_T.scale, help="T's factor s."),
+    rho: float = typer.Option(_T.rho, help="T's decay of r."),
+    epsilon: float = typer.Option(_T.epsilon, help="T's epsilon."),
     momentum: Optional[float] = typer.Option(
         None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
     ),
-    weight_decay: float = typer.Option(0.0, help="Decoupled weight decay of adamw."),
-    l1: float = typer.Option(0.0, help="L1 regularization of weights and biases."),
+    weight_decay: float = typer.Option(
+        _UPDATE.weight_decay, help="Decoupled weight decay of adamw."
+    ),
+    l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
     train: List[str] = _TRAIN,
     freeze: List[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
     t_scope: List[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
     gradient: str = typer.Option(
-        "graph",
+        _T.gradient,
         help="What feeds r: graph, the gradient as it stands in the graph, or example, that of each "
         "example's loss.",
     ),
@@ -100,7 +107,7 @@ def convert(
         "standard ones are the rule for the target onnx only.",
     ),
     target: str = typer.Option(
-        ORT_TRAINING,
+        DEFAULT_TARGET,
         help="onnxruntime's training session, or one step as a model for any onnxruntime: "
         f"{' or '.join(TARGETS)}.",
     ),
@@ -110,33 +117,7 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    settings = LossSettings(
-        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
-    )
-    manifest = svgd_onnx.convert(
-        model,
-        output,
-        loss=loss,
-        loss_settings=settings,
-        prediction=prediction,
-        optimizer=optimizer,
-        scale=scale,
-        rho=rho,
-        epsilon=epsilon,
-        momentum=momentum,
-        weight_decay=weight_decay,
-        l1=l1,
-        train=train,
-        freeze=freeze,
-        freeze_bn=freeze_bn,
-        t_scope=t_scope,
-        granularity=granularity,
-        gradient=gradient,
-        t_kernel=t_kernel,
-        target=target,
-        accumulation_steps=accumulation_steps,
-        force=force,
-    )
+    manifest = svgd_onnx.convert(**_settings(context))
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
@@ -146,16 +127,15 @@ def convert(
 
 
 def inspect(
-    source: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
+    context: typer.Context,
+    path: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
     train: List[str] = _TRAIN,
     freeze: List[str] = _FREEZE,
     t_scope: List[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    inspection = svgd_onnx.inspect(
-        source, train=train, freeze=freeze, t_scope=t_scope, granularity=granularity
-    )
+    inspection = svgd_onnx.inspect(**context.params)
     table = Table(title="sigma-prime: the operations that take a trainable parameter")
     for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
         table.add_column(column, overflow="fold")
@@ -180,6 +160,7 @@ def inspect(
 
 
 def check(
+    context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     loss: str = _LOSS,
     prediction: Optional[str] = _PREDICTION,
@@ -211,30 +192,33 @@ def check(
 
     The exit code is 1 if a gradient is wrong.
     """
-    settings = LossSettings(
-        reduction, class_axis, ignore_index, _parse_weights(class_weights), label_smoothing
-    )
-    if not tolerance >= 0:
-        raise UserError(f"--tolerance is {tolerance}, but must be 0 or more.")
-    arrays = None if data_file is None else data.first(data.load(data_file), batch_size)
+    settings = _settings(context)
+    if not settings.pop("tolerance") >= 0:
+        raise UserError(f"{option('tolerance')} is {tolerance}, but must be 0 or more.")
+    del settings["data_file"], settings["size"]
+    if data_file is not None:
+        settings["arrays"] = data.first(data.load(data_file), batch_size)
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
-            model,
-            loss=loss,
-            loss_settings=settings,
-            prediction=prediction,
-            train=train,
-            freeze=freeze,
-            freeze_bn=freeze_bn,
-            arrays=arrays,
-            batch_size=batch_size,
+            **settings,
             sizes=_parse_sizes(size),
-            only=only,
-            directions=directions,
-            seed=seed,
             progress=lambda name: bar.update(task, description=name),
         )
+    wrong = _print_checks(found, tolerance)
+    if wrong:
+        raise typer.Exit(1)
+
+
+def _settings(context: typer.Context) -> dict[str, Any]:
+    """A command's options as keywords, those of the loss in one."""
+    settings = dict(context.params)
+    settings["class_weights"] = _parse_weights(settings["class_weights"])
+    return {"loss_settings": take(LossSettings, settings), **settings}
+
+
+def _print_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> int:
+    """Shows what was found; how many gradients are wrong."""
     table = Table(title="directional derivatives: of training, and by central differences")
     table.add_column("parameter", overflow="fold")
     table.add_column("shape")
@@ -259,8 +243,7 @@ def check(
         f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
         f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
     )
-    if wrong:
-        raise typer.Exit(1)
+    return len(wrong)
 
 
 def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
@@ -272,7 +255,7 @@ def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
         return tuple(float(item) for item in text.split(","))
     except ValueError:
         raise UserError(
-            f"--class-weights is '{text}': give a number a class, as 0.5,1,2, or a .npy file."
+            f"{option('class_weights')} is '{text}': give a number a class, as 0.5,1,2, or a .npy file."
         ) from None
 
 
@@ -281,7 +264,9 @@ def _parse_sizes(items: List[str]) -> dict[str, int]:
     for item in items:
         name, _, size = item.rpartition("=")
         if not name or not size.isdigit() or int(size) < 1:
-            raise UserError(f"--size has '{item}', which is not AXIS=N: write it as sequence=16.")
+            raise UserError(
+                f"{option('size')} has '{item}', which is not AXIS=N: write it as sequence=16."
+            )
         sizes[name] = int(size)
     return sizes
 

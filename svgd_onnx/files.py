@@ -9,8 +9,11 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Union
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
+
+PathLike = Union[str, "os.PathLike[str]"]
 
 
 @contextlib.contextmanager
@@ -59,7 +62,8 @@ def whole_folder(path: Path, *, force: bool) -> Iterator[Path]:
         raise UserError(f"'{path}' is a file: give the name of a folder.")
     if path.is_dir() and any(path.iterdir()) and not force:
         raise UserError(
-            f"The folder '{path}' exists and is not empty: choose another, or replace it with --force."
+            f"The folder '{path}' exists and is not empty: choose another, or replace it with "
+            f"{option('force')}."
         )
     with _explained(path):
         path.parent.mkdir(parents=True, exist_ok=True)

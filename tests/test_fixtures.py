@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 
 import svgd_onnx
-from svgd_onnx.conversion.convert import load_model
+from svgd_onnx.conversion.model import load_model
 from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.training.data import check
 from svgd_onnx.transforms.canonicalize import canonicalize

@@ -85,7 +85,7 @@ def test_dropout_is_checked_without_dropping() -> None:
 def test_a_part_of_the_parameters_is_checked() -> None:
     checked = svgd_onnx.check(models.mlp(), only=["fc1.*"])
     assert {item.parameter.split(".")[0] for item in checked} == {"fc1"}
-    with pytest.raises(svgd_onnx.UserError, match="--only 'nothing' matches no"):
+    with pytest.raises(svgd_onnx.UserError, match="only 'nothing' matches no"):
         svgd_onnx.check(models.mlp(), only=["nothing"])
 
 

@@ -41,7 +41,7 @@ def test_a_model_is_shown_as_it_would_be_converted(
 
 def test_a_folder_has_the_options_that_it_was_made_with(model: Path, tmp_path: Path) -> None:
     svgd_onnx.convert(model, tmp_path / "artifacts")
-    with pytest.raises(svgd_onnx.UserError, match="leave out --train"):
+    with pytest.raises(svgd_onnx.UserError, match="leave out train"):
         svgd_onnx.inspect(tmp_path / "artifacts", train=["fc.*"])
 
 
@@ -50,7 +50,7 @@ def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     r = sum(item.state_nbytes for item in inspection.operations)
     weights = inspection.parameter_bytes
     expected = {"svgd": r, "sgd": 0, "momentum": weights, "rmsprop": weights, "adamw": 2 * weights}
-    assert inspection.state_bytes == expected
+    assert expected.items() <= inspection.state_bytes.items()
     assert r > 0
 
 

@@ -100,7 +100,7 @@ def test_value_and_gradients(name: str, class_axis: int, trainer_of: MakeTrainer
 def test_an_evaluation_in_batches_is_that_of_one(
     trainer_of: MakeTrainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("svgd_onnx.training.trainer.EVALUATION_BATCH_SIZE", 4)
+    monkeypatch.setattr("svgd_onnx.training.evaluation.BATCH_SIZE", 4)
     random = np.random.default_rng(0)
     x = random.normal(size=(10, 3, 4)).astype(np.float32)
     labels = random.integers(CLASSES, size=(10, 3))

@@ -7,7 +7,7 @@ decompose       operators without a gradient, written with operators that have o
 differentiate   training mode, then onnxruntime's gradient builder
 virtualize      sigma-prime found, T inserted, parameter uses merged
 lower           onnxruntime's training operators, and T, written with standard ones
-optimizers      the update rules
+optimizers      formulas, and the forms that they are emitted in
 emit            the graphs that a training session, an evaluation, an export or a step needs
 
 A rule (`rule`) writes one node with others, on a `writer`; the stages decompose and lower are tables of

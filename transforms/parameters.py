@@ -62,6 +62,11 @@ class Selection:
     decayed: tuple[str, ...]
 
     @property
+    def all(self) -> tuple[str, ...]:
+        """Everything that goes into the checkpoint."""
+        return (*self.trainable, *self.untrained)
+
+    @property
     def untrained(self) -> tuple[str, ...]:
         """What goes into the checkpoint without a gradient."""
         return (*self.frozen, *self.statistics)

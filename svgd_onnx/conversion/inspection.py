@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
-from svgd_onnx.conversion.convert import (
-    check_choice,
-    describe_operation,
-    describe_parameters,
-    load_model,
-)
-from svgd_onnx.errors import UserError
+from svgd_onnx.conversion.description import describe_operation, describe_parameters
+from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.model import load_model
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiable_form, training_form
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import select_parameters
-from svgd_onnx.transforms.virtualize import GRANULARITIES, WEIGHTS, TScope, sigma_prime
+from svgd_onnx.transforms.virtualize import TScope, sigma_prime
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
 
 @dataclass(frozen=True)
@@ -53,30 +52,29 @@ class Inspection:
         return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
 
 
+@keywords_of(VirtualGradientSettings)
 def inspect(
-    path: str | os.PathLike[str],
-    *,
-    train: Sequence[str] = (),
-    freeze: Sequence[str] = (),
-    t_scope: Sequence[str] = (WEIGHTS,),
-    granularity: str = "auto",
+    path: PathLike, *, train: Sequence[str] = (), freeze: Sequence[str] = (), **settings: Any
 ) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
-        train, freeze, t_scope, granularity: as for `convert`; not of a folder.
+        train, freeze: as for `convert`; not of a folder.
+        **settings: T's, as for `convert`; not of a folder.
 
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
     """
-    check_choice("granularity", granularity, GRANULARITIES)
+    virtual_gradient = take(VirtualGradientSettings, settings)
+    virtual_gradient.check()
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
-        if train or freeze or tuple(t_scope) != (WEIGHTS,) or granularity != "auto":
+        if train or freeze or virtual_gradient != VirtualGradientSettings():
+            options = ", ".join(map(option, ("train", "freeze", "t_scope")))
             raise UserError(
-                f"'{path}' shows what was made, with its own options: leave out --train, --freeze, "
-                "--t-scope and --granularity, or inspect the model."
+                f"'{path}' shows what was made, with its own options: leave out {options} and "
+                f"{option('granularity')}, or inspect the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(manifest.operations, manifest.parameters)
@@ -84,7 +82,8 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    uses = sigma_prime(model.graph, copies, TScope(tuple(t_scope), granularity))
+    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
+    uses = sigma_prime(model.graph, copies, scope)
     return Inspection(
         [describe_operation(use) for use in uses], parameters, _obstacle(model, copies)
     )

@@ -1,4 +1,4 @@
-"""A random batch that a model can be run on."""
+"""A batch that a model can be run on: random, or the user's."""
 
 from __future__ import annotations
 
@@ -8,12 +8,37 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.conversion.convert import TrainingPlan
+from svgd_onnx.conversion.description import describe_tensor
+from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.gradient_check.gradients import run
+from svgd_onnx.training.data import Arrays, check_arrays
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 _OTHER_AXIS = 8
 _IMAGE_AXIS = 32
+
+
+def random_batch(
+    plan: TrainingPlan,
+    batch_size: int,
+    sizes: Mapping[str, int] | None,
+    random: np.random.Generator,
+) -> dict[str, np.ndarray]:
+    """Random inputs of a model, and a label that goes with what it makes of them; by name."""
+    batch = random_inputs(plan.canonical.graph.inputs, batch_size, random, sizes)
+    (prediction,) = run(plan.canonical, [plan.prediction], batch)
+    return {**batch, **random_label(plan, prediction, random)}
+
+
+def given_batch(plan: TrainingPlan, arrays: Arrays) -> dict[str, np.ndarray]:
+    """Arrays of the user's, checked, and of the model's types; by name.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    values = [*plan.canonical.graph.inputs, *([plan.label] if plan.label is not None else [])]
+    return check_arrays(arrays, [describe_tensor(value) for value in values], "the data")
 
 
 def random_inputs(

@@ -1,4 +1,4 @@
-"""The runtimes that artifacts are made for, a folder each: what is written, and a session to train it.
+"""The runtimes that artifacts are made for, a folder each, in one table.
 
 ort_training   onnxruntime's training session (onnxruntime-training 1.19.2)
 standard_onnx  one step as a model of standard operators, for any onnxruntime
@@ -6,9 +6,11 @@ standard_onnx  one step as a model of standard operators, for any onnxruntime
 
 from __future__ import annotations
 
-ORT_TRAINING = "ort-training"
-STANDARD_ONNX = "onnx"
-TARGETS = (ORT_TRAINING, STANDARD_ONNX)
+from svgd_onnx.targets.ort_training.target import ORT_TRAINING
+from svgd_onnx.targets.standard_onnx.target import STANDARD_ONNX
+from svgd_onnx.targets.target import Target
 
-EVAL_MODEL = "eval_model.onnx"
-"""In both: the loss and the model's outputs, with the parameters as inputs."""
+TARGETS: dict[str, Target] = {each.name: each for each in (ORT_TRAINING, STANDARD_ONNX)}
+DEFAULT_TARGET = ORT_TRAINING.name
+
+__all__ = ["DEFAULT_TARGET", "TARGETS", "Target"]

@@ -67,14 +67,6 @@ class Session(Protocol):
         """
         ...
 
-    def export(self, path: Path) -> None:
-        """Writes the model with its parameters as they are now, as plain ONNX, all at once.
-
-        Raises:
-            UserError: the file cannot be written.
-        """
-        ...
-
     def save(self, progress: TrainingProgress) -> None:
         """Replaces the checkpoint, all at once.
 

@@ -140,11 +140,6 @@ def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
         yield examples.take(slice(start, start + batch_size))
 
 
-def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:
-    """The order of the examples in an epoch, a function of seed and epoch alone; (count,) int64."""
-    return np.random.default_rng([seed, epoch]).permutation(count)
-
-
 def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):

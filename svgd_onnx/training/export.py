@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
-from typing import Union
 
+from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets import ORT_TRAINING
-
-PathLike = Union[str, "os.PathLike[str]"]
+from svgd_onnx.targets import TARGETS
 
 
 def export(folder: PathLike, path: PathLike) -> None:
@@ -27,10 +23,5 @@ def export(folder: PathLike, path: PathLike) -> None:
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    # Each only where it is wanted: a device without training has neither its layer nor onnx.
-    if manifest.target == ORT_TRAINING:
-        training_binding()
-        from svgd_onnx.targets.ort_training.export import export_checkpoint
-    else:
-        from svgd_onnx.targets.standard_onnx.export import export_checkpoint
-    export_checkpoint(source, manifest, Path(path))
+    target = TARGETS[manifest.target]
+    target.export(source, manifest, target.checkpoint(source), Path(path))

@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Union
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets import STANDARD_ONNX
-from svgd_onnx.targets.session import Session, TrainingProgress
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.training import data
-from svgd_onnx.training.data import Arrays, Examples
-from svgd_onnx.training.metrics import batch_weight, right_answers
+from svgd_onnx.training.augmentation import Augment, AugmentedExamples
+from svgd_onnx.training.batch_order import BatchOrder
+from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.progress import Progress
+from svgd_onnx.training.schedule import Schedule, check_positive, total_steps
 from svgd_onnx.training.training_log import TrainingLog
-
-PathLike = Union[str, "os.PathLike[str]"]
-
-EVALUATION_BATCH_SIZE = 256
 
 
 class Trainer:
@@ -52,15 +49,15 @@ class Trainer:
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
-        if threads is not None and threads < 1:
-            raise UserError(f"--threads is {threads}, but must be 1 or more.")
-        self._session = _open(self._folder, self.manifest, threads, device)
+        check_positive("threads", threads)
+        target = TARGETS[self.manifest.target]
+        self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step
         if self.step and seed is not None and seed != saved.seed:
             raise UserError(
-                f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave --seed out, or "
-                "convert again to start anew."
+                f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
+                "or convert again to start anew."
             )
         self.seed = saved.seed if self.step else (seed or 0)
         self._batch_size = saved.batch_size
@@ -92,6 +89,7 @@ class Trainer:
         learning_rate: float,
         schedule: Mapping[int, float] | None = None,
         validation: Arrays | None = None,
+        augment: Augment | None = None,
         log: PathLike | None = None,
         log_every: int = 1,
         checkpoint_every: int | None = None,
@@ -111,6 +109,9 @@ class Trainer:
             learning_rate: alpha.
             schedule: the learning rate from a step on, by step (steps count from 0).
             validation: data to evaluate on after each epoch, and at the end.
+            augment: makes a batch of the examples, by name, into what the model takes; it draws from
+                the generator that it is given, a function of seed and step. With it the examples may
+                be of any type and shape; what it returns is checked at every step.
             log: a CSV file with a row for each logged step.
             log_every: log each step whose number (from 1) is a multiple of this.
             checkpoint_every: save after each so many steps as well.
@@ -124,40 +125,31 @@ class Trainer:
             UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
                 last checkpoint is kept then.
         """
-        checked = data.check(examples, self.manifest, "the training data")
-        held_out = (
-            None
-            if validation is None
-            else data.check(validation, self.manifest, "the validation data")
-        )
-        rates = _check_schedule(learning_rate, schedule)
-        self._check_batch_size(batch_size, len(checked))
+        taken, size = self._examples(examples, augment)
+        held_out = None
+        if validation is not None:
+            held_out = data.check(validation, self.manifest, "the validation data")
+        rates = Schedule(learning_rate, schedule)
+        self._check_batch_size(batch_size, size)
         self._check_start(resume, batch_size)
-        steps_per_epoch = len(checked) // batch_size
-        total = _total_steps(epochs, steps, steps_per_epoch)
-        for name, every in (("log-every", log_every), ("checkpoint-every", checkpoint_every)):
-            if every is not None and every < 1:
-                raise UserError(f"--{name} is {every}, but must be 1 or more.")
+        order = BatchOrder(size, batch_size, self.seed)
+        total = total_steps(epochs, steps, order.steps_per_epoch)
+        check_positive("log_every", log_every)
+        check_positive("checkpoint_every", checkpoint_every)
         self._batch_size = batch_size
         result: dict[str, float] = {}
         with TrainingLog(log, self.step) as rows, Progress(total, self.step, progress) as bar:
-            order = np.empty(0, np.int64)
-            last_epoch = -1
             while self.step < total:
-                epoch, position = divmod(self.step, steps_per_epoch)
-                if epoch != last_epoch:
-                    order = data.shuffled_rows(len(checked), self.seed, epoch)
-                    last_epoch = epoch
-                rate = _rate(rates, self.step)
-                rows_of_batch = order[position * batch_size : (position + 1) * batch_size]
-                result["loss"] = self._step(checked.take(rows_of_batch), rate)
+                step = self.step
+                rate = rates.rate(step)
+                result["loss"] = self._step(taken(order, step), rate)
                 done = self.step == total
-                if held_out is not None and (done or position + 1 == steps_per_epoch):
-                    validated = self._evaluate(held_out)
+                if held_out is not None and (done or order.ends_epoch(step)):
+                    validated = evaluate(self._session, self.manifest, held_out)
                     result.update({f"validation_{key}": value for key, value in validated.items()})
-                    rows.write(self.step, epoch, rate, result, validated)
+                    rows.write(self.step, order.epoch(step), rate, result, validated)
                 elif self.step % log_every == 0:
-                    rows.write(self.step, epoch, rate, result, {})
+                    rows.write(self.step, order.epoch(step), rate, result, {})
                 bar.advance(result)
                 if not done and checkpoint_every and self.step % checkpoint_every == 0:
                     self.save()
@@ -177,7 +169,8 @@ class Trainer:
         Raises:
             UserError: the data does not fit the model.
         """
-        return self._evaluate(data.check(examples, self.manifest, "the data"))
+        checked = data.check(examples, self.manifest, "the data")
+        return evaluate(self._session, self.manifest, checked)
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
@@ -224,7 +217,22 @@ class Trainer:
         Raises:
             UserError: the file cannot be written.
         """
-        self._session.export(Path(path))
+        TARGETS[self.manifest.target].export(
+            self._folder, self.manifest, self._session.tensor, Path(path)
+        )
+
+    def _examples(
+        self, examples: Arrays, augment: Augment | None
+    ) -> tuple[Callable[[BatchOrder, int], list[np.ndarray]], int]:
+        """What gives the arrays of a step, and how many examples there are."""
+        if augment is None:
+            checked = data.check(examples, self.manifest, "the training data")
+            return lambda order, step: checked.take(order.rows(step)), len(checked)
+        augmented = AugmentedExamples(examples, self.manifest, augment)
+        return (
+            lambda order, step: augmented.take(order.rows(step), order.generator(step)),
+            len(augmented),
+        )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self.manifest.random:
@@ -246,41 +254,16 @@ class Trainer:
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
         onnxruntime.set_seed(int(state[0]) >> 1)
 
-    def _evaluate(self, examples: Examples) -> dict[str, float]:
-        fixed = self.manifest.inputs[0].shape[0]
-        batch_size = fixed if isinstance(fixed, int) else EVALUATION_BATCH_SIZE
-        if isinstance(fixed, int) and len(examples) % fixed:
-            raise UserError(
-                f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
-                "multiple of that: export it with a batch axis of any size."
-            )
-        total, weight, right, counted = 0.0, 0.0, 0, 0
-        position = [tensor.name for tensor in self.manifest.outputs].index(self.manifest.prediction)
-        summed = self.manifest.loss_settings.reduction == "sum"
-        for batch in data.batches(examples, batch_size):
-            results = self._session.eval_step(batch)
-            of_batch = 1.0 if summed else batch_weight(self.manifest, batch)
-            total += float(results[0]) * of_batch
-            weight += of_batch
-            answers = right_answers(self.manifest, results[1 + position], batch[-1])
-            if answers is not None:
-                right, counted = right + answers[0], counted + answers[1]
-        result = {"loss": total if summed else total / weight}
-        if counted:
-            result["accuracy"] = right / counted
-        return result
-
     def _check_batch_size(self, batch_size: int, count: int) -> None:
-        if batch_size < 1:
-            raise UserError(f"--batch-size is {batch_size}, but must be 1 or more.")
+        check_positive("batch_size", batch_size)
         if batch_size > count:
             raise UserError(
-                f"--batch-size is {batch_size}, but the training data has only {count} examples."
+                f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
             )
         fixed = self.manifest.inputs[0].shape[0]
         if isinstance(fixed, int) and batch_size != fixed:
             raise UserError(
-                f"--batch-size is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
+                f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
                 "that, or export it with a batch axis of any size."
             )
 
@@ -288,54 +271,14 @@ class Trainer:
         if resume and not self.step:
             raise UserError(
                 f"'{self._folder}' has not been trained, so there is nothing to resume: leave "
-                "--resume out."
+                f"{option('resume')} out."
             )
         if self.step and not resume:
             raise UserError(
-                f"'{self._folder}' has been trained for {self.step} steps: go on with --resume, or "
-                "convert again to start anew."
+                f"'{self._folder}' has been trained for {self.step} steps: go on with "
+                f"{option('resume')}, or convert again to start anew."
             )
         if self.step and self._batch_size and batch_size != self._batch_size:
             raise UserError(
                 f"'{self._folder}' was trained with batch size {self._batch_size}: resume with that."
             )
-
-
-def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
-    # Each only where it is wanted: an environment without training never loads its layer.
-    if manifest.target == STANDARD_ONNX:
-        from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
-
-        return InferenceTrainingSession(folder, manifest, threads, device)
-    if device not in (None, "cpu"):
-        raise UserError(f"--device {device} is of --target onnx: convert with that.")
-    training_binding()  # says so where there is none, before anything that such a place lacks too
-    from svgd_onnx.targets.ort_training.session import OrtTrainingSession
-
-    return OrtTrainingSession(folder, manifest, threads)
-
-
-def _check_schedule(
-    learning_rate: float, schedule: Mapping[int, float] | None
-) -> list[tuple[int, float]]:
-    rates = [(0, learning_rate), *sorted((schedule or {}).items())]
-    for step, rate in rates:
-        if not math.isfinite(rate) or rate < 0:
-            raise UserError(f"The learning rate is {rate}, but must be 0 or more.")
-        if step < 0:
-            raise UserError(f"The schedule names step {step}, but steps count from 0.")
-    return rates
-
-
-def _rate(rates: list[tuple[int, float]], step: int) -> float:
-    return next(rate for start, rate in reversed(rates) if step >= start)
-
-
-def _total_steps(epochs: int | None, steps: int | None, steps_per_epoch: int) -> int:
-    if (epochs is None) == (steps is None):
-        raise UserError("Give either --epochs or --steps.")
-    name, value = ("epochs", epochs) if steps is None else ("steps", steps)
-    assert value is not None
-    if value < 1:
-        raise UserError(f"--{name} is {value}, but must be 1 or more.")
-    return value * steps_per_epoch if steps is None else value

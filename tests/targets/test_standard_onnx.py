@@ -20,12 +20,12 @@ from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 from svgd_onnx.training.data import check
+from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 
 NETWORKS = {
     name: getattr(models, name)
     for name in ("mlp", "convolutional", "large_outputs", "residual", "shared_weight", "sequence")
 }
-OPTIMIZERS = ("svgd", "sgd", "momentum", "rmsprop", "adamw")
 
 
 def both_losses(
@@ -49,7 +49,7 @@ def both_losses(
 
 class TestLossesAreThoseOfTheTrainingSession:
     @pytest.mark.parametrize("network", NETWORKS)
-    @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+    @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
     def test_with_each_optimizer(
         self, network: str, optimizer: str, trainer_of: MakeTrainer
     ) -> None:
@@ -138,7 +138,7 @@ class TestLossesAreThoseOfTheTrainingSession:
 
 
 @pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_all_operators_are_standard(network: str, optimizer: str, tmp_path: Path) -> None:
     svgd_onnx.convert(NETWORKS[network](), tmp_path / "a", target="onnx", optimizer=optimizer)
     step = onnx.load(tmp_path / "a" / "training_step.onnx")
@@ -242,7 +242,7 @@ def test_a_loss_that_is_not_finite_changes_nothing(trainer_of: MakeTrainer) -> N
 class TestStepsCopyNothing:
     """What a step changes is written where the next one reads it."""
 
-    @pytest.fixture(params=OPTIMIZERS)
+    @pytest.fixture(params=OPTIMIZER_NAMES)
     def folder(self, request: pytest.FixtureRequest, tmp_path: Path) -> Path:
         options = {"optimizer": request.param, "target": "onnx"}
         svgd_onnx.convert(models.residual(), tmp_path / "a", **options)
@@ -336,7 +336,7 @@ class TestBadInput:
             svgd_onnx.convert(models.mlp(), tmp_path / "a", target="web")
 
     def test_accumulation_on_a_training_session(self, tmp_path: Path) -> None:
-        with pytest.raises(svgd_onnx.UserError, match="is of --target onnx"):
+        with pytest.raises(svgd_onnx.UserError, match="is of target='onnx'"):
             svgd_onnx.convert(models.mlp(), tmp_path / "a", accumulation_steps=2)
         assert not (tmp_path / "a").exists()
 

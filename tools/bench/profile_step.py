@@ -21,7 +21,7 @@ from typing import Any
 from safetensors.numpy import load_file
 
 import svgd_onnx
-from svgd_onnx.step_names import CHECKPOINT
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT
 from tools.bench.report import report
 from tools.bench.targets import BENCHED
 from tools.networks import NETWORKS

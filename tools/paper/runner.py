@@ -21,7 +21,7 @@ import onnxruntime
 
 import svgd_onnx
 from svgd_onnx.files import whole_file
-from svgd_onnx.training.data import shuffled_rows
+from svgd_onnx.training.batch_order import BatchOrder
 from svgd_onnx.training.progress import Progress
 from tools.paper.experiment import Data, Experiment
 from tools.paper.folders import make_folder
@@ -242,17 +242,12 @@ class BatchStatistics:
 def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int, bar: Progress) -> float:
     """Trains to a step; the mean loss on the way."""
     experiment = run.experiment
-    steps_per_epoch = len(data.labels) // experiment.batch_size
+    order = BatchOrder(len(data.labels), experiment.batch_size, run.seed)
     losses: list[float] = []
-    order: np.ndarray | None = None
     while trainer.step < last:
-        epoch, position = divmod(trainer.step, steps_per_epoch)
-        if order is None or position == 0:
-            order = shuffled_rows(len(data.labels), run.seed, epoch)
-        rows = order[position * experiment.batch_size : (position + 1) * experiment.batch_size]
-        random = np.random.default_rng([run.seed, trainer.step, 1])  # apart from the order's
+        rows = order.rows(trainer.step)
         batch = {
-            "image": experiment.prepare(data.images[rows], random),
+            "image": experiment.prepare(data.images[rows], order.generator(trainer.step)),
             "labels": data.labels[rows],
         }
         rate = experiment.rate(run.optimizer, trainer.step, run.steps)

@@ -11,6 +11,7 @@ from svgd_onnx.transforms.differentiate.gradient_graph import (
     differentiate,
     gradient_name,
 )
+from svgd_onnx.transforms.differentiate.keep_only_loss import KeepOnlyLoss
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
@@ -18,6 +19,7 @@ from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
 from svgd_onnx.transforms.passes import run
 
 __all__ = [
+    "KeepOnlyLoss",
     "ParametersAsInputs",
     "SeparateRearrangements",
     "SplitParameterUses",

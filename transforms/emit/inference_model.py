@@ -17,8 +17,8 @@ class InferenceModel(ir.passes.InPlacePass):
         inputs: names of the model's own inputs.
         loss: name of the loss output.
 
-    Requires: each parameter is a graph input.
-    Ensures: the inputs are the model's own; the outputs are those of the model that was converted.
+    Requires: each parameter and each of the model's own inputs is a graph input, the loss an output.
+    Ensures: the inputs are the model's own; the loss is no output any more.
     """
 
     def __init__(
@@ -28,6 +28,13 @@ class InferenceModel(ir.passes.InPlacePass):
         self._parameters = parameters
         self._loss = loss
         self._inputs = inputs
+
+    def requires(self, model: ir.Model) -> None:
+        missing = {*self._parameters, *self._inputs} - {value.name for value in model.graph.inputs}
+        if missing:
+            raise ir.passes.PreconditionError(f"not graph inputs: {missing}")
+        if self._loss not in {value.name for value in model.graph.outputs}:
+            raise ir.passes.PreconditionError("the loss is not an output")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -47,6 +54,8 @@ class InferenceModel(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
-        names = {value.name for value in model.graph.inputs}
-        if names != set(self._inputs):
+        graph = model.graph
+        if {value.name for value in graph.inputs} != set(self._inputs):
             raise ir.passes.PostconditionError("the graph still asks for more than its data")
+        if self._loss in {value.name for value in graph.outputs}:
+            raise ir.passes.PostconditionError("the loss is still an output")

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnx_ir as ir
 
-from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
     optimizer_model,
 )
 from svgd_onnx.transforms.lower import LowerReluGradient, PortableVirtualGradient
-
-TRAINING_MODEL = "training_model.onnx"
-OPTIMIZER_MODEL = "optimizer_model.onnx"
-CHECKPOINT = "checkpoint"
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
@@ -41,7 +41,18 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
     checkpoint.create(
         folder / CHECKPOINT,
-        trainable=[graphs.values[name] for name in selection.trainable],
-        others=[graphs.values[name] for name in selection.untrained],
-        states=graphs.states,
+        trainable=[_serialized(graphs.values[name]) for name in selection.trainable],
+        others=[_serialized(graphs.values[name]) for name in selection.untrained]
+        + [_zeros(name, shape) for name, shape in graphs.states.items()],
     )
+
+
+def _serialized(tensor: ir.TensorProtocol) -> bytes:
+    # with its values, wherever they were kept
+    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
+    return bytes(whole.SerializeToString())
+
+
+def _zeros(name: str, shape: Sequence[int]) -> bytes:
+    tensor = onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
+    return bytes(tensor.SerializeToString())

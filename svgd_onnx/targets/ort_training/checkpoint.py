@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
@@ -20,44 +18,19 @@ _PREFIX = "svgd."
 _CHUNK = 1 << 20
 
 
-def create(
-    path: Path,
-    *,
-    trainable: Sequence[ir.TensorProtocol],
-    others: Sequence[ir.TensorProtocol],
-    states: Mapping[str, tuple[int, ...]],
-) -> None:
+def create(path: Path, *, trainable: Sequence[bytes], others: Sequence[bytes]) -> None:
     """Writes the checkpoint that training starts from.
 
     Args:
         path: the file to write.
-        trainable: parameters with a gradient.
-        others: parameters without one: frozen weights and running statistics.
-        states: shapes of the r, float32, which start at zero.
+        trainable: parameters with a gradient, each a serialized ONNX tensor.
+        others: tensors without one: frozen weights, running statistics and r.
 
     Raises:
         UserError: it cannot be written.
     """
-    zeros = [
-        onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
-        for name, shape in states.items()
-    ]
-    size = sum(tensor.nbytes for tensor in (*trainable, *others))
-    _write(
-        path,
-        size,
-        [_serialized(tensor) for tensor in trainable],
-        [_serialized(tensor) for tensor in others]
-        + [tensor.SerializeToString() for tensor in zeros],
-        str(path),
-        False,
-    )
-
-
-def _serialized(tensor: ir.TensorProtocol) -> bytes:
-    # with its values, wherever they were kept
-    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
-    return bytes(whole.SerializeToString())
+    size = sum(map(len, (*trainable, *others)))
+    _write(path, size, list(trainable), list(others), str(path), False)
 
 
 def load(path: Path) -> Any:

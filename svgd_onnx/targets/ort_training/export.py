@@ -3,18 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets import EVAL_MODEL
-from svgd_onnx.targets.ort_training import checkpoint
-from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT
+from svgd_onnx.targets.target import EVAL_MODEL, Values
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
@@ -22,9 +18,7 @@ from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 _LARGEST_FILE = 1_900_000_000
 
 
-def export_model(
-    folder: Path, manifest: Manifest, value: Callable[[str], np.ndarray], path: Path
-) -> None:
+def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
     """Writes the evaluation model without its loss.
 
     Args:
@@ -44,16 +38,6 @@ def export_model(
             onnx.checker.check_model(str(temporary))
         else:
             _save_with_data(model, temporary, f"{path.name}.data")
-
-
-def export_checkpoint(folder: Path, manifest: Manifest, path: Path) -> None:
-    """Writes the model of the folder's checkpoint.
-
-    Raises:
-        UserError: the checkpoint is missing or damaged, or the file cannot be written.
-    """
-    state = checkpoint.load(folder / CHECKPOINT)
-    export_model(folder, manifest, lambda name: checkpoint.array(state, name), path)
 
 
 def _save_with_data(model: ir.Model, temporary: Path, data_name: str) -> None:

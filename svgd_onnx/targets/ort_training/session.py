@@ -12,12 +12,11 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
-from svgd_onnx.targets import EVAL_MODEL
 from svgd_onnx.targets.ort_training import checkpoint
-from svgd_onnx.targets.ort_training.artifacts import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
-from svgd_onnx.targets.ort_training.export import export_model
+from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.session import TrainingProgress, no_tensor
-from svgd_onnx.transforms.emit.ort_training import OPTIMIZERS
+from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 
 class OrtTrainingSession:
@@ -90,10 +89,6 @@ class OrtTrainingSession:
         if parameter not in {each.name for each in self._manifest.parameters if each.trainable}:
             raise UserError(f"'{parameter}' is no trainable parameter of '{self._folder}'.")
         return np.array(self._state.get_parameter(parameter).grad.numpy())
-
-    def export(self, path: Path) -> None:
-        """See `Session`."""
-        export_model(self._folder, self._manifest, self.tensor, path)
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""

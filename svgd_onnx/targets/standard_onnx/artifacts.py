@@ -7,15 +7,15 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.step_names import (
+from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.file_names import (
     CHECKPOINT,
     MODEL_WITHOUT_WEIGHTS,
     TRAINING_STEP,
 )
-from svgd_onnx.targets import EVAL_MODEL
-from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.session import TrainingProgress
-from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT

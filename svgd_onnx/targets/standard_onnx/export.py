@@ -6,16 +6,15 @@ initializers completes `model_without_weights.onnx`, and no ONNX library is need
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.step_names import CHECKPOINT, MODEL_WITHOUT_WEIGHTS
-from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.file_names import MODEL_WITHOUT_WEIGHTS
+from svgd_onnx.targets.target import Values
 
 # Field numbers of onnx.proto.
 _MODEL_GRAPH = 7
@@ -27,12 +26,13 @@ _FLOAT = 1
 _LARGEST_FILE = 2**31 - 1
 
 
-def export_model(folder: Path, parameters: Mapping[str, np.ndarray], path: Path) -> None:
+def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
     """Writes the trained model.
 
     Args:
         folder: artifacts of the target onnx.
-        parameters: all of the model's, float32, by name.
+        manifest: theirs.
+        value: that of a parameter, float32, by its name.
         path: the file to write; it is replaced all at once.
 
     Raises:
@@ -41,27 +41,17 @@ def export_model(folder: Path, parameters: Mapping[str, np.ndarray], path: Path)
     source = folder / MODEL_WITHOUT_WEIGHTS
     if not source.is_file():
         raise UserError(f"'{folder}' has no {MODEL_WITHOUT_WEIGHTS}: convert the model again.")
+    parameters = {each.name: value(each.name) for each in manifest.parameters}
     size = source.stat().st_size + sum(array.nbytes for array in parameters.values())
     if size > _LARGEST_FILE:
         raise UserError(
-            f"The model has {size:,} bytes, and an ONNX file holds 2 GB: convert with --target "
-            "ort-training to export it."
+            f"The model has {size:,} bytes, and an ONNX file holds 2 GB: convert with "
+            f"{option('target', 'ort-training')} to export it."
         )
     with whole_file(path) as temporary, temporary.open("wb") as file:
         file.write(source.read_bytes())
         for name, array in parameters.items():
             file.write(_field(_MODEL_GRAPH, _field(_GRAPH_INITIALIZER, _tensor(name, array))))
-
-
-def export_checkpoint(folder: Path, manifest: Manifest, path: Path) -> None:
-    """Writes the model of the folder's checkpoint.
-
-    Raises:
-        UserError: the checkpoint is missing or damaged, or the file cannot be written.
-    """
-    tensors, _ = checkpoint.load(folder / CHECKPOINT)
-    names = [parameter.name for parameter in manifest.parameters]
-    export_model(folder, {name: tensors[name] for name in names}, path)
 
 
 def _tensor(name: str, array: np.ndarray) -> bytes:

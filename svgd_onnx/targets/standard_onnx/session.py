@@ -12,20 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
-from svgd_onnx.step_names import (
-    CHECKPOINT,
-    LEARNING_RATE,
-    NEW_SUFFIX,
-    TRAINING_STEP,
-    UPDATE,
-)
-from svgd_onnx.targets import EVAL_MODEL
+from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
 from svgd_onnx.targets.session import TrainingProgress, no_tensor
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.export import export_model
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
+from svgd_onnx.targets.target import EVAL_MODEL
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -130,18 +124,13 @@ class InferenceTrainingSession:
             UserError: always.
         """
         raise UserError(
-            "Artifacts of the target onnx keep no gradients: use --target ort-training."
+            f"Artifacts of the target onnx keep no gradients: use {option('target', 'ort-training')}."
         )
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
         tensors = {name: self.tensor(name) for name in self._current}
         checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
-
-    def export(self, path: Path) -> None:
-        """See `Session`."""
-        names = [parameter.name for parameter in self._manifest.parameters]
-        export_model(self._folder, {name: self.tensor(name) for name in names}, path)
 
     @functools.cached_property
     def _evaluation(self) -> Any:
@@ -184,7 +173,8 @@ class InferenceTrainingSession:
         if device == "cuda" and not self._reaches_cuda():
             raise UserError(
                 f"onnxruntime {self._onnxruntime.__version__} finds no GPU, or not the libraries of "
-                "CUDA and cuDNN that it needs: install them, or train with --device cpu."
+                "CUDA and cuDNN that it needs: install them, or train with "
+                f"{option('device', 'cpu')}."
             )
         return device
 

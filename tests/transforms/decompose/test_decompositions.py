@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx_ir as ir
 import onnxruntime
 import pytest
 from conftest import MakeTrainer
 from decompositions import DECOMPOSED, MODELS, options
 
 import svgd_onnx
-from svgd_onnx.conversion.convert import plan_training
+from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.gradient_check.check import example_batch
-from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.decompose import RULES, Decompose
-from svgd_onnx.transforms.parameters import select_parameters
-from svgd_onnx.transforms.virtualize import TScope
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -42,12 +40,8 @@ def test_gradients_are_those_of_central_differences_in_float64(name: str) -> Non
 
 @pytest.mark.parametrize("name", DECOMPOSED)
 def test_the_operator_is_decomposed(name: str) -> None:
-    canonical = canonicalize(ir.from_proto(DECOMPOSED[name]()))
-    prediction = canonical.graph.outputs[0].name
-    selection = select_parameters(canonical)
-    plan = plan_training(
-        canonical, selection, prediction=prediction, scope=TScope(), **options(name)
-    )
+    settings = TrainingSettings(**options(name))
+    plan = plan_training(DECOMPOSED[name](), settings, VirtualGradientSettings())
     nodes = list(plan.forward.graph)
     decompose = Decompose({copy for copies in plan.copies.values() for copy in copies})
     decompose(plan.forward)

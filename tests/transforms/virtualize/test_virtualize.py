@@ -12,33 +12,24 @@ import onnx_ir as ir
 import pytest
 from conftest import MakeTrainer
 
-from svgd_onnx.conversion.convert import plan_training
-from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.transforms.differentiate import differentiate
 from svgd_onnx.transforms.lower import PortableVirtualGradient
-from svgd_onnx.transforms.parameters import select_parameters
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
-    TScope,
     VirtualGradient,
     VirtualGradientAttributes,
 )
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
 ATTRIBUTES = VirtualGradientAttributes(scale=0.1, rho=0.9, epsilon=1e-6)
 
 
 def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
     """The gradient graph of a model with T in it."""
-    canonical = canonicalize(ir.from_proto(model))
-    selection = select_parameters(canonical)
-    (output,) = (value.name for value in canonical.graph.outputs)
-    plan = plan_training(
-        canonical,
-        selection,
-        loss="cross-entropy",
-        prediction=output,
-        scope=TScope(granularity=granularity),
-    )
+    settings = VirtualGradientSettings(granularity=granularity)
+    plan = plan_training(model, TrainingSettings(), settings)
     gradient = differentiate(plan.forward, plan.copies)
     VirtualGradient(plan.uses, ATTRIBUTES)(gradient)
     MergeParameterUses(plan.copies)(gradient)

@@ -23,13 +23,19 @@ class AccumulateGradients(ir.passes.InPlacePass):
     Args:
         parameters: the trainable parameters, in the order of their checkpoint.
 
-    Requires: each gradient is a graph output.
-    Ensures: the first output is the loss; no gradient is an output any more.
+    Requires: the loss and each gradient are graph outputs.
+    Ensures: the first output is the loss; no gradient is an output any more; each has a buffer.
     """
 
     def __init__(self, parameters: Sequence[str]) -> None:
         super().__init__()
         self._parameters = list(parameters)
+
+    def requires(self, model: ir.Model) -> None:
+        wanted = {LOSS_OUTPUT, *map(gradient_name, self._parameters)}
+        missing = wanted - {value.name for value in model.graph.outputs}
+        if missing:
+            raise ir.passes.PreconditionError(f"not outputs: {missing}")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -61,3 +67,10 @@ class AccumulateGradients(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         if model.graph.outputs[0].name != LOSS_OUTPUT:
             raise ir.passes.PostconditionError("the first output is not the loss")
+        inputs = {value.name for value in model.graph.inputs}
+        outputs = {value.name for value in model.graph.outputs}
+        for gradient in map(gradient_name, self._parameters):
+            if gradient in outputs:
+                raise ir.passes.PostconditionError(f"'{gradient}' is still an output")
+            if f"{gradient}.accumulation.buffer" not in inputs:
+                raise ir.passes.PostconditionError(f"'{gradient}' has no buffer")

@@ -18,13 +18,20 @@ class EvaluationInputs(ir.passes.InPlacePass):
         training: the training graph.
         checkpoint: names of all tensors in the checkpoint.
 
-    Requires: the model's own inputs are not in the checkpoint.
-    Ensures: both graphs take the same tensors of the checkpoint, in the same order.
+    Requires: of the checkpoint, the model takes no tensor that the training graph does not take.
+    Ensures: both graphs take the same tensors of the checkpoint, in the same order, after all others.
     """
 
     def __init__(self, training: ir.Graph, checkpoint: Collection[str]) -> None:
         super().__init__()
+        self._checkpoint = set(checkpoint)
         self._wanted = [value for value in training.inputs if value.name in checkpoint]
+
+    def requires(self, model: ir.Model) -> None:
+        wanted = {value.name for value in self._wanted}
+        for value in model.graph.inputs:
+            if value.name in self._checkpoint and value.name not in wanted:
+                raise ir.passes.PreconditionError(f"training does not take '{value.name}'")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -39,6 +46,7 @@ class EvaluationInputs(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
-        last = [value.name for value in model.graph.inputs][-len(self._wanted) :]
-        if self._wanted and last != [value.name for value in self._wanted]:
-            raise ir.passes.PostconditionError("the parameter inputs differ")
+        names = [value.name for value in model.graph.inputs]
+        own = [name for name in names if name not in self._checkpoint]
+        if names != own + [value.name for value in self._wanted]:
+            raise ir.passes.PostconditionError("the inputs from the checkpoint differ")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX
@@ -18,6 +20,13 @@ class StateOutputs(ir.passes.InPlacePass):
     Ensures: for each there is one output, its name with `NEW_SUFFIX`.
     """
 
+    def requires(self, model: ir.Model) -> None:
+        for node in model.graph:
+            for position, _ in _states(node):
+                state = node.inputs[position]
+                if state is None or not state.is_graph_input():
+                    raise ir.passes.PreconditionError(f"a state of '{node.name}' is no graph input")
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         latest: dict[ir.Value, ir.Value] = {}
@@ -33,6 +42,16 @@ class StateOutputs(ir.passes.InPlacePass):
             value.type, value.shape = state.type, state.shape
             graph.outputs.append(value)
         return ir.passes.PassResult(model, modified=bool(latest))
+
+    def ensures(self, model: ir.Model) -> None:
+        outputs = Counter(value.name for value in model.graph.outputs)
+        for node in model.graph:
+            for position, _ in _states(node):
+                state = node.inputs[position]
+                if state is None or not state.is_graph_input():
+                    continue  # where an earlier use has left it
+                if outputs[f"{state.name}{NEW_SUFFIX}"] != 1:
+                    raise ir.passes.PostconditionError(f"'{state.name}' has not one output")
 
 
 def _states(node: ir.Node) -> list[tuple[int, int]]:

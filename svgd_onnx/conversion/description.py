@@ -1,0 +1,103 @@
+"""The manifest's account of a model and of what was decided about it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.plan import TrainingPlan, initial_value
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.runtime import installed_packages
+from svgd_onnx.transforms.parameters import Selection
+from svgd_onnx.transforms.virtualize import ParameterUse
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.version import __version__
+
+
+def describe(
+    plan: TrainingPlan,
+    settings: TrainingSettings,
+    virtual_gradient: VirtualGradientSettings,
+    update: UpdateSettings,
+    *,
+    target: str,
+    t_kernel: str,
+    accumulation_steps: int,
+) -> Manifest:
+    """What `svgd.json` says of a conversion.
+
+    Raises:
+        UserError: the type or the shape of an input or output is unknown.
+    """
+    graph = plan.canonical.graph
+    of_t = virtual_gradient.hyper_parameters if update.adapts else {}
+    return Manifest(
+        versions={"svgd-onnx": __version__, "onnx": onnx.__version__, **installed_packages()},
+        target=target,
+        loss=settings.loss,
+        loss_settings=replace(settings.loss_settings, class_axis=plan.class_axis),
+        prediction=plan.prediction,
+        logits=plan.logits.name or "",
+        logits_shape=_shape(plan.logits),
+        inputs=[describe_tensor(value) for value in graph.inputs],
+        label=None if plan.label is None else describe_tensor(plan.label),
+        outputs=[describe_tensor(value) for value in graph.outputs],
+        optimizer=update.optimizer,
+        update=update.rule,
+        hyper_parameters={**of_t, **update.hyper_parameters, "l1": update.l1},
+        t_kernel=t_kernel,
+        random=any(node.op_type == "Dropout" for node in plan.forward.graph),
+        parameters=describe_parameters(graph, plan.selection, l1=update.l1 > 0),
+        operations=[describe_operation(use) for use in plan.uses],
+        accumulation_steps=accumulation_steps,
+    )
+
+
+def describe_tensor(value: ir.Value) -> Tensor:
+    """An input or output.
+
+    Raises:
+        UserError: its type or shape is unknown.
+    """
+    if value.dtype is None:
+        raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
+    return Tensor(value.name or "", str(value.dtype.numpy()), _shape(value))
+
+
+def describe_parameters(graph: ir.Graph, selection: Selection, *, l1: bool) -> list[Parameter]:
+    """The tensors that go into the checkpoint."""
+    trainable, decayed = set(selection.trainable), set(selection.decayed)
+    return [
+        Parameter(
+            name,
+            list(initial_value(graph, name).shape.numpy()),
+            trainable=name in trainable,
+            l1=l1 and name in decayed,
+        )
+        for name in selection.all
+    ]
+
+
+def describe_operation(use: ParameterUse) -> Operation:
+    """An element of sigma-prime."""
+    return Operation(
+        node=use.node,
+        op_type=use.op_type,
+        parameter=use.parameter,
+        role=use.role,
+        output=use.output,
+        reason=use.reason,
+        state=use.state,
+        state_shape=list(use.state_shape),
+        granularity="element" if use.channel_axis is None else "channel",
+    )
+
+
+def _shape(value: ir.Value) -> list[Dimension]:
+    if value.shape is None:
+        raise UserError(f"The shape of '{value.name}' is unknown: export the model with shapes.")
+    return [dim if isinstance(dim, int) else str(dim.value or "?") for dim in value.shape]

@@ -1,0 +1,92 @@
+"""What `convert` and `check` can be told, in dataclasses that check themselves; T's are in transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from svgd_onnx.errors import check_choice, check_range
+from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.optimizers import SVGD, update_rule
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What is trained, and towards what.
+
+    Attributes:
+        loss: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse", "bce-with-logits" or
+            "l1" (prediction and target of one shape, float32); or "none" if the prediction is itself
+            the loss, one float32 number.
+        loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
+        prediction: the model's output that the loss compares; needed if it has several.
+        train: globs; if given, only parameters that match one are trained.
+        freeze: globs; parameters that match one are not trained.
+        freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
+    """
+
+    loss: str = "cross-entropy"
+    loss_settings: LossSettings = field(default_factory=LossSettings)
+    prediction: str | None = None
+    train: Sequence[str] = ()
+    freeze: Sequence[str] = ()
+    freeze_bn: bool = False
+
+    def check(self) -> None:
+        """Refuses a loss that there is not, and settings that it does not have.
+
+        Raises:
+            UserError: names the setting.
+        """
+        check_choice("loss", self.loss, LOSS_NAMES)
+        self.loss_settings.check(self.loss)
+
+
+@dataclass(frozen=True)
+class UpdateSettings:
+    """How parameters follow from gradients.
+
+    Attributes:
+        optimizer: "svgd", or without T "sgd", "momentum", "rmsprop", "adamw".
+        momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
+        weight_decay: decoupled weight decay of "adamw".
+        l1: lambda of L1 regularization, on weights and biases; 0 is none.
+    """
+
+    optimizer: str = SVGD
+    momentum: float | None = None
+    weight_decay: float = 0.0
+    l1: float = 0.0
+
+    def check(self) -> None:
+        """Refuses values out of range, and settings that the optimizer does not have.
+
+        Raises:
+            UserError: names the setting.
+        """
+        self._update_rule()
+        check_range("l1", self.l1, self.l1 >= 0, "0 or more")
+
+    @property
+    def adapts(self) -> bool:
+        """Whether T acts."""
+        return self.optimizer == SVGD
+
+    @property
+    def rule(self) -> str:
+        """The update rule, a key of `OPTIMIZERS`: under T that of (momentum) SGD."""
+        return self._update_rule()[0]
+
+    @property
+    def hyper_parameters(self) -> dict[str, float]:
+        """Those of the rule, by name."""
+        return self._update_rule()[1]
+
+    def _update_rule(self) -> tuple[str, dict[str, float]]:
+        given = {}
+        if self.momentum is not None:
+            given["momentum"] = self.momentum
+        if self.weight_decay:
+            given["weight_decay"] = self.weight_decay
+        return update_rule(self.optimizer, given)

@@ -1,0 +1,115 @@
+"""What differentiation starts from: the forward graph, its parameters, and T's decisions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx.conversion.model import choose_prediction, load_model
+from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.files import PathLike
+from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
+from svgd_onnx.transforms.losses import add_loss
+from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
+from svgd_onnx.transforms.parameters import Selection, select_parameters
+from svgd_onnx.transforms.virtualize import ParameterUse, TScope, sigma_prime
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """What differentiation starts from.
+
+    Attributes:
+        canonical: the model as it came, in canonical form.
+        selection: its parameters.
+        forward: training mode, loss, parameters as inputs, one for each use of a trainable one.
+        evaluation: inference mode, loss, parameters as inputs.
+        copies: trainable parameter -> the inputs that stand for it in `forward`.
+        uses: sigma-prime.
+        prediction: the model's output that the loss compares.
+        logits: what the loss reads.
+        class_axis: its axis of classes, or None if it has none.
+        label: what the loss compares it with, or None if the loss is the model's own.
+    """
+
+    canonical: ir.Model
+    selection: Selection
+    forward: ir.Model
+    evaluation: ir.Model
+    copies: Mapping[str, Sequence[str]]
+    uses: list[ParameterUse]
+    prediction: str
+    logits: ir.Value
+    class_axis: int | None
+    label: ir.Value | None
+
+    @property
+    def values(self) -> dict[str, ir.TensorProtocol]:
+        """The initial value of each tensor of the checkpoint, trainable ones first."""
+        return {name: initial_value(self.canonical.graph, name) for name in self.selection.all}
+
+
+def plan_training(
+    model: PathLike | onnx.ModelProto,
+    settings: TrainingSettings,
+    virtual_gradient: VirtualGradientSettings,
+    *,
+    dropout: bool = True,
+) -> TrainingPlan:
+    """Reads a model, prepares it for differentiation, and decides T.
+
+    Args:
+        model: an ONNX file, or the model itself.
+        settings: what is trained.
+        virtual_gradient: where T acts.
+        dropout: whether Dropout drops.
+
+    Raises:
+        UserError: the model cannot be read, the loss does not depend on a parameter, or the shape of
+            an r is unknown.
+    """
+    canonical = canonicalize(load_model(model))
+    prediction = choose_prediction(canonical.graph, settings.prediction)
+    selection = select_parameters(canonical, settings.train, settings.freeze)
+    evaluation = canonical.clone()
+    inputs = len(evaluation.graph.inputs)
+    added = add_loss(evaluation, settings.loss, prediction, settings.loss_settings)
+    CheckLossDependence(selection.trainable)(evaluation)
+    label = evaluation.graph.inputs[-1] if len(evaluation.graph.inputs) > inputs else None
+    forward = evaluation.clone()
+    KeepOnlyLoss()(forward)
+    copies = training_form(
+        forward,
+        selection.trainable,
+        selection.untrained,
+        freeze_bn=settings.freeze_bn,
+        dropout=dropout,
+    )
+    ParametersAsInputs(selection.all)(evaluation)
+    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
+    return TrainingPlan(
+        canonical=canonical,
+        selection=selection,
+        forward=forward,
+        evaluation=evaluation,
+        copies=copies,
+        uses=sigma_prime(forward.graph, copies, scope),
+        prediction=prediction,
+        logits=next(
+            value for node in forward.graph for value in node.outputs if value.name == added.logits
+        ),
+        class_axis=added.class_axis,
+        label=label,
+    )
+
+
+def initial_value(graph: ir.Graph, name: str) -> ir.TensorProtocol:
+    """The value of an initializer."""
+    tensor = graph.initializers[name].const_value
+    assert tensor is not None
+    return tensor

@@ -1,0 +1,7 @@
+"""Files of the target ort-training, as onnxruntime's training API loads them."""
+
+from __future__ import annotations
+
+TRAINING_MODEL = "training_model.onnx"
+OPTIMIZER_MODEL = "optimizer_model.onnx"
+CHECKPOINT = "checkpoint"

@@ -1,0 +1,58 @@
+"""The target ort-training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import training_binding
+from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.target import Target, Values
+
+if TYPE_CHECKING:
+    from svgd_onnx.targets.graphs import TrainingGraphs
+
+
+def _write(folder: Path, graphs: TrainingGraphs) -> None:
+    from svgd_onnx.targets.ort_training.artifacts import write
+
+    write(folder, graphs)
+
+
+def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
+    from svgd_onnx.targets.ort_training.session import OrtTrainingSession
+
+    if device not in (None, "cpu"):
+        raise UserError(
+            f"{option('device', device)} is of {option('target', 'onnx')}: convert with that."
+        )
+    return OrtTrainingSession(folder, manifest, threads)
+
+
+def _checkpoint(folder: Path) -> Values:
+    from svgd_onnx.targets.ort_training import checkpoint
+    from svgd_onnx.targets.ort_training.file_names import CHECKPOINT
+
+    training_binding()  # says so where there is none, before anything that such a place lacks too
+    state = checkpoint.load(folder / CHECKPOINT)
+    return lambda name: checkpoint.array(state, name)
+
+
+def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
+    from svgd_onnx.targets.ort_training.export import export_model
+
+    export_model(folder, manifest, value, path)
+
+
+ORT_TRAINING = Target(
+    name="ort-training",
+    t_kernel="fused",
+    accumulates=False,
+    write=_write,
+    open=_open,
+    checkpoint=_checkpoint,
+    export=_export,
+)
+"""onnxruntime's training session."""

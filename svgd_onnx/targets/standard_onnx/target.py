@@ -1,0 +1,51 @@
+"""The target onnx."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.target import Target, Values
+
+if TYPE_CHECKING:
+    from svgd_onnx.targets.graphs import TrainingGraphs
+
+
+def _write(folder: Path, graphs: TrainingGraphs) -> None:
+    from svgd_onnx.targets.standard_onnx.artifacts import write
+
+    write(folder, graphs)
+
+
+def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
+    from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+
+    return InferenceTrainingSession(folder, manifest, threads, device)
+
+
+def _checkpoint(folder: Path) -> Values:
+    from svgd_onnx.targets.standard_onnx import checkpoint
+    from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT
+
+    tensors, _ = checkpoint.load(folder / CHECKPOINT)
+    return tensors.__getitem__
+
+
+def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
+    from svgd_onnx.targets.standard_onnx.export import export_model
+
+    export_model(folder, manifest, value, path)
+
+
+STANDARD_ONNX = Target(
+    name="onnx",
+    t_kernel="portable",
+    accumulates=True,
+    write=_write,
+    open=_open,
+    checkpoint=_checkpoint,
+    export=_export,
+)
+"""One step as a model of standard operators, for any onnxruntime."""

@@ -1,0 +1,49 @@
+"""What a target is: a runtime that artifacts are made for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import Session
+
+if TYPE_CHECKING:
+    from svgd_onnx.targets.graphs import TrainingGraphs
+
+EVAL_MODEL = "eval_model.onnx"
+"""In every target's artifacts: the loss and the model's outputs, with the parameters as inputs."""
+
+# The value of a parameter, by its name.
+Values = Callable[[str], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Target:
+    """A runtime that artifacts are made for.
+
+    Its functions import what they need when they are called: a device that trains has no onnx, and one
+    that only exports has no runtime.
+
+    Attributes:
+        name: as options and manifests have it.
+        t_kernel: which T its artifacts have by default.
+        accumulates: whether a step may be of several batches.
+        write: the artifacts but svgd.json into a folder; raises UserError.
+        open: a session to train them in: folder, manifest, threads within an operator (None for
+            onnxruntime's choice) and device (None for its choice); raises UserError.
+        checkpoint: the parameters that a folder's checkpoint holds; raises UserError.
+        export: the model with these parameters as plain ONNX, written all at once; raises UserError.
+    """
+
+    name: str
+    t_kernel: str
+    accumulates: bool
+    write: Callable[[Path, TrainingGraphs], None]
+    open: Callable[[Path, Manifest, int | None, str | None], Session]
+    checkpoint: Callable[[Path], Values]
+    export: Callable[[Path, Manifest, Values, Path], None]

@@ -1,0 +1,42 @@
+"""The loss and the metrics over a set of examples."""
+
+from __future__ import annotations
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import Session
+from svgd_onnx.training import data
+from svgd_onnx.training.data import Examples
+from svgd_onnx.training.metrics import batch_weight, right_answers
+
+BATCH_SIZE = 256
+
+
+def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[str, float]:
+    """The loss over all examples, and the accuracy where the loss is one of classification.
+
+    Raises:
+        UserError: the batch axis is fixed, and the examples do not fill the last batch.
+    """
+    fixed = manifest.inputs[0].shape[0]
+    batch_size = fixed if isinstance(fixed, int) else BATCH_SIZE
+    if isinstance(fixed, int) and len(examples) % fixed:
+        raise UserError(
+            f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
+            "multiple of that: export it with a batch axis of any size."
+        )
+    total, weight, right, counted = 0.0, 0.0, 0, 0
+    position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
+    summed = manifest.loss_settings.reduction == "sum"
+    for batch in data.batches(examples, batch_size):
+        results = session.eval_step(batch)
+        of_batch = 1.0 if summed else batch_weight(manifest, batch)
+        total += float(results[0]) * of_batch
+        weight += of_batch
+        answers = right_answers(manifest, results[1 + position], batch[-1])
+        if answers is not None:
+            right, counted = right + answers[0], counted + answers[1]
+    result = {"loss": total if summed else total / weight}
+    if counted:
+        result["accuracy"] = right / counted
+    return result

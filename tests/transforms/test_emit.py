@@ -1,0 +1,68 @@
+"""Passes that write artifacts refuse a graph that lacks what they need."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+import pytest
+
+from svgd_onnx.transforms.emit import InferenceModel
+from svgd_onnx.transforms.emit.ort_training import AccumulateGradients, EvaluationInputs
+from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
+
+LOSS = "svgd.loss"
+
+
+def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = None) -> ir.Model:
+    """Each output is the first input; a T reads `state`, which need be no input."""
+    values = {name: ir.val(name, ir.DataType.FLOAT, [2]) for name in inputs}
+    nodes = [ir.node("Identity", [values[inputs[0]]], name=name) for name in outputs]
+    for node, name in zip(nodes, outputs):
+        node.outputs[0].name = name
+    results = [node.outputs[0] for node in nodes]
+    if state is not None:
+        r = values.get(state, ir.val(state, ir.DataType.FLOAT, [2]))
+        nodes.append(
+            ir.node(
+                "VirtualGradient", [values[inputs[0]], r], domain="ai.svgd", num_outputs=2, name="T"
+            )
+        )
+    graph = ir.Graph(
+        list(values.values()), results, nodes=nodes, opset_imports={"": 17, "ai.svgd": 1}
+    )
+    return ir.Model(graph, ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("emit", "lacking"),
+    [
+        (InferenceModel({}, ["x"], LOSS), model(["w"], [LOSS, "y"])),
+        (InferenceModel({}, ["x"], LOSS), model(["x", "w"], ["y"])),
+        (AccumulateGradients(["w"]), model(["x", "w"], [LOSS])),
+        (AccumulateGradients(["w"]), model(["x", "w"], ["w_grad"])),
+        (EvaluationInputs(model(["w"], []).graph, ["w", "u"]), model(["x", "u"], [LOSS])),
+        (ParameterUpdate(["w"], "sgd", {}), model(["x"], ["w_grad", LOSS])),
+        (ParameterUpdate(["w"], "sgd", {}), model(["w"], [LOSS])),
+        (ParameterUpdate(["w"], "sgd", {}), model(["w"], ["w_grad"])),
+        (StateOutputs(), model(["x"], [LOSS], state="r")),
+    ],
+    ids=[
+        "InferenceModel, input",
+        "InferenceModel, loss",
+        "AccumulateGradients, gradient",
+        "AccumulateGradients, loss",
+        "EvaluationInputs, tensor that only evaluation takes",
+        "ParameterUpdate, parameter",
+        "ParameterUpdate, gradient",
+        "ParameterUpdate, loss",
+        "StateOutputs, r",
+    ],
+)
+def test_what_is_missing_is_noticed_before_anything_changes(
+    emit: ir.passes.PassBase, lacking: ir.Model
+) -> None:
+    before = ir.to_proto(lacking)
+    with pytest.raises(ir.passes.PreconditionError):
+        emit(lacking)
+    assert ir.to_proto(lacking) == before
