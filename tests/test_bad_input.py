@@ -159,8 +159,29 @@ class TestConvert:
         path = tmp_path / "model.onnx"
         onnx.save(net.model({"x": ("time", "batch", 3)}, {"logits": ("batch", 2)}), path)
         error = self.refuse(command_line, path)
-        assert "LSTM ('lstm_0_node')" in error
-        assert "LSTM can be rewritten where sizes are fixed" in error
+        reason = "the size of axis 0 of its input is not fixed"
+        assert f"LSTM ('lstm_0_node': {reason})" in error
+
+    def test_an_operator_newer_than_the_runtime(
+        self, command_line: CommandLine, tmp_path: Path
+    ) -> None:
+        weights = [
+            onnx.numpy_helper.from_array(np.ones(shape, np.float32), name)
+            for name, shape in (("scale", 6), ("head", (6, 4)))
+        ]
+        nodes = [
+            helper.make_node("RMSNormalization", ["x", "scale"], ["normalized"]),
+            helper.make_node("MatMul", ["normalized", "head"], ["logits"]),
+        ]
+        infos = [
+            helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["batch", size])
+            for name, size in (("x", 6), ("logits", 4))
+        ]
+        graph = helper.make_graph(nodes, "g", infos[:1], infos[1:], weights)
+        path = tmp_path / "rms.onnx"
+        opset = [helper.make_opsetid("", 23)]
+        onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=10), path)
+        assert "opset 23 cannot be converted to 21" in self.refuse(command_line, path)
 
     def test_a_softmax_over_another_axis(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
@@ -98,11 +98,12 @@ def select_parameters(
     chosen = [
         name for name in (candidates if train else learned) if not train or _matches(name, train)
     ]
-    for option, globs in (("--train", train), ("--freeze", freeze)):
+    for name, globs in (("train", train), ("freeze", freeze)):
         for glob in globs:
-            if not any(fnmatchcase(name, glob) for name in candidates):
+            if not any(fnmatchcase(candidate, glob) for candidate in candidates):
                 raise UserError(
-                    f"{option} '{glob}' matches no parameter of the model; it has: {_list(learned)}."
+                    f"{option(name)} '{glob}' matches no parameter of the model; it has: "
+                    f"{listed(learned)}."
                 )
     trainable = {name: None for name in chosen if not _matches(name, freeze)}
     if not trainable:
@@ -164,8 +165,3 @@ def _is_bias_of_one_number(value: ir.Value) -> bool:
 def _op_type(value: ir.Value) -> str | None:
     node = value.producer()
     return None if node is None else node.op_type
-
-
-def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(names[:8])
-    return shown + (f" and {len(names) - 8} more" if len(names) > 8 else "")

@@ -1,16 +1,42 @@
-"""What a rule is that writes a node with others, and what rules ask of a node."""
+"""What a rule is that writes a node with others, and what rules ask of a node.
+
+A rule is a function and a `Writer`. It returns the outputs, or None for a node that is fine as it is,
+or raises `RefusedError` where it cannot write the node, which says why.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.writer import Writer
+from svgd_onnx.transforms.writer import Writer, take_place
 
-# Writes other nodes for a node and returns its outputs, or None if it cannot.
-Rule = Callable[[ir.Node, Writer], "ir.Value | Sequence[ir.Value | None] | None"]
+Written = Sequence["ir.Value | None"]
+Rule = Callable[[ir.Node, Writer], "ir.Value | Written | None"]
+
+_Entry = TypeVar("_Entry")
+
+
+class RefusedError(Exception):
+    """Why a rule cannot write a node: a phrase for a message, such as "its axes are not constant"."""
+
+
+def table(*parts: Mapping[str, _Entry]) -> dict[str, _Entry]:
+    """One table of rules from those of several files.
+
+    Raises:
+        ValueError: two of them have a rule for the same operator.
+    """
+    whole: dict[str, _Entry] = {}
+    for part in parts:
+        twice = whole.keys() & part.keys()
+        if twice:
+            raise ValueError(f"several rules for {', '.join(sorted(twice))}")
+        whole.update(part)
+    return whole
 
 
 def apply_rule(graph: ir.Graph, node: ir.Node, rule: Rule) -> bool:
@@ -20,22 +46,25 @@ def apply_rule(graph: ir.Graph, node: ir.Node, rule: Rule) -> bool:
 
     Returns:
         Whether the rule wrote anything.
+
+    Raises:
+        RefusedError: the rule cannot write the node; the graph is as it was.
     """
     prefix = node.outputs[0].name or node.name or node.op_type
     writer = Writer(prefix, graph.opset_imports[""])
-    written = rule(node, writer)
+    try:
+        written = rule(node, writer)
+    except RefusedError:
+        writer.withdraw()
+        raise
     if written is None:
         return False
     outputs = [written] if isinstance(written, ir.Value) else list(written)
-    for constant in writer.constants:
-        graph.register_initializer(constant)
-    graph.insert_before(node, writer.nodes)
+    writer.insert_before(graph, node)
     for old, new in zip(node.outputs, outputs):
-        if new is None or not old.name:
-            continue
-        name, old.name = old.name, f"{old.name}/replaced"
-        new.name, new.type, new.shape = name, old.type, old.shape
-        old.replace_all_uses_with(new, replace_graph_outputs=True)
+        if new is not None and old.name:
+            take_place(new, old)
+            old.replace_all_uses_with(new, replace_graph_outputs=True)
     graph.remove(node, safe=True)
     return True
 
@@ -71,9 +100,26 @@ def text(node: ir.Node, name: str, default: str) -> str:
     return default if attribute is None else attribute.as_string()
 
 
+def input_of(node: ir.Node, index: int) -> ir.Value | None:
+    """An input that the operator does not require; None if it is not given."""
+    return node.inputs[index] if len(node.inputs) > index else None
+
+
 def rank(value: ir.Value) -> int | None:
     """How many axes a value has, if that is known."""
     return None if value.shape is None else len(value.shape)
+
+
+def known_rank(*values: ir.Value, of: str = "its input") -> int:
+    """How many axes the first of several values of one shape has that is known.
+
+    Raises:
+        RefusedError: it is known of none.
+    """
+    for value in values:
+        if value.shape is not None:
+            return len(value.shape)
+    raise RefusedError(f"the number of axes of {of} is not known")
 
 
 def static_shape(value: ir.Value, first: int = 0) -> tuple[int, ...] | None:
@@ -86,8 +132,45 @@ def static_shape(value: ir.Value, first: int = 0) -> tuple[int, ...] | None:
     return tuple(int(dim) for dim in dims if isinstance(dim, int))
 
 
+def fixed_sizes(value: ir.Value, first: int = 0, of: str = "its input") -> tuple[int, ...]:
+    """The sizes of a value's axes from `first` on.
+
+    Raises:
+        RefusedError: they are not all fixed.
+    """
+    for axis in range(first, known_rank(value, of=of)):
+        fixed_size(value, axis, of)
+    sizes = static_shape(value, first)
+    assert sizes is not None
+    return sizes
+
+
+def fixed_size(value: ir.Value, axis: int, of: str = "its input") -> int:
+    """The size of one axis.
+
+    Raises:
+        RefusedError: it is not fixed.
+    """
+    size = value.shape[axis] if value.shape is not None else None
+    if not isinstance(size, int):
+        raise RefusedError(f"the size of axis {axis} of {of} is not fixed")
+    return size
+
+
 def constant_value(value: ir.Value | None) -> np.ndarray | None:
     """The value of an initializer."""
     if value is None or value.const_value is None:
         return None
     return value.const_value.numpy()
+
+
+def known_constant(value: ir.Value | None, what: str) -> np.ndarray:
+    """The value of an initializer.
+
+    Raises:
+        RefusedError: it is none; says that `what` are not constant.
+    """
+    array = constant_value(value)
+    if array is None:
+        raise RefusedError(f"{what} not constant")
+    return array

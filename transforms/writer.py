@@ -12,7 +12,7 @@ Attributes = Mapping[str, Any]
 
 
 class Writer:
-    """Writes nodes and constants, named after what they stand for.
+    """Writes nodes and constants, named after what they stand for, then puts them into a graph.
 
     Args:
         prefix: what their names begin with.
@@ -30,17 +30,28 @@ class Writer:
         return self.nodes_with(op_type, inputs, attributes, 1)[0]
 
     def nodes_with(
-        self, op_type: str, inputs: Sequence[ir.Value | None], attributes: Attributes, outputs: int
+        self,
+        op_type: str,
+        inputs: Sequence[ir.Value | None],
+        attributes: Attributes,
+        outputs: int,
+        domain: str = "",
     ) -> Sequence[ir.Value]:
-        """A node with several outputs."""
+        """A node with several outputs, or of another domain."""
         name = f"{self._prefix}/{op_type}_{len(self.nodes)}"
-        created = ir.node(op_type, inputs, attributes, num_outputs=outputs, name=name)
+        created = ir.node(
+            op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=name
+        )
         for index, value in enumerate(created.outputs):
             value.name = name if outputs == 1 else f"{name}_{index}"
         if op_type == "Cast":
             created.outputs[0].dtype = ir.DataType(attributes["to"])
         self.nodes.append(created)
         return created.outputs
+
+    def cast(self, value: ir.Value, dtype: str) -> ir.Value:
+        """The value as "float32", "int64", ...: a name that NumPy knows."""
+        return self.node("Cast", value, to=ir.DataType.from_numpy(np.dtype(dtype)))
 
     def constant(self, array: np.ndarray) -> ir.Value:
         """A constant tensor."""
@@ -72,3 +83,33 @@ class Writer:
         if self.opset >= (13 if op_type == "ReduceSum" else 18):
             return self.node(op_type, value, self.integers(*axes), keepdims=int(keepdims))
         return self.node(op_type, value, axes=list(axes), keepdims=int(keepdims))
+
+    def insert_before(self, graph: ir.Graph, node: ir.Node) -> None:
+        """Puts everything written into a graph, before one of its nodes."""
+        self._register_constants(graph)
+        graph.insert_before(node, self.nodes)
+
+    def insert_after(self, graph: ir.Graph, node: ir.Node) -> None:
+        """Puts everything written into a graph, after one of its nodes."""
+        self._register_constants(graph)
+        graph.insert_after(node, self.nodes)
+
+    def append_to(self, graph: ir.Graph) -> None:
+        """Puts everything written at the end of a graph."""
+        self._register_constants(graph)
+        graph.extend(self.nodes)
+
+    def withdraw(self) -> None:
+        """Takes back what was written, so that the values of the graph are not read by it."""
+        for node in self.nodes:
+            node.resize_inputs(0)
+
+    def _register_constants(self, graph: ir.Graph) -> None:
+        for constant in self.constants:
+            graph.register_initializer(constant)
+
+
+def take_place(new: ir.Value, old: ir.Value) -> None:
+    """Gives a value the name, the type and the shape of another, which goes by another name from now."""
+    name, old.name = old.name, f"{old.name}/replaced"
+    new.name, new.type, new.shape = name, old.type, old.shape

@@ -10,9 +10,9 @@ import models
 import numpy as np
 import onnx
 import onnxruntime
-import operators
 import pytest
 from conftest import MakeTrainer
+from decompositions import MODELS, options
 
 import svgd_onnx
 from svgd_onnx import LossSettings
@@ -60,13 +60,11 @@ class TestLossesAreThoseOfTheTrainingSession:
         )
         assert inference == pytest.approx(session, rel=1e-4)
 
-    @pytest.mark.parametrize("name", operators.MODELS)
+    @pytest.mark.parametrize("name", MODELS)
     def test_for_each_operator(self, name: str, trainer_of: MakeTrainer) -> None:
-        model = operators.MODELS[name]()
-        batch = example_batch(model, loss="mse", batch_size=3)
-        session, inference = both_losses(
-            trainer_of, model, batch, 3, 0.01, loss="mse", optimizer="sgd"
-        )
+        model, told = MODELS[name](), options(name)
+        batch = example_batch(model, loss=told["loss"], batch_size=3)
+        session, inference = both_losses(trainer_of, model, batch, 3, 0.01, optimizer="sgd", **told)
         assert inference == pytest.approx(session, rel=1e-4)
 
     @pytest.mark.parametrize("reduction", ["mean", "sum"])

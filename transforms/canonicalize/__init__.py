@@ -10,6 +10,7 @@ from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
+from svgd_onnx.transforms.passes import run
 
 __all__ = [
     "FoldConstants",
@@ -30,7 +31,8 @@ def canonicalize(model: ir.Model) -> ir.Model:
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
     """
-    passes = ir.passes.Sequential(
+    return run(
+        model,
         Opset(),
         common.RemoveInitializersFromInputsPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
@@ -43,4 +45,3 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.TopologicalSortPass(),
         InferShapes(),
     )
-    return passes(model).model

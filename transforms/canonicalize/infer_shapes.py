@@ -21,22 +21,37 @@ class InferShapes(ir.passes.InPlacePass):
     Ensures: the only symbols are those of the inputs and those that an exporter wrote.
     """
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._known: set[str] = set()
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        before = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
+        self._known = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
         # not strict: what one node withholds must not cost the shapes of all others
         common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
         for value in _values(model.graph):
-            if any(_GENERATED.fullmatch(name) and name not in before for name in _symbols(value)):
-                assert value.shape is not None
-                value.shape = ir.Shape([_known(dim, before) for dim in value.shape])
+            if value.shape is not None and self._made_up(value):
+                value.shape = ir.Shape([self._dim(dim) for dim in value.shape])
         return ir.passes.PassResult(model, modified=True)
 
+    def ensures(self, model: ir.Model) -> None:
+        for value in _values(model.graph):
+            if self._made_up(value):
+                raise ir.passes.PostconditionError(f"an axis of '{value.name}' has a made-up name")
 
-def _known(dim: int | ir.SymbolicDim, before: set[str]) -> int | str | None:
-    if isinstance(dim, int):
-        return dim
-    name = dim.value
-    return name if name and (name in before or not _GENERATED.fullmatch(name)) else None
+    def _made_up(self, value: ir.Value) -> set[str]:
+        """The names of its axes that onnx made up."""
+        return {
+            name
+            for name in _symbols(value)
+            if _GENERATED.fullmatch(name) and name not in self._known
+        }
+
+    def _dim(self, dim: int | ir.SymbolicDim) -> int | str | None:
+        if isinstance(dim, int):
+            return dim
+        name = dim.value
+        return name if name and (name in self._known or not _GENERATED.fullmatch(name)) else None
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:

@@ -22,8 +22,11 @@ class InferenceMode(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         for node in model.graph:
             mode = node.attributes.get("training_mode")
-            if node.op_type == "BatchNormalization" and mode is not None and mode.as_int() != 0:
+            normalizes = node.op_type == "BatchNormalization" and node.domain == ""
+            if normalizes and mode is not None and mode.as_int() != 0:
                 raise ir.passes.PostconditionError(f"{node.name} is in training mode")
+            if node.op_type == "Dropout" and node.domain == "" and len(node.inputs) > 2:
+                raise ir.passes.PostconditionError(f"{node.name} is told whether to drop")
 
 
 def _batch_normalization(node: ir.Node) -> bool:

@@ -41,6 +41,8 @@ class Opset(ir.passes.InPlacePass):
         version = model.graph.opset_imports.get("", 0)
         if not OLDEST_OPSET <= version <= NEWEST_OPSET:
             raise ir.passes.PostconditionError(f"the opset is {version}")
+        if not OLDEST_IR <= model.ir_version <= NEWEST_IR:
+            raise ir.passes.PostconditionError(f"the IR version is {model.ir_version}")
 
 
 def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:

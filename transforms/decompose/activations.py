@@ -89,7 +89,7 @@ def hard_swish(node: ir.Node, write: Writer) -> ir.Value:
 def thresholded_relu(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
     above = write.node("Greater", x, write.scalar(number(node, "alpha", 1.0)))
-    return write.node("Mul", x, write.node("Cast", above, to=ir.DataType.FLOAT))
+    return write.node("Mul", x, write.cast(above, "float32"))
 
 
 def p_relu(node: ir.Node, write: Writer) -> ir.Value:

@@ -1,32 +1,70 @@
-"""ConvTranspose, as a convolution of the input spread out with zeros."""
+"""Convolutions: Conv with its padding spelt out, ConvTranspose as a Conv of the input spread with zeros."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, integers, static_shape, text
+from svgd_onnx.transforms.decompose.same_padding import pad_to_same, same_padding, split_padding
+from svgd_onnx.transforms.rule import (
+    Rule,
+    fixed_sizes,
+    input_of,
+    inputs_of,
+    integer,
+    integers,
+    static_shape,
+    text,
+)
 from svgd_onnx.transforms.writer import Writer
 
+_SAME = ("SAME_UPPER", "SAME_LOWER")
 
-def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
+
+def conv(node: ir.Node, write: Writer) -> ir.Value | None:
+    """onnxruntime's ConvGrad takes auto_pad SAME_UPPER and SAME_LOWER for no padding at all (1.19.2)."""
+    mode = text(node, "auto_pad", "NOTSET")
+    if mode not in _SAME:
+        return None
+    x, weight = inputs_of(node, 2)
+    kernel = fixed_sizes(weight, 2, of="its weight")
+    strides = integers(node, "strides", [1] * len(kernel))
+    dilations = integers(node, "dilations", [1] * len(kernel))
+    extents = [(size - 1) * spread + 1 for size, spread in zip(kernel, dilations)]
+    attributes = {
+        "dilations": dilations,
+        "group": integer(node, "group", 1),
+        "kernel_shape": list(kernel),
+        "strides": strides,
+    }
+    sizes = static_shape(x, 2)
+    if sizes is None and all(stride == 1 for stride in strides):
+        sizes = tuple(extents)  # any: with stride 1 the padding does not depend on it
+    if sizes is None:
+        padded = pad_to_same(write, x, strides, extents, mode)
+        return write.node("Conv", padded, *node.inputs[1:], **attributes)
+    sides = [same_padding(mode, *axis) for axis in zip(sizes, strides, extents)]
+    pads = [before for before, _ in sides] + [after for _, after in sides]
+    return write.node("Conv", *node.inputs, pads=pads, **attributes)
+
+
+def conv_transpose(node: ir.Node, write: Writer) -> ir.Value:
     """onnxruntime has no CPU kernel for ConvTransposeGrad (1.19.2).
 
     The kernel of the convolution is the weight with its channels swapped and its axes reversed.
     """
     x, weight = inputs_of(node, 2)
-    sizes, shape = static_shape(x, 1), static_shape(weight)
-    result = static_shape(node.outputs[0], 2)
-    if sizes is None or shape is None or result is None:
-        return None
-    channels, spatial = sizes[0], sizes[1:]
+    channels, *spatial = fixed_sizes(x, 1)
+    shape = fixed_sizes(weight, of="its weight")
+    result = fixed_sizes(node.outputs[0], 2, of="its output")
     kernel = shape[2:]
 
     count = len(spatial)
     strides = integers(node, "strides", [1] * count)
     dilations = integers(node, "dilations", [1] * count)
     pads = integers(node, "pads", [0] * (2 * count))
-    if "output_shape" in node.attributes or text(node, "auto_pad", "NOTSET").startswith("SAME"):
+    mode = text(node, "auto_pad", "NOTSET")
+    if "output_shape" in node.attributes or mode in _SAME:
         extra = integers(node, "output_padding", [0] * count)
         total = [
             stride * (size - 1) + more + (length - 1) * dilation + 1 - output
@@ -34,8 +72,7 @@ def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
                 strides, spatial, extra, kernel, dilations, result
             )
         ]
-        upper = text(node, "auto_pad", "NOTSET") == "SAME_UPPER"
-        pads = [t // 2 if upper else t - t // 2 for t in total]
+        pads = [split_padding(mode, padding)[0] for padding in total]
 
     spread = [(size - 1) * stride + 1 for size, stride in zip(spatial, strides)]
     x = _spread(write, x, channels, spatial, strides)
@@ -58,7 +95,7 @@ def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
     weight = write.node(
         "Reshape", swapped, write.integers(group * shape[1], shape[0] // group, *kernel)
     )
-    bias = node.inputs[2] if len(node.inputs) > 2 else None
+    bias = input_of(node, 2)
     arguments = [x, weight] if bias is None else [x, weight, bias]
     return write.node(
         "Conv", *arguments, group=group, dilations=dilations, kernel_shape=list(kernel)
@@ -66,7 +103,7 @@ def conv_transpose(node: ir.Node, write: Writer) -> ir.Value | None:
 
 
 def _spread(
-    write: Writer, x: ir.Value, channels: int, spatial: tuple[int, ...], strides: list[int]
+    write: Writer, x: ir.Value, channels: int, spatial: list[int], strides: list[int]
 ) -> ir.Value:
     """Puts stride - 1 zeros between neighbours."""
     if all(stride == 1 for stride in strides):
@@ -82,8 +119,7 @@ def _spread(
 
 
 def _reversed(write: Writer, weight: ir.Value, spatial: int) -> ir.Value:
-    shape = static_shape(weight)
-    assert shape is not None
+    shape = fixed_sizes(weight, of="its weight")
     for axis in range(2, 2 + spatial):
         if shape[axis] > 1:
             backwards = write.integers(*reversed(range(shape[axis])))
@@ -91,4 +127,4 @@ def _reversed(write: Writer, weight: ir.Value, spatial: int) -> ir.Value:
     return weight
 
 
-CONVOLUTIONS: dict[str, Rule] = {"ConvTranspose": conv_transpose}
+CONVOLUTIONS: dict[str, Rule] = {"Conv": conv, "ConvTranspose": conv_transpose}

@@ -8,35 +8,35 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
+from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
+from svgd_onnx.transforms.decompose.depth_to_space import DEPTH_TO_SPACE
 from svgd_onnx.transforms.decompose.differentiable import path_to_loss
 from svgd_onnx.transforms.decompose.einsum import EINSUM
-from svgd_onnx.transforms.decompose.losses import LOSSES
 from svgd_onnx.transforms.decompose.n_ary import N_ARY
 from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
+from svgd_onnx.transforms.decompose.pad import PAD
 from svgd_onnx.transforms.decompose.pooling import POOLING
-from svgd_onnx.transforms.decompose.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.decompose.recurrent import RECURRENT
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
-from svgd_onnx.transforms.decompose.same_padding import SAME_PADDING
-from svgd_onnx.transforms.rule import Rule, apply_rule
+from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 
-RULES: dict[str, Rule] = {
-    **ACTIVATIONS,
-    **CONVOLUTIONS,
-    **EINSUM,
-    **LOSSES,
-    **N_ARY,
-    **NORMALIZATIONS,
-    **POOLING,
-    **REARRANGEMENTS,
-    **RECURRENT,
-    **REDUCTIONS,
-    **RESIZE,
-    **ROUNDING,
-    **SAME_PADDING,
-}
+RULES: dict[str, Rule] = table(
+    ACTIVATIONS,
+    CONVOLUTIONS,
+    CROSS_ENTROPY,
+    DEPTH_TO_SPACE,
+    EINSUM,
+    N_ARY,
+    NORMALIZATIONS,
+    PAD,
+    POOLING,
+    RECURRENT,
+    REDUCTIONS,
+    RESIZE,
+    ROUNDING,
+)
 
 
 class Decompose(ir.passes.InPlacePass):
@@ -48,12 +48,13 @@ class Decompose(ir.passes.InPlacePass):
     Args:
         trainable: names of the graph inputs that are differentiated by.
 
-    Requires: shapes inferred; the loss is the first output.
+    After the call, `refusals` says of each node that a rule could not write why.
     """
 
     def __init__(self, trainable: Collection[str]) -> None:
         super().__init__()
         self._trainable = trainable
+        self.refusals: dict[ir.Node, str] = {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -62,5 +63,8 @@ class Decompose(ir.passes.InPlacePass):
             rule = RULES.get(node.op_type) if node.domain == "" else None
             if rule is None:
                 continue
-            modified |= apply_rule(graph, node, rule)
+            try:
+                modified |= apply_rule(graph, node, rule)
+            except RefusedError as refused:
+                self.refusals[node] = str(refused)
         return ir.passes.PassResult(model, modified)

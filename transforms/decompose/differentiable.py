@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Container
 
 import onnx_ir as ir
 
@@ -75,10 +75,20 @@ def path_to_loss(graph: ir.Graph, trainable: Collection[str]) -> list[ir.Node]:
     return path
 
 
-def blocking_nodes(graph: ir.Graph, trainable: Collection[str]) -> list[ir.Node]:
-    """The nodes on the way from a trainable input to the loss that have no gradient."""
+def blocking_nodes(
+    graph: ir.Graph, trainable: Collection[str], refused: Container[ir.Node]
+) -> list[ir.Node]:
+    """The nodes on the way from a trainable input to the loss that have no gradient.
+
+    Args:
+        graph: the loss its first output.
+        trainable: names of the inputs that are differentiated by.
+        refused: nodes of operators that have a gradient, but not as these are.
+    """
     return [
         node
         for node in path_to_loss(graph, trainable)
-        if node.domain not in ("", "ai.onnx") or node.op_type not in DIFFERENTIABLE
+        if node.domain not in ("", "ai.onnx")
+        or node.op_type not in DIFFERENTIABLE
+        or node in refused
     ]

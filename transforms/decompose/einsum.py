@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
+from math import prod
+
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, static_shape, text
+from svgd_onnx.transforms.rule import RefusedError, Rule, fixed_size, inputs_of, text
 from svgd_onnx.transforms.writer import Writer
 
 
-def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
+def einsum(node: ir.Node, write: Writer) -> ir.Value:
     """Labels in both operands and the result are batch axes, those in the operands alone contracted.
 
     A matrix product has one row axis and one column axis; the other row and column labels are batch
@@ -17,22 +18,18 @@ def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
     """
     equation = text(node, "equation", "").replace(" ", "")
     if "..." in equation or "->" not in equation or equation.count(",") != 1:
-        return None
+        raise RefusedError(f"'{equation}' is not of two operands and a result spelt out")
     operands, result = equation.split("->")
     left, right = operands.split(",")
     if any(len(set(labels)) != len(labels) for labels in (left, right, result)):
-        return None
+        raise RefusedError(f"'{equation}' has a label twice in one operand or in the result")
     batch = [label for label in result if label in left and label in right]
     rows = [label for label in result if label in left and label not in right]
     columns = [label for label in result if label in right and label not in left]
     contracted = [label for label in left if label in right and label not in result]
     if set(left + right) != {*batch, *rows, *columns, *contracted} or not contracted:
-        return None
+        raise RefusedError(f"'{equation}' is not a matrix product")
     a, b = inputs_of(node, 2)
-    sizes = static_shape(b)
-    inner = None if sizes is None else [sizes[right.index(label)] for label in contracted]
-    if len(contracted) > 1 and inner is None:
-        return None
     leading = len(batch) + max(len(rows) - 1, 0) + max(len(columns) - 1, 0)
 
     first = _arrange(write, a, left, [*batch, *rows, *contracted])
@@ -45,10 +42,11 @@ def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
     first = _with_ones(write, first, ones)
 
     second = _arrange(write, b, right, [*batch, *columns[:-1], *contracted, *columns[-1:]])
-    if len(contracted) > 1 and inner is not None:
-        merged = [*[0] * (len(batch) + len(columns[:-1])), int(np.prod(inner)), -1][
-            : None if columns else -1
-        ]
+    if len(contracted) > 1:
+        inner = prod(
+            fixed_size(b, right.index(label), of="its second input") for label in contracted
+        )
+        merged = [*[0] * (len(batch) + len(columns[:-1])), inner, -1][: None if columns else -1]
         second = write.node("Reshape", second, write.integers(*merged))
     ones = [len(batch) + i for i in range(max(len(rows) - 1, 0))]
     ones += [] if columns else [leading + 1]

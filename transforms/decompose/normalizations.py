@@ -10,11 +10,14 @@ import onnx_ir as ir
 from svgd_onnx.transforms.rule import (
     Rule,
     constant_value,
+    fixed_size,
+    fixed_sizes,
+    input_of,
     inputs_of,
     integer,
+    integers,
+    known_rank,
     number,
-    rank,
-    static_shape,
 )
 from svgd_onnx.transforms.writer import Writer
 
@@ -46,9 +49,7 @@ def batch_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     if integer(node, "training_mode", 0):
         return None
     x, scale, shift, mean, variance = inputs_of(node, 5)
-    size = rank(x)
-    if size is None:
-        return None
+    size = known_rank(x)
     root = write.node(
         "Sqrt", write.node("Add", variance, write.scalar(number(node, "epsilon", 1e-5)))
     )
@@ -57,20 +58,16 @@ def batch_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     return _scale_and_shift(write, centered, factor, shift, size - 2)
 
 
-def instance_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
+def instance_normalization(node: ir.Node, write: Writer) -> ir.Value:
     x, scale, shift = inputs_of(node, 3)
-    size = rank(x)
-    if size is None:
-        return None
+    size = known_rank(x)
     standard = _standardize(write, x, range(2, size), number(node, "epsilon", 1e-5))
     return _scale_and_shift(write, standard, scale, shift, size - 2)
 
 
-def group_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
+def group_normalization(node: ir.Node, write: Writer) -> ir.Value:
     x, scale, shift = inputs_of(node, 3)
-    sizes = static_shape(x, 1)
-    if sizes is None or not sizes:
-        return None
+    sizes = fixed_sizes(x, 1)
     groups = integer(node, "num_groups", 1)
     grouped = write.node("Reshape", x, write.integers(0, groups, -1))
     standard = _standardize(write, grouped, [2], number(node, "epsilon", 1e-5))
@@ -90,18 +87,14 @@ def lp_normalization(node: ir.Node, write: Writer) -> ir.Value:
 
 def mean_variance_normalization(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    attribute = node.attributes.get("axes")
-    axes = [0, 2, 3] if attribute is None else list(attribute.as_ints())
-    return _standardize(write, x, axes, 1e-9)
+    return _standardize(write, x, integers(node, "axes", [0, 2, 3]), 1e-9)
 
 
-def local_response_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
+def local_response_normalization(node: ir.Node, write: Writer) -> ir.Value:
     """x / (bias + alpha / size * sum of x^2 over `size` neighbouring channels)^beta."""
     (x,) = inputs_of(node, 1)
-    dims = rank(x)
-    shape = static_shape(x, 1)
-    if dims is None or shape is None:
-        return None
+    channels = fixed_size(x, 1)
+    dims = known_rank(x)
     size = integer(node, "size", 1)
     before = (size - 1) // 2
     pads = np.zeros((2, dims), np.int64)
@@ -110,7 +103,7 @@ def local_response_normalization(node: ir.Node, write: Writer) -> ir.Value | Non
     one = write.integers(1)
     total: ir.Value | None = None
     for offset in range(size):
-        end = write.integers(offset + shape[0])
+        end = write.integers(offset + channels)
         part = write.node("Slice", square, write.integers(offset), end, one)
         total = part if total is None else write.node("Add", total, part)
     assert total is not None
@@ -125,12 +118,10 @@ def layer_normalization(node: ir.Node, write: Writer) -> Sequence[ir.Value] | No
     if complete and all(value.name for value in node.outputs):
         return None
     x, scale = inputs_of(node, 2)
-    shift = node.inputs[2] if len(node.inputs) > 2 else None
+    shift = input_of(node, 2)
     if shift is None:
         given = constant_value(scale)
-        shape = static_shape(scale) if given is None else given.shape
-        if shape is None:
-            return None
+        shape = fixed_sizes(scale, of="its scale") if given is None else given.shape
         shift = write.constant(np.zeros(shape, np.float32))
     attributes = {name: attribute.value for name, attribute in node.attributes.items()}
     return write.nodes_with("LayerNormalization", [x, scale, shift], attributes, 3)

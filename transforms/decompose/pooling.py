@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, static_shape, text
+from svgd_onnx.transforms.decompose.same_padding import same_padding
+from svgd_onnx.transforms.rule import Rule, fixed_sizes, inputs_of, integer, integers, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -35,12 +36,9 @@ class _Window:
         return (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
 
 
-def average_pool(node: ir.Node, write: Writer) -> ir.Value | None:
+def average_pool(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    sizes = static_shape(x, 2)
-    channels = static_shape(x, 1)
-    if sizes is None or channels is None:
-        return None
+    channels, *sizes = fixed_sizes(x, 1)
     windows = _windows(node, sizes)
     blocks = all(
         window.kernel == window.stride
@@ -50,7 +48,7 @@ def average_pool(node: ir.Node, write: Writer) -> ir.Value | None:
         for window in windows
     )
     if blocks:
-        return _mean_of_blocks(write, x, channels[0], windows)
+        return _mean_of_blocks(write, x, channels, windows)
     return _mean_of_slices(write, x, windows, bool(integer(node, "count_include_pad", 0)))
 
 
@@ -119,15 +117,10 @@ def _sum_of_slices(write: Writer, x: ir.Value, axis: int, window: _Window) -> ir
 
 
 def _windows(node: ir.Node, sizes: Sequence[int]) -> list[_Window]:
-    def per_axis(name: str, default: int) -> list[int]:
-        attribute = node.attributes.get(name)
-        return [default] * len(sizes) if attribute is None else list(attribute.as_ints())
-
     kernels, strides, dilations = (
-        per_axis(name, 1) for name in ("kernel_shape", "strides", "dilations")
+        integers(node, name, [1] * len(sizes)) for name in ("kernel_shape", "strides", "dilations")
     )
-    attribute = node.attributes.get("pads")
-    pads = [0] * (2 * len(sizes)) if attribute is None else list(attribute.as_ints())
+    pads = integers(node, "pads", [0] * (2 * len(sizes)))
     auto = text(node, "auto_pad", "NOTSET")
     up = bool(integer(node, "ceil_mode", 0))
     windows = []
@@ -138,10 +131,7 @@ def _windows(node: ir.Node, sizes: Sequence[int]) -> list[_Window]:
         span = (kernel - 1) * dilation + 1
         if auto.startswith("SAME"):
             output = math.ceil(size / stride)
-            padding = max(0, (output - 1) * stride + span - size)
-            small = padding // 2
-            before = small if auto == "SAME_UPPER" else padding - small
-            after = padding - before
+            before, after = same_padding(auto, size, stride, span)
         else:
             steps = (size + before + after - span) / stride
             output = (math.ceil(steps) if up else math.floor(steps)) + 1

@@ -11,11 +11,20 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, text
+from svgd_onnx.transforms.rule import (
+    RefusedError,
+    Rule,
+    fixed_size,
+    input_of,
+    inputs_of,
+    integer,
+    text,
+)
 from svgd_onnx.transforms.writer import Writer
 
 # From a step's input, already times W, and the state, to the new state; the state's first is h.
 _Cell = Callable[[ir.Value, Sequence[ir.Value]], Sequence[ir.Value]]
+_ONLY_ZERO = frozenset({"input_forget", "layout"})
 _SUPPORTED = frozenset(
     {"activations", "hidden_size", "direction", "linear_before_reset", "layout", "input_forget"}
 )
@@ -31,7 +40,7 @@ class _Direction:
         self.index = index
         self.input_weight = self._transposed(node.inputs[1])
         self.state_weight = self._transposed(node.inputs[2])
-        bias = node.inputs[3] if len(node.inputs) > 3 else None
+        bias = input_of(node, 3)
         self.input_bias: ir.Value | None = None
         self.state_bias: ir.Value | None = None
         if bias is not None:
@@ -57,9 +66,7 @@ class _Direction:
         return self.write.node("MatMul", step, self.write.constant(zeros))
 
     def _mine(self, value: ir.Value) -> ir.Value:
-        return self.write.node(
-            "Gather", value, self.write.constant(np.array(self.index, np.int64)), axis=0
-        )
+        return self.write.node("Gather", value, self.write.integer(self.index), axis=0)
 
     def _transposed(self, value: ir.Value | None) -> ir.Value:
         assert value is not None
@@ -130,16 +137,10 @@ def _unrolled(
     make: Callable[[_Direction, ir.Node], _Cell],
     activations: Sequence[str],
 ) -> Rule:
-    def rule(node: ir.Node, write: Writer) -> Sequence[ir.Value | None] | None:
+    def rule(node: ir.Node, write: Writer) -> Sequence[ir.Value | None]:
         (x,) = inputs_of(node, 1)
-        steps = _length(x)
-        lengths = node.inputs[4] if len(node.inputs) > 4 else None
-        peephole = node.inputs[7] if len(node.inputs) > 7 else None
-        plain = set(node.attributes) <= _SUPPORTED and not integer(node, "layout", 0)
-        plain = plain and not integer(node, "input_forget", 0)
-        plain = plain and _default_activations(node, activations)
-        if steps is None or not plain or lengths is not None or peephole is not None:
-            return None
+        steps = fixed_size(x, 0)
+        _check_plain(node, activations)
         mode = text(node, "direction", "forward")
         flags = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}[mode]
         hidden_of, last = [], []
@@ -152,9 +153,7 @@ def _unrolled(
             )
             inputs = [write.node("Squeeze", part, write.integers(0)) for part in split]
             state: Sequence[ir.Value] = [
-                direction.initial(
-                    node.inputs[place] if len(node.inputs) > place else None, inputs[0]
-                )
+                direction.initial(input_of(node, place), inputs[0])
                 for place in range(5, 5 + states)
             ]
             cell = make(direction, node)
@@ -174,17 +173,19 @@ def _unrolled(
     return rule
 
 
-def _default_activations(node: ir.Node, default: Sequence[str]) -> bool:
-    """Whether the activations are the default ones; some exporters spell these out."""
+def _check_plain(node: ir.Node, activations: Sequence[str]) -> None:
+    """Refuses what the cells do not compute."""
+    for position, name in ((4, "sequence_lens"), (7, "P")):
+        if input_of(node, position) is not None:
+            raise RefusedError(f"its input {name} is given")
+    for name in node.attributes:
+        if name not in _SUPPORTED or (name in _ONLY_ZERO and integer(node, name, 0)):
+            raise RefusedError(f"its attribute {name} is given")
     attribute = node.attributes.get("activations")
-    names = [] if attribute is None else [name.lower() for name in attribute.as_strings()]
-    return all(name == default[place % len(default)] for place, name in enumerate(names))
-
-
-def _length(x: ir.Value) -> int | None:
-    """The length of the sequence, if it is fixed."""
-    first = x.shape[0] if x.shape is not None else None
-    return first if isinstance(first, int) else None
+    # some exporters spell out the default ones
+    for place, name in enumerate([] if attribute is None else attribute.as_strings()):
+        if name.lower() != activations[place % len(activations)]:
+            raise RefusedError(f"its activation {name} is not the default one")
 
 
 def _stack(write: Writer, values: Sequence[ir.Value], axis: int) -> ir.Value:

@@ -6,25 +6,22 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, integer, rank
+from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, known_constant, known_rank
 from svgd_onnx.transforms.writer import Writer
 
 
-def _axes(node: ir.Node) -> list[int] | None:
-    """The axes of a reduction, attribute or input; None if they are not known."""
+def _axes(node: ir.Node) -> list[int]:
+    """The axes of a reduction, attribute or input."""
     attribute = node.attributes.get("axes")
     if attribute is not None:
         return list(attribute.as_ints())
-    given = node.inputs[1] if len(node.inputs) > 1 else None
+    given = input_of(node, 1)
     if given is not None:
-        array = constant_value(given)
-        if array is None:
-            return None
+        array = known_constant(given, "its axes are")
         if array.size or integer(node, "noop_with_empty_axes", 0):
             return [int(axis) for axis in array]
     (x,) = inputs_of(node, 1)
-    size = rank(x)
-    return None if size is None else list(range(size))
+    return list(range(known_rank(x)))
 
 
 def _extremum(
@@ -32,32 +29,24 @@ def _extremum(
 ) -> ir.Value:
     # The gradient goes to where the extremum is, in equal parts where it is in several places.
     peak = write.reduce(op_type, x, axes)
-    mask = write.node("Cast", write.node("Equal", x, peak), to=ir.DataType.FLOAT)
+    mask = write.cast(write.node("Equal", x, peak), "float32")
     total = write.reduce("ReduceSum", write.node("Mul", x, mask), axes, keepdims=keepdims)
     return write.node("Div", total, write.reduce("ReduceSum", mask, axes, keepdims=keepdims))
 
 
-def extremum(node: ir.Node, write: Writer) -> ir.Value | None:
-    axes = _axes(node)
-    if axes is None:
-        return None
+def extremum(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return _extremum(write, x, node.op_type, axes, bool(integer(node, "keepdims", 1)))
+    return _extremum(write, x, node.op_type, _axes(node), bool(integer(node, "keepdims", 1)))
 
 
-def global_max_pool(node: ir.Node, write: Writer) -> ir.Value | None:
+def global_max_pool(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    size = rank(x)
-    if size is None:
-        return None
-    return _extremum(write, x, "ReduceMax", range(2, size), keepdims=True)
+    return _extremum(write, x, "ReduceMax", range(2, known_rank(x)), keepdims=True)
 
 
 def _of_sum(before: str | None, after: str | None) -> Rule:
-    def rule(node: ir.Node, write: Writer) -> ir.Value | None:
+    def rule(node: ir.Node, write: Writer) -> ir.Value:
         axes = _axes(node)
-        if axes is None:
-            return None
         (x,) = inputs_of(node, 1)
         if before == "Mul":
             x = write.node("Mul", x, x)

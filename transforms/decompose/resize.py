@@ -6,19 +6,27 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, static_shape, text
+from svgd_onnx.transforms.rule import (
+    RefusedError,
+    Rule,
+    constant_value,
+    fixed_sizes,
+    input_of,
+    inputs_of,
+    text,
+)
 from svgd_onnx.transforms.writer import Writer
 
 
-def resize(node: ir.Node, write: Writer) -> ir.Value | None:
+def resize(node: ir.Node, write: Writer) -> ir.Value:
     """ResizeGrad has no CPU kernel, and knows only linear interpolation (1.19.2)."""
     (x,) = inputs_of(node, 1)
-    before, after = static_shape(x, 1), static_shape(node.outputs[0], 1)
-    if before is None or after is None or before[0] != after[0]:
-        return None
+    before, after = fixed_sizes(x, 1), fixed_sizes(node.outputs[0], 1, of="its output")
+    if before[0] != after[0]:
+        raise RefusedError("it resizes axis 1")
     if text(node, "coordinate_transformation_mode", "half_pixel") == "tf_crop_and_resize":
-        return None
-    scales = constant_value(node.inputs[2]) if len(node.inputs) > 2 else None
+        raise RefusedError("it crops, by tf_crop_and_resize")
+    scales = constant_value(input_of(node, 2))
     rank = len(before) + 1
     for axis in range(2, rank):
         old, new = before[axis - 1], after[axis - 1]

@@ -11,8 +11,7 @@ from svgd_onnx.transforms.writer import Writer
 def _without_gradient(node: ir.Node, write: Writer) -> ir.Value:
     # Gradients stop at a cast to an integer, which holds the result exactly.
     (x,) = inputs_of(node, 1)
-    step = write.node("Cast", write.node(node.op_type, x), to=ir.DataType.INT64)
-    return write.node("Cast", step, to=ir.DataType.FLOAT)
+    return write.cast(write.cast(write.node(node.op_type, x), "int64"), "float32")
 
 
 ROUNDING: dict[str, Rule] = {

@@ -11,6 +11,7 @@ from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
+from svgd_onnx.transforms.passes import run
 
 _DOMAIN = "svgd.function"
 
@@ -44,13 +45,14 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
             model.graph.opset_imports[_DOMAIN] = 1
             modified = True
         if modified:
-            ir.passes.Sequential(
+            run(
+                model,
                 common.InlinePass(),
                 common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
                 FoldConstants(),
                 common.NameFixPass(),
                 InferShapes(),
-            )(model)
+            )
             model.graph.opset_imports.pop(_DOMAIN, None)
         return ir.passes.PassResult(model, modified)
 

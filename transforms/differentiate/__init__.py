@@ -16,6 +16,7 @@ from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
 from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
+from svgd_onnx.transforms.passes import run
 
 __all__ = [
     "KeepOnlyLoss",
@@ -51,10 +52,11 @@ def training_form(
         For each trainable parameter the graph inputs that stand for it, one for each use.
     """
     split = SplitParameterUses(trainable)
-    ir.passes.Sequential(
+    run(
+        model,
         TrainingMode(batch_normalization=not freeze_bn, dropout=dropout),
         ParametersAsInputs([*trainable, *untrained]),
         SeparateRearrangements(trainable),
         split,
-    )(model)
+    )
     return split.copies

@@ -8,7 +8,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
@@ -35,10 +35,12 @@ def differentiable_form(forward: ir.Model, copies: Mapping[str, Sequence[str]]) 
     """
     names = {name for inputs in copies.values() for name in inputs}
     model = forward.clone()
-    Decompose(names)(model)
-    if InlineSchemaFunctions(blocking_nodes(model.graph, names))(model).modified:
-        Decompose(names)(model)
-    check_obstacles(model.graph, copies)
+    decompose = Decompose(names)
+    decompose(model)
+    blocking = blocking_nodes(model.graph, names, decompose.refusals)
+    if InlineSchemaFunctions(blocking)(model).modified:
+        decompose(model)
+    check_obstacles(model.graph, copies, decompose.refusals)
     return model
 
 
@@ -76,7 +78,7 @@ def differentiate(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.
         if any(gradient_name(name) not in outputs for name in inputs):
             raise UserError(
                 f"Parameter '{parameter}' has no gradient: the loss depends on it only through "
-                "operators whose derivative is 0; leave it out with --freeze."
+                f"operators whose derivative is 0; leave it out with {option('freeze')}."
             )
     return gradient
 

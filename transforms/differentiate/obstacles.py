@@ -8,43 +8,41 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.decompose import RULES, blocking_nodes
+from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.decompose import blocking_nodes
 
 _SHOWN = 5
 
 
-def check_obstacles(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
+def check_obstacles(
+    graph: ir.Graph, copies: Mapping[str, Sequence[str]], refusals: Mapping[ir.Node, str]
+) -> None:
     """Refuses a graph with operators that have no gradient between a parameter and the loss.
 
     Args:
         graph: decomposed, the loss its first output.
         copies: trainable parameter -> the inputs that stand for it.
+        refusals: why nodes were not decomposed, as `Decompose` says it.
 
     Raises:
         UserError: names every such operator with its nodes, and what to train to avoid them.
     """
     names = {name for inputs in copies.values() for name in inputs}
-    nodes = blocking_nodes(graph, names)
+    nodes = blocking_nodes(graph, names, refusals)
     if not nodes:
         return
-    by_operator: dict[str, list[str]] = defaultdict(list)
+    by_operator: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for node in nodes:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
-        by_operator[operator].append(f"'{node.name}'")
-    listed = "; ".join(f"{operator} ({_some(found)})" for operator, found in by_operator.items())
+        by_operator[operator, refusals.get(node)].append(f"'{node.name}'")
+    obstacles = "; ".join(
+        f"{operator} ({listed(found, _SHOWN)}{f': {reason}' if reason else ''})"
+        for (operator, reason), found in by_operator.items()
+    )
     raise UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
-        f"{listed}. {_hint(nodes)}{_advice(_after(nodes, copies), list(copies))}"
+        f"{obstacles}. {_advice(_after(nodes, copies), list(copies))}"
     )
-
-
-def _hint(nodes: Sequence[ir.Node]) -> str:
-    """Which of them there is a decomposition for, had it known more."""
-    known = sorted({node.op_type for node in nodes if node.domain == "" and node.op_type in RULES})
-    if not known:
-        return ""
-    return f"{' and '.join(known)} can be rewritten where sizes are fixed: export the model with them. "
 
 
 def _after(nodes: Sequence[ir.Node], copies: Mapping[str, Sequence[str]]) -> list[str]:
@@ -68,10 +66,6 @@ def _advice(free: list[str], parameters: list[str]) -> str:
         return "Every trainable parameter lies before one of them, so this model cannot be trained."
     prefix = os.path.commonprefix(free)
     if prefix and not any(name.startswith(prefix) for name in parameters if name not in free):
-        return f"Train only what comes after them: --train '{prefix}*'."
-    return f"Train only what comes after them: {_some([f'--train {chr(39)}{n}{chr(39)}' for n in free])}."
-
-
-def _some(items: Sequence[str]) -> str:
-    more = f" and {len(items) - _SHOWN} more" if len(items) > _SHOWN else ""
-    return ", ".join(items[:_SHOWN]) + more
+        return f"Train only what comes after them: {option('train', f'{prefix}*')}."
+    options = [option("train", name) for name in free]
+    return f"Train only what comes after them: {listed(options, _SHOWN)}."

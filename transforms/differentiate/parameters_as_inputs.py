@@ -42,3 +42,5 @@ class ParametersAsInputs(ir.passes.InPlacePass):
         inputs = {value.name for value in model.graph.inputs}
         if not inputs.issuperset(self._names):
             raise ir.passes.PostconditionError("a parameter is not an input")
+        if any(name in model.graph.initializers for name in self._names):
+            raise ir.passes.PostconditionError("a parameter is still an initializer")

@@ -27,10 +27,9 @@ class SeparateRearrangements(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        rearranged = {value for value in graph.inputs if value.name in self._parameters}
         modified = False
         # readers first: a doubled reader doubles what it reads in turn
-        for node in reversed([node for node in graph if _extends(node, rearranged)]):
+        for node in reversed(self._rearrangements(graph)):
             for index, (reader, position) in enumerate(list(node.outputs[0].uses())[1:], start=1):
                 copy = ir.Node(
                     node.domain,
@@ -48,10 +47,18 @@ class SeparateRearrangements(ir.passes.InPlacePass):
                 modified = True
         return ir.passes.PassResult(model, modified)
 
+    def ensures(self, model: ir.Model) -> None:
+        for node in self._rearrangements(model.graph):
+            if len(node.outputs[0].uses()) > 1:
+                raise ir.passes.PostconditionError(f"'{node.outputs[0].name}' has several readers")
 
-def _extends(node: ir.Node, rearranged: set[ir.Value]) -> bool:
-    """Whether a node rearranges a parameter; remembers its output if so."""
-    if node.op_type in REARRANGEMENTS and node.domain == "" and node.inputs[0] in rearranged:
-        rearranged.add(node.outputs[0])
-        return True
-    return False
+    def _rearrangements(self, graph: ir.Graph) -> list[ir.Node]:
+        """The nodes that rearrange a parameter, rearranged before or not."""
+        rearranged = {value for value in graph.inputs if value.name in self._parameters}
+        nodes = []
+        for node in graph:
+            moves = node.op_type in REARRANGEMENTS and node.domain == ""
+            if moves and node.inputs[0] in rearranged:
+                rearranged.add(node.outputs[0])
+                nodes.append(node)
+        return nodes

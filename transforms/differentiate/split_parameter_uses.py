@@ -16,7 +16,7 @@ class SplitParameterUses(ir.passes.InPlacePass):
     Args:
         parameters: names of trainable graph inputs.
 
-    Ensures: each trainable input, and each copy of one, has exactly one use.
+    Ensures: each trainable input, and each copy of one, has one use at most.
     After the call, `copies` maps each parameter to the inputs that stand for it.
     """
 
@@ -46,5 +46,5 @@ class SplitParameterUses(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         split = {copy for copies in self.copies.values() for copy in copies}
         for value in model.graph.inputs:
-            if value.name in split and len(list(value.uses())) > 1:
+            if value.name in split and len(value.uses()) > 1:
                 raise ir.passes.PostconditionError(f"{value.name} has several uses")

@@ -5,6 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.rule import input_of, integer
+from svgd_onnx.transforms.writer import Writer
+
 DEFAULT_DROPOUT_RATIO = 0.5
 
 
@@ -35,6 +38,9 @@ class TrainingMode(ir.passes.InPlacePass):
             raise ir.passes.PreconditionError(
                 "BatchNormalization has a training mode from opset 14"
             )
+        for node in model.graph:
+            if node.op_type == "BatchNormalization" and integer(node, "training_mode", 0):
+                raise ir.passes.PreconditionError(f"{node.name} is in training mode already")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
@@ -64,31 +70,26 @@ def _batch_normalization(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _dropout_nothing(graph: ir.Graph, node: ir.Node) -> None:
-    _dropout(graph, node)
-    node.replace_input_with(
-        1, _scalar(graph, f"{node.outputs[0].name}/none", np.array(0, np.float32))
-    )
+    _set_dropout(graph, node, 0.0)
 
 
 def _dropout(graph: ir.Graph, node: ir.Node) -> None:
+    _set_dropout(graph, node, None if input_of(node, 1) is not None else DEFAULT_DROPOUT_RATIO)
+
+
+def _set_dropout(graph: ir.Graph, node: ir.Node, ratio: float | None) -> None:
+    """Drops that share, or if it is None, as much as the node says."""
     name = node.outputs[0].name
-    ratio = node.inputs[1] if len(node.inputs) > 1 else None
-    if ratio is None:
-        ratio = _scalar(graph, f"{name}/ratio", np.array(DEFAULT_DROPOUT_RATIO, np.float32))
-    training = _scalar(graph, f"{name}/training", np.array(True))
+    write = Writer(f"{name}/training", graph.opset_imports[""])
     node.resize_inputs(3)
-    node.replace_input_with(1, ratio)
-    node.replace_input_with(2, training)
+    if ratio is not None:
+        node.replace_input_with(1, write.scalar(ratio))
+    node.replace_input_with(2, write.constant(np.array(True)))
+    write.insert_before(graph, node)
     if len(node.outputs) < 2:
         node.resize_outputs(2)
     node.outputs[1].name = node.outputs[1].name or f"{name}/mask"
     node.outputs[1].dtype, node.outputs[1].shape = ir.DataType.BOOL, node.outputs[0].shape
-
-
-def _scalar(graph: ir.Graph, name: str, array: np.ndarray) -> ir.Value:
-    value = ir.val(name, const_value=ir.tensor(array, name=name))
-    graph.register_initializer(value)
-    return value
 
 
 _RULES = {"BatchNormalization": _batch_normalization, "Dropout": _dropout}

@@ -6,7 +6,8 @@ import math
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, number
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import RefusedError, input_of, inputs_of, number
 from svgd_onnx.transforms.writer import Writer
 
 # HardSigmoid of this slope is 1 above 1e-30 and 0 from 0 down: one quick operator everywhere, where
@@ -68,17 +69,15 @@ def _fast_gelu_tanh(write: Writer, x: ir.Value) -> ir.Value:
     return write.node("Tanh", write.node("Mul", x, inner))
 
 
-def _fast_gelu(node: ir.Node, write: Writer) -> ir.Value | None:
-    if any(value is not None for value in node.inputs[1:]):  # a bias
-        return None
+def _fast_gelu(node: ir.Node, write: Writer) -> ir.Value:
+    _refuse_bias(node, 1)
     (x,) = inputs_of(node, 1)
     above = write.node("Add", _fast_gelu_tanh(write, x), write.scalar(1))
     return write.node("Mul", write.node("Mul", x, write.scalar(0.5)), above)
 
 
-def _fast_gelu_gradient(node: ir.Node, write: Writer) -> ir.Value | None:
-    if any(value is not None for value in node.inputs[2:]):
-        return None
+def _fast_gelu_gradient(node: ir.Node, write: Writer) -> ir.Value:
+    _refuse_bias(node, 2)
     gradient, x = inputs_of(node, 2)
     tanh = _fast_gelu_tanh(write, x)
     half = write.node("Mul", write.node("Add", tanh, write.scalar(1)), write.scalar(0.5))
@@ -88,6 +87,11 @@ def _fast_gelu_gradient(node: ir.Node, write: Writer) -> ir.Value | None:
     rest = write.node("Sub", write.scalar(1), write.node("Mul", tanh, tanh))
     product = write.node("Mul", write.node("Mul", inner, rest), write.scalar(0.5))
     return write.node("Mul", gradient, write.node("Add", half, product))
+
+
+def _refuse_bias(node: ir.Node, position: int) -> None:
+    if input_of(node, position) is not None:
+        raise RefusedError("it adds a bias")
 
 
 def _scaled_sigmoid(write: Writer, x: ir.Value, alpha: float) -> ir.Value:
@@ -111,14 +115,14 @@ def _quick_gelu_gradient(node: ir.Node, write: Writer) -> ir.Value:
     return write.node("Mul", gradient, slope)
 
 
-ACTIVATIONS: dict[str, Rule] = {
-    "FastGelu": _fast_gelu,
-    "FastGeluGrad": _fast_gelu_gradient,
-    "GeluGrad": _gelu_gradient,
-    "LeakyReluGrad": _leaky_relu_gradient,
-    "QuickGelu": _quick_gelu,
-    "QuickGeluGrad": _quick_gelu_gradient,
-    "ReluGrad": _relu_gradient,
-    "SigmoidGrad": _sigmoid_gradient,
-    "TanhGrad": _tanh_gradient,
+ACTIVATIONS: dict[str, Lowering] = {
+    "FastGelu": Lowering(_fast_gelu, forward=True),
+    "FastGeluGrad": Lowering(_fast_gelu_gradient),
+    "GeluGrad": Lowering(_gelu_gradient),
+    "LeakyReluGrad": Lowering(_leaky_relu_gradient),
+    "QuickGelu": Lowering(_quick_gelu, forward=True),
+    "QuickGeluGrad": Lowering(_quick_gelu_gradient),
+    "ReluGrad": Lowering(_relu_gradient),
+    "SigmoidGrad": Lowering(_sigmoid_gradient),
+    "TanhGrad": Lowering(_tanh_gradient),
 }

@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, number, rank
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, known_rank, number
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -25,18 +26,15 @@ def _mean(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
     return write.reduce("ReduceMean", value, axes, keepdims=False)
 
 
-def _axes(value: ir.Value) -> list[int] | None:
+def _axes(*values: ir.Value) -> list[int]:
     """All axes but that of the channels."""
-    axes = rank(value)
-    return None if axes is None else [0, *range(2, axes)]
+    return [0, *range(2, known_rank(*values))]
 
 
-def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """Outputs: y, the new running mean and variance, the batch's mean and 1 / standard deviation."""
     x, scale, shift, running_mean, running_variance = inputs_of(node, 5)
     axes = _axes(x)
-    if axes is None:
-        return None
     momentum = number(node, "momentum", 0.9)
     epsilon = number(node, "epsilon", 1e-5)
     mean = _mean(write, x, axes)
@@ -58,12 +56,10 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None] | None
     return [y, running(running_mean, mean), running(running_variance, variance), mean, inverse]
 
 
-def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """dX = scale/deviation (dY - mean(dY) - n mean(dY n)) for n, x normalized."""
     gradient, x, scale, mean, inverse = inputs_of(node, 5)
-    axes = _axes(x) or _axes(gradient)
-    if axes is None:
-        return None
+    axes = _axes(x, gradient)
     centred = write.node("Sub", x, _per_channel(write, mean, axes))
     d_shift = write.reduce("ReduceSum", gradient, axes, keepdims=False)
     product = write.reduce("ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False)
@@ -73,7 +69,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     count = sizes[0]
     for size in sizes[1:]:
         count = write.node("Mul", count, size)
-    share = write.node("Reciprocal", write.node("Cast", count, to=ir.DataType.FLOAT))
+    share = write.node("Reciprocal", write.cast(count, "float32"))
     factor = write.node("Mul", scale, inverse)
     negative = write.node("Neg", write.node("Mul", factor, share))
     of_x = write.node("Mul", negative, write.node("Mul", d_scale, inverse))
@@ -87,7 +83,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     return [dx, d_scale, d_shift]
 
 
-BATCH_NORMALIZATION: dict[str, Rule] = {
-    "BatchNormInternal": _normalization,
-    "BatchNormalizationGrad": _gradient,
+BATCH_NORMALIZATION: dict[str, Lowering] = {
+    "BatchNormInternal": Lowering(_normalization, forward=True),
+    "BatchNormalizationGrad": Lowering(_gradient),
 }

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, static_shape
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -23,7 +23,7 @@ def sum_to(write: Writer, value: ir.Value, operand: ir.Value) -> ir.Value:
 def _aligned(write: Writer, shape: ir.Value, other: ir.Value) -> ir.Value:
     """The shape, with ones before it if the other is longer."""
     missing = write.node("Sub", write.node("Size", other), write.node("Size", shape))
-    count = write.node("Max", missing, write.constant(np.array(0)))
+    count = write.node("Max", missing, write.integer(0))
     count = write.node("Reshape", count, write.integers(1))
     ones = write.node("Expand", write.integers(1), count)
     return write.node("Concat", ones, shape, axis=0)
@@ -67,7 +67,7 @@ def _division_gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     return outputs
 
 
-BROADCAST: dict[str, Rule] = {
-    "BroadcastGradientArgs": _gradient_arguments,
-    "DivGrad": _division_gradient,
+BROADCAST: dict[str, Lowering] = {
+    "BroadcastGradientArgs": Lowering(_gradient_arguments),
+    "DivGrad": Lowering(_division_gradient),
 }

@@ -9,7 +9,8 @@ from math import prod
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, integers, rank, static_shape
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import fixed_sizes, inputs_of, integer, integers, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 # Elements of an example. Unfolding is the quicker form, but takes memory of the kernel's size times
@@ -37,13 +38,10 @@ class _Convolution:
         return len(self.kernel)
 
 
-def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     gradient, x, weight = inputs_of(node, 3)
     wanted = [bool(value.name) for value in node.outputs] + [False, False]
-    shape = static_shape(weight, 2)
-    if shape is None and rank(weight) is None and "kernel_shape" not in node.attributes:
-        return None
-    kernel = integers(node, "kernel_shape", shape or ())
+    kernel = integers(node, "kernel_shape", ()) or list(fixed_sizes(weight, 2, of="its weight"))
     dims = len(kernel)
     pads = integers(node, "pads", [0] * 2 * dims)
     convolution = _Convolution(
@@ -249,4 +247,4 @@ def _by_convolution(
     return write.node("Transpose", kernel, perm=[1, 0, *spatial])
 
 
-CONVOLUTION: dict[str, Rule] = {"ConvGrad": _gradient}
+CONVOLUTION: dict[str, Lowering] = {"ConvGrad": Lowering(_gradient)}

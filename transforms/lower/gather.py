@@ -8,17 +8,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, rank
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import fixed_size, inputs_of, integer, rank
 from svgd_onnx.transforms.writer import Writer
 
 
-def _gather_gradient(node: ir.Node, write: Writer) -> ir.Value | None:
+def _gather_gradient(node: ir.Node, write: Writer) -> ir.Value:
     shape, indices, gradient = inputs_of(node, 3)
     axes = rank(node.outputs[0])
-    if axes is None and shape.shape is not None and isinstance(shape.shape[0], int):
-        axes = shape.shape[0]
     if axes is None:
-        return None
+        axes = fixed_size(shape, 0, of="the shape it takes")
     axis = integer(node, "axis", 0) % axes
     # The axes of the indices as one, in the place of the axis that was gathered from.
     parts = [write.integers(-1)]
@@ -43,7 +42,7 @@ def _gather_elements_gradient(node: ir.Node, write: Writer) -> ir.Value:
     return write.node("ScatterElements", zeros, indices, gradient, axis=axis, reduction="add")
 
 
-GATHER: dict[str, Rule] = {
-    "GatherElementsGrad": _gather_elements_gradient,
-    "GatherGrad": _gather_gradient,
+GATHER: dict[str, Lowering] = {
+    "GatherElementsGrad": Lowering(_gather_elements_gradient),
+    "GatherGrad": Lowering(_gather_gradient),
 }

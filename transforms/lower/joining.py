@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, integer
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -25,4 +26,7 @@ def _split(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     return list(write.nodes_with("Split", [value, lengths], attributes, len(node.outputs)))
 
 
-JOINING: dict[str, Rule] = {"ConcatTraining": _concatenation, "SplitTraining": _split}
+JOINING: dict[str, Lowering] = {
+    "ConcatTraining": Lowering(_concatenation, forward=True),
+    "SplitTraining": Lowering(_split),
+}

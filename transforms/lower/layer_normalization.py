@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, rank
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, integer, known_rank
 from svgd_onnx.transforms.writer import Writer
 
 
-def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
+def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """dX = (g - mean(g) - n mean(g n)) / deviation for g = dY scale and n, x normalized."""
     gradient, x, scale, mean, inverse = inputs_of(node, 5)
-    axes = rank(x) or rank(gradient)
-    if axes is None:
-        return None
+    axes = known_rank(x, gradient)
     first = integer(node, "axis", -1) % axes
     over, leading = list(range(first, axes)), list(range(first))
     normalized = write.node("Mul", write.node("Sub", x, mean), inverse)
@@ -29,4 +28,4 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     return results[: len(node.outputs)]
 
 
-LAYER_NORMALIZATION: dict[str, Rule] = {"LayerNormalizationGrad": _gradient}
+LAYER_NORMALIZATION: dict[str, Lowering] = {"LayerNormalizationGrad": Lowering(_gradient)}

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.lower.activations import ACTIVATIONS
 from svgd_onnx.transforms.lower.batch_normalization import BATCH_NORMALIZATION
@@ -16,34 +18,30 @@ from svgd_onnx.transforms.lower.dropout import DROPOUT
 from svgd_onnx.transforms.lower.gather import GATHER
 from svgd_onnx.transforms.lower.joining import JOINING
 from svgd_onnx.transforms.lower.layer_normalization import LAYER_NORMALIZATION
+from svgd_onnx.transforms.lower.lowering import Lowering
 from svgd_onnx.transforms.lower.matrix_product import MATRIX_PRODUCT
 from svgd_onnx.transforms.lower.max_pool import MAX_POOL
 from svgd_onnx.transforms.lower.scaling import SCALING
 from svgd_onnx.transforms.lower.slicing import SLICING
 from svgd_onnx.transforms.lower.softmax import SOFTMAX
-from svgd_onnx.transforms.rule import Rule, apply_rule
+from svgd_onnx.transforms.rule import RefusedError, apply_rule, table
 
-RULES: dict[str, Rule] = {
-    **ACTIVATIONS,
-    **BATCH_NORMALIZATION,
-    **BROADCAST,
-    **CONVOLUTION,
-    **CROSS_ENTROPY,
-    **DROPOUT,
-    **GATHER,
-    **JOINING,
-    **LAYER_NORMALIZATION,
-    **MATRIX_PRODUCT,
-    **MAX_POOL,
-    **SCALING,
-    **SLICING,
-    **SOFTMAX,
-}
-"""By operator of onnxruntime's training set (`com.microsoft`, and MaxPoolGrad)."""
-
-# These make no gradient; with them written, shapes follow from those of the inputs.
-_FORWARD = ("BatchNormInternal", "ConcatTraining", "FastGelu", "QuickGelu")
-_TRAINING_DOMAIN = "com.microsoft"
+RULES: dict[str, Lowering] = table(
+    ACTIVATIONS,
+    BATCH_NORMALIZATION,
+    BROADCAST,
+    CONVOLUTION,
+    CROSS_ENTROPY,
+    DROPOUT,
+    GATHER,
+    JOINING,
+    LAYER_NORMALIZATION,
+    MATRIX_PRODUCT,
+    MAX_POOL,
+    SCALING,
+    SLICING,
+    SOFTMAX,
+)
 
 
 class Lower(ir.passes.InPlacePass):
@@ -53,9 +51,10 @@ class Lower(ir.passes.InPlacePass):
         kept: other domains whose operators may stay.
 
     Raises:
-        UserError: operators without a rule; the message names them and their nodes.
+        UserError: operators without a rule, or that theirs cannot write; the message names them, their
+            nodes and why.
 
-    Ensures: all operators are of the default domain or a kept one, and so are the opset imports.
+    Ensures: all operators are standard ones or of a domain that is kept, and so are the opset imports.
     """
 
     def __init__(self, kept: frozenset[str] = frozenset()) -> None:
@@ -64,37 +63,52 @@ class Lower(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        forward = [node for node in graph if node.op_type in _FORWARD]
-        for node in forward:
-            _lower(graph, node)
+        _write(graph, forward_only=True)
         InferShapes()(model)
-        for node in list(graph):
-            if node.domain == _TRAINING_DOMAIN or node.op_type == "MaxPoolGrad":
-                _lower(graph, node)
-        self._check(graph)
+        refusals = _write(graph)
+        self._check(graph, refusals)
         common.RemoveUnusedNodesPass()(model)
         for domain in [name for name in graph.opset_imports if name not in self._domains]:
             del graph.opset_imports[domain]
         return ir.passes.PassResult(model, modified=True)
 
-    def _check(self, graph: ir.Graph) -> None:
-        left = [
-            f"{node.op_type} ('{node.name or node.outputs[0].name}')"
-            for node in graph
-            if node.domain not in self._domains or node.op_type == "MaxPoolGrad"
-        ]
+    def _check(self, graph: ir.Graph, refusals: Mapping[ir.Node, str]) -> None:
+        left = []
+        for node in graph:
+            if self._is_left(node):
+                reason = f": {refusals[node]}" if node in refusals else ""
+                left.append(f"{node.op_type} ('{node.name or node.outputs[0].name}'{reason})")
         if left:
             raise UserError(
-                f"The target onnx cannot express {', '.join(left)}: convert with --target "
-                "ort-training, or train other parameters with --train."
+                f"The target onnx cannot express {listed(left)}: convert with "
+                f"{option('target', 'ort-training')}, or train other parameters with "
+                f"{option('train')}."
             )
 
+    def _is_left(self, node: ir.Node) -> bool:
+        return node.domain not in self._domains or _lowering(node) is not None
+
     def ensures(self, model: ir.Model) -> None:
-        if any(node.domain not in self._domains for node in model.graph):
-            raise ir.passes.PostconditionError("an operator of another domain is left")
+        if any(self._is_left(node) for node in model.graph):
+            raise ir.passes.PostconditionError("an operator of the training set is left")
+        if not self._domains.issuperset(model.graph.opset_imports):
+            raise ir.passes.PostconditionError("another domain is still imported")
 
 
-def _lower(graph: ir.Graph, node: ir.Node) -> None:
-    rule = RULES.get(node.op_type)
-    if rule is not None:
-        apply_rule(graph, node, rule)
+def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]:
+    """Applies the rules; returns why some could not write their node."""
+    refusals = {}
+    for node in list(graph):
+        lowering = _lowering(node)
+        if lowering is None or (forward_only and not lowering.forward):
+            continue
+        try:
+            apply_rule(graph, node, lowering.rule)
+        except RefusedError as refused:
+            refusals[node] = str(refused)
+    return refusals
+
+
+def _lowering(node: ir.Node) -> Lowering | None:
+    lowering = RULES.get(node.op_type)
+    return lowering if lowering is not None and lowering.domain == node.domain else None

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, number, rank
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, known_rank, number
 from svgd_onnx.transforms.writer import Writer
 
 
-def _fused_product(node: ir.Node, write: Writer) -> ir.Value | None:
+def _fused_product(node: ir.Node, write: Writer) -> ir.Value:
     if integer(node, "transBatchA", 0) or integer(node, "transBatchB", 0):
-        return None
+        raise RefusedError("it transposes axes of the batch")
     operands = []
     for value, name in zip(inputs_of(node, 2), ("transA", "transB")):
         operand = value
         if integer(node, name, 0):
-            axes = rank(value)
-            if axes is None:
-                return None
-            order = list(range(axes))
+            order = list(range(known_rank(value)))
             order[-2:] = reversed(order[-2:])
             operand = write.node("Transpose", value, perm=order)
         operands.append(operand)
@@ -27,4 +25,4 @@ def _fused_product(node: ir.Node, write: Writer) -> ir.Value | None:
     return product if alpha == 1 else write.node("Mul", product, write.scalar(alpha))
 
 
-MATRIX_PRODUCT: dict[str, Rule] = {"FusedMatMul": _fused_product}
+MATRIX_PRODUCT: dict[str, Lowering] = {"FusedMatMul": Lowering(_fused_product)}

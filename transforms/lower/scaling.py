@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, integer
 from svgd_onnx.transforms.writer import Writer
 
 
 def _scale(node: ir.Node, write: Writer) -> ir.Value:
     value, scale = inputs_of(node, 2)
-    number = write.node("Cast", scale, to=ir.DataType.FLOAT)
+    number = write.cast(scale, "float32")
     return write.node("Div" if integer(node, "scale_down", 0) else "Mul", value, number)
 
 
@@ -25,4 +26,4 @@ def _sum(node: ir.Node, write: Writer) -> ir.Value:
     )
 
 
-SCALING: dict[str, Rule] = {"ReduceSumTraining": _sum, "Scale": _scale}
+SCALING: dict[str, Lowering] = {"ReduceSumTraining": Lowering(_sum), "Scale": Lowering(_scale)}

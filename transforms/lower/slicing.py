@@ -5,28 +5,28 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, constant_value, inputs_of, rank
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import input_of, inputs_of, known_constant, known_rank
 from svgd_onnx.transforms.writer import Writer
 
 
-def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
+def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     gradient, shape, starts, ends = inputs_of(node, 4)
-    axes = _optional(node, 4)
-    steps = _optional(node, 5)
-    given, first, dims = constant_value(axes), constant_value(starts), rank(node.outputs[0])
-    if given is None and axes is None and first is not None:
-        given = np.arange(len(first))
-    if dims is None or given is None:
-        return None
+    axes, steps = input_of(node, 4), input_of(node, 5)
+    dims = known_rank(node.outputs[0], of="its output")
+    if axes is None:
+        given = np.arange(len(known_constant(starts, "its starts are")))
+    else:
+        given = known_constant(axes, "its axes are")
     result = gradient
     # One axis after another: its positions, sliced as it was, say where the slices lie.
     for position, axis in enumerate(int(axis) % dims for axis in given.ravel()):
         length = write.node("Slice", shape, write.integers(axis), write.integers(axis + 1))
         everything = write.node(
             "Range",
-            write.constant(np.array(0)),
-            write.node("Reshape", length, write.constant(np.array([], np.int64))),
-            write.constant(np.array(1)),
+            write.integer(0),
+            write.node("Reshape", length, write.integers()),
+            write.integer(1),
         )
 
         def part(value: ir.Value, position: int = position) -> ir.Value:
@@ -52,8 +52,4 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value | None:
     return result
 
 
-def _optional(node: ir.Node, index: int) -> ir.Value | None:
-    return node.inputs[index] if len(node.inputs) > index else None
-
-
-SLICING: dict[str, Rule] = {"SliceGrad": _gradient}
+SLICING: dict[str, Lowering] = {"SliceGrad": Lowering(_gradient)}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer
+from svgd_onnx.transforms.lower.lowering import Lowering
+from svgd_onnx.transforms.rule import inputs_of, integer
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -21,7 +22,7 @@ def _log_softmax_gradient(node: ir.Node, write: Writer) -> ir.Value:
     return write.node("Sub", gradient, write.node("Mul", write.node("Exp", output), total))
 
 
-SOFTMAX: dict[str, Rule] = {
-    "LogSoftmaxGrad_13": _log_softmax_gradient,
-    "SoftmaxGrad_13": _softmax_gradient,
+SOFTMAX: dict[str, Lowering] = {
+    "LogSoftmaxGrad_13": Lowering(_log_softmax_gradient),
+    "SoftmaxGrad_13": Lowering(_softmax_gradient),
 }

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
+from svgd_onnx.transforms.writer import Writer, take_place
 
 
 class L1Regularization(ir.passes.InPlacePass):
@@ -28,23 +28,25 @@ class L1Regularization(ir.passes.InPlacePass):
         self._parameters = list(parameters)
         self._strength = strength
 
+    def requires(self, model: ir.Model) -> None:
+        inputs = {value.name for value in model.graph.inputs}
+        outputs = {value.name for value in model.graph.outputs}
+        for name in self._parameters:
+            if name not in inputs or gradient_name(name) not in outputs:
+                raise ir.passes.PreconditionError(f"'{name}' is no input, or has no gradient")
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         inputs = {value.name: value for value in graph.inputs}
         positions = {value.name: index for index, value in enumerate(graph.outputs)}
-        strength = ir.val(
-            "svgd.l1", const_value=ir.tensor(np.array(self._strength, np.float32), name="svgd.l1")
-        )
-        graph.register_initializer(strength)
+        write = Writer("svgd.l1", graph.opset_imports[""])
+        strength = write.scalar(self._strength)
         for name in self._parameters:
             position = positions[gradient_name(name)]
             gradient = graph.outputs[position]
-            sign = ir.node("Sign", [inputs[name]], name=f"svgd.l1/{name}/Sign")
-            decay = ir.node("Mul", [sign.outputs[0], strength], name=f"svgd.l1/{name}/Mul")
-            total = ir.node("Add", [gradient, decay.outputs[0]], name=f"svgd.l1/{name}/Add")
-            gradient.name = f"svgd.l1/{name}/without"
-            total.outputs[0].name = gradient_name(name)
-            total.outputs[0].type, total.outputs[0].shape = gradient.type, gradient.shape
-            graph.extend([sign, decay, total])
-            graph.outputs[position] = total.outputs[0]
+            decay = write.node("Mul", write.node("Sign", inputs[name]), strength)
+            total = write.node("Add", gradient, decay)
+            take_place(total, gradient)
+            graph.outputs[position] = total
+        write.append_to(graph)
         return ir.passes.PassResult(model, modified=bool(self._parameters))

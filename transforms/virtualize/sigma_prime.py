@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.virtualize.linear_operators import (
     channel_axis,
@@ -173,11 +173,11 @@ def _state_shape(
     raise UserError(
         f"{use.op_type} '{use.node}': the shape of its output '{use.output}' is {_show(dims)}, but r "
         + (
-            "needs every axis after the first to be fixed: use --granularity channel, or "
+            f"needs every axis after the first to be fixed: use {option('granularity', 'channel')}, or "
             if scope.granularity == "element"
             else "needs a fixed number of channels: "
         )
-        + f"export the model with fixed sizes, or leave '{use.parameter}' out with --freeze."
+        + f"export the model with fixed sizes, or leave '{use.parameter}' out with {option('freeze')}."
     )
 
 
@@ -207,7 +207,7 @@ def _check_globs(scope: TScope, parameters: Mapping[str, Sequence[str]]) -> None
         return
     for glob in scope.parameters:
         if not any(fnmatchcase(name, glob) for name in parameters):
-            raise UserError(f"--t-scope '{glob}' matches no trainable parameter.")
+            raise UserError(f"{option('t_scope')} '{glob}' matches no trainable parameter.")
 
 
 def _matches(name: str, scope: TScope) -> bool:

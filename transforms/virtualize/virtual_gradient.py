@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
+from svgd_onnx.transforms.writer import Writer
 
 DOMAIN = "ai.svgd"
 VERSION = 1
@@ -121,19 +121,21 @@ class _Rewriting:
         path.sort(key=self._place.__getitem__)
         state = ir.val(use.state, ir.DataType.FLOAT, use.state_shape)
         self._graph.inputs.append(state)
+        write = Writer(str(use.state), self._graph.opset_imports[""])
         if len(uses) == 1 and use.weight_axis is not None:
-            new_nodes = _scaled_gradient(use, output_gradient, gradients[0], state, attributes)
-            self._graph.insert_after(path[-1], new_nodes)
-            self._replace(use, gradients[0], new_nodes[-1].outputs[0], keep={new_nodes[-1]})
+            scaled = _scaled_gradient(write, use, output_gradient, gradients[0], state, attributes)
+            write.insert_after(self._graph, path[-1])
+            self._replace(use, gradients[0], scaled, keep=write.nodes)
             return
-        virtual = _virtual_gradient(use, output_gradient, state, attributes)
-        doubles = {output_gradient: virtual.outputs[0]}
-        new_nodes = [_double(node, doubles, str(use.state)) for node in path]
+        virtual = _t(write, OP_TYPE, use, output_gradient, state, attributes)
+        virtual.type = output_gradient.type
+        doubles = {output_gradient: virtual}
+        write.nodes += [_double(node, doubles, str(use.state)) for node in path]
         # After the originals, so that the layer below reads dY before T may overwrite it.
-        self._graph.insert_after(path[-1], [virtual, *new_nodes])
+        write.insert_after(self._graph, path[-1])
         for gradient in gradients:
             self._replace(use, gradient, doubles[gradient])
-        for node in reversed([*path, *new_nodes]):
+        for node in reversed([*path, *write.nodes[1:]]):
             self._drop_unused(node)
 
     def _replace(
@@ -170,56 +172,36 @@ class _Rewriting:
 _OPTIONAL_OUTPUTS = frozenset({"ConvGrad"})
 
 
-def _virtual_gradient(
-    use: ParameterUse,
-    output_gradient: ir.Value,
-    state: ir.Value,
-    attributes: VirtualGradientAttributes,
-) -> ir.Node:
-    """T: its first output is T(dY)."""
-    output = ir.Value(name=f"{use.state}/gradient", type=output_gradient.type)
-    return _operator(OP_TYPE, output, use, output_gradient, state, attributes)
-
-
 def _scaled_gradient(
+    write: Writer,
     use: ParameterUse,
     output_gradient: ir.Value,
     gradient: ir.Value,
     state: ir.Value,
     attributes: VirtualGradientAttributes,
-) -> list[ir.Node]:
+) -> ir.Value:
     """The parameter's gradient times T's factors, along its axis of channels."""
-    factors = ir.Value(name=f"{use.state}/factor", type=state.type, shape=state.shape)
-    nodes = [_operator(FACTOR_OP_TYPE, factors, use, output_gradient, state, attributes)]
+    factors = _t(write, FACTOR_OP_TYPE, use, output_gradient, state, attributes)
+    factors.type, factors.shape = state.type, state.shape
     rank = len(gradient.shape) if gradient.shape is not None else 0
     assert use.weight_axis is not None and rank > use.weight_axis
     after = rank - 1 - use.weight_axis
     if after:
-        shape = ir.node(
-            "Constant",
-            [],
-            {"value": ir.tensor(np.array([-1, *[1] * after]))},
-            name=f"{use.state}/axes",
-        )
-        shape.outputs[0].name = f"{use.state}/axes"
-        shape.outputs[0].dtype, shape.outputs[0].shape = ir.DataType.INT64, ir.Shape([1 + after])
-        reshape = ir.node("Reshape", [factors, shape.outputs[0]], name=f"{use.state}/Reshape")
-        factors = reshape.outputs[0]
-        factors.name, factors.type = f"{use.state}/factors", state.type
-        nodes += [shape, reshape]
-    product = ir.node("Mul", [gradient, factors], name=f"{use.state}/Mul")
-    product.outputs[0].type, product.outputs[0].shape = gradient.type, gradient.shape
-    return [*nodes, product]
+        factors = write.node("Reshape", factors, write.integers(-1, *[1] * after))
+    product = write.node("Mul", gradient, factors)
+    product.type, product.shape = gradient.type, gradient.shape
+    return product
 
 
-def _operator(
+def _t(
+    write: Writer,
     op_type: str,
-    output: ir.Value,
     use: ParameterUse,
     output_gradient: ir.Value,
     state: ir.Value,
     attributes: VirtualGradientAttributes,
-) -> ir.Node:
+) -> ir.Value:
+    """T's node, whose first output is T(dY) or T's factors and whose second is the new r."""
     values: dict[str, float | int] = {
         "scale": float(attributes.scale),
         "rho": float(attributes.rho),
@@ -229,15 +211,10 @@ def _operator(
         values["per_example"] = 1
     if use.channel_axis is not None:
         values["channel_axis"] = use.channel_axis
-    updated = ir.Value(name=f"{use.state}/updated", type=state.type, shape=state.shape)
-    return ir.node(
-        op_type,
-        [output_gradient, state],
-        values,
-        domain=DOMAIN,
-        name=f"{use.state}/{op_type}",
-        outputs=[output, updated],
-    )
+    inputs = [output_gradient, state]
+    result, updated = write.nodes_with(op_type, inputs, values, 2, domain=DOMAIN)
+    updated.type, updated.shape = state.type, state.shape
+    return result
 
 
 def _gradient_values(graph: ir.Graph) -> set[ir.Value]:

@@ -1,13 +1,12 @@
-"""Losses that are in the model already."""
+"""Cross-entropy that is in the model already, of logits or of log-probabilities."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, inputs_of, integer, text
+from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -21,15 +20,15 @@ def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | N
 
 def negative_log_likelihood(node: ir.Node, write: Writer) -> ir.Value:
     log_probabilities, labels = inputs_of(node, 2)
-    weights = node.inputs[2] if len(node.inputs) > 2 else None
+    weights = input_of(node, 2)
     axis = write.integers(1)
     share = None
     if "ignore_index" in node.attributes:
-        number = write.constant(np.array(integer(node, "ignore_index", 0), np.int64))
+        number = write.integer(integer(node, "ignore_index", 0))
         ignored = write.node("Equal", labels, number)
         # an ignored label may be no class at all
-        labels = write.node("Where", ignored, write.constant(np.array(0, np.int64)), labels)
-        share = write.node("Cast", write.node("Not", ignored), to=ir.DataType.FLOAT)
+        labels = write.node("Where", ignored, write.integer(0), labels)
+        share = write.cast(write.node("Not", ignored), "float32")
     picked = write.node(
         "GatherElements", log_probabilities, write.node("Unsqueeze", labels, axis), axis=1
     )
@@ -50,7 +49,7 @@ def negative_log_likelihood(node: ir.Node, write: Writer) -> ir.Value:
     return write.node("Div", total, write.node("ReduceSum", share, keepdims=0))
 
 
-LOSSES: dict[str, Rule] = {
+CROSS_ENTROPY: dict[str, Rule] = {
     "NegativeLogLikelihoodLoss": negative_log_likelihood,
     "SoftmaxCrossEntropyLoss": softmax_cross_entropy,
 }

@@ -44,12 +44,12 @@ def test_auto_is_channel_where_they_are_open(trainer_of: MakeTrainer) -> None:
 
 
 def test_element_needs_fixed_sizes(trainer_of: MakeTrainer) -> None:
-    with pytest.raises(svgd_onnx.UserError, match="use --granularity channel"):
+    with pytest.raises(svgd_onnx.UserError, match="use granularity='channel'"):
         trainer_of(convolution("height", "width"), granularity="element")
 
 
 def test_a_glob_of_the_scope_that_matches_nothing_is_refused(trainer_of: MakeTrainer) -> None:
-    with pytest.raises(svgd_onnx.UserError, match="--t-scope 'nothing' matches no"):
+    with pytest.raises(svgd_onnx.UserError, match="t_scope 'nothing' matches no"):
         trainer_of(convolution(8, 8), t_scope=["nothing"])
 
 
