@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-SOURCES := pyproject.toml CMakeLists.txt $(shell find custom_ops -type f)
+SOURCES := pyproject.toml CMakeLists.txt svgd_onnx/version.py $(shell find custom_ops -type f)
 
 .PHONY: demo test lint clean
 
