@@ -58,7 +58,8 @@ def check_packages(found: dict[str, str], *, training: bool = True) -> None:
     if training and name not in _TRAINING_PACKAGES:
         raise UserError(
             f"{name} {found[name]} is installed, which has no training: "
-            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of --target onnx train with it."
+            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of {option('target', 'onnx')} train "
+            "with it."
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from svgd_onnx.training.batches import Examples, BatchOrder, batches, shuffled_rows
+from svgd_onnx.training.batches import BatchOrder, Examples, batches, shuffled_rows
 
 
 def test_steps_go_through_an_epochs_order_but_for_what_fills_no_batch() -> None:

@@ -32,16 +32,16 @@ import importlib
 import multiprocessing
 
 import svgd_onnx
-from svgd_onnx.transforms.virtualize import TScope
+from svgd_onnx.transforms.virtualize import VirtualGradientSettings
 
-def scope_in_child(scope):
-    return scope
+def in_child(settings):
+    return settings
 
 if __name__ == "__main__":
     importlib.reload(importlib.reload(svgd_onnx).transforms)
-    scope = TScope(("weights",), "channel")
+    settings = VirtualGradientSettings(granularity="channel")
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        print(pool.apply(scope_in_child, (scope,)) == scope)
+        print(pool.apply(in_child, (settings,)) == settings)
 """
 
 LIBRARY = """

@@ -72,10 +72,6 @@ class Writer:
         """An int64 vector: axes, or a shape."""
         return self.constant(np.array(numbers, np.int64))
 
-    def cast(self, value: ir.Value, dtype: str) -> ir.Value:
-        """The value as another element type, by NumPy's name of it."""
-        return self.node("Cast", value, to=ir.DataType.from_numpy(np.dtype(dtype)))
-
     def reduce(
         self, op_type: str, value: ir.Value, axes: Sequence[int], *, keepdims: bool = True
     ) -> ir.Value:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.runtime import custom_op_library, has_custom_op_library, training_binding
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
@@ -28,9 +29,9 @@ from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
     VirtualGradient,
-    VirtualGradientAttributes,
+    VirtualGradientSettings,
 )
-from svgd_onnx.transforms.virtualize.settings import FUSED, PORTABLE, VirtualGradientSettings
+from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
@@ -127,8 +128,16 @@ def _t_kernel(
 ) -> str:
     """Which T: as asked for, or the target's default."""
     t_kernel = virtual_gradient.t_kernel or target.t_kernel
-    if t_kernel == FUSED and update.adapts:
-        custom_op_library()
+    if t_kernel != FUSED or not update.adapts:
+        return t_kernel
+    if virtual_gradient.t_kernel is None and not has_custom_op_library():
+        warnings.warn(
+            "The custom operator library is not installed, as where there is no C++ compiler: T is "
+            "made of standard operators, which gives the same numbers more slowly.",
+            stacklevel=3,
+        )
+        return PORTABLE
+    custom_op_library()  # refuses where there is none
     return t_kernel
 
 
@@ -142,14 +151,8 @@ def _virtual_gradients(
     gradients = differentiate(plan.forward, plan.copies)
     if training.loss_settings.reduction != "mean":
         # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient="graph")
-    attributes = VirtualGradientAttributes(
-        virtual_gradient.scale,
-        virtual_gradient.rho,
-        virtual_gradient.epsilon,
-        virtual_gradient.gradient == "example",
-    )
-    VirtualGradient(plan.uses, attributes)(gradients)
+        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    VirtualGradient(plan.uses, virtual_gradient)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     if update.l1 > 0:
         L1Regularization(plan.selection.decayed, update.l1)(gradients)

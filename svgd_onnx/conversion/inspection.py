@@ -19,8 +19,7 @@ from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiable_form, training_form
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import select_parameters
-from svgd_onnx.transforms.virtualize import TScope, sigma_prime
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -82,8 +81,7 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
-    uses = sigma_prime(model.graph, copies, scope)
+    uses = sigma_prime(model.graph, copies, virtual_gradient)
     return Inspection(
         [describe_operation(use) for use in uses], parameters, _obstacle(model, copies)
     )

@@ -17,8 +17,7 @@ from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.virtualize import ParameterUse, TScope, sigma_prime
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,6 @@ def plan_training(
         dropout=dropout,
     )
     ParametersAsInputs(selection.all)(evaluation)
-    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
     return TrainingPlan(
         canonical=canonical,
         selection=selection,
@@ -103,7 +101,7 @@ def plan_training(
         evaluation=evaluation,
         copies=copies,
         loss=loss,
-        uses=sigma_prime(forward.graph, copies, scope),
+        uses=sigma_prime(forward.graph, copies, virtual_gradient),
         prediction=prediction,
         logits=next(
             value for node in forward.graph for value in node.outputs if value.name == added.logits

@@ -19,11 +19,10 @@ from svgd_onnx.transforms.lower import PortableVirtualGradient
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
     VirtualGradient,
-    VirtualGradientAttributes,
 )
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
-ATTRIBUTES = VirtualGradientAttributes(scale=0.1, rho=0.9, epsilon=1e-6)
+ATTRIBUTES = VirtualGradientSettings(scale=0.1, rho=0.9, epsilon=1e-6)
 
 
 def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
