@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any, List, Optional, cast
 
 import typer
 from rich.console import Console
@@ -31,7 +31,7 @@ _DEVICE = typer.Option(
 
 def main() -> None:
     """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
-    warnings.showwarning = _show_warning
+    warnings.showwarning = cast(Any, _show_warning)
     try:
         _app()
     except UserError as error:
@@ -39,7 +39,7 @@ def main() -> None:
         sys.exit(2)
 
 
-def _show_warning(message: Warning | str, *_: Any) -> None:
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     print(f"svgd-onnx: {message}", file=sys.stderr)
 
 

@@ -155,8 +155,9 @@ def inspect(
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(_totals(inspection))
-    if inspection.obstacle is not None:
-        _console.print(f"convert refuses this model. {inspection.obstacle}", markup=False)
+    if inspection.refusal is not None:
+        reason = inspection.refusal.on_command_line()
+        _console.print(f"convert refuses this model. {reason}", markup=False)
 
 
 def check(

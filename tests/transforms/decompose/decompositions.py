@@ -52,6 +52,7 @@ NATIVE: dict[str, Callable[[], onnx.ModelProto]] = {
     "Resize linear, opset 10": old_resize("Resize", "linear", 0.5, 0.75),
     "Clip, opset 9": unary("Clip", 9, min=-1.0, max=1.0),
     "Softmax, opset 9": unary("Softmax", 9, axis=1),
+    "Erf": unary("Erf"),
     "Gelu": unary("Gelu", 20),
     "LeakyRelu": unary("LeakyRelu", alpha=0.1),
     "Clip": vector(clip),
