@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -70,6 +70,7 @@ def convert(
     training, virtual_gradient, update = _checked(settings)
     check_choice("target", target, TARGETS)
     _check_accumulation(accumulation_steps, TARGETS[target])
+    _check_optimizer(update.rule, TARGETS[target])
     training_binding()
     t_kernel = _t_kernel(virtual_gradient, update, TARGETS[target])
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
@@ -117,10 +118,21 @@ def _check_accumulation(steps: int, target: Target) -> None:
     if steps < 1:
         raise UserError(f"{option('accumulation_steps')} is {steps}, but must be 1 or more.")
     if steps > 1 and not target.accumulates:
-        able = " or ".join(each.name for each in TARGETS.values() if each.accumulates)
+        able = _targets_where(lambda each: each.accumulates)
+        raise UserError(f"{option('accumulation_steps')} is of {able}: leave one of them out.")
+
+
+def _check_optimizer(rule: str, target: Target) -> None:
+    if rule not in target.optimizers:
+        able = _targets_where(lambda each: rule in each.optimizers)
         raise UserError(
-            f"{option('accumulation_steps')} is of {option('target', able)}: leave one of them out."
+            f"The optimizer {rule} is not one of {target.name}'s: convert with {able}, or choose from "
+            f"{', '.join(target.optimizers)}."
         )
+
+
+def _targets_where(able: Callable[[Target], bool]) -> str:
+    return " or ".join(option("target", each.name) for each in TARGETS.values() if able(each))
 
 
 def _t_kernel(
