@@ -88,7 +88,7 @@ def convert(
         None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
     ),
     weight_decay: float = typer.Option(
-        _UPDATE.weight_decay, help="Decoupled weight decay of adamw."
+        _UPDATE.weight_decay, help="Decoupled weight decay of adamw and lion."
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
     train: List[str] = _TRAIN,

@@ -47,9 +47,9 @@ class UpdateSettings:
     """How parameters follow from gradients.
 
     Attributes:
-        optimizer: "svgd", or without T "sgd", "momentum", "rmsprop", "adamw".
+        optimizer: "svgd", or without T a key of `OPTIMIZERS`: "sgd", "momentum", ...
         momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
-        weight_decay: decoupled weight decay of "adamw".
+        weight_decay: decoupled weight decay of the optimizers that have it.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
     """
 

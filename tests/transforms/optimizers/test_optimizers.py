@@ -62,6 +62,18 @@ def adamw(weight_decay: float) -> Rule:
     return rule
 
 
+def lion(weight_decay: float) -> Rule:
+    def rule(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+        moment = np.zeros_like(start)
+        for gradient in gradients:
+            direction = np.sign(0.9 * moment + 0.1 * gradient)
+            start = start - RATE * (direction + weight_decay * start)
+            moment = 0.99 * moment + 0.01 * gradient
+        return start
+
+    return rule
+
+
 SETTINGS: list[tuple[str, dict[str, float], Rule]] = [
     ("sgd", {}, sgd),
     ("momentum", {}, momentum(0.9)),
@@ -70,6 +82,8 @@ SETTINGS: list[tuple[str, dict[str, float], Rule]] = [
     ("rmsprop", {}, rmsprop),
     ("adamw", {}, adamw(0.0)),
     ("adamw", {"weight_decay": 0.1}, adamw(0.1)),
+    ("lion", {}, lion(0.0)),
+    ("lion", {"weight_decay": 0.1}, lion(0.1)),
     ("svgd", {}, sgd),
     ("svgd", {"momentum": 0.8}, momentum(0.8)),
     ("svgd", {"momentum": 0.0}, sgd),
@@ -216,7 +230,7 @@ class TestUpdateRule:
             (
                 "svgd",
                 {"weight_decay": 0.1},
-                "--weight-decay is of the optimizer adamw; for others there is --l1.",
+                "--weight-decay is of the optimizer adamw or lion; for others there is --l1.",
             ),
         ],
         ids=str,
