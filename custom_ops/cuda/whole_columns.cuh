@@ -30,9 +30,7 @@ __global__ void __launch_bounds__(kThreads)
     }
 #pragma unroll
     for (int k = 0; k < kKeptRows; ++k) {
-      if (group + static_cast<size_t>(k) * kGroups < rows) {
-        AddSquares(kept[k], sums);
-      }
+      if (group + static_cast<size_t>(k) * kGroups < rows) AddSquares(kept[k], sums);
     }
     for (size_t row = group + size_t{kKeptRows} * kGroups; row < rows; row += kGroups) {
       const auto values = *reinterpret_cast<const Values*>(dy + row * columns + column);
