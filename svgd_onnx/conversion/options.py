@@ -16,9 +16,9 @@ class TrainingSettings:
     """What is trained, and towards what.
 
     Attributes:
-        loss: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse", "bce-with-logits" or
-            "l1" (prediction and target of one shape, float32); or "none" if the prediction is itself
-            the loss, one float32 number.
+        loss: a key of `LOSSES`: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse",
+            "bce-with-logits", "l1" or "huber" (prediction and target of one shape, float32); or "none"
+            if the prediction is itself the loss, one float32 number.
         loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
         prediction: the model's output that the loss compares; needed if it has several.
         train: globs; if given, only parameters that match one are trained.

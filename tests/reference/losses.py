@@ -55,6 +55,16 @@ def l1(
     return reduced(np.abs(error), np.sign(error), reduction)
 
 
+def huber(
+    prediction: np.ndarray, target: np.ndarray, *, reduction: str = "mean"
+) -> tuple[float, np.ndarray]:
+    """prediction, target (...) -> the mean over all elements, gradient (...)."""
+    error = difference(prediction, target)
+    size = np.abs(error)
+    each = np.where(size <= 1, error**2 / 2, size - 0.5)
+    return reduced(each, np.where(size <= 1, error, np.sign(error)), reduction)
+
+
 def bce_with_logits(
     logits: np.ndarray, target: np.ndarray, *, reduction: str = "mean"
 ) -> tuple[float, np.ndarray]:
@@ -80,6 +90,7 @@ def difference(prediction: np.ndarray, target: np.ndarray) -> np.ndarray:
 LOSSES: dict[str, Loss] = {
     "bce_with_logits": bce_with_logits,
     "cross_entropy": cross_entropy,
+    "huber": huber,
     "l1": l1,
     "mse": mse,
 }

@@ -8,6 +8,7 @@ from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.binary_cross_entropy import BinaryCrossEntropy
 from svgd_onnx.transforms.losses.cross_entropy import CrossEntropy
+from svgd_onnx.transforms.losses.huber import Huber
 from svgd_onnx.transforms.losses.l1 import L1
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
@@ -20,6 +21,7 @@ LOSSES: dict[str, Loss] = {
         MeanSquaredError(),
         BinaryCrossEntropy(),
         L1(),
+        Huber(),
         OwnLoss(),
     )
 }

@@ -38,6 +38,7 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
     "mse": REDUCTIONS,
     "bce-with-logits": REDUCTIONS,
     "l1": REDUCTIONS,
+    "huber": REDUCTIONS,
     "none": [{}],
 }
 CASES = [
