@@ -103,6 +103,8 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     "ReduceL1": reduction("ReduceL1"),
     "ReduceSumSquare 18": reduction("ReduceSumSquare", 18),
     "ReduceLogSum": reduction("ReduceLogSum", positive=True),
+    "GlobalLpPool": image(lambda net, value: net.node("GlobalLpPool", value), (4, 1, 1)),
+    "GlobalLpPool p 1": image(lambda net, value: net.node("GlobalLpPool", value, p=1), (4, 1, 1)),
     "GlobalMaxPool": image(lambda net, value: net.node("GlobalMaxPool", value), (4, 1, 1)),
     "AveragePool blocks": average_pool(8, 4, kernel_shape=[2, 2], strides=[2, 2]),
     "AveragePool blocks and a rest": average_pool(9, 3, kernel_shape=[3, 3], strides=[3, 3]),

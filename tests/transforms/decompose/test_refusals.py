@@ -55,6 +55,10 @@ def cropped() -> onnx.ModelProto:
     return image(make)
 
 
+def norm(p: int) -> onnx.ModelProto:
+    return image(lambda net, x: net.node("GlobalLpPool", x, p=p))
+
+
 def einsum(equation: str) -> onnx.ModelProto:
     net = Network()
     net.node("Einsum", "x", net.weight("w", 3, 4), output="logits", equation=equation)
@@ -65,6 +69,7 @@ _OPEN = "the size of axis {} of its input is not fixed"
 
 # The model, the operator that is in the way, and why it is.
 REFUSED: dict[str, tuple[onnx.ModelProto, str, str]] = {
+    "a norm of another order": (norm(3), "GlobalLpPool", "its p is 3, and known are 1 and 2"),
     "a sequence of any length": (recurrent("time"), "RNN", _OPEN.format(0)),
     "sequences of their own lengths": (
         recurrent(lengths=True),
