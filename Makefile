@@ -8,7 +8,7 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin
-SOURCES := pyproject.toml CMakeLists.txt $(shell find custom_ops -type f)
+SOURCES := pyproject.toml CMakeLists.txt svgd_onnx/version.py $(shell find custom_ops -type f)
 
 .PHONY: demo test lint clean
 
@@ -25,7 +25,7 @@ lint: $(VENV)/installed
 	rm -rf build/types  # types are checked where transforms/ lies once it is installed
 	$(RUN)/pip install --quiet --no-deps --target build/types .
 	MYPYPATH=build/types $(RUN)/mypy -p svgd_onnx
-	$(RUN)/clang-format --dry-run --Werror $(shell find custom_ops examples/cpp -name '*.cc' -o -name '*.cu' -o -name '*.h')
+	$(RUN)/clang-format --dry-run --Werror $(shell find custom_ops examples/cpp -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)

@@ -14,7 +14,7 @@ struct VirtualGradientAttributes {
   float scale;    // s, > 0
   // Factor of dy in r: 1 for the gradient as it stands, the size of the batch for the gradient of
   // each example's loss.
-  float gradient_factor;
+  float batch_factor;
 };
 
 // dy and out are (outer, channels, inner), r and r_new are (channels), all row-major. An r for each

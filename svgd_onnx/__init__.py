@@ -8,6 +8,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from svgd_onnx.source_tree import find_transforms
 from svgd_onnx.version import __version__
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ _MODULES = {
     "custom_op_library": "runtime",
     "inspect": "conversion.inspection",
 }
+
+find_transforms()
 
 
 def __getattr__(name: str) -> Any:

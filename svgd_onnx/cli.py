@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
-from typing import List, Optional
+from typing import Any, List, Optional, cast
 
 import typer
 from rich.console import Console
@@ -30,11 +31,16 @@ _DEVICE = typer.Option(
 
 def main() -> None:
     """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
+    warnings.showwarning = cast(Any, _show_warning)
     try:
         _app()
     except UserError as error:
         print(f"svgd-onnx: {error.on_command_line()}", file=sys.stderr)
         sys.exit(2)
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"svgd-onnx: {message}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:

@@ -21,7 +21,7 @@ from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.training import data
-from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
     GRANULARITIES,
@@ -35,7 +35,7 @@ _console = Console(soft_wrap=True)
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
 # Options of more than one command.
-_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSS_NAMES)}.")
+_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSSES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )
@@ -88,7 +88,7 @@ def convert(
         None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
     ),
     weight_decay: float = typer.Option(
-        _UPDATE.weight_decay, help="Decoupled weight decay of adamw."
+        _UPDATE.weight_decay, help="Decoupled weight decay of adamw and lion."
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
     train: List[str] = _TRAIN,
@@ -155,8 +155,9 @@ def inspect(
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(_totals(inspection))
-    if inspection.obstacle is not None:
-        _console.print(f"convert refuses this model. {inspection.obstacle}", markup=False)
+    if inspection.refusal is not None:
+        reason = inspection.refusal.on_command_line()
+        _console.print(f"convert refuses this model. {reason}", markup=False)
 
 
 def check(

@@ -8,11 +8,13 @@ last release of its line, so that layer does not move any more.
 from __future__ import annotations
 
 import functools
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.version import __version__
 
 # Every one of these installs the same package folder, `onnxruntime`; the last one installed wins.
 _TRAINING_PACKAGES = ("onnxruntime-training-cpu", "onnxruntime-training")
@@ -56,7 +58,8 @@ def check_packages(found: dict[str, str], *, training: bool = True) -> None:
     if training and name not in _TRAINING_PACKAGES:
         raise UserError(
             f"{name} {found[name]} is installed, which has no training: "
-            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of --target onnx train with it."
+            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of {option('target', 'onnx')} train "
+            "with it."
         )
 
 
@@ -108,21 +111,44 @@ def custom_op_library() -> Path:
     converted with the `fused` kernel.
 
     Raises:
-        UserError: the package was installed without its library.
+        UserError: the package was installed without its library, or in another version than this.
     """
-    for folder in _library_folders():
-        for pattern in ("libsvgd_onnx_custom_ops.*", "svgd_onnx_custom_ops.*"):
-            for path in sorted(folder.glob(pattern)):
-                if path.suffix in (".so", ".dylib", ".dll"):
-                    return path
+    found = _find_library()
+    if found is not None:
+        return found
+    installed = _installed_version()
+    otherwise = f"or convert with {option('t_kernel', 'portable')}, which needs no library."
+    if installed not in (None, __version__):
+        raise UserError(
+            f"The custom operator library that is installed is that of svgd-onnx {installed}, and "
+            f"this is {__version__}: install this version, {otherwise}"
+        )
     raise UserError(
-        "The custom operator library is missing from the installed package: reinstall svgd-onnx, "
-        "or convert with --t-kernel portable, which needs no library."
+        "The custom operator library is missing from the installed package: reinstall svgd-onnx "
+        f"where there is a C++ compiler, {otherwise}"
     )
 
 
-def _library_folders() -> list[Path]:
-    # An editable install keeps the sources here and the built library in site-packages.
-    import svgd_onnx
+def has_custom_op_library() -> bool:
+    """Whether `custom_op_library` has one to give: without a C++ compiler none is installed."""
+    return _find_library() is not None
 
-    return [Path(folder) for folder in svgd_onnx.__path__]
+
+_DISTRIBUTION = "svgd-onnx"
+_LIBRARY = re.compile(r"(lib)?svgd_onnx_custom_ops\.(so|dylib|dll)")
+
+
+def _find_library() -> Path | None:
+    files = list(Path(__file__).parent.iterdir())
+    # A clone, and an editable install, are not where the library was installed. That of another
+    # version is not taken: its operators may have other attributes.
+    if _installed_version() == __version__:
+        files += [Path(str(file.locate())) for file in metadata.files(_DISTRIBUTION) or ()]
+    return next((file for file in files if _LIBRARY.fullmatch(file.name) and file.is_file()), None)
+
+
+def _installed_version() -> str | None:
+    try:
+        return metadata.version(_DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return None

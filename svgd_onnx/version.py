@@ -1,3 +1,3 @@
-"""The version of this package; pyproject.toml says it too, and a test that both agree."""
+"""The version of this package; its metadata is made from this file."""
 
 __version__ = "0.1.0"

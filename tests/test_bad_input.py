@@ -219,7 +219,7 @@ class TestConvert:
         ("option", "value", "sentence"),
         [
             ("--loss", "hinge", "Unknown loss 'hinge'"),
-            ("--optimizer", "lion", "Unknown optimizer 'lion'"),
+            ("--optimizer", "adam", "Unknown optimizer 'adam'"),
             ("--t-kernel", "quick", "Unknown t-kernel 'quick'"),
             ("--scale", "-1", "--scale is -1.0"),
             ("--scale", "nan", "--scale is nan"),

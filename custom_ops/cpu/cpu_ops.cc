@@ -1,6 +1,7 @@
 #include "cpu/cpu_ops.h"
 
 #include "cpu/virtual_gradient_kernel.h"
+#include "status.h"
 
 namespace svgd {
 namespace {
@@ -17,11 +18,11 @@ struct SessionThreads {
 };
 
 template <typename Element>
-class CpuKernel final : public Kernel {
+class CpuKernel final : public OpKernel {
  public:
-  using Kernel::Kernel;
+  using OpKernel::OpKernel;
 
-  static Kernel* Create(const OrtApi& api, const OrtKernelInfo* info, Form form) {
+  static OpKernel* Create(const OrtApi& api, const OrtKernelInfo* info, Form form) {
     return new CpuKernel(api, info, form);
   }
 

@@ -9,7 +9,7 @@ namespace svgd {
 using Task = void (*)(void* data, size_t index);
 using ParallelFor = void (*)(void* context, Task task, size_t count, void* data);
 
-// r_new[c] = rho r[c] + (1 - rho) mean over outer and inner of (gradient_factor dy[o, c, i])^2
+// r_new[c] = rho r[c] + (1 - rho) mean over outer and inner of (batch_factor dy[o, c, i])^2
 // out[o, c, i] = dy[o, c, i] * scale / sqrt(r_new[c] + epsilon)
 //
 // Element is float, double, Float16 or BFloat16. out may be dy, and r_new may be r. Where there is

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "cuda/virtual_gradient_kernel.h"
+#include "status.h"
 
 namespace svgd {
 namespace {
@@ -40,11 +41,11 @@ class Workspace {
 };
 
 template <typename Element>
-class CudaKernel final : public Kernel {
+class CudaKernel final : public OpKernel {
  public:
-  using Kernel::Kernel;
+  using OpKernel::OpKernel;
 
-  static Kernel* Create(const OrtApi& api, const OrtKernelInfo* info, Form form) {
+  static OpKernel* Create(const OrtApi& api, const OrtKernelInfo* info, Form form) {
     return new CudaKernel(api, info, form);
   }
 

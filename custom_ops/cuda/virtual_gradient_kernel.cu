@@ -1,19 +1,16 @@
-#include <cuda_bf16.h>
-#include <cuda_fp16.h>
-
 #include <algorithm>
 #include <cstdint>
 
+#include "cuda/channels.cuh"
+#include "cuda/rows.cuh"
 #include "cuda/virtual_gradient_kernel.h"
+#include "cuda/whole_columns.cuh"
 
 namespace svgd {
 namespace {
 
-// A block is a tile of kLanes x kGroups threads: a warp reads a piece of a row, the warps take rows
-// in turns.
-constexpr unsigned kLanes = 32;
-constexpr unsigned kGroups = 8;
-constexpr unsigned kThreads = kLanes * kGroups;
+using namespace cuda;
+
 // Rows that a thread may keep in registers between the sum and the scaling.
 constexpr int kMaxKeptRows = 16;
 // Blocks that are enough for any device.
@@ -22,229 +19,6 @@ constexpr size_t kBlocks = 1024;
 constexpr size_t kMaxWholeRows = 1024;
 constexpr size_t kMaxWholeElements = 64 * 1024;
 constexpr size_t kMinWholeColumns = 4096;
-
-// Reading and writing elements.
-__device__ float Read(float element) { return element; }
-__device__ double Read(double element) { return element; }
-__device__ float Read(Float16 element) { return __half2float(__ushort_as_half(element.bits)); }
-__device__ float Read(BFloat16 element) {
-  return __bfloat162float(__ushort_as_bfloat16(element.bits));
-}
-__device__ void Write(float value, float* element) { *element = value; }
-__device__ void Write(double value, double* element) { *element = value; }
-__device__ void Write(float value, Float16* element) {
-  element->bits = __half_as_ushort(__float2half_rn(value));
-}
-__device__ void Write(float value, BFloat16* element) {
-  element->bits = __bfloat16_as_ushort(__float2bfloat16_rn(value));
-}
-
-// kWidth elements that are read and written at once.
-template <typename Element, int kWidth>
-struct alignas(sizeof(Element) * kWidth) Vector {
-  Element elements[kWidth];
-};
-
-// Elements of a 16-byte access.
-template <typename Element>
-constexpr int kFullWidth = 16 / static_cast<int>(sizeof(Element));
-
-template <typename Number>
-struct Update {
-  Number rho, share, scale, epsilon;
-
-  // Turns a sum of squares into the factor of dy, and writes the new r.
-  __device__ Number operator()(Number sum, const Number* r, Number* r_new) const {
-    const Number updated = rho * *r + share * sum;
-    *r_new = updated;
-    return scale / sqrt(updated + epsilon);
-  }
-};
-
-// All of T for kLanes * kWidth columns: dy is (rows, columns) with an r for each column. The first
-// kGroups * kKeptRows rows are read once; the others, if any, once more.
-template <typename Element, int kWidth, int kKeptRows>
-__global__ void __launch_bounds__(kThreads)
-    WholeColumns(const Element* dy, const Compute<Element>* r, Element* out,
-                 Compute<Element>* r_new, Compute<Element>* factors, size_t rows, size_t columns,
-                 Update<Compute<Element>> update) {
-  using Number = Compute<Element>;
-  using Values = Vector<Element, kWidth>;
-  __shared__ Number shared[kGroups][kLanes * kWidth];
-  const size_t column = (size_t{blockIdx.x} * kLanes + threadIdx.x) * kWidth;
-  const bool inside = column < columns;
-  const unsigned group = threadIdx.y;
-
-  Values kept[kKeptRows];
-  Number sums[kWidth] = {};
-  if (inside) {
-#pragma unroll
-    for (int k = 0; k < kKeptRows; ++k) {
-      const size_t row = group + static_cast<size_t>(k) * kGroups;
-      if (row < rows) kept[k] = *reinterpret_cast<const Values*>(dy + row * columns + column);
-    }
-#pragma unroll
-    for (int k = 0; k < kKeptRows; ++k) {
-      if (group + static_cast<size_t>(k) * kGroups < rows) {
-        for (int i = 0; i < kWidth; ++i) {
-          const Number value = Read(kept[k].elements[i]);
-          sums[i] += value * value;
-        }
-      }
-    }
-    for (size_t row = group + size_t{kKeptRows} * kGroups; row < rows; row += kGroups) {
-      const auto values = *reinterpret_cast<const Values*>(dy + row * columns + column);
-      for (int i = 0; i < kWidth; ++i) {
-        const Number value = Read(values.elements[i]);
-        sums[i] += value * value;
-      }
-    }
-  }
-  for (int i = 0; i < kWidth; ++i) shared[group][threadIdx.x * kWidth + i] = sums[i];
-  __syncthreads();
-  // One thread a column adds up the groups' sums in order.
-  for (unsigned c = group * kLanes + threadIdx.x; c < kLanes * kWidth; c += kThreads) {
-    const size_t place = size_t{blockIdx.x} * kLanes * kWidth + c;
-    if (place < columns) {
-      Number sum = 0;
-      for (unsigned g = 0; g < kGroups; ++g) sum += shared[g][c];
-      const Number factor = update(sum, r + place, r_new + place);
-      shared[0][c] = factor;
-      if (factors != nullptr) factors[place] = factor;
-    }
-  }
-  __syncthreads();
-  if (!inside || out == nullptr) return;
-
-  Number factor[kWidth];
-  for (int i = 0; i < kWidth; ++i) factor[i] = shared[0][threadIdx.x * kWidth + i];
-#pragma unroll
-  for (int k = 0; k < kKeptRows; ++k) {
-    const size_t row = group + static_cast<size_t>(k) * kGroups;
-    if (row < rows) {
-      for (int i = 0; i < kWidth; ++i) {
-        Write(Read(kept[k].elements[i]) * factor[i], &kept[k].elements[i]);
-      }
-      *reinterpret_cast<Values*>(out + row * columns + column) = kept[k];
-    }
-  }
-  for (size_t row = group + size_t{kKeptRows} * kGroups; row < rows; row += kGroups) {
-    auto values = *reinterpret_cast<const Values*>(dy + row * columns + column);
-    for (int i = 0; i < kWidth; ++i) {
-      Write(Read(values.elements[i]) * factor[i], &values.elements[i]);
-    }
-    *reinterpret_cast<Values*>(out + row * columns + column) = values;
-  }
-}
-
-// sums[chunk, column] = the sum of squares over the rows of a chunk.
-template <typename Element, int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    SumRows(const Element* dy, Compute<Element>* sums, size_t rows, size_t columns,
-            size_t chunk_rows) {
-  using Number = Compute<Element>;
-  using Values = Vector<Element, kWidth>;
-  __shared__ Number shared[kGroups][kLanes * kWidth];
-  const size_t column = (size_t{blockIdx.x} * kLanes + threadIdx.x) * kWidth;
-  const size_t first = blockIdx.y * chunk_rows;
-  const size_t last = min(first + chunk_rows, rows);
-  Number partial[kWidth] = {};
-  if (column < columns) {
-#pragma unroll 4
-    for (size_t row = first + threadIdx.y; row < last; row += kGroups) {
-      const auto values = *reinterpret_cast<const Values*>(dy + row * columns + column);
-      for (int i = 0; i < kWidth; ++i) {
-        const Number value = Read(values.elements[i]);
-        partial[i] += value * value;
-      }
-    }
-  }
-  for (int i = 0; i < kWidth; ++i) shared[threadIdx.y][threadIdx.x * kWidth + i] = partial[i];
-  __syncthreads();
-  for (unsigned c = threadIdx.y * kLanes + threadIdx.x; c < kLanes * kWidth; c += kThreads) {
-    const size_t place = size_t{blockIdx.x} * kLanes * kWidth + c;
-    if (place < columns) {
-      Number sum = 0;
-      for (unsigned g = 0; g < kGroups; ++g) sum += shared[g][c];
-      sums[blockIdx.y * columns + place] = sum;
-    }
-  }
-}
-
-template <typename Element, int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    ScaleRows(const Element* dy, Element* out, const Compute<Element>* factors, size_t rows,
-              size_t columns, size_t chunk_rows) {
-  using Values = Vector<Element, kWidth>;
-  const size_t column = (size_t{blockIdx.x} * kLanes + threadIdx.x) * kWidth;
-  if (column >= columns) return;
-  const size_t first = blockIdx.y * chunk_rows;
-  const size_t last = min(first + chunk_rows, rows);
-  Compute<Element> factor[kWidth];
-  for (int i = 0; i < kWidth; ++i) factor[i] = factors[column + static_cast<size_t>(i)];
-#pragma unroll 4
-  for (size_t row = first + threadIdx.y; row < last; row += kGroups) {
-    auto values = *reinterpret_cast<const Values*>(dy + row * columns + column);
-    for (int i = 0; i < kWidth; ++i) {
-      Write(Read(values.elements[i]) * factor[i], &values.elements[i]);
-    }
-    *reinterpret_cast<Values*>(out + row * columns + column) = values;
-  }
-}
-
-// The same for a channel with a row of `inner` elements in every example: a block takes one channel
-// (blockIdx.x) of a chunk of examples (blockIdx.y), counting its elements through.
-
-template <typename Element, int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    SumChannels(const Element* dy, Compute<Element>* sums, VirtualGradientShape shape,
-                size_t chunk_rows) {
-  using Number = Compute<Element>;
-  using Values = Vector<Element, kWidth>;
-  __shared__ Number shared[kThreads];
-  const auto width = static_cast<uint32_t>(shape.inner / kWidth);
-  const size_t first = blockIdx.y * chunk_rows;
-  const auto rows = static_cast<uint32_t>(min(chunk_rows, shape.outer - first));
-  const Element* start = dy + (first * shape.channels + blockIdx.x) * shape.inner;
-  Number sum = 0;
-#pragma unroll 4
-  for (uint32_t i = threadIdx.x; i < rows * width; i += kThreads) {
-    const size_t place = size_t{i / width} * shape.channels * shape.inner + i % width * kWidth;
-    const auto values = *reinterpret_cast<const Values*>(start + place);
-    for (int k = 0; k < kWidth; ++k) {
-      const Number value = Read(values.elements[k]);
-      sum += value * value;
-    }
-  }
-  shared[threadIdx.x] = sum;
-  for (unsigned half = kThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
-  }
-  if (threadIdx.x == 0) sums[blockIdx.y * shape.channels + blockIdx.x] = shared[0];
-}
-
-template <typename Element, int kWidth>
-__global__ void __launch_bounds__(kThreads)
-    ScaleChannels(const Element* dy, Element* out, const Compute<Element>* factors,
-                  VirtualGradientShape shape, size_t chunk_rows) {
-  using Values = Vector<Element, kWidth>;
-  const auto width = static_cast<uint32_t>(shape.inner / kWidth);
-  const size_t first = blockIdx.y * chunk_rows;
-  const auto rows = static_cast<uint32_t>(min(chunk_rows, shape.outer - first));
-  const size_t start = (first * shape.channels + blockIdx.x) * shape.inner;
-  const Compute<Element> factor = factors[blockIdx.x];
-#pragma unroll 4
-  for (uint32_t i = threadIdx.x; i < rows * width; i += kThreads) {
-    const size_t place =
-        start + size_t{i / width} * shape.channels * shape.inner + i % width * kWidth;
-    auto values = *reinterpret_cast<const Values*>(dy + place);
-    for (int k = 0; k < kWidth; ++k) {
-      Write(Read(values.elements[k]) * factor, &values.elements[k]);
-    }
-    *reinterpret_cast<Values*>(out + place) = values;
-  }
-}
 
 // Adds up the chunks' sums in order and turns them into factors, in place of the first chunk's.
 template <typename Number>
@@ -392,7 +166,7 @@ cudaError_t VirtualGradientCuda(const Element* dy, const Compute<Element>* r, El
     return cudaGetLastError();
   }
   const Number rho = attributes.rho;
-  const Number factor = attributes.gradient_factor;
+  const Number factor = attributes.batch_factor;
   const Number share = (1 - rho) * factor * factor / static_cast<Number>(averaged);
   const Launch<Element> launch{dy,
                                r,

@@ -15,7 +15,7 @@ from pathlib import Path
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from svgd_onnx.training.batch_order import shuffled_rows
+from svgd_onnx.training.batches import shuffled_rows
 
 HERE = Path(__file__).resolve().parent
 SEED = 0

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.runtime import custom_op_library, has_custom_op_library, training_binding
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
@@ -28,9 +29,9 @@ from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
     VirtualGradient,
-    VirtualGradientAttributes,
+    VirtualGradientSettings,
 )
-from svgd_onnx.transforms.virtualize.settings import FUSED, PORTABLE, VirtualGradientSettings
+from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
@@ -69,6 +70,7 @@ def convert(
     training, virtual_gradient, update = _checked(settings)
     check_choice("target", target, TARGETS)
     _check_accumulation(accumulation_steps, TARGETS[target])
+    _check_optimizer(update.rule, TARGETS[target])
     training_binding()
     t_kernel = _t_kernel(virtual_gradient, update, TARGETS[target])
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
@@ -116,10 +118,21 @@ def _check_accumulation(steps: int, target: Target) -> None:
     if steps < 1:
         raise UserError(f"{option('accumulation_steps')} is {steps}, but must be 1 or more.")
     if steps > 1 and not target.accumulates:
-        able = " or ".join(each.name for each in TARGETS.values() if each.accumulates)
+        able = _targets_where(lambda each: each.accumulates)
+        raise UserError(f"{option('accumulation_steps')} is of {able}: leave one of them out.")
+
+
+def _check_optimizer(rule: str, target: Target) -> None:
+    if rule not in target.optimizers:
+        able = _targets_where(lambda each: rule in each.optimizers)
         raise UserError(
-            f"{option('accumulation_steps')} is of {option('target', able)}: leave one of them out."
+            f"The optimizer {rule} is not one of {target.name}'s: convert with {able}, or choose from "
+            f"{', '.join(target.optimizers)}."
         )
+
+
+def _targets_where(able: Callable[[Target], bool]) -> str:
+    return " or ".join(option("target", each.name) for each in TARGETS.values() if able(each))
 
 
 def _t_kernel(
@@ -127,8 +140,16 @@ def _t_kernel(
 ) -> str:
     """Which T: as asked for, or the target's default."""
     t_kernel = virtual_gradient.t_kernel or target.t_kernel
-    if t_kernel == FUSED and update.adapts:
-        custom_op_library()
+    if t_kernel != FUSED or not update.adapts:
+        return t_kernel
+    if virtual_gradient.t_kernel is None and not has_custom_op_library():
+        warnings.warn(
+            "The custom operator library is not installed, as where there is no C++ compiler: T is "
+            "made of standard operators, which gives the same numbers more slowly.",
+            stacklevel=3,
+        )
+        return PORTABLE
+    custom_op_library()  # refuses where there is none
     return t_kernel
 
 
@@ -142,14 +163,8 @@ def _virtual_gradients(
     gradients = differentiate(plan.forward, plan.copies)
     if training.loss_settings.reduction != "mean":
         # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient="graph")
-    attributes = VirtualGradientAttributes(
-        virtual_gradient.scale,
-        virtual_gradient.rho,
-        virtual_gradient.epsilon,
-        virtual_gradient.gradient == "example",
-    )
-    VirtualGradient(plan.uses, attributes)(gradients)
+        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    VirtualGradient(plan.uses, virtual_gradient)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     if update.l1 > 0:
         L1Regularization(plan.selection.decayed, update.l1)(gradients)

@@ -19,8 +19,7 @@ from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import differentiable_form, training_form
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import select_parameters
-from svgd_onnx.transforms.virtualize import TScope, sigma_prime
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -30,13 +29,18 @@ class Inspection:
     Attributes:
         operations: sigma-prime.
         parameters: everything learned, trainable or not.
-        obstacle: why `convert` refuses the model, if operators without a gradient are in its way. Not
-            looked for in a model with several outputs, of which `convert` is told one.
+        refusal: what `convert` would raise, if operators without a gradient are in its way. Not looked
+            for in a model with several outputs, of which `convert` is told one.
     """
 
     operations: list[Operation]
     parameters: list[Parameter]
-    obstacle: str | None = None
+    refusal: UserError | None = None
+
+    @property
+    def obstacle(self) -> str | None:
+        """The refusal in words."""
+        return None if self.refusal is None else str(self.refusal)
 
     @property
     def parameter_bytes(self) -> int:
@@ -82,18 +86,17 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
-    uses = sigma_prime(model.graph, copies, scope)
+    uses = sigma_prime(model.graph, copies, virtual_gradient)
     return Inspection(
-        [describe_operation(use) for use in uses], parameters, _obstacle(model, copies)
+        [describe_operation(use) for use in uses], parameters, _refusal(model, copies)
     )
 
 
-def _obstacle(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> str | None:
+def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError | None:
     if len(model.graph.outputs) > 1:
         return None
     try:
         differentiable_form(model, copies)
     except UserError as error:
-        return str(error)
+        return error
     return None

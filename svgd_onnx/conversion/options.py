@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.errors import check_choice, check_range
+from svgd_onnx.errors import check_range
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses import LOSS_NAMES
+from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 
 
@@ -16,9 +16,9 @@ class TrainingSettings:
     """What is trained, and towards what.
 
     Attributes:
-        loss: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse", "bce-with-logits" or
-            "l1" (prediction and target of one shape, float32); or "none" if the prediction is itself
-            the loss, one float32 number.
+        loss: a key of `LOSSES`: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse",
+            "bce-with-logits", "l1" or "huber" (prediction and target of one shape, float32); or "none"
+            if the prediction is itself the loss, one float32 number.
         loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
         prediction: the model's output that the loss compares; needed if it has several.
         train: globs; if given, only parameters that match one are trained.
@@ -39,8 +39,7 @@ class TrainingSettings:
         Raises:
             UserError: names the setting.
         """
-        check_choice("loss", self.loss, LOSS_NAMES)
-        self.loss_settings.check(self.loss)
+        check_settings(loss_named(self.loss), self.loss_settings)
 
 
 @dataclass(frozen=True)
@@ -48,9 +47,9 @@ class UpdateSettings:
     """How parameters follow from gradients.
 
     Attributes:
-        optimizer: "svgd", or without T "sgd", "momentum", "rmsprop", "adamw".
+        optimizer: "svgd", or without T a key of `OPTIMIZERS`: "sgd", "momentum", ...
         momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
-        weight_decay: decoupled weight decay of "adamw".
+        weight_decay: decoupled weight decay of the optimizers that have it.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
     """
 

@@ -13,11 +13,11 @@ from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.files import PathLike
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
-from svgd_onnx.transforms.losses import add_loss
+from svgd_onnx.transforms.losses import LOSSES, Loss
+from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.virtualize import ParameterUse, TScope, sigma_prime
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class TrainingPlan:
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
         uses: sigma-prime.
+        loss: which.
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
@@ -43,6 +44,7 @@ class TrainingPlan:
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
     uses: list[ParameterUse]
+    loss: Loss
     prediction: str
     logits: ir.Value
     class_axis: int | None
@@ -77,10 +79,11 @@ def plan_training(
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     evaluation = canonical.clone()
-    inputs = len(evaluation.graph.inputs)
-    added = add_loss(evaluation, settings.loss, prediction, settings.loss_settings)
+    loss = LOSSES[settings.loss]
+    added = AddLoss(loss, prediction, settings.loss_settings)
+    added(evaluation)
     CheckLossDependence(selection.trainable)(evaluation)
-    label = evaluation.graph.inputs[-1] if len(evaluation.graph.inputs) > inputs else None
+    label = None if loss.target is None else evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
     copies = training_form(
@@ -91,14 +94,14 @@ def plan_training(
         dropout=dropout,
     )
     ParametersAsInputs(selection.all)(evaluation)
-    scope = TScope(virtual_gradient.t_scope, virtual_gradient.granularity)
     return TrainingPlan(
         canonical=canonical,
         selection=selection,
         forward=forward,
         evaluation=evaluation,
         copies=copies,
-        uses=sigma_prime(forward.graph, copies, scope),
+        loss=loss,
+        uses=sigma_prime(forward.graph, copies, virtual_gradient),
         prediction=prediction,
         logits=next(
             value for node in forward.graph for value in node.outputs if value.name == added.logits

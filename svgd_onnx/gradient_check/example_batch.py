@@ -75,10 +75,10 @@ def random_inputs(
 def random_label(
     plan: TrainingPlan, prediction: np.ndarray, random: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """What the loss compares the prediction with: random classes, or numbers in [0, 1).
+    """What the loss compares the prediction with, at random.
 
     Args:
-        plan: says what the label is, and where the prediction has its classes.
+        plan: says which loss, what the label is, and where the prediction has its classes.
         prediction: the model's output.
         random: where numbers come from.
 
@@ -87,12 +87,9 @@ def random_label(
     """
     if plan.label is None:
         return {}
-    name = plan.label.name or ""
-    if plan.class_axis is None:
-        return {name: random.uniform(size=prediction.shape).astype(np.float32)}
-    shape = [size for axis, size in enumerate(prediction.shape) if axis != plan.class_axis]
-    shape = shape[: len(plan.label.shape or ())]
-    return {name: random.integers(prediction.shape[plan.class_axis], size=shape)}
+    axes = len(plan.label.shape or ())
+    target = plan.loss.random_target(prediction, plan.class_axis, axes, random)
+    return {plan.label.name or "": target}
 
 
 def _shape(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,6 +32,7 @@ class Target:
     Attributes:
         name: as options and manifests have it.
         t_kernel: which T its artifacts have by default.
+        optimizers: the update rules that it can run, of `OPTIMIZERS`.
         accumulates: whether a step may be of several batches.
         write: the artifacts but svgd.json into a folder; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
@@ -42,6 +43,7 @@ class Target:
 
     name: str
     t_kernel: str
+    optimizers: Collection[str]
     accumulates: bool
     write: Callable[[Path, TrainingGraphs], None]
     open: Callable[[Path, Manifest, int | None, str | None], Session]

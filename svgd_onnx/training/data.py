@@ -3,34 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.training.batches import Examples
+from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Arrays that fit a model, in the order that a training step takes them.
-
-    Attributes:
-        arrays: each of shape (examples, ...); the label last, if the loss has one.
-    """
-
-    arrays: tuple[np.ndarray, ...]
-
-    def __len__(self) -> int:
-        return len(self.arrays[-1])
-
-    def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
-        """The arrays of some examples, contiguous."""
-        return [np.ascontiguousarray(array[rows]) for array in self.arrays]
 
 
 def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
@@ -89,11 +72,12 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
             examples.
     """
-    if manifest.loss == "cross-entropy" and manifest.label is not None:
-        _check_not_one_hot(arrays, manifest.label, source)
+    loss, label = loss_named(manifest.loss), manifest.label
+    if label is not None and label.name in arrays:
+        loss.check_form(np.asarray(arrays[label.name]), len(label.shape), source)
     checked = tuple(check_arrays(arrays, manifest.arrays, source).values())
-    if manifest.loss == "cross-entropy":
-        _check_classes(checked[-1], manifest, source)
+    if label is not None:
+        loss.check_target(checked[-1], manifest.logits_shape, manifest.loss_settings, source)
     return Examples(checked)
 
 
@@ -134,12 +118,6 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
     return checked
 
 
-def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
-    """All examples in order; the last batch may be smaller."""
-    for start in range(0, len(examples), batch_size):
-        yield examples.take(slice(start, start + batch_size))
-
-
 def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
@@ -161,33 +139,6 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
     if dtype.kind == "f" and not np.isfinite(array).all():
         raise UserError(f"Array '{tensor.name}' in {source} contains NaN or infinity.")
     return array.astype(dtype, copy=False)
-
-
-def _check_not_one_hot(arrays: Arrays, label: Tensor, source: str) -> None:
-    array = np.asarray(arrays.get(label.name, ()))
-    if array.ndim == len(label.shape) + 1 and array.shape[-1] > 1:
-        raise UserError(
-            f"Array '{label.name}' in {source} has shape {array.shape}, as if a class were a row: give the "
-            "numbers of the classes, as .argmax(axis=-1) does."
-        )
-
-
-def _check_classes(labels: np.ndarray, manifest: Manifest, source: str) -> None:
-    assert manifest.label is not None and manifest.loss_settings.class_axis is not None
-    classes = manifest.logits_shape[manifest.loss_settings.class_axis]
-    ignored = manifest.loss_settings.ignore_index
-    counted = labels if ignored is None else labels[labels != ignored]
-    if not counted.size:
-        raise UserError(
-            f"Every label in array '{manifest.label.name}' of {source} is {ignored}, which is to be "
-            "ignored: give it labels that count."
-        )
-    lowest, highest = int(counted.min()), int(counted.max())
-    if lowest < 0 or (isinstance(classes, int) and highest >= classes):
-        raise UserError(
-            f"Array '{manifest.label.name}' in {source} has classes from {lowest} to {highest}, "
-            f"but the model knows 0 to {classes - 1 if isinstance(classes, int) else '?'}."
-        )
 
 
 def _list(names: Mapping[str, object] | list[str]) -> str:

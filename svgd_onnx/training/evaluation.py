@@ -5,9 +5,8 @@ from __future__ import annotations
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
-from svgd_onnx.training import data
-from svgd_onnx.training.data import Examples
-from svgd_onnx.training.metrics import batch_weight, right_answers
+from svgd_onnx.training.batches import Examples, batches
+from svgd_onnx.transforms.losses import loss_named
 
 BATCH_SIZE = 256
 
@@ -27,13 +26,15 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
         )
     total, weight, right, counted = 0.0, 0.0, 0, 0
     position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
-    summed = manifest.loss_settings.reduction == "sum"
-    for batch in data.batches(examples, batch_size):
+    settings, loss = manifest.loss_settings, loss_named(manifest.loss)
+    summed = settings.reduction == "sum"
+    logits = manifest.logits == manifest.prediction
+    for batch in batches(examples, batch_size):
         results = session.eval_step(batch)
-        of_batch = 1.0 if summed else batch_weight(manifest, batch)
+        of_batch = 1.0 if summed else loss.batch_weight(batch, settings)
         total += float(results[0]) * of_batch
         weight += of_batch
-        answers = right_answers(manifest, results[1 + position], batch[-1])
+        answers = loss.right_answers(results[1 + position], batch[-1], settings, logits=logits)
         if answers is not None:
             right, counted = right + answers[0], counted + answers[1]
     result = {"loss": total if summed else total / weight}

@@ -15,7 +15,7 @@ from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
-from svgd_onnx.training.batch_order import BatchOrder
+from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.progress import Progress

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -68,6 +69,7 @@ def virtual_gradients(
     target: np.ndarray,
     *,
     loss: str,
+    loss_settings: Mapping[str, Any] | None = None,
     output: str,
     trainable: Collection[str],
     states: Mapping[State, np.ndarray] | None = None,
@@ -109,7 +111,8 @@ def virtual_gradients(
         return virtual
 
     tape = forward(model, feeds, output)
-    value, gradient = LOSSES[loss](tape.values[output], np.asarray(target))
+    prediction = tape.values[output]
+    value, gradient = LOSSES[loss](prediction, np.asarray(target), **(loss_settings or {}))
     gradients = backward(tape, output, gradient, trainable, feed)
     for name in set(trainable).difference(l1_exempt):
         gradients[name] = gradients[name] + l1 * np.sign(tape.values[name])

@@ -10,14 +10,15 @@ import models
 import numpy as np
 import onnx
 import onnxruntime
-import operators
 import pytest
 from conftest import MakeTrainer
+from decompositions import MODELS, options
 
 import svgd_onnx
 from svgd_onnx import LossSettings
 from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 from svgd_onnx.training.data import check
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
@@ -49,7 +50,7 @@ def both_losses(
 
 class TestLossesAreThoseOfTheTrainingSession:
     @pytest.mark.parametrize("network", NETWORKS)
-    @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
+    @pytest.mark.parametrize("optimizer", ["svgd", *TARGETS["ort-training"].optimizers])
     def test_with_each_optimizer(
         self, network: str, optimizer: str, trainer_of: MakeTrainer
     ) -> None:
@@ -60,13 +61,11 @@ class TestLossesAreThoseOfTheTrainingSession:
         )
         assert inference == pytest.approx(session, rel=1e-4)
 
-    @pytest.mark.parametrize("name", operators.MODELS)
+    @pytest.mark.parametrize("name", MODELS)
     def test_for_each_operator(self, name: str, trainer_of: MakeTrainer) -> None:
-        model = operators.MODELS[name]()
-        batch = example_batch(model, loss="mse", batch_size=3)
-        session, inference = both_losses(
-            trainer_of, model, batch, 3, 0.01, loss="mse", optimizer="sgd"
-        )
+        model, told = MODELS[name](), options(name)
+        batch = example_batch(model, loss=told["loss"], batch_size=3)
+        session, inference = both_losses(trainer_of, model, batch, 3, 0.01, optimizer="sgd", **told)
         assert inference == pytest.approx(session, rel=1e-4)
 
     @pytest.mark.parametrize("reduction", ["mean", "sum"])

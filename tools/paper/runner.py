@@ -21,7 +21,7 @@ import onnxruntime
 
 import svgd_onnx
 from svgd_onnx.files import whole_file
-from svgd_onnx.training.batch_order import BatchOrder
+from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.progress import Progress
 from tools.paper.experiment import Data, Experiment
 from tools.paper.folders import make_folder

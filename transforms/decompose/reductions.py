@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, known_constant, known_rank
+from svgd_onnx.transforms.rule import (
+    RefusedError,
+    Rule,
+    input_of,
+    inputs_of,
+    integer,
+    known_constant,
+    known_rank,
+)
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -44,6 +52,18 @@ def global_max_pool(node: ir.Node, write: Writer) -> ir.Value:
     return _extremum(write, x, "ReduceMax", range(2, known_rank(x)), keepdims=True)
 
 
+def global_lp_pool(node: ir.Node, write: Writer) -> ir.Value:
+    """(sum |x|^p)^(1/p) over all axes but the first two."""
+    p = integer(node, "p", 2)
+    (x,) = inputs_of(node, 1)
+    axes = range(2, known_rank(x))
+    if p == 1:
+        return write.reduce("ReduceSum", write.node("Abs", x), axes)
+    if p == 2:
+        return write.reduce("ReduceL2", x, axes)
+    raise RefusedError(f"its p is {p}, and known are 1 and 2")
+
+
 def _of_sum(before: str | None, after: str | None) -> Rule:
     def rule(node: ir.Node, write: Writer) -> ir.Value:
         axes = reduced_axes(node)
@@ -60,6 +80,7 @@ def _of_sum(before: str | None, after: str | None) -> Rule:
 
 
 REDUCTIONS: dict[str, Rule] = {
+    "GlobalLpPool": global_lp_pool,
     "GlobalMaxPool": global_max_pool,
     "ReduceL1": _of_sum("Abs", None),
     "ReduceLogSum": _of_sum(None, "Log"),

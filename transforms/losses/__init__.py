@@ -1,47 +1,60 @@
-"""The losses, one file each, in one table."""
+"""The losses, one file each, in one table. Needs neither onnx nor onnx-ir: `add_loss` does, apart."""
 
 from __future__ import annotations
 
-import onnx_ir as ir
+from dataclasses import fields
 
-from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
-from svgd_onnx.transforms.losses.add_loss import AddLoss
-from svgd_onnx.transforms.losses.binary_cross_entropy import BINARY_CROSS_ENTROPY
-from svgd_onnx.transforms.losses.cross_entropy import CROSS_ENTROPY
+from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.transforms.losses.binary_cross_entropy import BinaryCrossEntropy
+from svgd_onnx.transforms.losses.cross_entropy import CrossEntropy
+from svgd_onnx.transforms.losses.huber import Huber
 from svgd_onnx.transforms.losses.l1 import L1
 from svgd_onnx.transforms.losses.loss import Loss
-from svgd_onnx.transforms.losses.mean_squared_error import MEAN_SQUARED_ERROR
+from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
 from svgd_onnx.transforms.losses.own_loss import OwnLoss
 
-# The loss is an output of the model.
-NONE = "none"
-
 LOSSES: dict[str, Loss] = {
-    "cross-entropy": CROSS_ENTROPY,
-    "mse": MEAN_SQUARED_ERROR,
-    "bce-with-logits": BINARY_CROSS_ENTROPY,
-    "l1": L1,
+    loss.name: loss
+    for loss in (
+        CrossEntropy(),
+        MeanSquaredError(),
+        BinaryCrossEntropy(),
+        L1(),
+        Huber(),
+        OwnLoss(),
+    )
 }
 
-LOSS_NAMES = (*LOSSES, NONE)
-
-__all__ = [
-    "LOSSES",
-    "LOSS_NAMES",
-    "NONE",
-    "REDUCTIONS",
-    "AddLoss",
-    "Loss",
-    "LossSettings",
-    "OwnLoss",
-    "add_loss",
-]
+__all__ = ["LOSSES", "Loss", "check_settings", "loss_named"]
 
 
-def add_loss(
-    model: ir.Model, loss: str, prediction: str, settings: LossSettings
-) -> AddLoss | OwnLoss:
-    """Adds a loss by name, in place; returns the pass, which knows the logits and their classes."""
-    added = OwnLoss(prediction) if loss == NONE else AddLoss(LOSSES[loss], prediction, settings)
-    added(model)
-    return added
+def loss_named(name: str) -> Loss:
+    """A loss of the table.
+
+    Raises:
+        UserError: it has none of that name; the message lists them.
+    """
+    check_choice("loss", name, LOSSES)
+    return LOSSES[name]
+
+
+def check_settings(loss: Loss, settings: LossSettings) -> None:
+    """Refuses settings that a loss does not have, and values out of range.
+
+    Raises:
+        UserError: names the setting.
+    """
+    for field in fields(LossSettings):
+        if field.name in loss.settings or getattr(settings, field.name) == field.default:
+            continue
+        if loss.target is None:
+            raise UserError(
+                f"{option(field.name)} does not go with {option('loss', loss.name)}: the loss is the "
+                "model's own."
+            )
+        having = [
+            option("loss", each.name) for each in LOSSES.values() if field.name in each.settings
+        ]
+        raise UserError(f"{option(field.name)} goes with {' or '.join(having)} only.")
+    settings.check()

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import onnx_ir as ir
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Loss, reduce, same_shape
+from svgd_onnx.transforms.losses.loss import Loss, reduced
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from svgd_onnx.transforms.writer import Writer
 
 
-def _constant(value: np.ndarray) -> ir.Node:
-    return ir.node("Constant", [], {"value": ir.tensor(value)})
+class BinaryCrossEntropy(Loss):
+    """mean log(1 + e^x) - x t over all elements; logits x and targets t of one shape, float32."""
 
+    name = "bce-with-logits"
+    contains = frozenset({"Sigmoid"})
 
-def _build(logits: ir.Value, target: ir.Value, settings: LossSettings) -> list[ir.Node]:
-    # log(1 + e^x) is the log-sum-exp of (0, x), so -log_softmax((0, x))[0]: it neither overflows
-    # nor has a kink at 0, and onnxruntime differentiates LogSoftmax exactly.
-    last = _constant(np.array([-1], np.int64))
-    first = _constant(np.array([0], np.int64))
-    second = _constant(np.array([1], np.int64))
-    zero = _constant(np.array(0, np.float32))
-    column = ir.node("Unsqueeze", [logits, last.outputs[0]])
-    zeros = ir.node("Mul", [column.outputs[0], zero.outputs[0]])
-    pair = ir.node("Concat", [zeros.outputs[0], column.outputs[0]], {"axis": -1})
-    log_softmax = ir.node("LogSoftmax", [pair.outputs[0]], {"axis": -1})
-    picked = ir.node(
-        "Slice", [log_softmax.outputs[0], first.outputs[0], second.outputs[0], last.outputs[0]]
-    )
-    log_probability = ir.node("Squeeze", [picked.outputs[0], last.outputs[0]])
-    product = ir.node("Mul", [logits, target])
-    negative = ir.node("Neg", [product.outputs[0]])
-    loss = ir.node("Sub", [negative.outputs[0], log_probability.outputs[0]])
-    nodes = [last, first, second, zero, column, zeros, pair, log_softmax, picked, log_probability]
-    return [*nodes, product, negative, loss, reduce(loss.outputs[0], settings)]
+    def build(
+        self, write: Writer, prediction: ir.Value, target: ir.Value | None, settings: LossSettings
+    ) -> ir.Value:
+        # log(1 + e^x) is the log-sum-exp of (0, x), so -log_softmax((0, x))[0]: it neither overflows
+        # nor has a kink at 0, and onnxruntime differentiates LogSoftmax exactly.
+        last = write.integers(-1)
+        column = write.node("Unsqueeze", prediction, last)
+        zeros = write.node("Mul", column, write.scalar(0.0))
+        pair = write.node("Concat", zeros, column, axis=-1)
+        log_softmax = write.node("LogSoftmax", pair, axis=-1)
+        picked = write.node("Slice", log_softmax, write.integers(0), write.integers(1), last)
+        log_probability = write.node("Squeeze", picked, last)
+        negative = write.node("Neg", write.node("Mul", prediction, target))
+        return reduced(write, write.node("Sub", negative, log_probability), settings)
 
-
-BINARY_CROSS_ENTROPY = Loss(
-    "target", ir.DataType.FLOAT, same_shape, _build, contains=frozenset({"Sigmoid"})
-)
-"""mean log(1 + e^x) - x t over all elements; logits x and targets t of one shape, float32."""
+    def right_answers(
+        self, prediction: np.ndarray, target: np.ndarray, settings: LossSettings, *, logits: bool
+    ) -> tuple[int, int]:
+        # A probability is likely from 1/2 on, a logit from 0 on.
+        threshold = 0.0 if logits else 0.5
+        return int(np.sum((prediction > threshold) == (target > 0.5))), target.size

@@ -2,110 +2,114 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-import onnx_ir as ir
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss_of_classes import LossOfClasses
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from svgd_onnx.transforms.writer import Writer
 
 
-def _build(logits: ir.Value, labels: ir.Value, settings: LossSettings) -> list[ir.Node]:
-    if (
-        settings.ignore_index is None
-        and settings.class_weights is None
-        and not settings.label_smoothing
-    ):
-        # The second output, the log-probabilities, is what the gradient is computed from.
-        attributes = {"reduction": settings.reduction}
-        return [ir.node("SoftmaxCrossEntropyLoss", [logits, labels], attributes, num_outputs=2)]
-    return _weighted(logits, labels, settings)
+class CrossEntropy(LossOfClasses):
+    """mean_n -log softmax(logits)[n, labels[n]]; ONNX operator SoftmaxCrossEntropyLoss.
+
+    logits (N, C, ...) float32, labels (N, ...) int64 in [0, C); n goes over every label. Class weights,
+    labels to ignore and label smoothing as `LossSettings` has them.
+    """
+
+    name = "cross-entropy"
+    contains = frozenset({"Softmax", "LogSoftmax"})
+    settings = LossOfClasses.settings | {"label_smoothing"}
+
+    def build(
+        self, write: Writer, prediction: ir.Value, target: ir.Value | None, settings: LossSettings
+    ) -> ir.Value:
+        if (
+            settings.ignore_index is None
+            and settings.class_weights is None
+            and not settings.label_smoothing
+        ):
+            # The second output, the log-probabilities, is what the gradient is computed from.
+            attributes = {"reduction": settings.reduction}
+            inputs = [prediction, target]
+            return write.nodes_with("SoftmaxCrossEntropyLoss", inputs, attributes, 2)[0]
+        return _weighted(write, prediction, target, settings)
 
 
-def _weighted(logits: ir.Value, labels: ir.Value, settings: LossSettings) -> list[ir.Node]:
+def _weighted(
+    write: Writer, logits: ir.Value, labels: ir.Value | None, settings: LossSettings
+) -> ir.Value:
     """sum_n u_n ((1 - e) w[y_n] l[n, y_n] + e mean_c w[c] l[n, c]) / sum_n u_n w[y_n].
 
     l = -log softmax(logits), w the class weights, e the label smoothing, u_n 0 where the label is to
     be ignored and 1 elsewhere. The sum over no label at all is divided by 1, so that a batch of which
     every label is ignored has the loss 0.
     """
-    nodes: list[ir.Node] = []
-
-    def node(op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
-        nodes.append(ir.node(op_type, inputs, attributes))
-        return nodes[-1].outputs[0]
-
-    def constant(values: object, dtype: type = np.float32) -> ir.Value:
-        return node("Constant", value=ir.tensor(np.asarray(values, dtype)))
-
-    class_axis = constant([1], np.int64)
-    # the classes last, where onnxruntime's LogSoftmax and its gradient take them in one piece
-    rank = len(logits.shape or ())
-    last = node("Transpose", logits, perm=[0, *range(2, rank), 1]) if rank > 2 else logits
-    log_probabilities = node("LogSoftmax", last, axis=-1)
-    if rank > 2:
-        perm = [0, rank - 1, *range(1, rank - 1)]
-        log_probabilities = node("Transpose", log_probabilities, perm=perm)
+    class_axis = write.integers(1)
+    log_probabilities = _log_softmax(write, logits)
     counted = None
     if settings.ignore_index is not None:
-        ignored = node("Equal", labels, constant(settings.ignore_index, np.int64))
-        counted = node("Cast", node("Not", ignored), to=ir.DataType.FLOAT)
+        ignored = write.node("Equal", labels, write.integer(settings.ignore_index))
+        counted = write.cast(write.node("Not", ignored), "float32")
         # an ignored label may be no class at all
-        labels = node("Where", ignored, constant(0, np.int64), labels)
-    picked = node(
-        "GatherElements", log_probabilities, node("Unsqueeze", labels, class_axis), axis=1
-    )
-    each = node("Squeeze", picked, class_axis)
-    weights = None if settings.class_weights is None else constant(settings.class_weights)
-    share = counted if weights is None else node("Gather", weights, labels)
-    if weights is not None and counted is not None:
-        share = node("Mul", share, counted)
+        labels = write.node("Where", ignored, write.integer(0), labels)
+    column = write.node("Unsqueeze", labels, class_axis)
+    picked = write.node("GatherElements", log_probabilities, column, axis=1)
+    each = write.node("Squeeze", picked, class_axis)
+    weights = share = None
+    if settings.class_weights is not None:
+        weights = write.constant(np.asarray(settings.class_weights, np.float32))
+        share = write.node("Gather", weights, labels)
+    if counted is not None:
+        share = counted if share is None else write.node("Mul", share, counted)
     if share is not None:
-        each = node("Mul", each, share)
-    total = node("ReduceSum", each, keepdims=0)
-    smoothing = settings.label_smoothing
-    if smoothing:
+        each = write.node("Mul", each, share)
+    total = write.node("ReduceSum", each, keepdims=0)
+    if settings.label_smoothing:
         spread = log_probabilities
         if weights is not None:
-            columns = constant([-1, *[1] * (rank - 2)], np.int64)
-            spread = node("Mul", spread, node("Reshape", weights, columns))
-        of_all = node("ReduceSum", spread, class_axis, keepdims=0)
+            columns = write.integers(-1, *[1] * (len(logits.shape or ()) - 2))
+            spread = write.node("Mul", spread, write.node("Reshape", weights, columns))
+        of_all = write.node("ReduceSum", spread, class_axis, keepdims=0)
         if counted is not None:
-            of_all = node("Mul", of_all, counted)
-        classes = node("Gather", node("Shape", logits), constant(1, np.int64))
-        part = node("Div", constant(smoothing), node("Cast", classes, to=ir.DataType.FLOAT))
-        total = node(
-            "Add",
-            node("Mul", total, constant(1.0 - smoothing)),
-            node("Mul", node("ReduceSum", of_all, keepdims=0), part),
-        )
-    if settings.reduction == "sum":
-        node("Neg", total)
-        return nodes
+            of_all = write.node("Mul", of_all, counted)
+        total = _smoothed(write, total, of_all, logits, settings.label_smoothing)
+    if settings.reduction == "mean":
+        total = write.node("Div", total, _size(write, labels, share))
+    return write.node("Neg", total)
+
+
+def _log_softmax(write: Writer, logits: ir.Value) -> ir.Value:
+    """log softmax over axis 1 of (N, C, ...)."""
+    rank = len(logits.shape or ())
+    if rank == 2:
+        return write.node("LogSoftmax", logits, axis=-1)
+    # the classes last, where onnxruntime's LogSoftmax and its gradient take them in one piece
+    last = write.node("Transpose", logits, perm=[0, *range(2, rank), 1])
+    last = write.node("LogSoftmax", last, axis=-1)
+    return write.node("Transpose", last, perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+def _smoothed(
+    write: Writer, total: ir.Value, of_all: ir.Value, logits: ir.Value, smoothing: float
+) -> ir.Value:
+    """(1 - e) total + e / C times the sum over all of `of_all`."""
+    classes = write.node("Gather", write.node("Shape", logits), write.integer(1))
+    part = write.node("Div", write.scalar(smoothing), write.cast(classes, "float32"))
+    kept = write.node("Mul", total, write.scalar(1.0 - smoothing))
+    spread = write.node("Mul", write.node("ReduceSum", of_all, keepdims=0), part)
+    return write.node("Add", kept, spread)
+
+
+def _size(write: Writer, labels: ir.Value | None, share: ir.Value | None) -> ir.Value:
+    """What the mean is divided by: how many labels there are, or the sum of their shares, but never 0."""
     if share is None:
-        size = node("Cast", node("Size", labels), to=ir.DataType.FLOAT)
-    else:
-        size = node("ReduceSum", share, keepdims=0)
-        nothing = node("Equal", size, constant(0.0))
-        size = node("Where", nothing, constant(1.0), size)
-    node("Neg", node("Div", total, size))
-    return nodes
-
-
-def _target_shape(logits: ir.Shape) -> ir.Shape:
-    return ir.Shape([dim for axis, dim in enumerate(logits) if axis != 1])
-
-
-CROSS_ENTROPY = Loss(
-    target="labels",
-    target_dtype=ir.DataType.INT64,
-    target_shape=_target_shape,
-    build=_build,
-    contains=frozenset({"Softmax", "LogSoftmax"}),
-)
-"""mean_n -log softmax(logits)[n, labels[n]]; ONNX operator SoftmaxCrossEntropyLoss.
-
-logits (N, C, ...) float32, labels (N, ...) int64 in [0, C); n goes over every label. Class weights,
-labels to ignore and label smoothing as `LossSettings` has them.
-"""
+        return write.cast(write.node("Size", labels), "float32")
+    size = write.node("ReduceSum", share, keepdims=0)
+    nothing = write.node("Equal", size, write.scalar(0.0))
+    return write.node("Where", nothing, write.scalar(1.0), size)

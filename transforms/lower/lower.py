@@ -63,18 +63,9 @@ class Lower(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        refusals: dict[ir.Node, str] = {}
-        for forward in (True, False):
-            for node in list(graph):
-                lowering = _lowering(node)
-                if lowering is None or (forward and not lowering.forward):
-                    continue
-                try:
-                    apply_rule(graph, node, lowering.rule)
-                except RefusedError as refused:
-                    refusals[node] = str(refused)
-            if forward:
-                InferShapes()(model)
+        _write(graph, forward_only=True)
+        InferShapes()(model)
+        refusals = _write(graph)
         self._check(graph, refusals)
         common.RemoveUnusedNodesPass()(model)
         for domain in [name for name in graph.opset_imports if name not in self._domains]:
@@ -102,6 +93,20 @@ class Lower(ir.passes.InPlacePass):
             raise ir.passes.PostconditionError("an operator of the training set is left")
         if not self._domains.issuperset(model.graph.opset_imports):
             raise ir.passes.PostconditionError("another domain is still imported")
+
+
+def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]:
+    """Applies the rules; returns why some could not write their node."""
+    refusals = {}
+    for node in list(graph):
+        lowering = _lowering(node)
+        if lowering is None or (forward_only and not lowering.forward):
+            continue
+        try:
+            apply_rule(graph, node, lowering.rule)
+        except RefusedError as refused:
+            refusals[node] = str(refused)
+    return refusals
 
 
 def _lowering(node: ir.Node) -> Lowering | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.transforms.lower.lowering import Lowering
-from svgd_onnx.transforms.rule import RefusedError, inputs_of, integers
+from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, integers, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -18,8 +18,10 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     kernel = integers(node, "kernel_shape", [])
     strides = integers(node, "strides", [1] * len(kernel))
     dilations = integers(node, "dilations", [1] * len(kernel))
-    padded = any(integers(node, "pads", []))
-    if strides == kernel and not padded and all(size == 1 for size in dilations):
+    # MaxUnpool asks for windows that lie inside of what was pooled.
+    inside = not any(integers(node, "pads", [])) and not integer(node, "ceil_mode", 0)
+    inside = inside and not text(node, "auto_pad", "NOTSET").startswith("SAME")
+    if strides == kernel and inside and all(size == 1 for size in dilations):
         # No two windows share a maximum.
         return write.node(
             "MaxUnpool", gradient, places, shape, kernel_shape=kernel, strides=strides

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.transforms.optimizers.adamw import ADAMW
+from svgd_onnx.transforms.optimizers.lion import LION
 from svgd_onnx.transforms.optimizers.momentum import MOMENTUM
 from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
 from svgd_onnx.transforms.optimizers.rmsprop import RMSPROP
@@ -19,6 +20,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
     "momentum": MOMENTUM,
     "rmsprop": RMSPROP,
     "adamw": ADAMW,
+    "lion": LION,
 }
 """Update rules by name."""
 
@@ -61,7 +63,7 @@ def update_rule(optimizer: str, given: Mapping[str, float]) -> tuple[str, dict[s
             raise UserError(
                 f"{option(name)} does not go with the optimizer {optimizer}."
                 if known.instead is None
-                else f"{option(name)} is of the optimizer {', '.join(owners)}; for others there is "
+                else f"{option(name)} is of the optimizer {' or '.join(owners)}; for others there is "
                 f"{option(known.instead)}."
             )
     wanted = {name for name, value in given.items() if value}

@@ -60,7 +60,7 @@ class Optimizer:
         state: names of the tensors that it keeps for each parameter, float32, of the parameter's shape,
             zero before the first step.
         session_operator: from values for all `defaults` to the operator that is this optimizer in
-            onnxruntime's training session.
+            onnxruntime's training session; None if it has none, and the target onnx only trains with it.
         formula: writes it with standard operators. It gives the parameter after the step, and each of
             `state` by its name, every one the output of a node of its own.
     """
@@ -68,7 +68,7 @@ class Optimizer:
     defaults: Mapping[str, float]
     options: Mapping[str, Option]
     state: tuple[str, ...]
-    session_operator: Callable[[Mapping[str, float]], SessionOperator]
+    session_operator: Callable[[Mapping[str, float]], SessionOperator] | None
     formula: Formula
 
     @property

@@ -4,30 +4,16 @@ from __future__ import annotations
 
 from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
-from svgd_onnx.transforms.virtualize.sigma_prime import (
-    ALL_LINEAR,
-    GRANULARITIES,
-    WEIGHTS,
-    ParameterUse,
-    TScope,
-    sigma_prime,
-)
-from svgd_onnx.transforms.virtualize.virtual_gradient import (
-    DOMAIN,
-    VirtualGradient,
-    VirtualGradientAttributes,
-)
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, sigma_prime
+from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, VirtualGradient
 
 __all__ = [
-    "ALL_LINEAR",
     "DOMAIN",
-    "GRANULARITIES",
-    "WEIGHTS",
     "L1Regularization",
     "MergeParameterUses",
     "ParameterUse",
-    "TScope",
     "VirtualGradient",
-    "VirtualGradientAttributes",
+    "VirtualGradientSettings",
     "sigma_prime",
 ]

@@ -8,7 +8,8 @@ from svgd_onnx.errors import check_choice, check_range
 
 WEIGHTS, ALL_LINEAR = "weights", "all-linear"
 GRANULARITIES = ("auto", "element", "channel")
-GRADIENTS = ("graph", "example")
+GRAPH, EXAMPLE = "graph", "example"
+GRADIENTS = (GRAPH, EXAMPLE)
 FUSED, PORTABLE = "fused", "portable"
 T_KERNELS = (FUSED, PORTABLE)
 
@@ -39,7 +40,7 @@ class VirtualGradientSettings:
     epsilon: float = 1e-6
     t_scope: tuple[str, ...] = (WEIGHTS,)
     granularity: str = "auto"
-    gradient: str = "graph"
+    gradient: str = GRAPH
     t_kernel: str | None = None
 
     def __post_init__(self) -> None:

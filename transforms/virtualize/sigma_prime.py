@@ -16,27 +16,9 @@ from svgd_onnx.transforms.virtualize.linear_operators import (
     role,
     weight_channel_axis,
 )
+from svgd_onnx.transforms.virtualize.settings import ALL_LINEAR, WEIGHTS, VirtualGradientSettings
 
 STATE_PREFIX = "svgd.r."
-
-WEIGHTS, ALL_LINEAR = "weights", "all-linear"
-GRANULARITIES = ("auto", "element", "channel")
-
-
-@dataclass(frozen=True)
-class TScope:
-    """Where T acts, and how finely.
-
-    Attributes:
-        parameters: "weights" for weights of Gemm, MatMul, Conv and ConvTranspose, "all-linear" for
-            every parameter in which its operation is linear (Algorithm 1 to the letter), or globs for
-            linear parameters by name; none for no T at all.
-        granularity: "element" for an r of the output's shape without its batch axis, "channel" for one
-            entry a channel, "auto" for element where those sizes are fixed and channel where not.
-    """
-
-    parameters: tuple[str, ...] = (WEIGHTS,)
-    granularity: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -72,17 +54,17 @@ class ParameterUse:
 
 
 def sigma_prime(
-    graph: ir.Graph, copies: Mapping[str, Sequence[str]], scope: TScope
+    graph: ir.Graph, copies: Mapping[str, Sequence[str]], settings: VirtualGradientSettings
 ) -> list[ParameterUse]:
     """Finds sigma-prime, in the graph's order, and decides T for each of its elements.
 
     Args:
         graph: the forward graph, shapes inferred, each trainable input used once.
         copies: trainable parameter -> the graph inputs that stand for it.
-        scope: where T acts.
+        settings: where T acts, and how finely.
 
     Raises:
-        UserError: the shape of r is not known, or a glob of the scope matches nothing.
+        UserError: the shape of r is not known, or a glob of `t_scope` matches nothing.
     """
     parameters = {
         name: (parameter, f"{STATE_PREFIX}{parameter}" + (f".{index}" if len(names) > 1 else ""))
@@ -95,7 +77,7 @@ def sigma_prime(
         for value in graph.inputs
         if value.name not in parameters
     )
-    _check_globs(scope, copies)
+    _check_globs(settings, copies)
     uses = []
     for node in graph:
         state_of_node: ParameterUse | None = None
@@ -117,7 +99,7 @@ def sigma_prime(
                 role=role(node.op_type, position) or "parameter",
                 reason="",
             )
-            reason = _identity(use, node, scope, batch_is_open)
+            reason = _identity(use, node, settings, batch_is_open)
             if reason is not None:
                 uses.append(replace(use, reason=reason))
             elif state_of_node is not None:
@@ -127,7 +109,7 @@ def sigma_prime(
                 use = replace(use, reason=reason, state=state_of_node.state)
                 uses.append(replace(use, state_shape=shape, channel_axis=axis))
             else:
-                shape, axis = _state_shape(use, node, scope)
+                shape, axis = _state_shape(use, node, settings)
                 reason = f"linear in its {use.role}"
                 state_of_node = replace(
                     use,
@@ -141,16 +123,18 @@ def sigma_prime(
     return uses
 
 
-def _identity(use: ParameterUse, node: ir.Node, scope: TScope, batch_is_open: bool) -> str | None:
+def _identity(
+    use: ParameterUse, node: ir.Node, settings: VirtualGradientSettings, batch_is_open: bool
+) -> str | None:
     """Why T is the identity, or None if it is not."""
-    if not scope.parameters:
+    if not settings.t_scope:
         return "the optimizer is not svgd"
     if use.role == "parameter":
         return f"{use.op_type} is not linear in it"
-    if scope.parameters == (WEIGHTS,):
+    if settings.t_scope == (WEIGHTS,):
         if use.role != "weight":
             return f"{use.role}: T acts on weights only"
-    elif scope.parameters != (ALL_LINEAR,) and not _matches(use.parameter, scope):
+    elif settings.t_scope != (ALL_LINEAR,) and not _matches(use.parameter, settings):
         return "not in the scope of T"
     shape = node.outputs[0].shape
     if batch_is_open and shape is not None and (not len(shape) or isinstance(shape[0], int)):
@@ -159,22 +143,22 @@ def _identity(use: ParameterUse, node: ir.Node, scope: TScope, batch_is_open: bo
 
 
 def _state_shape(
-    use: ParameterUse, node: ir.Node, scope: TScope
+    use: ParameterUse, node: ir.Node, settings: VirtualGradientSettings
 ) -> tuple[tuple[int, ...], int | None]:
     output = node.outputs[0]
     dims = None if output.shape is None else [_plain(dim) for dim in output.shape]
     fixed = dims is not None and all(isinstance(dim, int) for dim in dims[1:])
-    if dims is not None and fixed and (scope.granularity != "channel" or len(dims) < 3):
+    if dims is not None and fixed and (settings.granularity != "channel" or len(dims) < 3):
         return tuple(dim for dim in dims[1:] if isinstance(dim, int)), None
     axis = channel_axis(use.op_type, len(dims or ()))
     channels = dims[axis] if dims else None
-    if scope.granularity != "element" and axis > 0 and isinstance(channels, int):
+    if settings.granularity != "element" and axis > 0 and isinstance(channels, int):
         return (channels,), axis
     raise UserError(
         f"{use.op_type} '{use.node}': the shape of its output '{use.output}' is {_show(dims)}, but r "
         + (
             f"needs every axis after the first to be fixed: use {option('granularity', 'channel')}, or "
-            if scope.granularity == "element"
+            if settings.granularity == "element"
             else "needs a fixed number of channels: "
         )
         + f"export the model with fixed sizes, or leave '{use.parameter}' out with {option('freeze')}."
@@ -202,16 +186,18 @@ def _weight_axis(node: ir.Node, position: int, state_shape: tuple[int, ...]) -> 
     return axis if output_size >= max(_WORTHWHILE_SIZE, weight_size) else None
 
 
-def _check_globs(scope: TScope, parameters: Mapping[str, Sequence[str]]) -> None:
-    if scope.parameters in ((), (WEIGHTS,), (ALL_LINEAR,)):
+def _check_globs(
+    settings: VirtualGradientSettings, parameters: Mapping[str, Sequence[str]]
+) -> None:
+    if settings.t_scope in ((), (WEIGHTS,), (ALL_LINEAR,)):
         return
-    for glob in scope.parameters:
+    for glob in settings.t_scope:
         if not any(fnmatchcase(name, glob) for name in parameters):
             raise UserError(f"{option('t_scope')} '{glob}' matches no trainable parameter.")
 
 
-def _matches(name: str, scope: TScope) -> bool:
-    return any(fnmatchcase(name, glob) for glob in scope.parameters)
+def _matches(name: str, settings: VirtualGradientSettings) -> bool:
+    return any(fnmatchcase(name, glob) for glob in settings.t_scope)
 
 
 def _plain(dim: object) -> object:

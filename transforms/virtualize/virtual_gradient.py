@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.virtualize.settings import EXAMPLE, VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
 from svgd_onnx.transforms.writer import Writer
 
@@ -17,24 +17,6 @@ DOMAIN = "ai.svgd"
 VERSION = 1
 OP_TYPE = "VirtualGradient"
 FACTOR_OP_TYPE = "GradientFactor"
-
-
-@dataclass(frozen=True)
-class VirtualGradientAttributes:
-    """T's hyper-parameters (paper Algorithm 1).
-
-    Attributes:
-        scale: s, the factor of T.
-        rho: decay of r, in [0, 1).
-        epsilon: added to r under the root, > 0.
-        per_example: whether r is fed by the gradient of each example's loss, dY times the batch size,
-            as Algorithm 1 is written, instead of dY as it stands, which the authors' code does.
-    """
-
-    scale: float
-    rho: float
-    epsilon: float
-    per_example: bool = False
 
 
 class VirtualGradient(ir.passes.InPlacePass):
@@ -52,15 +34,15 @@ class VirtualGradient(ir.passes.InPlacePass):
 
     Args:
         uses: sigma-prime; elements without a state are left alone.
-        attributes: T's hyper-parameters.
+        settings: T's hyper-parameters, and what feeds r.
 
     Requires: the gradients of all uses' inputs are graph outputs.
     Ensures: one T for each state, its r a graph input.
     """
 
-    def __init__(self, uses: Sequence[ParameterUse], attributes: VirtualGradientAttributes) -> None:
+    def __init__(self, uses: Sequence[ParameterUse], settings: VirtualGradientSettings) -> None:
         super().__init__()
-        self._attributes = attributes
+        self._settings = settings
         self._operations: dict[str, list[ParameterUse]] = {}
         for use in uses:
             if use.state is not None:
@@ -79,7 +61,7 @@ class VirtualGradient(ir.passes.InPlacePass):
         graph.outputs.clear()
         rewriting = _Rewriting(graph, outputs)
         for uses in self._operations.values():
-            rewriting.insert(uses, self._attributes)
+            rewriting.insert(uses, self._settings)
         graph.remove(rewriting.dead, safe=True)
         graph.outputs.extend(rewriting.replaced.get(value, value) for value in outputs)
         if self._operations:
@@ -112,7 +94,7 @@ class _Rewriting:
         self.replaced: dict[ir.Value, ir.Value] = {}
         self.dead: set[ir.Node] = set()
 
-    def insert(self, uses: Sequence[ParameterUse], attributes: VirtualGradientAttributes) -> None:
+    def insert(self, uses: Sequence[ParameterUse], settings: VirtualGradientSettings) -> None:
         """Inserts the T of one operation, for all its parameters."""
         use = uses[0]
         output_gradient = self._produced[gradient_name(use.output)]
@@ -123,11 +105,11 @@ class _Rewriting:
         self._graph.inputs.append(state)
         write = Writer(str(use.state), self._graph.opset_imports[""])
         if len(uses) == 1 and use.weight_axis is not None:
-            scaled = _scaled_gradient(write, use, output_gradient, gradients[0], state, attributes)
+            scaled = _scaled_gradient(write, use, output_gradient, gradients[0], state, settings)
             write.insert_after(self._graph, path[-1])
             self._replace(use, gradients[0], scaled, keep=write.nodes)
             return
-        virtual = _t(write, OP_TYPE, use, output_gradient, state, attributes)
+        virtual = _t(write, OP_TYPE, use, output_gradient, state, settings)
         virtual.type = output_gradient.type
         doubles = {output_gradient: virtual}
         write.nodes += [_double(node, doubles, str(use.state)) for node in path]
@@ -178,10 +160,10 @@ def _scaled_gradient(
     output_gradient: ir.Value,
     gradient: ir.Value,
     state: ir.Value,
-    attributes: VirtualGradientAttributes,
+    settings: VirtualGradientSettings,
 ) -> ir.Value:
     """The parameter's gradient times T's factors, along its axis of channels."""
-    factors = _t(write, FACTOR_OP_TYPE, use, output_gradient, state, attributes)
+    factors = _t(write, FACTOR_OP_TYPE, use, output_gradient, state, settings)
     factors.type, factors.shape = state.type, state.shape
     rank = len(gradient.shape) if gradient.shape is not None else 0
     assert use.weight_axis is not None and rank > use.weight_axis
@@ -199,15 +181,15 @@ def _t(
     use: ParameterUse,
     output_gradient: ir.Value,
     state: ir.Value,
-    attributes: VirtualGradientAttributes,
+    settings: VirtualGradientSettings,
 ) -> ir.Value:
     """T's node, whose first output is T(dY) or T's factors and whose second is the new r."""
     values: dict[str, float | int] = {
-        "scale": float(attributes.scale),
-        "rho": float(attributes.rho),
-        "epsilon": float(attributes.epsilon),
+        "scale": float(settings.scale),
+        "rho": float(settings.rho),
+        "epsilon": float(settings.epsilon),
     }
-    if attributes.per_example:
+    if settings.gradient == EXAMPLE:
         values["per_example"] = 1
     if use.channel_axis is not None:
         values["channel_axis"] = use.channel_axis

@@ -10,7 +10,7 @@ from svgd_onnx.gradient_check.double_precision.normalizations import (
     LpNormalization,
     MeanVarianceNormalization,
 )
-from svgd_onnx.gradient_check.double_precision.pooling import AveragePool, MaxPool
+from svgd_onnx.gradient_check.double_precision.pooling import AveragePool, GlobalLpPool, MaxPool
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 
@@ -20,6 +20,7 @@ OPERATORS = [
     ConvTranspose,
     Erf,
     Gelu,
+    GlobalLpPool,
     GroupNormalization,
     LRN,
     LpNormalization,

@@ -59,3 +59,13 @@ class AveragePool(OpRun):
         ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
         counted = window.pad(ones, 1.0 if count_include_pad else 0.0, beyond=0.0)
         return (total / np.sum(list(window.places(counted)), axis=0),)
+
+
+class GlobalLpPool(OpRun):
+    """ONNX operator GlobalLpPool, of which the onnx package has no reference."""
+
+    op_domain = ""
+
+    def _run(self, x: np.ndarray, p: int = 2) -> tuple[np.ndarray]:
+        axes = tuple(range(2, x.ndim))
+        return ((np.abs(x) ** p).sum(axis=axes, keepdims=True) ** (1.0 / p),)

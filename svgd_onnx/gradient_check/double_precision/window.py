@@ -1,4 +1,7 @@
-"""The places of a kernel over an image."""
+"""The places of a kernel over an image.
+
+What auto_pad stands for is worked out here once more, apart from the transforms that this checks.
+"""
 
 from __future__ import annotations
 

@@ -10,6 +10,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import Target, Values
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from svgd_onnx.targets.graphs import TrainingGraphs
@@ -49,6 +50,7 @@ def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None
 ORT_TRAINING = Target(
     name="ort-training",
     t_kernel="fused",
+    optimizers=[name for name, each in OPTIMIZERS.items() if each.session_operator is not None],
     accumulates=False,
     write=_write,
     open=_open,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import Target, Values
+from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     from svgd_onnx.targets.graphs import TrainingGraphs
@@ -42,6 +43,7 @@ def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None
 STANDARD_ONNX = Target(
     name="onnx",
     t_kernel="portable",
+    optimizers=OPTIMIZERS,
     accumulates=True,
     write=_write,
     open=_open,

@@ -34,7 +34,9 @@ def optimizer_model(name: str, hyper_parameters: Mapping[str, float], opset: int
     Returns:
         A model with the inputs and the output (one flag) that onnxruntime's Optimizer expects.
     """
-    operator = OPTIMIZERS[name].session_operator(hyper_parameters)
+    session_operator = OPTIMIZERS[name].session_operator
+    assert session_operator is not None  # conversion has asked the target for its optimizers
+    operator = session_operator(hyper_parameters)
     fed, taken = _INPUTS[operator.op_type]
     inputs = {each: _input(each) for each in fed}
     node = ir.node(

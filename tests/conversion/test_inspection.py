@@ -65,5 +65,5 @@ def test_operators_in_the_way_of_a_conversion_are_named(
     with pytest.raises(SystemExit) as ended:
         cli.main()
     assert ended.value.code == 0
-    assert str(refused.value) in capsys.readouterr().out
+    assert refused.value.on_command_line() in capsys.readouterr().out
     assert svgd_onnx.inspect(path, train=["head.*"]).obstacle is None

@@ -7,7 +7,6 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
-import operators
 import pytest
 from models import Network
 from typer.testing import CliRunner
@@ -16,6 +15,14 @@ import svgd_onnx
 from svgd_onnx.cli import _app
 from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.transforms.decompose.decompose import RULES
+
+
+def elu() -> onnx.ModelProto:
+    """x (batch, 6) -> MatMul -> Elu -> y (batch, 5)."""
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("w", 6, 5, scale=1.0))
+    net.node("Elu", value, output="y", alpha=0.7)
+    return net.model({"x": ("batch", 6)}, {"y": ("batch", 5)})
 
 
 @pytest.mark.parametrize("name", ["mlp", "convolutional", "residual", "shared_weight", "sequence"])
@@ -29,7 +36,7 @@ def test_right_gradients_pass(name: str) -> None:
 def test_a_wrong_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Elu (alpha 0.7) taken for Celu, which is sharper below 0."""
     monkeypatch.setitem(RULES, "Elu", lambda node, write: RULES["Celu"](node, write))
-    checked = svgd_onnx.check(operators.MODELS["Elu"](), loss="mse", batch_size=3)
+    checked = svgd_onnx.check(elu(), loss="mse", batch_size=3)
     assert not any(item.is_right() for item in checked)
 
 
@@ -37,7 +44,7 @@ def test_the_command_prints_a_table_and_tells_by_its_exit_code(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "elu.onnx"
-    onnx.save(operators.MODELS["Elu"](), path)
+    onnx.save(elu(), path)
     arguments = ["check", str(path), "--loss", "mse", "--batch-size", "3"]
     right = CliRunner().invoke(_app, arguments)
     assert right.exit_code == 0, right.output

@@ -1,8 +1,35 @@
-"""Which examples a step takes: a function of the seed and the step, whatever came before."""
+"""The examples that training and evaluation go through, and in which order."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 import numpy as np
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Arrays that fit a model, in the order that a training step takes them.
+
+    Attributes:
+        arrays: each of shape (examples, ...); the label last, if the loss has one.
+    """
+
+    arrays: tuple[np.ndarray, ...]
+
+    def __len__(self) -> int:
+        return len(self.arrays[-1])
+
+    def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
+        """The arrays of some examples, contiguous."""
+        return [np.ascontiguousarray(array[rows]) for array in self.arrays]
+
+
+def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
+    """All examples in order; the last batch may be smaller."""
+    for start in range(0, len(examples), batch_size):
+        yield examples.take(slice(start, start + batch_size))
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:

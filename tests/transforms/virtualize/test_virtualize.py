@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Callable
 
 import models
+import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from conftest import MakeTrainer
 
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import plan_training
@@ -17,11 +19,10 @@ from svgd_onnx.transforms.lower import PortableVirtualGradient
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
     VirtualGradient,
-    VirtualGradientAttributes,
 )
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
-ATTRIBUTES = VirtualGradientAttributes(scale=0.1, rho=0.9, epsilon=1e-6)
+ATTRIBUTES = VirtualGradientSettings(scale=0.1, rho=0.9, epsilon=1e-6)
 
 
 def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
@@ -106,6 +107,20 @@ def test_the_gradient_of_a_shared_weight_is_the_sum_of_its_uses() -> None:
     assert total.outputs[0].is_graph_output()
     assert "shared.weight" in {value.name for value in model.graph.inputs}
     assert not any("/use_" in value.name for value in model.graph.inputs)
+
+
+def test_a_penalty_goes_with_a_name_that_exporters_choose(trainer_of: MakeTrainer) -> None:
+    """PyTorch calls values val_0, val_1, ..., and so does onnx-ir those without a name."""
+    net = models.Network()
+    shared = net.weight("val_0", 4, 4)
+    hidden = net.node("Tanh", net.node("MatMul", "x", shared))
+    net.node("MatMul", hidden, shared, output="logits")
+    model = net.model({"x": ("batch", 4)}, {"logits": ("batch", 4)})
+    with_penalty, plain = (trainer_of(model, l1=l1, optimizer="sgd") for l1 in (0.5, 0.0))
+    for trainer in (with_penalty, plain):
+        trainer.train_step(models.examples(model), learning_rate=0.0)
+    penalty = with_penalty.gradient("val_0") - plain.gradient("val_0")
+    np.testing.assert_allclose(penalty, 0.5 * np.sign(plain.tensor("val_0")), atol=1e-6)
 
 
 def test_the_portable_form_has_standard_operators_only() -> None:

@@ -1,0 +1,106 @@
+// T where rows are few: one example after another, a feature in each column. Columns are cut into
+// blocks, which stay in cache from the sum to the scaling. A block is scaled while the next is
+// summed, so that memory is written and read at the same time.
+#pragma once
+
+#include <algorithm>
+#include <utility>
+
+#include "cpu/traversal.h"
+
+namespace svgd {
+
+// A block of columns is read twice, for its sums and for its scaling, and has to stay in cache in
+// between: at most so many elements.
+constexpr size_t kBlockElements = 256 * 1024;
+// The size of a last-level cache.
+constexpr size_t kCachedBytes = 16 * 1024 * 1024;
+
+template <typename Element>
+class ByColumns {
+ public:
+  using Number = Compute<Element>;
+
+  explicit ByColumns(const Traversal<Element>& shared) : shared_(shared) {}
+
+  void Run() {
+    const size_t bytes = shared_.outer * shared_.columns * sizeof(Element);
+    block_ = bytes <= kCachedBytes
+                 ? std::clamp(kChunkElements / shared_.outer, kShortRow, kLongRow)
+                 : std::clamp(kBlockElements / shared_.outer, kShortRow, kLongRow);
+    block_ = std::max(block_ / shared_.inner, size_t{1}) * shared_.inner;
+    const size_t blocks = DivideUp(shared_.columns, block_);
+    task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
+    shared_.template ForEach<&ByColumns::Columns>(DivideUp(blocks, task_blocks_), this);
+  }
+
+ private:
+  void Columns(size_t task) {
+    // The sums of two blocks, and of a run.
+    Number storage[3][kLongRow];
+    Number* current = storage[0];
+    Number* next = storage[1];
+    Number* run = storage[2];
+    size_t begin = task * task_blocks_ * block_;
+    const size_t end = std::min(begin + task_blocks_ * block_, shared_.columns);
+    Sum(begin, std::min(block_, end - begin), current, run, false);
+    // Rows are taken backwards and forwards in turns: those that were read last are in cache.
+    bool backwards = true;
+    for (; begin + 2 * block_ <= end; begin += block_, backwards = !backwards) {
+      if (shared_.out == nullptr) {
+        Sum(begin + block_, block_, next, run, backwards);
+      } else {
+        ScaleAndSum(begin, current, next, run, backwards);
+      }
+      std::swap(current, next);
+    }
+    Scale(begin, std::min(block_, end - begin), current);
+    begin += block_;
+    if (begin < end) {  // a last, narrower block
+      Sum(begin, end - begin, current, run, false);
+      Scale(begin, end - begin, current);
+    }
+  }
+
+  void Sum(size_t begin, size_t count, Number* sums, Number* run, bool backwards) const {
+    const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
+    if (backwards) {
+      shared_.SumOfRuns(shared_.outer, shared_.dy + (shared_.outer - 1) * shared_.columns + begin,
+                        -pitch, count, sums, run);
+    } else {
+      shared_.SumOfRuns(shared_.outer, shared_.dy + begin, pitch, count, sums, run);
+    }
+    shared_.Update(begin, count, sums);
+  }
+
+  // The last rows first.
+  void Scale(size_t begin, size_t count, const Number* factors) const {
+    if (shared_.out == nullptr) return;
+    const size_t last = (shared_.outer - 1) * shared_.columns + begin;
+    shared_.loops.scale(shared_.dy + last, shared_.out + last, shared_.outer,
+                        -static_cast<std::ptrdiff_t>(shared_.columns), count, factors);
+  }
+
+  // Scales a block, and turns sums of squares of the next one into its factors.
+  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, Number* run,
+                   bool backwards) const {
+    const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
+    std::fill(sums, sums + block_, Number{0});
+    for (size_t row = 0; row < shared_.outer; row += kRunRows) {
+      const size_t rows = std::min(kRunRows, shared_.outer - row);
+      const size_t place = (backwards ? shared_.outer - 1 - row : row) * shared_.columns + begin;
+      std::fill(run, run + block_, Number{0});
+      shared_.loops.scale_and_sum(shared_.dy + place, shared_.out + place, factors,
+                                  shared_.dy + place + block_, run, rows,
+                                  backwards ? -pitch : pitch, block_);
+      for (size_t c = 0; c < block_; ++c) sums[c] += run[c];
+    }
+    shared_.Update(begin + block_, block_, sums);
+  }
+
+  const Traversal<Element>& shared_;
+  size_t block_ = 0;        // columns of a block
+  size_t task_blocks_ = 0;  // blocks of a task
+};
+
+}  // namespace svgd

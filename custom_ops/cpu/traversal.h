@@ -1,0 +1,95 @@
+// One run of T over dy on the processor: the arrays, the threads that share the work, and what its
+// three ways through dy have in common. by_columns.h, by_rows.h and by_channels.h are these ways.
+#pragma once
+
+#include <algorithm>
+#include <numeric>
+
+#include "cpu/virtual_gradient_kernel.h"
+#include "cpu/virtual_gradient_loops.h"
+
+namespace svgd {
+
+// Rows of a block are short while the whole tensor lies in the last-level cache, and long enough
+// for the memory's prefetching where it does not.
+constexpr size_t kShortRow = 256;
+constexpr size_t kLongRow = 1024;
+// Rows whose squares are added up before they join the sum, so that rounding errors stay small.
+constexpr size_t kRunRows = 128;
+constexpr size_t kChunkElements = 32 * 1024;
+// Blocks of a task, if there are enough for some tasks.
+constexpr size_t kTaskBlocks = 8;
+constexpr size_t kTasks = 16;
+// Tensors below this are done by the calling thread: waking another costs more.
+constexpr size_t kInlineElements = 16 * 1024;
+
+inline size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
+
+template <typename Element>
+struct Traversal {
+  using Number = Compute<Element>;
+
+  const Element* dy;
+  const Number* r;
+  Element* out;
+  Number* r_new;
+  Number* factors;
+  size_t outer, channels, inner;
+  size_t columns;  // elements of an example
+  VirtualGradientAttributes attributes;
+  ParallelFor parallel_for;
+  void* context;
+  const VirtualGradientLoops<Element>& loops;
+
+  // Calls a member function of `way` for each index below `count`.
+  template <auto Body, typename Way>
+  void ForEach(size_t count, Way* way) const {
+    if (count == 1 || outer * columns < kInlineElements) {
+      for (size_t index = 0; index < count; ++index) (way->*Body)(index);
+    } else {
+      const Task task = [](void* self, size_t index) { (static_cast<Way*>(self)->*Body)(index); };
+      parallel_for(context, task, count, way);
+    }
+  }
+
+  // Updates r, and turns sums of squares, one for each column, into factors of dy.
+  void Update(size_t begin, size_t count, Number* sums) const {
+    const size_t updated = count / inner;
+    if (inner > 1) {
+      for (size_t c = 0; c < updated; ++c) {
+        sums[c] = std::accumulate(sums + c * inner, sums + (c + 1) * inner, Number{0});
+      }
+    }
+    UpdateChannels(begin / inner, updated, sums);
+    if (inner > 1) {
+      for (size_t c = updated; c-- > 0;) {  // from the end: what is still to be read lies before
+        const Number factor = sums[c];
+        std::fill(sums + c * inner, sums + (c + 1) * inner, factor);
+      }
+    }
+  }
+
+  void UpdateChannels(size_t begin, size_t count, Number* sums) const {
+    const Number batch_factor = attributes.batch_factor;
+    const Number rho = attributes.rho;
+    const Number share =
+        (1 - rho) * batch_factor * batch_factor / static_cast<Number>(outer * inner);
+    loops.update(r + begin, r_new + begin, sums, count, rho, share, attributes.scale,
+                 attributes.epsilon);
+    if (factors != nullptr) std::copy(sums, sums + count, factors + begin);
+  }
+
+  // sums[c] = the sum of squares over rows, run by run.
+  void SumOfRuns(size_t rows, const Element* first, std::ptrdiff_t pitch, size_t count,
+                 Number* sums, Number* run) const {
+    std::fill(sums, sums + count, Number{0});
+    for (size_t row = 0; row < rows; row += kRunRows) {
+      std::fill(run, run + count, Number{0});
+      loops.sum_squares(first + static_cast<std::ptrdiff_t>(row) * pitch,
+                        std::min(kRunRows, rows - row), pitch, count, run);
+      for (size_t c = 0; c < count; ++c) sums[c] += run[c];
+    }
+  }
+};
+
+}  // namespace svgd

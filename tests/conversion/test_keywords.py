@@ -1,0 +1,43 @@
+"""The fields of settings as keywords of a function."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import dataclass, fields
+from typing import Any
+
+import pytest
+
+import svgd_onnx
+from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.transforms.virtualize import VirtualGradientSettings
+
+
+@dataclass(frozen=True)
+class Colour:
+    red: int = 1
+    green: int = 2
+
+
+@keywords_of(Colour)
+def paint(wall: str, *, coats: int = 1, **settings: Any) -> tuple[str, int, Colour]:
+    return wall, coats, take(Colour, settings)
+
+
+def test_fields_are_keywords_with_their_defaults() -> None:
+    assert paint("north") == ("north", 1, Colour())
+    assert paint("north", green=5, coats=2) == ("north", 2, Colour(green=5))
+    assert list(inspect.signature(paint).parameters) == ["wall", "coats", "red", "green"]
+
+
+def test_another_keyword_is_an_error_as_of_any_function() -> None:
+    with pytest.raises(TypeError, match=r"paint\(\) got an unexpected keyword argument 'blue'"):
+        paint("north", blue=3)
+
+
+def test_convert_has_every_setting_as_a_keyword() -> None:
+    known = inspect.signature(svgd_onnx.convert).parameters
+    for kind in (TrainingSettings, VirtualGradientSettings, UpdateSettings):
+        for field in fields(kind):
+            assert known[field.name].kind is inspect.Parameter.KEYWORD_ONLY

@@ -1,0 +1,13 @@
+"""The operators that the check has of its own."""
+
+from __future__ import annotations
+
+from decompositions import MODELS
+
+from svgd_onnx.gradient_check.double_precision.operators import OPERATORS
+
+
+def test_every_operator_is_reached_by_a_model_that_is_checked() -> None:
+    """The models of decompositions are checked one by one."""
+    seen = {node.op_type for make in MODELS.values() for node in make().graph.node}
+    assert {operator.__name__ for operator in OPERATORS} <= seen

@@ -1,0 +1,86 @@
+"""What losses have in common whose target is the number of a class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.transforms.losses.loss import Dim, Loss
+
+
+class LossOfClasses(Loss):
+    """A loss of logits (N, C, ...) and labels (N, ...) int64 in [0, C).
+
+    `settings` may say which axis the classes are on, which labels do not count, and what each class
+    weighs.
+    """
+
+    target = "labels"
+    target_dtype = "int64"
+    settings = frozenset({"reduction", "class_axis", "ignore_index", "class_weights"})
+
+    def target_shape(self, prediction: Sequence[Dim]) -> list[Dim]:
+        return [dim for axis, dim in enumerate(prediction) if axis != 1]
+
+    def random_target(
+        self,
+        prediction: np.ndarray,
+        class_axis: int | None,
+        axes: int,
+        random: np.random.Generator,
+    ) -> np.ndarray:
+        assert class_axis is not None
+        shape = [size for axis, size in enumerate(prediction.shape) if axis != class_axis]
+        return random.integers(prediction.shape[class_axis], size=shape[:axes])
+
+    def check_form(self, target: np.ndarray, axes: int, source: str) -> None:
+        if target.ndim == axes + 1 and target.shape[-1] > 1:
+            raise UserError(
+                f"Array '{self.target}' in {source} has shape {target.shape}, as if a class were a "
+                "row: give the numbers of the classes, as .argmax(axis=-1) does."
+            )
+
+    def check_target(
+        self,
+        target: np.ndarray,
+        logits_shape: Sequence[int | str],
+        settings: LossSettings,
+        source: str,
+    ) -> None:
+        assert settings.class_axis is not None
+        classes = logits_shape[settings.class_axis]
+        counted = target if settings.ignore_index is None else target[_counts(target, settings)]
+        if not counted.size:
+            raise UserError(
+                f"Every label in array '{self.target}' of {source} is {settings.ignore_index}, which "
+                "is to be ignored: give it labels that count."
+            )
+        lowest, highest = int(counted.min()), int(counted.max())
+        if lowest < 0 or (isinstance(classes, int) and highest >= classes):
+            raise UserError(
+                f"Array '{self.target}' in {source} has classes from {lowest} to {highest}, but the "
+                f"model knows 0 to {classes - 1 if isinstance(classes, int) else '?'}."
+            )
+
+    def right_answers(
+        self, prediction: np.ndarray, target: np.ndarray, settings: LossSettings, *, logits: bool
+    ) -> tuple[int, int]:
+        classes = prediction.argmax(axis=settings.class_axis).reshape(target.shape)
+        counted = _counts(target, settings)
+        return int(np.sum((classes == target) & counted)), int(np.sum(counted))
+
+    def batch_weight(self, batch: Sequence[np.ndarray], settings: LossSettings) -> float:
+        counted = _counts(batch[-1], settings)
+        if settings.class_weights is not None:
+            return float(np.sum(np.asarray(settings.class_weights)[batch[-1][counted]]))
+        return float(counted.sum())
+
+
+def _counts(labels: np.ndarray, settings: LossSettings) -> np.ndarray:
+    """Which labels are not to be ignored; bool, of their shape."""
+    if settings.ignore_index is None:
+        return np.ones(labels.shape, bool)
+    return np.asarray(labels != settings.ignore_index)

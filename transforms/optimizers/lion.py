@@ -1,0 +1,34 @@
+"""Lion: the sign of a moving average (Chen et al., arXiv 2302.06675).
+
+w <- w - rate * (sign(beta_1 * m + (1 - beta_1) * g) + weight_decay * w)
+m <- beta_2 * m + (1 - beta_2) * g
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
+from svgd_onnx.transforms.optimizers.step import Step
+
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+
+def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
+    write = step.write
+    old = step.state("moment")
+    sign = write.node("Sign", step.moving_average("beta_1", old, step.gradient))
+    decay = write.node("Mul", step.parameter, step.number("weight_decay"))
+    result = step.descent(write.node("Add", sign, decay))
+    return result, {"moment": step.moving_average("beta_2", old, step.gradient)}
+
+
+LION = Optimizer(
+    defaults={"beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.0},
+    options={"weight_decay": Option(0, instead="l1")},
+    state=("moment",),
+    session_operator=None,  # none of onnxruntime's operators takes a sign
+    formula=_formula,
+)
