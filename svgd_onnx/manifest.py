@@ -112,6 +112,7 @@ class Manifest:
         parameters: everything the checkpoint holds but r.
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.
+        differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
     """
 
     versions: dict[str, str]
@@ -132,6 +133,7 @@ class Manifest:
     parameters: list[Parameter]
     operations: list[Operation]
     accumulation_steps: int = 1
+    differentiator: str = "onnxruntime"
     format: int = FORMAT
 
     @property

@@ -95,6 +95,15 @@ def training_binding() -> Any:
     return _pybind_state
 
 
+def has_training() -> bool:
+    """Whether there is an onnxruntime with a training layer, and nothing else in its way."""
+    try:
+        training_binding()
+    except UserError:
+        return False
+    return True
+
+
 def _import() -> Any:
     try:
         import onnxruntime

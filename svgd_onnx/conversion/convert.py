@@ -20,11 +20,11 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import custom_op_library, has_custom_op_library, training_binding
+from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
-from svgd_onnx.transforms.differentiate import differentiate
+from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
@@ -71,10 +71,13 @@ def convert(
     check_choice("target", target, TARGETS)
     _check_accumulation(accumulation_steps, TARGETS[target])
     _check_optimizer(update.rule, TARGETS[target])
-    training_binding()
+    TARGETS[target].require()
     t_kernel = _t_kernel(virtual_gradient, update, TARGETS[target])
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
         plan = plan_training(model, training, virtual_gradient)
+        differentiator = training.differentiator or TARGETS[target].differentiator
+        gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
+        _virtualize(gradients, plan, training, virtual_gradient, update)
         manifest = describe(
             plan,
             training,
@@ -83,9 +86,10 @@ def convert(
             target=target,
             t_kernel=t_kernel,
             accumulation_steps=accumulation_steps,
+            differentiator=differentiator,
         )
         graphs = TrainingGraphs(
-            training=_virtual_gradients(plan, training, virtual_gradient, update),
+            training=gradients,
             evaluation=plan.evaluation,
             inputs=[tensor.name for tensor in manifest.inputs],
             selection=plan.selection,
@@ -95,6 +99,7 @@ def convert(
             update=manifest.update,
             hyper_parameters=manifest.hyper_parameters,
             accumulation_steps=accumulation_steps,
+            differentiator=differentiator,
         )
         TARGETS[target].write(folder, graphs)
         manifest.save(folder)
@@ -153,14 +158,14 @@ def _t_kernel(
     return t_kernel
 
 
-def _virtual_gradients(
+def _virtualize(
+    gradients: ir.Model,
     plan: TrainingPlan,
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     update: UpdateSettings,
-) -> ir.Model:
-    """The gradient graph, with T in it."""
-    gradients = differentiate(plan.forward, plan.copies)
+) -> None:
+    """Puts T into a gradient graph."""
     if training.loss_settings.reduction != "mean":
         # under a sum, dY is that of each example's loss as it stands
         virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
@@ -168,7 +173,6 @@ def _virtual_gradients(
     MergeParameterUses(plan.copies)(gradients)
     if update.l1 > 0:
         L1Regularization(plan.selection.decayed, update.l1)(gradients)
-    return gradients
 
 
 @contextmanager

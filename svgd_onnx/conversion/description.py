@@ -27,6 +27,7 @@ def describe(
     target: str,
     t_kernel: str,
     accumulation_steps: int,
+    differentiator: str,
 ) -> Manifest:
     """What `svgd.json` says of a conversion.
 
@@ -54,6 +55,7 @@ def describe(
         parameters=describe_parameters(graph, plan.selection, l1=update.l1 > 0),
         operations=[describe_operation(use) for use in plan.uses],
         accumulation_steps=accumulation_steps,
+        differentiator=differentiator,
     )
 
 

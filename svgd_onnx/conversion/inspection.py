@@ -16,7 +16,8 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
 from svgd_onnx.transforms.canonicalize import canonicalize
-from svgd_onnx.transforms.differentiate import differentiable_form, training_form
+from svgd_onnx.transforms.differentiate import training_form
+from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import select_parameters
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
@@ -96,7 +97,7 @@ def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError 
     if len(model.graph.outputs) > 1:
         return None
     try:
-        differentiable_form(model, copies)
+        differentiate_in_reverse(model, copies)
     except UserError as error:
         return error
     return None

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.errors import check_range
+from svgd_onnx.errors import check_choice, check_range
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 
@@ -24,6 +25,9 @@ class TrainingSettings:
         train: globs; if given, only parameters that match one are trained.
         freeze: globs; parameters that match one are not trained.
         freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
+        differentiator: who makes the gradient graph: "onnxruntime" for the builder of
+            onnxruntime-training, "own" for rules of ours, "auto" for the builder where it is installed
+            and right, and ours otherwise; None is auto for the target ort-training and own for onnx.
     """
 
     loss: str = "cross-entropy"
@@ -32,6 +36,7 @@ class TrainingSettings:
     train: Sequence[str] = ()
     freeze: Sequence[str] = ()
     freeze_bn: bool = False
+    differentiator: str | None = None
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.
@@ -40,6 +45,8 @@ class TrainingSettings:
             UserError: names the setting.
         """
         check_settings(loss_named(self.loss), self.loss_settings)
+        if self.differentiator is not None:
+            check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings
@@ -24,9 +25,9 @@ from svgd_onnx.gradient_check.difference import (
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.example_batch import given_batch, random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
-from svgd_onnx.runtime import training_binding
 from svgd_onnx.training.data import Arrays
-from svgd_onnx.transforms.differentiate import differentiate
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, OWN, differentiate
+from svgd_onnx.transforms.lower import Lower
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
@@ -73,7 +74,8 @@ def check(
     """
     if batch_size < 1 or directions < 1:
         raise UserError(f"{option('batch_size')} and {option('directions')} must be 1 or more.")
-    plan = _plan(model, settings)
+    training = take(TrainingSettings, settings)
+    plan = _plan(model, training)
     trainable = plan.selection.trainable
     checked = _matching(trainable, only)
     random = np.random.default_rng(seed)
@@ -84,7 +86,7 @@ def check(
     )
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}
-    gradient_model = differentiate(plan.forward, plan.copies)
+    gradient_model = _gradient_model(plan, training.differentiator or AUTO)
     found = gradients(gradient_model, plan, feeds)
     probed = {name: perturbed(array, random) for name, array in {**inputs, **values}.items()}
     others = gradients(gradient_model, plan, {**probed, **by_use(plan, probed)})
@@ -125,14 +127,21 @@ def example_batch(
     **settings: Any,
 ) -> dict[str, np.ndarray]:
     """A random batch of data for a model, the label with it, by name; arguments as for `check`."""
-    return random_batch(_plan(model, settings), batch_size, sizes, np.random.default_rng(seed))
+    plan = _plan(model, take(TrainingSettings, settings))
+    return random_batch(plan, batch_size, sizes, np.random.default_rng(seed))
 
 
-def _plan(model: PathLike | onnx.ModelProto, keywords: dict[str, Any]) -> TrainingPlan:
-    settings = take(TrainingSettings, keywords)
+def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
     settings.check()
-    training_binding()
     return plan_training(model, settings, VirtualGradientSettings(t_scope=()), dropout=False)
+
+
+def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
+    """The gradient graph, of operators that the installed onnxruntime has."""
+    model, maker = differentiate(plan.forward, plan.copies, differentiator)
+    if maker == OWN:
+        Lower()(model)
+    return model
 
 
 def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:

@@ -25,6 +25,7 @@ class TrainingGraphs:
         update: the update rule, a key of `OPTIMIZERS`.
         hyper_parameters: of T and the rule.
         accumulation_steps: batches of a step.
+        differentiator: who made `training`, a key of `DIFFERENTIATORS`.
     """
 
     training: ir.Model
@@ -37,3 +38,4 @@ class TrainingGraphs:
     update: str
     hyper_parameters: Mapping[str, float]
     accumulation_steps: int = 1
+    differentiator: str = "onnxruntime"

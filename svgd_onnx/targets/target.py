@@ -34,6 +34,8 @@ class Target:
         t_kernel: which T its artifacts have by default.
         optimizers: the update rules that it can run, of `OPTIMIZERS`.
         accumulates: whether a step may be of several batches.
+        differentiator: who makes its gradient graphs by default, one of `DIFFERENTIATOR_NAMES`.
+        require: refuses an environment in which `write` cannot work; raises UserError.
         write: the artifacts but svgd.json into a folder; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
             onnxruntime's choice) and device (None for its choice); raises UserError.
@@ -45,6 +47,8 @@ class Target:
     t_kernel: str
     optimizers: Collection[str]
     accumulates: bool
+    differentiator: str
+    require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], None]
     open: Callable[[Path, Manifest, int | None, str | None], Session]
     checkpoint: Callable[[Path], Values]

@@ -6,12 +6,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.gradient_graph import (
-    differentiable_form,
-    differentiate,
-    gradient_name,
-)
 from svgd_onnx.transforms.differentiate.keep_only_loss import KeepOnlyLoss
+from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
@@ -24,8 +20,6 @@ __all__ = [
     "SeparateRearrangements",
     "SplitParameterUses",
     "TrainingMode",
-    "differentiable_form",
-    "differentiate",
     "gradient_name",
     "training_form",
 ]

@@ -11,7 +11,10 @@ from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
-from svgd_onnx.transforms.differentiate.gradient_graph import check_gradients, differentiable_form
+from svgd_onnx.transforms.differentiate.differentiable_form import (
+    check_gradients,
+    differentiable_form,
+)
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
 from svgd_onnx.transforms.differentiate.keep_for_gradients import KeepForGradients
 from svgd_onnx.transforms.differentiate.names import gradient_name

@@ -86,7 +86,7 @@ class Lower(ir.passes.InPlacePass):
             )
 
     def _is_left(self, node: ir.Node) -> bool:
-        return node.domain not in self._domains or _lowering(node) is not None
+        return node.domain not in self._domains or lowering_of(node) is not None
 
     def ensures(self, model: ir.Model) -> None:
         if any(self._is_left(node) for node in model.graph):
@@ -99,7 +99,7 @@ def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]
     """Applies the rules; returns why some could not write their node."""
     refusals = {}
     for node in list(graph):
-        lowering = _lowering(node)
+        lowering = lowering_of(node)
         if lowering is None or (forward_only and not lowering.forward):
             continue
         try:
@@ -109,6 +109,7 @@ def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]
     return refusals
 
 
-def _lowering(node: ir.Node) -> Lowering | None:
+def lowering_of(node: ir.Node) -> Lowering | None:
+    """How a node is written with standard operators, if it is one of the training set."""
     lowering = RULES.get(node.op_type)
     return lowering if lowering is not None and lowering.domain == node.domain else None

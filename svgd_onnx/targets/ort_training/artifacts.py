@@ -13,12 +13,13 @@ from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
     optimizer_model,
 )
-from svgd_onnx.transforms.lower import LowerReluGradient, PortableVirtualGradient
+from svgd_onnx.transforms.lower import LowerReluGradient, LowerUntrusted, PortableVirtualGradient
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
@@ -30,6 +31,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     training, selection = graphs.training, graphs.selection
     if graphs.portable:
         PortableVirtualGradient()(training)
+    if graphs.differentiator == OWN:
+        LowerUntrusted()(training)
     LowerReluGradient()(training)
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}

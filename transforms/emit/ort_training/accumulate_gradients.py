@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
+from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 
 LAZY_RESET = "lazy_reset_grad"

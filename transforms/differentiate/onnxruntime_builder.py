@@ -1,0 +1,61 @@
+"""onnxruntime's gradient builder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import onnx_ir as ir
+
+from svgd_onnx.runtime import training_binding
+from svgd_onnx.transforms.decompose.differentiable import DIFFERENTIABLE
+from svgd_onnx.transforms.differentiate.differentiable_form import (
+    check_gradients,
+    differentiable_form,
+)
+from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+
+
+def differentiate_by_onnxruntime(
+    forward: ir.Model, copies: Mapping[str, Sequence[str]]
+) -> ir.Model:
+    """Extends a forward graph by its gradient graph.
+
+    The `differentiable_form` is optimized first, by the transformations that onnxruntime's own artifact
+    tool runs: fusions with a gradient of their own, the mask of MaxPool, the saved statistics of
+    BatchNormalization.
+
+    Args:
+        forward: training mode, the loss its first output, parameters as inputs, each used once. It
+            stays as it is.
+        copies: trainable parameter -> the inputs that stand for it.
+
+    Returns:
+        The gradient graph, which has `gradient_name(x)` as an output for each input x in `copies`.
+
+    Raises:
+        UserError: operators on the way have no gradient; the message names them and their nodes.
+    """
+    binding = training_binding()
+    names = {name for inputs in copies.values() for name in inputs}
+    model = differentiable_form(forward, copies, DIFFERENTIABLE)
+    options = _quiet_options()
+    try:
+        data = binding.get_optimized_model(ir.to_proto(model).SerializeToString(), names, options)
+        builder = binding.GradientGraphBuilder(data, {LOSS_OUTPUT}, names, LOSS_OUTPUT, options)
+        builder.build()
+    except RuntimeError as error:
+        raise RuntimeError(f"onnxruntime's gradient builder failed: {error}") from error
+    gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
+    check_gradients(gradient.graph, copies)
+    return gradient
+
+
+def _quiet_options() -> Any:
+    from onnxruntime import SessionOptions
+
+    options = SessionOptions()
+    # errors only: the training build reports every transformation otherwise
+    options.log_severity_level = 3
+    return options
