@@ -6,6 +6,9 @@
 # Everything is installed into .venv, with the python3 of this machine or PYTHON=...
 
 PYTHON ?= python3
+# onnxruntime-training has ended before Python 3.13, and was never made for Linux on ARM.
+RUNTIME := $(shell $(PYTHON) -c 'import platform, sys; print("ort-training" if sys.version_info < (3, 13) \
+  and (sys.platform != "linux" or platform.machine() == "x86_64") else "train")')
 VENV := .venv
 RUN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt svgd_onnx/version.py $(shell find custom_ops -type f)
@@ -30,7 +33,7 @@ lint: $(VENV)/installed
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)
 	$(RUN)/pip install --quiet --upgrade pip
-	$(RUN)/pip install --quiet --editable '.[cpu,demo,paper,test]'
+	$(RUN)/pip install --quiet --editable '.[convert,$(RUNTIME),demo,paper,test]'
 	touch $@
 
 clean:

@@ -81,7 +81,7 @@ def _add_conversion_commands() -> None:
 def _not_here(arguments: Optional[List[str]] = typer.Argument(None, hidden=True)) -> None:
     raise UserError(
         "This environment only trains. To convert, inspect or check a model, pip install "
-        "'svgd-onnx[cpu]' in another."
+        "'svgd-onnx[convert]' here, or in another."
     )
 
 

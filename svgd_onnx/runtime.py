@@ -20,8 +20,8 @@ from svgd_onnx.version import __version__
 _TRAINING_PACKAGES = ("onnxruntime-training-cpu", "onnxruntime-training")
 _PACKAGES = (*_TRAINING_PACKAGES, "onnxruntime", "onnxruntime-gpu")
 
-_INSTALL = "pip install 'svgd-onnx[cpu]'"
-_INSTALL_STOCK = "pip install 'svgd-onnx[stock]'"
+_INSTALL = "pip install 'svgd-onnx[ort-training]'"
+_INSTALL_STOCK = "pip install 'svgd-onnx[train]'"
 
 
 def installed_packages() -> dict[str, str]:
@@ -58,8 +58,8 @@ def check_packages(found: dict[str, str], *, training: bool = True) -> None:
     if training and name not in _TRAINING_PACKAGES:
         raise UserError(
             f"{name} {found[name]} is installed, which has no training: "
-            f"run pip uninstall -y {name}, then {_INSTALL}. Artifacts of {option('target', 'onnx')} train "
-            "with it."
+            f"use {option('target', 'onnx')}, which it trains; or, with Python up to 3.12, run pip uninstall "
+            f"-y {name}, then {_INSTALL}."
         )
 
 

@@ -26,6 +26,8 @@ from rich.table import Table
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
+from svgd_onnx.runtime import has_training
+
 TEST_EXAMPLES = 360
 LOWEST_ACCURACY = 0.97  # of SVGD
 SHAPES = {"digits_mlp": (64,), "digits_cnn": (1, 8, 8)}  # of an image
@@ -56,12 +58,17 @@ def main() -> None:
     )
     folder = parser.parse_args().output
     folder.mkdir(parents=True, exist_ok=True)
+    target = "ort-training" if has_training() else "onnx"
+    if target == "onnx":
+        print("Without onnxruntime-training, which ends with Python 3.12: only the target onnx.")
     for network, shape in SHAPES.items():
         write_data(folder, network, shape)
         model = str(folder / f"{network}.onnx")
         command("python", "-m", "tools.networks", network, "--seed", SEED, "--output", model)
     results = [
-        perform(network, optimizer, folder) for network in SHAPES for optimizer in OPTIMIZERS
+        perform(network, optimizer, target, folder)
+        for network in SHAPES
+        for optimizer in OPTIMIZERS
     ]
     Console().print(table(results))
     faults = [fault for result in results for fault in faults_of(result)]
@@ -84,7 +91,7 @@ def write_data(folder: Path, network: str, shape: tuple[int, ...]) -> None:
         np.savez(folder / f"{network}_{name}.npz", image=image, labels=labels)
 
 
-def perform(network: str, optimizer: str, folder: Path) -> Result:
+def perform(network: str, optimizer: str, target: str, folder: Path) -> Result:
     """Converts, trains, evaluates, exports, and runs what was exported."""
     model = str(folder / f"{network}.onnx")
     training, test = (str(folder / f"{network}_{split}.npz") for split in ("train", "test"))
@@ -92,7 +99,8 @@ def perform(network: str, optimizer: str, folder: Path) -> Result:
     trained = f"{artifacts}_trained.onnx"
 
     how = ["--optimizer", optimizer, *(["--scale", SCALE] if optimizer == "svgd" else [])]
-    command("svgd-onnx", "convert", model, "--output", artifacts, *how, "--l1", "1e-4", "--force")
+    how += ["--target", target, "--l1", "1e-4", "--force"]
+    command("svgd-onnx", "convert", model, "--output", artifacts, *how)
     start = time.perf_counter()
     command("svgd-onnx", "train", artifacts, "--data", training, *TRAINING, "--seed", SEED)
     seconds = time.perf_counter() - start

@@ -168,7 +168,7 @@ class InferenceTrainingSession:
             raise UserError(f"Unknown device '{device}': choose from {', '.join(_PROVIDERS)}.")
         if device == "cuda" and not built_in:
             raise UserError(
-                "This onnxruntime has no CUDA: pip install 'svgd-onnx[stock-gpu]' in another environment."
+                "This onnxruntime has no CUDA: pip install 'svgd-onnx[train-gpu]' in another environment."
             )
         if device == "cuda" and not self._reaches_cuda():
             raise UserError(
