@@ -211,6 +211,9 @@ def test_loss(loss: str) -> None:
         "cross_entropy": lambda: -np.mean(
             [np.log(np.exp(row[i]) / np.exp(row).sum()) for row, i in zip(x, target)]
         ),
+        "huber": lambda: np.mean(
+            [d * d / 2 if abs(d) <= 1 else abs(d) - 0.5 for d in (x - target).ravel()]
+        ),
         "l1": lambda: np.abs(x - target).mean(),
         "mse": lambda: ((x - target) ** 2).mean(),
     }[loss]()
