@@ -21,6 +21,7 @@ from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.training import data
+from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
@@ -31,6 +32,8 @@ from svgd_onnx.transforms.virtualize.settings import (
 
 _console = Console(soft_wrap=True)
 
+# How a manifest's differentiator is called in a sentence.
+_MAKERS = {"onnxruntime": "onnxruntime's builder", "own": "rules of svgd-onnx's own"}
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
@@ -58,6 +61,11 @@ _FREEZE_BN = typer.Option(
     False,
     "--freeze-bn",
     help="BatchNormalization normalizes with its running statistics, and keeps them.",
+)
+_DIFFERENTIATOR = typer.Option(
+    None,
+    help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; by default own for the target "
+    "onnx, and auto otherwise: onnxruntime's builder where it is installed and right.",
 )
 _T_SCOPE = typer.Option(
     list(_T.t_scope),
@@ -106,6 +114,7 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
+    differentiator: Optional[str] = _DIFFERENTIATOR,
     target: str = typer.Option(
         DEFAULT_TARGET,
         help="onnxruntime's training session, or one step as a model for any onnxruntime: "
@@ -122,7 +131,8 @@ def convert(
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients. Train with arrays named {_names(manifest)}."
+        f"gradients, which {_MAKERS[manifest.differentiator]} made. "
+        f"Train with arrays named {_names(manifest)}."
     )
 
 
@@ -173,6 +183,7 @@ def check(
     train: List[str] = _TRAIN,
     freeze: List[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
+    differentiator: Optional[str] = _DIFFERENTIATOR,
     data_file: Optional[Path] = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
