@@ -21,10 +21,12 @@ class Network:
     def __init__(self, seed: int = 0) -> None:
         self.nodes: list[onnx.NodeProto] = []
         self.initializers: list[onnx.TensorProto] = []
+        self.weights: list[str] = []
         self._random = np.random.default_rng(seed)
 
     def weight(self, name: str, *shape: int, mean: float = 0.0, scale: float = 0.3) -> str:
-        """A random float32 initializer."""
+        """A random float32 initializer, which is to be trained."""
+        self.weights.append(name)
         values = self._random.normal(mean, scale, shape)
         return self.constant(name, values.astype(np.float32))
 
@@ -70,6 +72,7 @@ class Network:
         )
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
         model.ir_version = 8
+        helper.set_model_props(model, {"weights": "\n".join(self.weights)})
         onnx.checker.check_model(model)
         return model
 

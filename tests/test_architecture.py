@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import svgd_onnx
+from svgd_onnx.targets import TARGETS
 
 ROOT = Path(__file__).parent.parent
 NEEDS_ONNX = {"onnx", "onnx_ir"}
@@ -107,7 +108,7 @@ def test_training_reaches_nothing_that_imports_onnx(name: str) -> None:
     assert not [" -> ".join(ways[each]) for each in NEEDS_ONNX & ways.keys()]
 
 
-@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("optimizer", ["svgd", "adamw"])
 def test_a_device_without_onnx_trains(target: str, optimizer: str, tmp_path: Path) -> None:
     model = models.mlp()

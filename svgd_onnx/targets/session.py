@@ -21,6 +21,14 @@ class TrainingProgress:
     batch_size: int = 0
 
 
+def seed_onnxruntime(seed: int | None) -> None:
+    """Seeds what the next run of an onnxruntime session draws at random."""
+    if seed is not None:
+        import onnxruntime
+
+        onnxruntime.set_seed(seed)
+
+
 def no_tensor(folder: Path, name: str) -> UserError:
     """What to raise where a checkpoint has no tensor of a name."""
     return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
@@ -36,7 +44,7 @@ class Session(Protocol):
     progress: TrainingProgress
 
     def train_step(
-        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool
+        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None
     ) -> float:
         """The loss of a batch; the parameters change if that is finite.
 
@@ -44,6 +52,7 @@ class Session(Protocol):
             arrays: the model's inputs and the label, in the manifest's order.
             learning_rate: alpha.
             update: whether this is the last batch of a step; False where gradients are accumulated.
+            seed: of what the step draws at random (Dropout), 31 bits; None if it draws nothing.
         """
         ...
 

@@ -235,10 +235,9 @@ class Trainer:
         )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
-        if self.manifest.random:
-            self._seed_dropout()
         update = (self.step + 1) % self.manifest.accumulation_steps == 0
-        loss = self._session.train_step(arrays, learning_rate, update=update)
+        seed = self._seed() if self.manifest.random else None
+        loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
         if not math.isfinite(loss):
             raise UserError(
                 f"The loss became {loss} at step {self.step + 1}: lower the learning rate, or look "
@@ -247,12 +246,10 @@ class Trainer:
         self.step += 1
         return loss
 
-    def _seed_dropout(self) -> None:
+    def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
-        import onnxruntime
-
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
-        onnxruntime.set_seed(int(state[0]) >> 1)
+        return int(state[0]) >> 1
 
     def _check_batch_size(self, batch_size: int, count: int) -> None:
         check_positive("batch_size", batch_size)

@@ -14,7 +14,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
-from svgd_onnx.targets.session import TrainingProgress, no_tensor
+from svgd_onnx.targets.session import TrainingProgress, no_tensor, seed_onnxruntime
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
@@ -58,10 +58,16 @@ class OrtTrainingSession:
             ) from error
 
     def train_step(
-        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool = True
+        self,
+        arrays: Sequence[np.ndarray],
+        learning_rate: float,
+        *,
+        update: bool = True,
+        seed: int | None = None,
     ) -> float:
         """See `Session`; conversion sees to it that every batch is a step."""
         assert update
+        seed_onnxruntime(seed)
         fetches = self._binding.OrtValueVector()
         self._module.train_step(list(arrays), fetches)
         loss = float(fetches[0].numpy())

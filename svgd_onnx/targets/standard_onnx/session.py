@@ -16,7 +16,7 @@ from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
-from svgd_onnx.targets.session import TrainingProgress, no_tensor
+from svgd_onnx.targets.session import TrainingProgress, no_tensor, seed_onnxruntime
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
@@ -76,7 +76,12 @@ class InferenceTrainingSession:
         self._other_binding = self._bind(self._other, self._current, wanted)
 
     def train_step(
-        self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool = True
+        self,
+        arrays: Sequence[np.ndarray],
+        learning_rate: float,
+        *,
+        update: bool = True,
+        seed: int | None = None,
     ) -> float:
         """See `Session`."""
         binding = self._binding
@@ -85,6 +90,7 @@ class InferenceTrainingSession:
         binding.bind_cpu_input(LEARNING_RATE, np.array(learning_rate, np.float32))
         if self._accumulates:
             binding.bind_cpu_input(UPDATE, np.array(update))
+        seed_onnxruntime(seed)
         self._session.run_with_iobinding(binding)
         loss = float(binding.get_outputs()[0].numpy())
         if math.isfinite(loss):
