@@ -127,8 +127,10 @@ class _BackwardPass:
         return whole
 
 
-# Operators whose gradient is written directly, where the table of decompositions has a rule for onnxruntime's.
-_KEPT = frozenset({"Ceil", "Floor", "Max", "Mean", "Min", "Round", "Sign", "Sum"})
+# Operators with a rule of which some kinds, or what their gradient reads, are written by a decomposition.
+_PREPARED = frozenset(
+    {"AveragePool", "Conv", "Einsum", "LayerNormalization", "Pad", "SoftmaxCrossEntropyLoss"}
+)
 
 
 def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
@@ -145,7 +147,7 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     Raises:
         UserError: operators on the way have no gradient; the message names them and their nodes.
     """
-    model = differentiable_form(forward, copies, GRADIENTS, _KEPT)
+    model = differentiable_form(forward, copies, GRADIENTS, GRADIENTS.keys() - _PREPARED)
     KeepForGradients()(model)
     InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])

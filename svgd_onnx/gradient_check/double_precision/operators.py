@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
+from svgd_onnx.gradient_check.double_precision.means import Mean
 from svgd_onnx.gradient_check.double_precision.normalizations import (
     LRN,
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
 )
-from svgd_onnx.gradient_check.double_precision.pooling import AveragePool, MaxPool
+from svgd_onnx.gradient_check.double_precision.pooling import (
+    AveragePool,
+    GlobalMaxPool,
+    MaxPool,
+)
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 
@@ -20,10 +25,12 @@ OPERATORS = [
     ConvTranspose,
     Erf,
     Gelu,
+    GlobalMaxPool,
     GroupNormalization,
     LRN,
     LpNormalization,
     MaxPool,
+    Mean,
     MeanVarianceNormalization,
     Resize,
     *RECURRENT,

@@ -1,8 +1,13 @@
-"""MaxPool and AveragePool; in the onnx package they take minutes for an image (1.19 to 1.23)."""
+"""MaxPool, AveragePool and GlobalMaxPool.
+
+In the onnx package the first two take minutes for an image, and the third gives an axis too many where
+there are three to pool (1.19 to 1.23).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 
 import numpy as np
 from onnx.reference.op_run import OpRun
@@ -11,7 +16,7 @@ from svgd_onnx.gradient_check.double_precision.window import Window
 
 
 class MaxPool(OpRun):
-    """ONNX operator MaxPool, without its second output."""
+    """ONNX operator MaxPool."""
 
     op_domain = ""
 
@@ -25,15 +30,20 @@ class MaxPool(OpRun):
         pads: Sequence[int] | None = None,
         storage_order: int = 0,
         strides: Sequence[int] | None = None,
-    ) -> tuple[np.ndarray]:
+    ) -> tuple[np.ndarray, ...]:
         window = Window(
             x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, bool(ceil_mode)
         )
-        padded = window.pad(x, -np.inf)
+        order = "F" if storage_order else "C"
+        images = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
+        inside = np.arange(prod(x.shape[2:])).reshape(x.shape[2:], order=order)
+        places = window.pad(images * inside.size + inside, 0)
         y = np.full((*x.shape[:2], *window.output), -np.inf, x.dtype)
-        for place in window.places(padded):
-            np.maximum(y, place, out=y)
-        return (y,)
+        taken = np.zeros(y.shape, np.int64)
+        for part, place in zip(window.places(window.pad(x, -np.inf)), window.places(places)):
+            larger = part > y
+            y[larger], taken[larger] = part[larger], place[larger]
+        return (y, taken) if len(self.onnx_node.output) > 1 else (y,)
 
 
 class AveragePool(OpRun):
@@ -59,3 +69,12 @@ class AveragePool(OpRun):
         ones = np.ones((1, 1, *x.shape[2:]), x.dtype)
         counted = window.pad(ones, 1.0 if count_include_pad else 0.0, beyond=0.0)
         return (total / np.sum(list(window.places(counted)), axis=0),)
+
+
+class GlobalMaxPool(OpRun):
+    """ONNX operator GlobalMaxPool."""
+
+    op_domain = ""
+
+    def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
