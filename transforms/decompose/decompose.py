@@ -9,6 +9,7 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
+from svgd_onnx.transforms.decompose.cumulative_product import CUMULATIVE_PRODUCT
 from svgd_onnx.transforms.decompose.depth_to_space import DEPTH_TO_SPACE
 from svgd_onnx.transforms.decompose.differentiable import path_to_loss
 from svgd_onnx.transforms.decompose.einsum import EINSUM
@@ -20,12 +21,14 @@ from svgd_onnx.transforms.decompose.recurrent import RECURRENT
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
+from svgd_onnx.transforms.decompose.selection import SELECTION
 from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 
 RULES: dict[str, Rule] = table(
     ACTIVATIONS,
     CONVOLUTIONS,
     CROSS_ENTROPY,
+    CUMULATIVE_PRODUCT,
     DEPTH_TO_SPACE,
     EINSUM,
     N_ARY,
@@ -36,6 +39,7 @@ RULES: dict[str, Rule] = table(
     REDUCTIONS,
     RESIZE,
     ROUNDING,
+    SELECTION,
 )
 
 

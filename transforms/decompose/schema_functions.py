@@ -35,6 +35,8 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
             if proto is None:
                 continue
             function = ir.serde.deserialize_function(proto)
+            # a body holds on as the operators in it stay the same
+            function.graph.opset_imports[""] = opset
             # a function of its own for each node: a body may depend on its inputs' types
             name = f"{node.op_type}_{len(model.functions)}"
             own = ir.Function(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
 from svgd_onnx.gradient_check.double_precision.means import Mean
+from svgd_onnx.gradient_check.double_precision.movement import GatherElements, Pad, ScatterElements
 from svgd_onnx.gradient_check.double_precision.normalizations import (
     LRN,
     GroupNormalization,
@@ -24,6 +25,7 @@ OPERATORS = [
     Conv,
     ConvTranspose,
     Erf,
+    GatherElements,
     Gelu,
     GlobalMaxPool,
     GroupNormalization,
@@ -32,6 +34,8 @@ OPERATORS = [
     MaxPool,
     Mean,
     MeanVarianceNormalization,
+    Pad,
     Resize,
+    ScatterElements,
     *RECURRENT,
 ]

@@ -103,7 +103,9 @@ class Case:
     def _model(self, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], result: str) -> onnx.ModelProto:
         infos = []
         for name, array in self.feeds.items():
-            shape = [f"n{size}" for size in array.shape] if self.open else array.shape
+            shape = array.shape
+            if self.open and name in self.varied:
+                shape = [f"n{size}" for size in array.shape]
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             infos.append(helper.make_tensor_value_info(name, kind, shape))
         given = [

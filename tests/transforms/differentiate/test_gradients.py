@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 from activation_cases import ACTIVATIONS
 from elementwise_cases import ELEMENTWISE
+from movement_cases import MOVEMENT
 from reduction_cases import REDUCTIONS
+from scattering_cases import SCATTERING
 
-CASES = {**ACTIVATIONS, **ELEMENTWISE, **REDUCTIONS}
+CASES = {**ACTIVATIONS, **ELEMENTWISE, **MOVEMENT, **REDUCTIONS, **SCATTERING}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -7,7 +7,7 @@ from math import prod
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.decompose.reductions import reduced_axes
+from svgd_onnx.transforms.decompose.reductions import reduced_axes, reduces_all
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
 from svgd_onnx.transforms.differentiate.gradients.sizes import shape_of
 from svgd_onnx.transforms.rule import integer, known_rank
@@ -15,8 +15,10 @@ from svgd_onnx.transforms.rule import integer, known_rank
 
 def _kept(back: Backward, value: ir.Value) -> ir.Value:
     """A value of the output's shape, with the axes that were reduced as ones."""
+    if integer(back.node, "keepdims", 1) or reduces_all(back.node):
+        return value  # of all the axes none is left, and what has none goes with everything
     axes = reduced_axes(back.node)
-    if integer(back.node, "keepdims", 1) or not axes:
+    if not axes:
         return value
     return back.write.node("Unsqueeze", value, back.write.integers(*axes))
 
