@@ -107,6 +107,8 @@ class _BackwardPass:
         write.append_to(self._graph)
         for value, gradient in zip(node.inputs, found):
             if value is not None and gradient is not None and value in self._flowing:
+                if gradient.shape is None:
+                    gradient.type, gradient.shape = value.type, value.shape
                 self._parts[value].append(gradient)
 
     def _sum(self, value: ir.Value, parts: Sequence[ir.Value]) -> ir.Value | None:

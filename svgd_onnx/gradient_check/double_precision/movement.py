@@ -1,7 +1,7 @@
 """Operators that move elements.
 
 The onnx package's GatherElements and ScatterElements want indices of the size of the data along all other
-axes, and its Pad crops nothing (1.19 to 1.23).
+axes, its Pad crops nothing, and its OneHot takes no depth of one axis (1.19 to 1.23).
 """
 
 from __future__ import annotations
@@ -75,3 +75,18 @@ class Pad(OpRun):
         if mode == "constant":
             options["constant_values"] = 0 if value is None else np.reshape(value, ())
         return (np.pad(data[kept], added, mode=mode, **options),)  # type: ignore[call-overload]
+
+
+class OneHot(OpRun):
+    """ONNX operator OneHot."""
+
+    op_domain = ""
+
+    def _run(
+        self, indices: np.ndarray, depth: np.ndarray, values: np.ndarray, axis: int = -1
+    ) -> tuple[np.ndarray]:
+        count = int(np.reshape(depth, ()))
+        inside = (-count <= indices) & (indices < count)
+        rows = np.zeros((*indices.shape, count), bool)
+        np.put_along_axis(rows, np.where(inside, indices % count, 0)[..., None], inside[..., None], -1)
+        return (np.moveaxis(np.where(rows, values[1], values[0]), -1, axis),)

@@ -5,7 +5,12 @@ from __future__ import annotations
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
 from svgd_onnx.gradient_check.double_precision.means import Mean
-from svgd_onnx.gradient_check.double_precision.movement import GatherElements, Pad, ScatterElements
+from svgd_onnx.gradient_check.double_precision.movement import (
+    GatherElements,
+    OneHot,
+    Pad,
+    ScatterElements,
+)
 from svgd_onnx.gradient_check.double_precision.normalizations import (
     LRN,
     GroupNormalization,
@@ -14,7 +19,9 @@ from svgd_onnx.gradient_check.double_precision.normalizations import (
 )
 from svgd_onnx.gradient_check.double_precision.pooling import (
     AveragePool,
+    GlobalLpPool,
     GlobalMaxPool,
+    LpPool,
     MaxPool,
 )
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
@@ -27,13 +34,16 @@ OPERATORS = [
     Erf,
     GatherElements,
     Gelu,
+    GlobalLpPool,
     GlobalMaxPool,
     GroupNormalization,
     LRN,
     LpNormalization,
+    LpPool,
     MaxPool,
     Mean,
     MeanVarianceNormalization,
+    OneHot,
     Pad,
     Resize,
     ScatterElements,

@@ -1,7 +1,7 @@
-"""MaxPool, AveragePool and GlobalMaxPool.
+"""Pooling.
 
-In the onnx package the first two take minutes for an image, and the third gives an axis too many where
-there are three to pool (1.19 to 1.23).
+In the onnx package MaxPool and AveragePool take minutes for an image, GlobalMaxPool gives an axis too many
+where there are three to pool, LpPool divides where it rounds up, and there is no GlobalLpPool (1.19 to 1.23).
 """
 
 from __future__ import annotations
@@ -78,3 +78,36 @@ class GlobalMaxPool(OpRun):
 
     def _run(self, x: np.ndarray) -> tuple[np.ndarray]:
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class LpPool(OpRun):
+    """ONNX operator LpPool."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: np.ndarray,
+        auto_pad: str = "NOTSET",
+        ceil_mode: int = 0,
+        dilations: Sequence[int] | None = None,
+        kernel_shape: Sequence[int] = (),
+        p: int = 2,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[np.ndarray]:
+        window = Window(
+            x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, bool(ceil_mode)
+        )
+        powers = window.pad(np.abs(x) ** p, 0.0)
+        return (np.sum(list(window.places(powers)), axis=0) ** (1.0 / p),)
+
+
+class GlobalLpPool(OpRun):
+    """ONNX operator GlobalLpPool."""
+
+    op_domain = ""
+
+    def _run(self, x: np.ndarray, p: int = 2) -> tuple[np.ndarray]:
+        total = (np.abs(x) ** p).sum(axis=tuple(range(2, x.ndim)), keepdims=True)
+        return (total ** (1.0 / p),)

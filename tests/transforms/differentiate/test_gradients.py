@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from activation_cases import ACTIVATIONS
 from elementwise_cases import ELEMENTWISE
+from layer_cases import LAYERS
 from movement_cases import MOVEMENT
 from reduction_cases import REDUCTIONS
 from scattering_cases import SCATTERING
 
-CASES = {**ACTIVATIONS, **ELEMENTWISE, **MOVEMENT, **REDUCTIONS, **SCATTERING}
+CASES = {**ACTIVATIONS, **ELEMENTWISE, **LAYERS, **MOVEMENT, **REDUCTIONS, **SCATTERING}
 
 
 @pytest.mark.parametrize("name", CASES)

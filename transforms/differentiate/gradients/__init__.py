@@ -10,10 +10,11 @@ from svgd_onnx.transforms.differentiate.gradients.movement import MOVEMENT
 from svgd_onnx.transforms.differentiate.gradients.products import PRODUCTS
 from svgd_onnx.transforms.differentiate.gradients.reductions import REDUCTIONS
 from svgd_onnx.transforms.differentiate.gradients.scattering import SCATTERING
+from svgd_onnx.transforms.differentiate.gradients.windows import WINDOWS
 from svgd_onnx.transforms.rule import table
 
 GRADIENTS: dict[str, GradientRule] = table(
-    ACTIVATIONS, ELEMENTWISE, LAYERS, MOVEMENT, PRODUCTS, REDUCTIONS, SCATTERING
+    ACTIVATIONS, ELEMENTWISE, LAYERS, MOVEMENT, PRODUCTS, REDUCTIONS, SCATTERING, WINDOWS
 )
 
 __all__ = ["GRADIENTS", "Backward", "GradientRule"]

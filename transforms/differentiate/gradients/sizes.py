@@ -16,6 +16,15 @@ def shape_of(write: Writer, value: ir.Value) -> ir.Value:
     return write.node("Shape", value) if sizes is None else write.integers(*sizes)
 
 
+def sizes_of(write: Writer, value: ir.Value, start: int, end: int | None = None) -> ir.Value:
+    """The sizes of some axes of a value, a vector of int64."""
+    sizes = [] if value.shape is None else list(value.shape)[start:end]
+    if sizes and all(isinstance(size, int) for size in sizes):
+        return write.integers(*(int(size) for size in sizes if isinstance(size, int)))
+    bounds = {"start": start} if end is None else {"start": start, "end": end}
+    return write.node("Shape", value, **bounds)
+
+
 def reshaped_like(write: Writer, gradient: ir.Value, value: ir.Value) -> ir.Value:
     """The gradient in the shape of a value of as many elements."""
     dims = (
@@ -33,5 +42,5 @@ def product_of(write: Writer, value: ir.Value, start: int, end: int) -> ir.Value
     sizes = [] if value.shape is None else list(value.shape)[start:end]
     if start == end or (sizes and all(isinstance(size, int) for size in sizes)):
         return write.integers(prod(int(size) for size in sizes if isinstance(size, int)))
-    shape = write.node("Shape", value, start=start, end=end)
-    return shape if end - start == 1 else write.reduce("ReduceProd", shape, [0])
+    several = sizes_of(write, value, start, end)
+    return several if end - start == 1 else write.reduce("ReduceProd", several, [0])
