@@ -11,6 +11,7 @@ from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
 from svgd_onnx.transforms.decompose.cumulative_product import CUMULATIVE_PRODUCT
 from svgd_onnx.transforms.decompose.depth_to_space import DEPTH_TO_SPACE
+from svgd_onnx.transforms.decompose.dequantize import DEQUANTIZE
 from svgd_onnx.transforms.decompose.differentiable import path_to_loss
 from svgd_onnx.transforms.decompose.einsum import EINSUM
 from svgd_onnx.transforms.decompose.n_ary import N_ARY
@@ -30,6 +31,7 @@ RULES: dict[str, Rule] = table(
     CROSS_ENTROPY,
     CUMULATIVE_PRODUCT,
     DEPTH_TO_SPACE,
+    DEQUANTIZE,
     EINSUM,
     N_ARY,
     NORMALIZATIONS,

@@ -36,6 +36,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "CumProd": frozenset({1}),
     "CumSum": frozenset({1}),
     "DFT": frozenset({1, 2}),
+    "DequantizeLinear": frozenset({0, 2}),
     "Dropout": frozenset({1, 2}),
     "Expand": frozenset({1}),
     "Gather": frozenset({1}),

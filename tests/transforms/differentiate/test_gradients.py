@@ -8,10 +8,11 @@ from activation_cases import ACTIVATIONS
 from elementwise_cases import ELEMENTWISE
 from layer_cases import LAYERS
 from movement_cases import MOVEMENT
+from product_cases import PRODUCTS, RESIZE
 from reduction_cases import REDUCTIONS
 from scattering_cases import SCATTERING
 
-CASES = {**ACTIVATIONS, **ELEMENTWISE, **LAYERS, **MOVEMENT, **REDUCTIONS, **SCATTERING}
+CASES = {**ACTIVATIONS, **ELEMENTWISE, **LAYERS, **MOVEMENT, **PRODUCTS, **RESIZE, **REDUCTIONS, **SCATTERING}
 
 
 @pytest.mark.parametrize("name", CASES)
