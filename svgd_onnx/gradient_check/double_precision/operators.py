@@ -26,8 +26,10 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
 )
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
+from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid
 
 OPERATORS = [
+    AffineGrid,
     AveragePool,
     Conv,
     ConvTranspose,
