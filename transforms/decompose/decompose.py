@@ -23,6 +23,7 @@ from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
 from svgd_onnx.transforms.decompose.selection import SELECTION
+from svgd_onnx.transforms.decompose.stft import STFT
 from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 
 RULES: dict[str, Rule] = table(
@@ -42,6 +43,7 @@ RULES: dict[str, Rule] = table(
     RESIZE,
     ROUNDING,
     SELECTION,
+    STFT,
 )
 
 

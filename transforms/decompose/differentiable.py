@@ -30,6 +30,7 @@ WITHOUT_GRADIENT = frozenset(
 
 # Inputs through which no gradient flows: shapes, axes, indices, conditions.
 _OTHER_INPUTS: dict[str, frozenset[int]] = {
+    "AffineGrid": frozenset({1}),
     "CastLike": frozenset({1}),
     "Col2Im": frozenset({1, 2}),
     "Compress": frozenset({1}),
@@ -51,6 +52,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "Resize": frozenset({1, 2, 3}),
     "ReverseSequence": frozenset({1}),
     "RoiAlign": frozenset({1, 2}),
+    "STFT": frozenset({1, 3}),
     "ScatterElements": frozenset({1}),
     "ScatterND": frozenset({1}),
     "Slice": frozenset({1, 2, 3, 4}),

@@ -26,7 +26,7 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
 )
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
-from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid
+from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, GridSample
 
 OPERATORS = [
     AffineGrid,
@@ -38,6 +38,7 @@ OPERATORS = [
     Gelu,
     GlobalLpPool,
     GlobalMaxPool,
+    GridSample,
     GroupNormalization,
     LRN,
     LpNormalization,

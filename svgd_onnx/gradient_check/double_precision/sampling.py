@@ -1,6 +1,9 @@
-"""AffineGrid, which the onnx package computes in float32 (1.20 to 1.23)."""
+"""AffineGrid and GridSample, which the onnx package computes in float32 (1.20 to 1.23)."""
 
 from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
 
 import numpy as np
 from onnx.reference.op_run import OpRun
@@ -23,3 +26,68 @@ class AffineGrid(OpRun):
         places = np.meshgrid(*axes, indexing="ij")[::-1]
         base = np.stack([*places, np.ones(tuple(size[2:]))], axis=-1)
         return (np.einsum("...k,njk->n...j", base, theta),)
+
+
+class GridSample(OpRun):
+    """ONNX operator GridSample."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: np.ndarray,
+        grid: np.ndarray,
+        align_corners: int = 0,
+        mode: str = "linear",
+        padding_mode: str = "zeros",
+    ) -> tuple[np.ndarray]:
+        axes = []
+        for axis, size in enumerate(x.shape[2:]):
+            place = (grid[..., x.ndim - 3 - axis] + 1) / 2
+            place = place * (size - 1) if align_corners else place * size - 0.5
+            axes.append(_read(place, size, mode.removeprefix("bi"), padding_mode, align_corners))
+        y = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
+        example = np.arange(len(x)).reshape(-1, *[1] * (grid.ndim - 2))
+        for pixels in itertools.product(*axes):
+            weight = np.prod([weight for _, weight in pixels], axis=0)
+            places = tuple(place for place, _ in pixels)
+            y += np.moveaxis(x[(example, slice(None), *places)], -1, 1) * weight[:, None]
+        return (y,)
+
+
+def _read(
+    place: np.ndarray, size: int, mode: str, padding: str, corners: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """The pixels that are read along an axis, and their weights."""
+
+    def padded(place: np.ndarray) -> np.ndarray:
+        if padding == "reflection":
+            low, high = (0.0, size - 1.0) if corners else (-0.5, size - 0.5)
+            period = 2 * (high - low) or 1.0
+            place = (place - low) % period
+            place = np.minimum(place, period - place) + low
+        return place if padding == "zeros" else np.clip(place, 0, size - 1)
+
+    kernels: dict[str, tuple[list[int], Callable[[np.ndarray], np.ndarray]]] = {
+        "nearest": ([0], np.ones_like),
+        "linear": ([0, 1], lambda far: 1 - far),
+        "cubic": ([-1, 0, 1, 2], _cubic),
+    }
+    if mode != "cubic":
+        place = padded(place)
+    first = np.rint(place) if mode == "nearest" else np.floor(place)
+    offsets, kernel = kernels[mode]
+    found = []
+    for offset in offsets:
+        pixel = first + offset
+        weight = kernel(np.abs(place - pixel))
+        if mode == "cubic":
+            pixel = padded(pixel)
+        inside = (pixel >= 0) & (pixel < size)
+        found.append((np.clip(pixel, 0, size - 1).astype(np.int64), weight * inside))
+    return found
+
+
+def _cubic(far: np.ndarray, a: float = -0.75) -> np.ndarray:
+    near = ((a + 2) * far - (a + 3)) * far**2 + 1
+    return np.where(far <= 1, near, ((far - 5) * far + 8) * far * a - 4 * a)

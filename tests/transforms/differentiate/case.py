@@ -69,7 +69,7 @@ class Case:
         inputs: fed, constant (arrays), or left out (None).
         outputs: how many the node has.
         read: those that the loss reads.
-        open: whether the sizes of what is fed are not known to the graph.
+        open: whether the sizes of what is fed are not known to the graph, or of which axes.
         runs: whether onnxruntime has a kernel for the operator as it is.
     """
 
@@ -79,7 +79,7 @@ class Case:
     opset: int = 21
     outputs: int = 1
     read: tuple[int, ...] = (0,)
-    open: bool = False
+    open: bool | tuple[int, ...] = False
     runs: bool = True
     ones: bool = False
 
@@ -105,7 +105,8 @@ class Case:
         for name, array in self.feeds.items():
             shape = array.shape
             if self.open and name in self.varied:
-                shape = [f"n{size}" for size in array.shape]
+                axes = range(array.ndim) if self.open is True else self.open
+                shape = [f"n{n}" if axis in axes else n for axis, n in enumerate(array.shape)]
             kind = helper.np_dtype_to_tensor_dtype(array.dtype)
             infos.append(helper.make_tensor_value_info(name, kind, shape))
         given = [
@@ -214,7 +215,7 @@ def case(
     opset: int = 21,
     outputs: int = 1,
     read: tuple[int, ...] = (0,),
-    open: bool = False,
+    open: bool | tuple[int, ...] = False,
     runs: bool | None = None,
     **attributes: Any,
 ) -> Case:
