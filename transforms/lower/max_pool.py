@@ -17,9 +17,7 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     return put_back(write, gradient, places, forward)
 
 
-def put_back(
-    write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.Node
-) -> ir.Value:
+def put_back(write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.Node) -> ir.Value:
     """A gradient where the maxima came from.
 
     Args:

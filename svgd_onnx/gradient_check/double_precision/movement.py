@@ -88,5 +88,7 @@ class OneHot(OpRun):
         count = int(np.reshape(depth, ()))
         inside = (-count <= indices) & (indices < count)
         rows = np.zeros((*indices.shape, count), bool)
-        np.put_along_axis(rows, np.where(inside, indices % count, 0)[..., None], inside[..., None], -1)
+        np.put_along_axis(
+            rows, np.where(inside, indices % count, 0)[..., None], inside[..., None], -1
+        )
         return (np.moveaxis(np.where(rows, values[1], values[0]), -1, axis),)

@@ -26,13 +26,14 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
 )
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
-from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, GridSample
+from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
 
 OPERATORS = [
     AffineGrid,
     AveragePool,
     Conv,
     ConvTranspose,
+    DeformConv,
     Erf,
     GatherElements,
     Gelu,

@@ -1,9 +1,9 @@
-"""AffineGrid and GridSample, which the onnx package computes in float32 (1.20 to 1.23)."""
+"""AffineGrid, GridSample and DeformConv, which the onnx package computes in float32 (1.20 to 1.23)."""
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from onnx.reference.op_run import OpRun
@@ -46,18 +46,68 @@ class GridSample(OpRun):
             place = (grid[..., x.ndim - 3 - axis] + 1) / 2
             place = place * (size - 1) if align_corners else place * size - 0.5
             axes.append(_read(place, size, mode.removeprefix("bi"), padding_mode, align_corners))
-        y = np.zeros((*x.shape[:2], *grid.shape[1:-1]))
-        example = np.arange(len(x)).reshape(-1, *[1] * (grid.ndim - 2))
-        for pixels in itertools.product(*axes):
-            weight = np.prod([weight for _, weight in pixels], axis=0)
-            places = tuple(place for place, _ in pixels)
-            y += np.moveaxis(x[(example, slice(None), *places)], -1, 1) * weight[:, None]
-        return (y,)
+        return (_interpolated(x, axes),)
+
+
+class DeformConv(OpRun):
+    """ONNX operator DeformConv."""
+
+    op_domain = ""
+
+    def _run(
+        self,
+        x: np.ndarray,
+        w: np.ndarray,
+        offset: np.ndarray,
+        b: np.ndarray | None = None,
+        mask: np.ndarray | None = None,
+        dilations: Sequence[int] | None = None,
+        group: int = 1,
+        kernel_shape: Sequence[int] | None = None,
+        offset_group: int = 1,
+        pads: Sequence[int] | None = None,
+        strides: Sequence[int] | None = None,
+    ) -> tuple[np.ndarray]:
+        kernel, output, dims = w.shape[2:], offset.shape[2:], x.ndim - 2
+        images = x.reshape(len(x) * offset_group, -1, *x.shape[2:])
+        offsets = offset.reshape(len(images), -1, dims, *output)
+        starts = np.indices(output)
+        columns = []
+        for k, element in enumerate(np.ndindex(*kernel)):
+            axes = []
+            for axis, size in enumerate(x.shape[2:]):
+                start = starts[axis] * (strides[axis] if strides else 1)
+                start = start + element[axis] * (dilations[axis] if dilations else 1)
+                place = start - (pads[axis] if pads else 0) + offsets[:, k, axis]
+                axes.append(_read(place, size, "linear", "zeros", 0))
+            columns.append(_interpolated(images, axes))
+        read = np.stack(columns, axis=2)
+        if mask is not None:
+            read = read * mask.reshape(len(images), 1, -1, *output)
+        rows = w.reshape(group, len(w) // group, -1)
+        y = rows @ read.reshape(len(x), group, rows.shape[2], -1)
+        y = y.reshape(len(x), len(w), *output)
+        return (y if b is None else y + b.reshape(-1, *[1] * dims),)
+
+
+Read = "list[tuple[np.ndarray, np.ndarray]]"
+
+
+def _interpolated(x: np.ndarray, axes: Sequence[Read]) -> np.ndarray:
+    """(N, C, ...) at places, from the pixels and weights (N, ...) that each axis reads."""
+    first, _ = axes[0][0]
+    y = np.zeros((*x.shape[:2], *first.shape[1:]))
+    example = np.arange(len(x)).reshape(-1, *[1] * (first.ndim - 1))
+    for pixels in itertools.product(*axes):
+        weight = np.prod([weight for _, weight in pixels], axis=0)
+        places = tuple(place for place, _ in pixels)
+        y += np.moveaxis(x[(example, slice(None), *places)], -1, 1) * weight[:, None]
+    return y
 
 
 def _read(
     place: np.ndarray, size: int, mode: str, padding: str, corners: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
+) -> Read:
     """The pixels that are read along an axis, and their weights."""
 
     def padded(place: np.ndarray) -> np.ndarray:

@@ -98,9 +98,13 @@ class Case:
     @cached_property
     def varied(self) -> list[str]:
         """The inputs that the loss is differentiated by."""
-        return [f"x{i}" for i, each in enumerate(self.inputs) if isinstance(each, Fed) and each.varied]
+        return [
+            f"x{i}" for i, each in enumerate(self.inputs) if isinstance(each, Fed) and each.varied
+        ]
 
-    def _model(self, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], result: str) -> onnx.ModelProto:
+    def _model(
+        self, nodes: list[onnx.NodeProto], constants: list[onnx.TensorProto], result: str
+    ) -> onnx.ModelProto:
         infos = []
         for name, array in self.feeds.items():
             shape = array.shape

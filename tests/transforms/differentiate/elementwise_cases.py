@@ -15,7 +15,9 @@ def binary(op_type: str, **more: object) -> dict[str, Case]:
     a, b = real(2, 3, low=0.5), real(2, 3, low=0.5)
     return {
         op_type: case(op_type, a, b, **more),
-        f"{op_type}, one repeated": case(op_type, real(2, 1, 3, low=0.5), real(4, 1, low=0.5), **more),
+        f"{op_type}, one repeated": case(
+            op_type, real(2, 1, 3, low=0.5), real(4, 1, low=0.5), **more
+        ),
         f"{op_type}, open": case(
             op_type, real(2, 1, 3, low=0.5), real(4, 1, low=0.5), open=True, **more
         ),

@@ -74,11 +74,20 @@ SPECTRA: dict[str, Case] = {
     **transformed("longer, one-sided", real(2, 4, 1), np.array(6), onesided=1),
     **transformed("shorter", real(2, 6, 2), np.array(4), inverse=1),
     **transformed("to reals", real(2, 4, 2), onesided=1, inverse=1, runs=False),
-    **transformed("to an odd number of reals", real(2, 3, 2), np.array(5), onesided=1, inverse=1, runs=False),
+    **transformed(
+        "to an odd number of reals", real(2, 3, 2), np.array(5), onesided=1, inverse=1, runs=False
+    ),
     **transformed("opset 17", real(2, 5, 3, 1), opset=17, axis=2, onesided=1),
     "STFT": case("STFT", real(2, 10, 1), np.array(3), real(4)),
     "STFT, said to be one-sided": case("STFT", real(2, 10, 1), np.array(3), real(4), onesided=1),
     "STFT without window": case("STFT", real(1, 9, 1), np.array(2), None, np.array(4), open=(0, 1)),
     "STFT of complexes": case("STFT", real(1, 9, 2), np.array(2), real(3), onesided=0, opset=17),
 }
-SAMPLING: dict[str, Case] = {**GRIDS, **ROI, **SPECTRA}
+DEFORMED: dict[str, Case] = {
+    "DeformConv": case("DeformConv", real(1, 2, 4, 5), real(3, 2, 2, 2), real(1, 8, 3, 4), real(3)),
+    "DeformConv in groups, masked": case(
+        "DeformConv", real(2, 4, 5, 5), real(6, 2, 3, 2), real(2, 24, 3, 2), None, real(2, 12, 3, 2),
+        group=2, offset_group=2, strides=[2, 2], pads=[1, 0, 1, 0], dilations=[1, 2], opset=19,
+    ),
+}  # fmt: skip
+SAMPLING: dict[str, Case] = {**DEFORMED, **GRIDS, **ROI, **SPECTRA}

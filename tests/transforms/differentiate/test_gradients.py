@@ -14,7 +14,18 @@ from reduction_cases import REDUCTIONS
 from sampling_cases import SAMPLING
 from scattering_cases import SCATTERING
 
-CASES = {**ACTIVATIONS, **ELEMENTWISE, **FUNCTIONS, **LAYERS, **MOVEMENT, **PRODUCTS, **RESIZE, **REDUCTIONS, **SAMPLING, **SCATTERING}
+CASES = {
+    **ACTIVATIONS,
+    **ELEMENTWISE,
+    **FUNCTIONS,
+    **LAYERS,
+    **MOVEMENT,
+    **PRODUCTS,
+    **RESIZE,
+    **REDUCTIONS,
+    **SAMPLING,
+    **SCATTERING,
+}
 
 
 @pytest.mark.parametrize("name", CASES)

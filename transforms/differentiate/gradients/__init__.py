@@ -19,7 +19,19 @@ from svgd_onnx.transforms.differentiate.gradients.windows import WINDOWS
 from svgd_onnx.transforms.rule import table
 
 GRADIENTS: dict[str, GradientRule] = table(
-    ACTIVATIONS, EINSUM, ELEMENTWISE, LAYERS, MOVEMENT, PRODUCTS, REDUCTIONS, REGIONS, RESIZE, SAMPLING, SPECTRA, SCATTERING, WINDOWS
+    ACTIVATIONS,
+    EINSUM,
+    ELEMENTWISE,
+    LAYERS,
+    MOVEMENT,
+    PRODUCTS,
+    REDUCTIONS,
+    REGIONS,
+    RESIZE,
+    SAMPLING,
+    SPECTRA,
+    SCATTERING,
+    WINDOWS,
 )
 
 __all__ = ["GRADIENTS", "Backward", "GradientRule"]

@@ -55,9 +55,7 @@ def gelu(back: Backward) -> Gradients:
 
 
 def swish(back: Backward) -> Gradients:
-    return back.training(
-        "QuickGeluGrad", back.dy, back.x, alpha=number(back.node, "alpha", 1.0)
-    )
+    return back.training("QuickGeluGrad", back.dy, back.x, alpha=number(back.node, "alpha", 1.0))
 
 
 def _falling(back: Backward, above: float, scale: float, shift: float) -> Gradients:
@@ -117,9 +115,7 @@ def hard_sigmoid(back: Backward) -> Gradients:
 def hard_swish(back: Backward) -> Gradients:
     """0 up to -3, x / 3 + 1/2 on to 3, from there 1."""
     write = back.write
-    line = write.node(
-        "Add", write.node("Mul", back.x, write.scalar(1 / 3)), write.scalar(0.5)
-    )
+    line = write.node("Add", write.node("Mul", back.x, write.scalar(1 / 3)), write.scalar(0.5))
     upper = write.node("Less", back.x, write.scalar(3))
     slope = write.node("Where", upper, line, write.scalar(1))
     return [

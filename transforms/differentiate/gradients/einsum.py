@@ -91,9 +91,7 @@ def _repeated_axes(operands: Sequence[ir.Value], terms: list[Labels], place: int
 
 
 def _filled(write: Writer, shape: ir.Value, number: float) -> ir.Value:
-    return write.node(
-        "ConstantOfShape", shape, value=ir.tensor(np.array([number], np.float32))
-    )
+    return write.node("ConstantOfShape", shape, value=ir.tensor(np.array([number], np.float32)))
 
 
 def _identity(write: Writer, size: ir.Value) -> ir.Value:

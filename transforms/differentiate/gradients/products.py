@@ -113,7 +113,11 @@ def determinant(back: Backward) -> Gradients:
         trace = write.reduce("ReduceSum", diagonal, [rank - 2, rank - 1])
         share = write.node("Mul", trace, write.scalar(-1 / k))
         matrix = write.node("Add", product, write.node("Mul", share, identity))
-    turned = write.node("Transpose", matrix, perm=[*range(rank - 2), rank - 1, rank - 2]) if size > 1 else matrix
+    turned = (
+        write.node("Transpose", matrix, perm=[*range(rank - 2), rank - 1, rank - 2])
+        if size > 1
+        else matrix
+    )
     dy = write.node("Unsqueeze", back.dy, write.integers(-2, -1))
     signed = dy if size % 2 else write.node("Neg", dy)
     return [write.node("Mul", signed, turned)]

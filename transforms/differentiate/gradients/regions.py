@@ -57,14 +57,20 @@ def _read(back: Backward, corner: int, bins_name: str, axis: int) -> ir.Value:
     offset = 0.5 if halves and write.opset >= 16 else 0.0
     scale = write.scalar(number(back.node, "spatial_scale", 1.0))
     scaled = node("Sub", node("Mul", regions, scale), write.scalar(offset))
-    start, end = (node("Gather", scaled, write.integers(place), axis=1) for place in (corner, corner + 2))
+    start, end = (
+        node("Gather", scaled, write.integers(place), axis=1) for place in (corner, corner + 2)
+    )
     length = node("Sub", end, start)
     if not offset:
         length = node("Max", length, write.scalar(1))
     width = node("Div", length, write.scalar(bins))  # (R, 1)
     ratio = integer(back.node, "sampling_ratio", 0)
     samples = write.scalar(ratio) if ratio else node("Ceil", width)
-    most = write.integer(ratio) if ratio else write.cast(node("ReduceMax", samples, keepdims=0), "int64")
+    most = (
+        write.integer(ratio)
+        if ratio
+        else write.cast(node("ReduceMax", samples, keepdims=0), "int64")
+    )
     sample = write.cast(node("Range", write.integer(0), most, write.integer(1)), "float32")
     within = node("Div", node("Add", sample, write.scalar(0.5)), samples)  # (R, samples)
     bin_ = write.constant(np.arange(bins, dtype=np.float32)[:, None])
@@ -93,7 +99,11 @@ def _read(back: Backward, corner: int, bins_name: str, axis: int) -> ir.Value:
     weights = node("Relu", node("Sub", write.scalar(1), far))
     share = node("Unsqueeze", write.cast(counted, "float32"), write.integers(3))
     total = write.reduce("ReduceSum", node("Mul", weights, share), [2], keepdims=False)
-    return node("Div", total, samples if ratio else node("Unsqueeze", node("Max", samples, write.scalar(1)), spread))
+    return node(
+        "Div",
+        total,
+        samples if ratio else node("Unsqueeze", node("Max", samples, write.scalar(1)), spread),
+    )
 
 
 REGIONS: dict[str, GradientRule] = {"RoiAlign": roi_align}

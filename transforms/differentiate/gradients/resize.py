@@ -125,7 +125,12 @@ def _matrix(back: Backward, place: int, axis: int) -> ir.Value:
     if _coordinates(back) == "tf_crop_and_resize":
         given = back.node.inputs[1]
         ends = write.integers(place, place + len(_axes(back)))
-        start, end = write.nodes_with("Split", [write.node("Gather", given, ends)], {"axis": 0, "num_outputs": 2} if write.opset >= 18 else {"axis": 0}, 2)
+        start, end = write.nodes_with(
+            "Split",
+            [write.node("Gather", given, ends)],
+            {"axis": 0, "num_outputs": 2} if write.opset >= 18 else {"axis": 0},
+            2,
+        )
         whole = [write.constant(np.full(3, edge, np.float32)) for edge in (0, 1)]
         region = write.node("Concat", whole[0], start, whole[1], end, axis=0)
     scales = _scales(back)

@@ -111,7 +111,9 @@ def _axis(back: Backward, coordinate: ir.Value, axis: int) -> _Axis:
     mode = _MODES.get(mode, mode)
     padding = text(back.node, "padding_mode", "zeros")
     corners = bool(integer(back.node, "align_corners", 0))
-    size = write.cast(node("Reshape", sizes_of(write, back.x, axis, axis + 1), write.integers()), "float32")
+    size = write.cast(
+        node("Reshape", sizes_of(write, back.x, axis, axis + 1), write.integers()), "float32"
+    )
     last = node("Sub", size, write.scalar(1))
     # from -1..1 to pixels
     slope = node("Mul", last if corners else size, write.scalar(0.5))
@@ -138,7 +140,9 @@ def _axis(back: Backward, coordinate: ir.Value, axis: int) -> _Axis:
     slopes = node("MatMul", raised, write.constant(steepness.astype(np.float32)))
     slopes = node("Mul", slopes, slope)
     pixels = node(
-        "Add", node("Unsqueeze", first, write.integers(2)), write.constant(np.array(offsets, np.float32))
+        "Add",
+        node("Unsqueeze", first, write.integers(2)),
+        write.constant(np.array(offsets, np.float32)),
     )
     if mode == "cubic" and padding == "reflection":
         pixels, _ = _reflected(write, pixels, size, corners)
@@ -181,7 +185,12 @@ def affine_grid(back: Backward) -> Gradients:
     theta, size = inputs_of(back.node, 2)
     write, node = back.write, back.write.node
     count = fixed_size(theta, 1)
-    one = node("Concat", write.integers(1), node("Slice", size, write.integers(1), write.integers(count + 2)), axis=0)
+    one = node(
+        "Concat",
+        write.integers(1),
+        node("Slice", size, write.integers(1), write.integers(count + 2)),
+        axis=0,
+    )
     identity = write.constant(np.eye(count, count + 1, dtype=np.float32)[None])
     corners = integer(back.node, "align_corners", 0)
     base = node("AffineGrid", identity, one, align_corners=corners)

@@ -98,14 +98,12 @@ def scatter_nd(back: Backward) -> Gradients:
         return write.node("Reshape", value, shape)
 
     places = write.node("Unsqueeze", _rows(write, data, indices, 0), write.integers(1))
-    places = write.node(
-        "Expand", places, write.node("Concat", write.integers(1), width, axis=0)
-    )
+    places = write.node("Expand", places, write.node("Concat", write.integers(1), width, axis=0))
     scatter = _Scatter(back, rows(data), places, rows(updates), rows(back.y), rows(back.dy), axis=0)
     return [
         None if gradient is None else reshaped_like(write, gradient, value)
         for gradient, value in zip(scatter.gradients(), (data, indices, updates))
-        ]
+    ]
 
 
 class _Scatter:

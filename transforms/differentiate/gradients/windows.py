@@ -83,20 +83,29 @@ class _Windows:
             padding: whether those of the padding count.
         """
         write = self._back.write
-        low: ir.Value = write.node("Neg", self.before) if padding else write.integers(*[0] * len(self.axes))
+        low: ir.Value = (
+            write.node("Neg", self.before) if padding else write.integers(*[0] * len(self.axes))
+        )
         high = write.node("Add", self.size, self.after) if padding else self.size
         counts = []
         for place, axis in enumerate(self.axes):
+
             def of_axis(vector: ir.Value, place: int = place) -> ir.Value:
                 return write.node("Gather", vector, write.integers(place))
 
-            number = write.node("Reshape", sizes_of(write, self._back.y, axis, axis + 1), write.integers())
+            number = write.node(
+                "Reshape", sizes_of(write, self._back.y, axis, axis + 1), write.integers()
+            )
             window = write.node("Range", write.integer(0), number, write.integer(1))
             first = write.node(
-                "Sub", write.node("Mul", window, write.integer(self.strides[place])), of_axis(self.before)
+                "Sub",
+                write.node("Mul", window, write.integer(self.strides[place])),
+                of_axis(self.before),
             )
             offsets = [offset * self.dilations[place] for offset in range(self.kernel[place])]
-            places = write.node("Add", write.node("Unsqueeze", first, write.integers(1)), write.integers(*offsets))
+            places = write.node(
+                "Add", write.node("Unsqueeze", first, write.integers(1)), write.integers(*offsets)
+            )
             counted = write.node(
                 "And",
                 write.node("GreaterOrEqual", places, of_axis(low)),
