@@ -87,7 +87,7 @@ def _fixed_sizes(node: ir.Node) -> np.ndarray | None:
     if not all(isinstance(size, int) for size in sizes) or node.outputs[0].is_graph_output():
         return None
     known = np.array([int(size) for size in sizes if isinstance(size, int)], np.int64)
-    return known if node.op_type == "Shape" else np.prod(known, dtype=np.int64)
+    return known if node.op_type == "Shape" else np.asarray(np.prod(known))
 
 
 def _foldable(node: ir.Node) -> bool:

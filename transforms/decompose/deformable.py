@@ -47,11 +47,15 @@ def deformable_convolution(node: ir.Node, write: Writer) -> ir.Value:
     rows = write.node(
         "Reshape", weight, write.integers(group, filters // group, channels // group * size)
     )
-    y = write.node("Reshape", write.node("MatMul", rows, columns), _shape(write, [-1, filters], places))
+    y = write.node(
+        "Reshape", write.node("MatMul", rows, columns), _shape(write, [-1, filters], places)
+    )
     bias = input_of(node, 3)
     if bias is None:
         return y
-    return write.node("Add", y, write.node("Unsqueeze", bias, write.integers(*range(1, len(kernel) + 1))))
+    return write.node(
+        "Add", y, write.node("Unsqueeze", bias, write.integers(*range(1, len(kernel) + 1)))
+    )
 
 
 def _shape(write: Writer, sizes: list[int], rest: ir.Value) -> ir.Value:
@@ -59,7 +63,12 @@ def _shape(write: Writer, sizes: list[int], rest: ir.Value) -> ir.Value:
 
 
 def _grid(
-    node: ir.Node, write: Writer, offset: ir.Value, places: ir.Value, image: ir.Value, kernel: list[int]
+    node: ir.Node,
+    write: Writer,
+    offset: ir.Value,
+    places: ir.Value,
+    image: ir.Value,
+    kernel: list[int],
 ) -> ir.Value:
     """Where each element of the kernel reads at each place of the output, from -1 to 1 over the image."""
     dims = len(kernel)
@@ -72,7 +81,9 @@ def _grid(
     within = (elements * dilations - pads).astype(np.float32).reshape(-1, dims, *ones)
     starts = []
     for axis, stride in enumerate(strides):
-        length = write.node("Reshape", write.node("Gather", places, write.integer(axis)), write.integers())
+        length = write.node(
+            "Reshape", write.node("Gather", places, write.integer(axis)), write.integers()
+        )
         start = write.node("Range", write.integer(0), length, write.integer(1))
         start = write.cast(write.node("Mul", start, write.integer(stride)), "float32")
         shape = [1] * (dims + 1)

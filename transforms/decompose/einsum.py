@@ -11,8 +11,9 @@ from svgd_onnx.transforms.writer import Writer
 
 
 def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
-    """What is no matrix product stays as it is. Labels in both operands and the result are batch axes, those in the operands alone contracted.
+    """Labels in both operands and the result are batch axes, those in the operands alone contracted.
 
+    What is no matrix product stays as it is.
     A matrix product has one row axis and one column axis; the other row and column labels are batch
     axes of the operand that has them, and of size 1 in the other.
     """

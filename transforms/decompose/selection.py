@@ -1,4 +1,4 @@
-"""Operators that select elements or write them in a row, by the places that they take them from or put them to."""
+"""Operators that select elements or write them in a row, by the places of these."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
 from svgd_onnx.transforms.decompose.differentiable import DIFFERENTIABLE
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.names import gradient_name
 
 
 def differentiable_form(

@@ -14,9 +14,9 @@ from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.differentiate.gradient_graph import check_gradients, differentiable_form
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
 from svgd_onnx.transforms.differentiate.keep_for_gradients import KeepForGradients
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
 
@@ -70,7 +70,7 @@ class _BackwardPass:
         flowing: the values on the way from a parameter to the loss.
     """
 
-    def __init__(self, graph: ir.Graph, flowing: Collection[ir.Value]) -> None:
+    def __init__(self, graph: ir.Graph, flowing: Collection[ir.Value | None]) -> None:
         self._graph = graph
         self._flowing = flowing
         self._opset = graph.opset_imports[""]

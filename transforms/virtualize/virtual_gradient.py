@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.gradient_graph import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
 from svgd_onnx.transforms.writer import Writer
 

@@ -14,7 +14,7 @@ from onnx.reference.op_run import OpRun
 
 
 def _places(indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
-    places = list(np.indices(indices.shape, sparse=True))
+    places: list[np.ndarray] = list(np.indices(indices.shape, sparse=True))
     places[axis] = indices
     return tuple(places)
 

@@ -34,9 +34,10 @@ class MaxPool(OpRun):
         window = Window(
             x.shape[2:], kernel_shape, strides, dilations, pads, auto_pad, bool(ceil_mode)
         )
-        order = "F" if storage_order else "C"
         images = np.arange(x.shape[0] * x.shape[1]).reshape(*x.shape[:2], *[1] * (x.ndim - 2))
-        inside = np.arange(prod(x.shape[2:])).reshape(x.shape[2:], order=order)
+        inside = np.arange(prod(x.shape[2:])).reshape(
+            x.shape[2:], order="F" if storage_order else "C"
+        )
         places = window.pad(images * inside.size + inside, 0)
         y = np.full((*x.shape[:2], *window.output), -np.inf, x.dtype)
         taken = np.zeros(y.shape, np.int64)

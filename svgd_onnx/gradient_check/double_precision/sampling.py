@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from onnx.reference.op_run import OpRun
@@ -90,7 +91,7 @@ class DeformConv(OpRun):
         return (y if b is None else y + b.reshape(-1, *[1] * dims),)
 
 
-Read = "list[tuple[np.ndarray, np.ndarray]]"
+Read = list[tuple[np.ndarray, np.ndarray]]
 
 
 def _interpolated(x: np.ndarray, axes: Sequence[Read]) -> np.ndarray:
@@ -100,14 +101,12 @@ def _interpolated(x: np.ndarray, axes: Sequence[Read]) -> np.ndarray:
     example = np.arange(len(x)).reshape(-1, *[1] * (first.ndim - 1))
     for pixels in itertools.product(*axes):
         weight = np.prod([weight for _, weight in pixels], axis=0)
-        places = tuple(place for place, _ in pixels)
-        y += np.moveaxis(x[(example, slice(None), *places)], -1, 1) * weight[:, None]
+        where: Any = (example, slice(None), *(place for place, _ in pixels))
+        y += np.moveaxis(x[where], -1, 1) * weight[:, None]
     return y
 
 
-def _read(
-    place: np.ndarray, size: int, mode: str, padding: str, corners: int
-) -> Read:
+def _read(place: np.ndarray, size: int, mode: str, padding: str, corners: int) -> Read:
     """The pixels that are read along an axis, and their weights."""
 
     def padded(place: np.ndarray) -> np.ndarray:
@@ -140,4 +139,4 @@ def _read(
 
 def _cubic(far: np.ndarray, a: float = -0.75) -> np.ndarray:
     near = ((a + 2) * far - (a + 3)) * far**2 + 1
-    return np.where(far <= 1, near, ((far - 5) * far + 8) * far * a - 4 * a)
+    return np.asarray(np.where(far <= 1, near, ((far - 5) * far + 8) * far * a - 4 * a))

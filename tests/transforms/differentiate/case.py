@@ -71,6 +71,8 @@ class Case:
         read: those that the loss reads.
         open: whether the sizes of what is fed are not known to the graph, or of which axes.
         runs: whether onnxruntime has a kernel for the operator as it is.
+        ones: whether the loss adds up the outputs as they are.
+        beside: whether the loss has the first input in it besides.
     """
 
     op_type: str
@@ -82,6 +84,7 @@ class Case:
     open: bool | tuple[int, ...] = False
     runs: bool = True
     ones: bool = False
+    beside: bool = False
 
     @cached_property
     def feeds(self) -> dict[str, np.ndarray]:
@@ -132,26 +135,32 @@ class Case:
     @cached_property
     def forward(self) -> ir.Model:
         """The loss: the sum of the outputs, weighted at random."""
-        random = np.random.default_rng(1)
         nodes, constants, parts = [], [], []
         for k in self.read:
             alone = ir.from_proto(self._model([], [], f"y{k}"))
             DoublePrecision()(alone)
             feeds = {name: _double(array) for name, array in self.feeds.items()}
             y = ReferenceEvaluator(ir.to_proto(alone), new_ops=OPERATORS).run(None, feeds)[0]
-            weights = random.uniform(0.5, 1.5, y.shape) * random.choice([-1, 1], y.shape)
-            if self.ones:
-                weights = np.ones(y.shape)
-            constants.append(numpy_helper.from_array(np.asarray(weights, np.float32), f"w{k}"))
+            constants.append(numpy_helper.from_array(self._weights(y.shape), f"w{k}"))
             nodes.append(helper.make_node("Mul", [f"y{k}", f"w{k}"], [f"p{k}"], name=f"mul{k}"))
             nodes.append(
                 helper.make_node("ReduceSum", [f"p{k}"], [f"s{k}"], name=f"sum{k}", keepdims=0)
             )
             parts.append(f"s{k}")
+        if self.beside:
+            nodes.append(
+                helper.make_node("ReduceSum", ["x0"], ["x0_sum"], name="beside", keepdims=0)
+            )
+            parts.append("x0_sum")
         nodes.append(helper.make_node("Sum", parts, ["loss"], name="total"))
         model = ir.from_proto(self._model(nodes, constants, "loss"))
         InferShapes()(model)
         return model
+
+    def _weights(self, shape: tuple[int, ...]) -> np.ndarray:
+        random = np.random.default_rng(1)
+        size = random.uniform(0.5, 1.5, shape) * random.choice([-1, 1], shape)
+        return np.ones(shape, np.float32) if self.ones else np.asarray(size, np.float32)
 
     @cached_property
     def backward(self) -> ir.Model:
@@ -221,8 +230,9 @@ def case(
     read: tuple[int, ...] = (0,),
     open: bool | tuple[int, ...] = False,
     runs: bool | None = None,
+    beside: bool = False,
     **attributes: Any,
 ) -> Case:
     """A setting of an operator, its attributes by their names."""
     runs = opset <= 21 if runs is None else runs
-    return Case(op_type, inputs, attributes, opset, outputs, read, open, runs)
+    return Case(op_type, inputs, attributes, opset, outputs, read, open, runs, beside=beside)

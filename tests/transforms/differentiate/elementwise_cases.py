@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import onnx
-from case import Case, case, fixed, given, real
+from case import Case, case, given, real
 
 
 def unary(op_type: str, low: float = -1.5, high: float = 1.5, **more: object) -> Case:
@@ -78,7 +78,8 @@ def where_of(*, open: bool) -> Case:
 
 
 STEPS: dict[str, Case] = {
-    op_type: unary(op_type) for op_type in ("Ceil", "Floor", "Round", "Sign", "Hardmax")
+    op_type: unary(op_type, beside=True)
+    for op_type in ("Ceil", "Floor", "Round", "Sign", "Hardmax")
 }
 
 OTHER: dict[str, Case] = {
@@ -94,4 +95,4 @@ OTHER: dict[str, Case] = {
     "Where": where_of(open=False),
     "Where, open": where_of(open=True),
 }
-ELEMENTWISE: dict[str, Case] = {**UNARY, **BINARY, **OTHER}
+ELEMENTWISE: dict[str, Case] = {**UNARY, **BINARY, **STEPS, **OTHER}

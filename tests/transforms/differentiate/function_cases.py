@@ -24,7 +24,8 @@ FUNCTIONS: dict[str, Case] = {
         "CausalConvWithState", real(2, 3, 5), real(3, 1, 3), real(3), opset=27, outputs=2, read=(0, 1),
     ),
     "RotaryEmbedding": case(
-        "RotaryEmbedding", real(2, 2, 3, 4), real(5, 2), real(5, 2), given(fixed(0, 1, 4, 2, 2, 0).reshape(2, 3)),
+        "RotaryEmbedding", real(2, 2, 3, 4), real(5, 2), real(5, 2),
+        given(fixed(0, 1, 4, 2, 2, 0).reshape(2, 3)),
         opset=23,
     ),
     "RotaryEmbedding, interleaved and partly": case(

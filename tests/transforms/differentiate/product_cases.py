@@ -65,7 +65,9 @@ RESIZE: dict[str, Case] = {
         "Resize", real(1, 2, 3, 4), None, np.array([1, 1, 2, 3], np.float32),
         coordinate_transformation_mode="asymmetric", nearest_mode="floor",
     ),
-    "Resize repeating, open": case("Resize", real(1, 2, 3, 4), None, np.array([1, 1, 2, 3], np.float32), open=True),
+    "Resize repeating, open": case(
+        "Resize", real(1, 2, 3, 4), None, np.array([1, 1, 2, 3], np.float32), open=True
+    ),
     "Resize nearest": case("Resize", real(1, 2, 4, 5), None, BY, nearest_mode="ceil"),
     "Resize nearest, smaller": case(
         "Resize", real(1, 2, 5, 5), None, np.array([1, 1, 0.6, 0.8], np.float32), opset=17,

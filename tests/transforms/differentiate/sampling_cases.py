@@ -43,7 +43,9 @@ GRIDS: dict[str, Case] = {
 REGIONS = given(np.array([[0.3, 0.2, 5.1, 4.3], [2, 1, 3.5, 3.2], [-3, -2, 9, 9]]), varied=False)
 IMAGES = given(np.array([0, 1, 0]))
 ROI: dict[str, Case] = {
-    "RoiAlign": case("RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, sampling_ratio=2, output_height=2, output_width=3),
+    "RoiAlign": case(
+        "RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, sampling_ratio=2, output_height=2, output_width=3
+    ),
     "RoiAlign, open": case(
         "RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, sampling_ratio=1, output_height=2, output_width=2,
         spatial_scale=0.5, open=True,

@@ -4,28 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from activation_cases import ACTIVATIONS
-from elementwise_cases import ELEMENTWISE
-from function_cases import FUNCTIONS
-from layer_cases import LAYERS
-from movement_cases import MOVEMENT
-from product_cases import PRODUCTS, RESIZE
-from reduction_cases import REDUCTIONS
-from sampling_cases import SAMPLING
-from scattering_cases import SCATTERING
-
-CASES = {
-    **ACTIVATIONS,
-    **ELEMENTWISE,
-    **FUNCTIONS,
-    **LAYERS,
-    **MOVEMENT,
-    **PRODUCTS,
-    **RESIZE,
-    **REDUCTIONS,
-    **SAMPLING,
-    **SCATTERING,
-}
+from settings import CASES
 
 
 @pytest.mark.parametrize("name", CASES)

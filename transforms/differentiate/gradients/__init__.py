@@ -10,11 +10,11 @@ from svgd_onnx.transforms.differentiate.gradients.layers import LAYERS
 from svgd_onnx.transforms.differentiate.gradients.movement import MOVEMENT
 from svgd_onnx.transforms.differentiate.gradients.products import PRODUCTS
 from svgd_onnx.transforms.differentiate.gradients.reductions import REDUCTIONS
-from svgd_onnx.transforms.differentiate.gradients.resize import RESIZE
 from svgd_onnx.transforms.differentiate.gradients.regions import REGIONS
+from svgd_onnx.transforms.differentiate.gradients.resize import RESIZE
 from svgd_onnx.transforms.differentiate.gradients.sampling import SAMPLING
-from svgd_onnx.transforms.differentiate.gradients.spectra import SPECTRA
 from svgd_onnx.transforms.differentiate.gradients.scattering import SCATTERING
+from svgd_onnx.transforms.differentiate.gradients.spectra import SPECTRA
 from svgd_onnx.transforms.differentiate.gradients.windows import WINDOWS
 from svgd_onnx.transforms.rule import table
 

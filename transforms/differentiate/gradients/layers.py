@@ -187,7 +187,7 @@ def softmax_cross_entropy(back: Backward) -> Gradients:
     _, *others = inputs_of(back.node, len(back.node.inputs))
     of_loss, of_probabilities = back.gradients
     log_probability = back.node.outputs[1]
-    parts = []
+    parts: list[ir.Value] = []
     if of_loss is not None:
         attributes = attributes_of(back.node)
         inputs = [of_loss, log_probability, *others]

@@ -51,59 +51,56 @@ def _read(back: Backward, corner: int, bins_name: str, axis: int) -> ir.Value:
         axis: of the image.
     """
     write, node = back.write, back.write.node
+    places, used, samples = _places(back, corner, integer(back.node, bins_name, 1))
+    size = sizes_of(write, back.x, axis, axis + 1)
+    count = node("Reshape", size, write.integers())
+    positions = write.cast(node("Range", write.integer(0), count, write.integer(1)), "float32")
+    # a place up to a pixel outside reads what is at the edge
+    pixels = write.cast(count, "float32")
+    inside = node(
+        "And",
+        node("GreaterOrEqual", places, write.scalar(-1)),
+        node("LessOrEqual", places, pixels),
+    )
+    moved = node("Clip", places, write.scalar(0), node("Sub", pixels, write.scalar(1)))
+    far = node("Abs", node("Sub", node("Unsqueeze", moved, write.integers(3)), positions))
+    weights = node("Relu", node("Sub", write.scalar(1), far))
+    counted = write.cast(node("And", inside, used), "float32")
+    share = node("Div", counted, node("Max", samples, write.scalar(1)))
+    weighted = node("Mul", weights, node("Unsqueeze", share, write.integers(3)))
+    return write.reduce("ReduceSum", weighted, [2], keepdims=False)
+
+
+def _places(back: Backward, corner: int, bins: int) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Where the samples of each bin lie along an axis, (R, bins, samples); which are used; their number.
+
+    If the node does not say how many there are, each bin has as many as pixels that it is wide, and
+    those with fewer than others leave some out.
+    """
+    write, node = back.write, back.write.node
     regions = inputs_of(back.node, 2)[1]
-    bins = integer(back.node, bins_name, 1)
     halves = text(back.node, "coordinate_transformation_mode", "half_pixel") == "half_pixel"
     offset = 0.5 if halves and write.opset >= 16 else 0.0
     scale = write.scalar(number(back.node, "spatial_scale", 1.0))
     scaled = node("Sub", node("Mul", regions, scale), write.scalar(offset))
     start, end = (
-        node("Gather", scaled, write.integers(place), axis=1) for place in (corner, corner + 2)
+        node("Unsqueeze", node("Gather", scaled, write.integers(place), axis=1), write.integers(2))
+        for place in (corner, corner + 2)
     )
     length = node("Sub", end, start)
     if not offset:
         length = node("Max", length, write.scalar(1))
-    width = node("Div", length, write.scalar(bins))  # (R, 1)
+    width = node("Div", length, write.scalar(bins))  # (R, 1, 1)
     ratio = integer(back.node, "sampling_ratio", 0)
-    samples = write.scalar(ratio) if ratio else node("Ceil", width)
-    most = (
-        write.integer(ratio)
-        if ratio
-        else write.cast(node("ReduceMax", samples, keepdims=0), "int64")
+    samples = (
+        write.constant(np.full((1, 1, 1), ratio, np.float32)) if ratio else node("Ceil", width)
     )
+    most = write.cast(node("ReduceMax", samples, keepdims=0), "int64")
     sample = write.cast(node("Range", write.integer(0), most, write.integer(1)), "float32")
-    within = node("Div", node("Add", sample, write.scalar(0.5)), samples)  # (R, samples)
+    within = node("Div", node("Add", sample, write.scalar(0.5)), samples)
     bin_ = write.constant(np.arange(bins, dtype=np.float32)[:, None])
-    spread = write.integers(1)
-    if ratio:
-        place = node("Add", within, bin_)
-    else:
-        place = node("Add", node("Unsqueeze", within, spread), bin_)
-    place = node("Mul", place, node("Unsqueeze", width, spread))
-    place = node("Add", place, node("Unsqueeze", start, spread))  # (R, bins, samples)
-    size = sizes_of(write, back.x, axis, axis + 1)
-    pixels = write.cast(size, "float32")
-    counted = node(
-        "And",
-        node("GreaterOrEqual", place, write.scalar(-1)),
-        node("LessOrEqual", place, pixels),
-    )
-    if not ratio:
-        used = node("Less", sample, samples)
-        counted = node("And", counted, node("Unsqueeze", used, spread))
-    last = node("Reshape", node("Sub", pixels, write.scalar(1)), write.integers())
-    clipped = node("Unsqueeze", node("Clip", place, write.scalar(0), last), write.integers(3))
-    count = node("Reshape", size, write.integers())
-    positions = write.cast(node("Range", write.integer(0), count, write.integer(1)), "float32")
-    far = node("Abs", node("Sub", clipped, positions))
-    weights = node("Relu", node("Sub", write.scalar(1), far))
-    share = node("Unsqueeze", write.cast(counted, "float32"), write.integers(3))
-    total = write.reduce("ReduceSum", node("Mul", weights, share), [2], keepdims=False)
-    return node(
-        "Div",
-        total,
-        samples if ratio else node("Unsqueeze", node("Max", samples, write.scalar(1)), spread),
-    )
+    places = node("Add", node("Mul", node("Add", within, bin_), width), start)
+    return places, node("Less", sample, samples), samples
 
 
 REGIONS: dict[str, GradientRule] = {"RoiAlign": roi_align}

@@ -83,7 +83,8 @@ def _rows(write: Writer, data: ir.Value, indices: ir.Value, batch: int) -> ir.Va
 
 
 def scatter_elements(back: Backward) -> Gradients:
-    return _Scatter(back, *inputs_of(back.node, 3), back.y, back.dy).gradients()
+    data, indices, updates = inputs_of(back.node, 3)
+    return _Scatter(back, data, indices, updates, back.y, back.dy).gradients()
 
 
 def scatter_nd(back: Backward) -> Gradients:
