@@ -161,6 +161,32 @@ def layer_normalization(back: Backward) -> Gradients:
     return [node("Expand", total, shape_of(write, x)), *gradients[1:]]
 
 
+def instance_normalization(back: Backward) -> Gradients:
+    """dX = (g - mean(g) - n mean(g n)) / deviation for g = dY scale and n, x normalized."""
+    x, scale = inputs_of(back.node, 2)
+    write, node, rank = back.write, back.write.node, known_rank(back.x)
+    axes = list(range(2, rank))
+
+    def mean(value: ir.Value) -> ir.Value:
+        return write.reduce("ReduceMean", value, axes)
+
+    centred = node("Sub", x, mean(x))
+    variance = mean(node("Mul", centred, centred))
+    epsilon = write.scalar(number(back.node, "epsilon", 1e-5))
+    inverse = node("Reciprocal", node("Sqrt", node("Add", variance, epsilon)))
+    normalized = node("Mul", centred, inverse)
+
+    def of_x() -> ir.Value:
+        scaled = node("Mul", back.dy, node("Unsqueeze", scale, write.integers(*range(1, rank - 1))))
+        along = node("Mul", normalized, mean(node("Mul", scaled, normalized)))
+        return node("Mul", node("Sub", node("Sub", scaled, mean(scaled)), along), inverse)
+
+    def total(value: ir.Value) -> ir.Value:
+        return write.reduce("ReduceSum", value, [0, *axes], keepdims=False)
+
+    return back.each(of_x, lambda: total(node("Mul", back.dy, normalized)), lambda: total(back.dy))
+
+
 def lp_normalization(back: Backward) -> Gradients:
     """For Y = X / n, dX = (dY - dn sum(dY Y)) / n, with dn = Y, or sign(X) where n adds up magnitudes."""
     write, node = back.write, back.write.node
@@ -203,6 +229,7 @@ LAYERS: dict[str, GradientRule] = {
     "Conv": conv,
     "ConvTranspose": conv_transpose,
     "Dropout": dropout,
+    "InstanceNormalization": instance_normalization,
     "LayerNormalization": layer_normalization,
     "LpNormalization": lp_normalization,
     "SoftmaxCrossEntropyLoss": softmax_cross_entropy,
