@@ -31,6 +31,9 @@ def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
     if set(left + right) != {*batch, *rows, *columns, *contracted} or not contracted:
         return None
     a, b = inputs_of(node, 2)
+    sizes = [b.shape[right.index(label)] if b.shape is not None else None for label in contracted]
+    if len(contracted) > 1 and not all(isinstance(size, int) for size in sizes):
+        return None
     leading = len(batch) + max(len(rows) - 1, 0) + max(len(columns) - 1, 0)
 
     first = _arrange(write, a, left, [*batch, *rows, *contracted])

@@ -55,6 +55,8 @@ def _keep_statistics(graph: ir.Graph, node: ir.Node) -> None:
     node.resize_outputs(5)
     scale = node.inputs[1]
     assert scale is not None
-    for output, what in zip(node.outputs[3:], ("mean", "inverse_deviation")):
-        output.name = f"{node.outputs[0].name}/{what}"
+    # onnxruntime's kernel writes them all
+    what = ("running_mean", "running_variance", "mean", "inverse_deviation")
+    for output, name in zip(node.outputs[1:], what):
+        output.name = output.name or f"{node.outputs[0].name}/{name}"
         output.type, output.shape = scale.type, scale.shape

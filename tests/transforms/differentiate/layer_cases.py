@@ -90,6 +90,10 @@ NORMALIZATIONS: dict[str, Case] = {
         "BatchNormalization", real(6, 2), real(2), real(2), given([0.1, -0.2], varied=False),
         given([0.5, 1.2], varied=False), training_mode=1, outputs=3, open=True,
     ),
+    "BatchNormalization that trains, its statistics left out": case(
+        "BatchNormalization", real(3, 2, 4), real(2), real(2), given([0.1, -0.2], varied=False),
+        given([0.5, 1.2], varied=False), training_mode=1,
+    ),
     "InstanceNormalization": case("InstanceNormalization", real(2, 3, 4, 2), real(3), real(3)),
     "InstanceNormalization, open": case(
         "InstanceNormalization", real(2, 3, 4), real(3), real(3), open=True
@@ -104,6 +108,9 @@ NORMALIZATIONS: dict[str, Case] = {
     "LayerNormalization": case("LayerNormalization", real(2, 3, 4), real(4), real(4)),
     "LayerNormalization of two axes": case(
         "LayerNormalization", real(2, 3, 4), real(3, 4), axis=1, opset=17
+    ),
+    "LayerNormalization of all axes": case(
+        "LayerNormalization", real(3, 4), real(3, 4), real(3, 4), axis=0
     ),
     "LayerNormalization, mean and deviation read": case(
         "LayerNormalization", real(2, 3, 4), real(4), real(4), outputs=3, read=(0, 1, 2)

@@ -42,6 +42,7 @@ PRODUCTS: dict[str, Case] = {
     **product("ii->i", (3, 3)),
     **product("iij->j", (3, 3, 2), open=True),
     **product("ij,ij->i", (2, 3), (2, 3)),
+    **product("ij,ij->", (2, 3), (2, 3), open=True),
     **product("ij,jk,kl->il", (2, 3), (3, 4), (4, 2)),
     **product("...ij,...jk->...ik", (2, 3, 4), (2, 4, 2)),
     **product("...ij,jk->...ik", (2, 5, 3, 4), (4, 2), open=True),

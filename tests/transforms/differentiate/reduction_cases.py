@@ -34,6 +34,8 @@ REDUCTIONS: dict[str, Case] = {
     **reduction("ReduceSumSquare"),
     "ReduceProd of zeros": case("ReduceProd", given(ZEROS), fixed(2)),
     "ReduceProd of zeros in two axes": case("ReduceProd", given(ZEROS), fixed(0, 1), keepdims=0),
+    "ReduceMean, axes fed": case("ReduceMean", real(2, 3), given(fixed(1)), open=True),
+    "ReduceSum, axes fed": case("ReduceSum", real(2, 3), given(fixed(0)), open=True),
     "ReduceSum of nothing": case(
         "ReduceSum", real(2, 3), np.zeros(0, np.int64), noop_with_empty_axes=1
     ),

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.reductions import reduced_axes, reduces_all
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
 from svgd_onnx.transforms.differentiate.gradients.sizes import shape_of
-from svgd_onnx.transforms.rule import integer, known_rank
+from svgd_onnx.transforms.rule import constant_value, input_of, integer, known_rank
 
 
 def _kept(back: Backward, value: ir.Value) -> ir.Value:
@@ -39,17 +39,21 @@ def reduce_sum(back: Backward) -> Gradients:
 
 
 def reduce_mean(back: Backward) -> Gradients:
-    return [_spread(back, back.write.node("Div", back.dy, _count(back, reduced_axes(back.node))))]
+    given = input_of(back.node, 1)
+    known = given is None or constant_value(given) is not None
+    count = _count(back, reduced_axes(back.node) if known else None)
+    return [_spread(back, back.write.node("Div", back.dy, count))]
 
 
-def _count(back: Backward, axes: Sequence[int]) -> ir.Value:
-    write, rank = back.write, known_rank(back.x)
-    sizes = [None if back.x.shape is None else back.x.shape[axis % rank] for axis in axes]
+def _count(back: Backward, axes: Sequence[int] | None) -> ir.Value:
+    """How many elements there are to one of the output; None stands for axes that are not known."""
+    write = back.write
+    shape = None if axes is None or back.x.shape is None else list(back.x.shape)
+    sizes = [None] if shape is None else [shape[axis] for axis in axes or ()]
     if all(isinstance(size, int) for size in sizes):
         return write.scalar(prod(int(size) for size in sizes if isinstance(size, int)))
-    shape = write.node("Shape", back.x)
-    taken = write.node("Gather", shape, write.integers(*axes))
-    return write.cast(write.node("ReduceProd", taken, keepdims=0), "float32")
+    counts = [write.node("Size", value) for value in (back.x, back.y)]
+    return write.cast(write.node("Div", *counts), "float32")
 
 
 def reduce_l1(back: Backward) -> Gradients:
