@@ -7,7 +7,7 @@ or raises `RefusedError` where it cannot write the node, which says why.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -98,6 +98,11 @@ def text(node: ir.Node, name: str, default: str) -> str:
     """A string attribute."""
     attribute = node.attributes.get(name)
     return default if attribute is None else attribute.as_string()
+
+
+def attributes_of(node: ir.Node) -> dict[str, Any]:
+    """All attributes, to be given to another node."""
+    return {attribute.name: attribute.value for attribute in node.attributes.values()}
 
 
 def input_of(node: ir.Node, index: int) -> ir.Value | None:

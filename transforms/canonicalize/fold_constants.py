@@ -28,13 +28,22 @@ class FoldConstants(ir.passes.InPlacePass):
 
     A node that reads a floating-point tensor of more than one element is left alone: that may be a
     weight, which training changes. ConstantOfShape is folded, so a weight may come out of it.
+
+    Args:
+        sizes: whether to take sizes of any value that are fixed for constants too, not those of weights only.
     """
+
+    def __init__(self, *, sizes: bool = False) -> None:
+        super().__init__()
+        self._sizes = sizes
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         folded = 0
         for node in list(graph):
             known = _known_without_values(node)
+            if known is None and self._sizes:
+                known = _fixed_sizes(node)
             if known is not None:
                 _replace(graph, node.outputs[0], known)
                 graph.remove(node, safe=True)
@@ -66,6 +75,19 @@ def _known_without_values(node: ir.Node) -> np.ndarray | None:
     if like is not None and like.dtype is not None and _is_constant(first):
         return tensor.numpy().astype(like.dtype.numpy())
     return None
+
+
+def _fixed_sizes(node: ir.Node) -> np.ndarray | None:
+    """What Shape and Size give where it is known."""
+    shape = node.inputs[0].shape if node.inputs and node.inputs[0] is not None else None
+    if node.op_type not in ("Shape", "Size") or node.domain != "" or shape is None:
+        return None
+    ends = [node.attributes.get(name) for name in ("start", "end")]
+    sizes = list(shape)[slice(*(None if end is None else end.as_int() for end in ends))]
+    if not all(isinstance(size, int) for size in sizes) or node.outputs[0].is_graph_output():
+        return None
+    known = np.array([int(size) for size in sizes if isinstance(size, int)], np.int64)
+    return known if node.op_type == "Shape" else np.asarray(np.prod(known))
 
 
 def _foldable(node: ir.Node) -> bool:

@@ -9,7 +9,10 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
+from svgd_onnx.transforms.decompose.cumulative_product import CUMULATIVE_PRODUCT
+from svgd_onnx.transforms.decompose.deformable import DEFORMABLE
 from svgd_onnx.transforms.decompose.depth_to_space import DEPTH_TO_SPACE
+from svgd_onnx.transforms.decompose.dequantize import DEQUANTIZE
 from svgd_onnx.transforms.decompose.differentiable import path_to_loss
 from svgd_onnx.transforms.decompose.einsum import EINSUM
 from svgd_onnx.transforms.decompose.n_ary import N_ARY
@@ -18,15 +21,21 @@ from svgd_onnx.transforms.decompose.pad import PAD
 from svgd_onnx.transforms.decompose.pooling import POOLING
 from svgd_onnx.transforms.decompose.recurrent import RECURRENT
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
+from svgd_onnx.transforms.decompose.refused import REFUSED
 from svgd_onnx.transforms.decompose.resize import RESIZE
 from svgd_onnx.transforms.decompose.rounding import ROUNDING
+from svgd_onnx.transforms.decompose.selection import SELECTION
+from svgd_onnx.transforms.decompose.stft import STFT
 from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 
 RULES: dict[str, Rule] = table(
     ACTIVATIONS,
     CONVOLUTIONS,
     CROSS_ENTROPY,
+    CUMULATIVE_PRODUCT,
+    DEFORMABLE,
     DEPTH_TO_SPACE,
+    DEQUANTIZE,
     EINSUM,
     N_ARY,
     NORMALIZATIONS,
@@ -34,8 +43,11 @@ RULES: dict[str, Rule] = table(
     POOLING,
     RECURRENT,
     REDUCTIONS,
+    REFUSED,
     RESIZE,
     ROUNDING,
+    SELECTION,
+    STFT,
 )
 
 

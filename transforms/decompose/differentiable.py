@@ -18,30 +18,49 @@ DIFFERENTIABLE = frozenset(
     """.split()
 )
 
-# Gradients end here without being asked for: the output is an integer, a truth value or a shape.
+# Gradients end here without being asked for: the output is an integer, a truth value, a shape, or random.
 WITHOUT_GRADIENT = frozenset(
     """
-    And ArgMax ArgMin ConstantOfShape Equal Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual NonZero
-    Not Or Shape Size Xor
+    And ArgMax ArgMin Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor ConstantOfShape
+    ConvInteger Equal EyeLike Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual MatMulInteger
+    MelWeightMatrix Multinomial NonMaxSuppression NonZero Not OptionalHasElement Or QLinearConv QLinearMatMul
+    QuantizeLinear RandomNormalLike RandomUniformLike SequenceLength Shape Size Xor
     """.split()
 )
 
 # Inputs through which no gradient flows: shapes, axes, indices, conditions.
 _OTHER_INPUTS: dict[str, frozenset[int]] = {
-    "Clip": frozenset({1, 2}),
+    "AffineGrid": frozenset({1}),
+    "CastLike": frozenset({1}),
+    "Col2Im": frozenset({1, 2}),
+    "Compress": frozenset({1}),
+    "CumProd": frozenset({1}),
+    "CumSum": frozenset({1}),
+    "DFT": frozenset({1, 2}),
+    "DequantizeLinear": frozenset({0, 2}),
     "Dropout": frozenset({1, 2}),
     "Expand": frozenset({1}),
     "Gather": frozenset({1}),
     "GatherElements": frozenset({1}),
     "GatherND": frozenset({1}),
+    "MaxUnpool": frozenset({1, 2}),
     "NegativeLogLikelihoodLoss": frozenset({1, 2}),
-    "Pad": frozenset({1, 2, 3}),
+    "OneHot": frozenset({0, 1}),
+    "Pad": frozenset({1, 3}),
+    "Range": frozenset({1}),
     "Reshape": frozenset({1}),
     "Resize": frozenset({1, 2, 3}),
+    "ReverseSequence": frozenset({1}),
+    "RoiAlign": frozenset({1, 2}),
+    "STFT": frozenset({1, 3}),
+    "ScatterElements": frozenset({1}),
+    "ScatterND": frozenset({1}),
     "Slice": frozenset({1, 2, 3, 4}),
     "SoftmaxCrossEntropyLoss": frozenset({1, 2}),
     "Tile": frozenset({1}),
+    "TensorScatter": frozenset({2}),
     "TopK": frozenset({1}),
+    "Trilu": frozenset({1}),
     "Where": frozenset({0}),
 }
 

@@ -6,30 +6,34 @@ from math import prod
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import RefusedError, Rule, fixed_size, inputs_of, text
+from svgd_onnx.transforms.rule import Rule, fixed_size, inputs_of, text
 from svgd_onnx.transforms.writer import Writer
 
 
-def einsum(node: ir.Node, write: Writer) -> ir.Value:
+def einsum(node: ir.Node, write: Writer) -> ir.Value | None:
     """Labels in both operands and the result are batch axes, those in the operands alone contracted.
 
+    What is no matrix product stays as it is.
     A matrix product has one row axis and one column axis; the other row and column labels are batch
     axes of the operand that has them, and of size 1 in the other.
     """
     equation = text(node, "equation", "").replace(" ", "")
     if "..." in equation or "->" not in equation or equation.count(",") != 1:
-        raise RefusedError(f"'{equation}' is not of two operands and a result spelt out")
+        return None
     operands, result = equation.split("->")
     left, right = operands.split(",")
     if any(len(set(labels)) != len(labels) for labels in (left, right, result)):
-        raise RefusedError(f"'{equation}' has a label twice in one operand or in the result")
+        return None
     batch = [label for label in result if label in left and label in right]
     rows = [label for label in result if label in left and label not in right]
     columns = [label for label in result if label in right and label not in left]
     contracted = [label for label in left if label in right and label not in result]
     if set(left + right) != {*batch, *rows, *columns, *contracted} or not contracted:
-        raise RefusedError(f"'{equation}' is not a matrix product")
+        return None
     a, b = inputs_of(node, 2)
+    sizes = [b.shape[right.index(label)] if b.shape is not None else None for label in contracted]
+    if len(contracted) > 1 and not all(isinstance(size, int) for size in sizes):
+        return None
     leading = len(batch) + max(len(rows) - 1, 0) + max(len(columns) - 1, 0)
 
     first = _arrange(write, a, left, [*batch, *rows, *contracted])

@@ -18,6 +18,7 @@ from svgd_onnx.transforms.rule import (
     integers,
     known_rank,
     number,
+    static_shape,
 )
 from svgd_onnx.transforms.writer import Writer
 
@@ -58,6 +59,17 @@ def batch_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     return _scale_and_shift(write, centered, factor, shift, size - 2)
 
 
+def rms_normalization(node: ir.Node, write: Writer) -> ir.Value:
+    """x / sqrt(mean of x^2 + epsilon) over the axes from `axis` on, times a scale."""
+    x, scale = inputs_of(node, 2)
+    rank = known_rank(x)
+    axes = range(integer(node, "axis", -1) % rank, rank)
+    square = write.reduce("ReduceMean", write.node("Mul", x, x), axes)
+    epsilon = write.scalar(number(node, "epsilon", 1e-5))
+    root = write.node("Sqrt", write.node("Add", square, epsilon))
+    return write.node("Mul", write.node("Div", x, root), scale)
+
+
 def instance_normalization(node: ir.Node, write: Writer) -> ir.Value:
     x, scale, shift = inputs_of(node, 3)
     size = known_rank(x)
@@ -66,13 +78,19 @@ def instance_normalization(node: ir.Node, write: Writer) -> ir.Value:
 
 
 def group_normalization(node: ir.Node, write: Writer) -> ir.Value:
+    """Before opset 21 scale and shift are of a group, from then on of a channel."""
     x, scale, shift = inputs_of(node, 3)
-    sizes = fixed_sizes(x, 1)
+    spatial = known_rank(x) - 2
+    sizes = static_shape(x, 1)
+    shape = write.node("Shape", x) if sizes is None else write.integers(0, *sizes)
     groups = integer(node, "num_groups", 1)
     grouped = write.node("Reshape", x, write.integers(0, groups, -1))
     standard = _standardize(write, grouped, [2], number(node, "epsilon", 1e-5))
-    restored = write.node("Reshape", standard, write.integers(0, *sizes))
-    return _scale_and_shift(write, restored, scale, shift, len(sizes) - 1)
+    if write.opset < 21:
+        standard = _scale_and_shift(write, standard, scale, shift, 1)
+        return write.node("Reshape", standard, shape)
+    restored = write.node("Reshape", standard, shape)
+    return _scale_and_shift(write, restored, scale, shift, spatial)
 
 
 def lp_normalization(node: ir.Node, write: Writer) -> ir.Value:
@@ -135,4 +153,5 @@ NORMALIZATIONS: dict[str, Rule] = {
     "LpNormalization": lp_normalization,
     "LRN": local_response_normalization,
     "MeanVarianceNormalization": mean_variance_normalization,
+    "RMSNormalization": rms_normalization,
 }

@@ -6,10 +6,8 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.rule import (
-    RefusedError,
     Rule,
     constant_value,
-    fixed_size,
     input_of,
     inputs_of,
     known_constant,
@@ -50,17 +48,32 @@ def _pad_by_index(
     node: ir.Node, write: Writer, x: ir.Value, axes: np.ndarray, mode: str
 ) -> ir.Value:
     """What is repeated, reflected or wrapped is read again, axis by axis."""
-    pads = known_constant(node.inputs[1], "its pads are")
-    if pads.min() < 0:
-        raise RefusedError(f"some of its pads are negative, in mode {mode}")
     value = x
-    for axis, before, after in zip(axes, pads[: len(axes)], pads[len(axes) :]):
-        if before == 0 and after == 0:
-            continue
-        size = fixed_size(x, int(axis))
-        places = np.pad(np.arange(size), (int(before), int(after)), mode=mode)  # type: ignore[call-overload]
-        value = write.node("Gather", value, write.constant(places), axis=int(axis))
+    for place, axis in enumerate(axes):
+        places = _places(node, write, x, place, len(axes), int(axis), mode)
+        if places is not None:
+            value = write.node("Gather", value, places, axis=int(axis))
     return write.node("Identity", value)
+
+
+def _places(
+    node: ir.Node, write: Writer, x: ir.Value, place: int, count: int, axis: int, mode: str
+) -> ir.Value | None:
+    """Where an axis is read, the positions themselves padded; None if it stays as it is."""
+    pads = node.inputs[1]
+    known, size = constant_value(pads), x.shape[axis] if x.shape is not None else None
+    if known is not None:
+        before, after = int(known[place]), int(known[place + count])
+        if before == after == 0:
+            return None
+        if isinstance(size, int) and before >= 0 and after >= 0:
+            return write.constant(np.pad(np.arange(size), (before, after), mode=mode))  # type: ignore[call-overload]
+    both = write.node("Gather", pads, write.integers(place, place + count))
+    length = write.node(
+        "Reshape", write.node("Shape", x, start=axis, end=axis + 1), write.integers()
+    )
+    everything = write.node("Range", write.integer(0), length, write.integer(1))
+    return write.node("Pad", everything, both, mode=mode)
 
 
 PAD: dict[str, Rule] = {"Pad": pad}

@@ -14,7 +14,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.decompose.same_padding import same_padding
-from svgd_onnx.transforms.rule import Rule, fixed_sizes, inputs_of, integer, integers, text
+from svgd_onnx.transforms.rule import Rule, inputs_of, integer, integers, static_shape, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -36,9 +36,12 @@ class _Window:
         return (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
 
 
-def average_pool(node: ir.Node, write: Writer) -> ir.Value:
+def average_pool(node: ir.Node, write: Writer) -> ir.Value | None:
     (x,) = inputs_of(node, 1)
-    channels, *sizes = fixed_sizes(x, 1)
+    known = static_shape(x, 1)
+    if known is None:
+        return None
+    channels, *sizes = known
     windows = _windows(node, sizes)
     blocks = all(
         window.kernel == window.stride

@@ -28,8 +28,16 @@ def reduced_axes(node: ir.Node) -> list[int]:
         array = known_constant(given, "its axes are")
         if array.size or integer(node, "noop_with_empty_axes", 0):
             return [int(axis) for axis in array]
+    elif integer(node, "noop_with_empty_axes", 0):
+        return []
     (x,) = inputs_of(node, 1)
     return list(range(known_rank(x)))
+
+
+def reduces_all(node: ir.Node) -> bool:
+    """Whether a reduction is of all axes for want of any given."""
+    noop = integer(node, "noop_with_empty_axes", 0)
+    return "axes" not in node.attributes and input_of(node, 1) is None and not noop
 
 
 def _extremum(

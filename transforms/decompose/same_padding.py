@@ -28,11 +28,10 @@ def split_padding(mode: str, total: int) -> tuple[int, int]:
     return (smaller, larger) if mode == "SAME_UPPER" else (larger, smaller)
 
 
-def pad_to_same(
-    write: Writer, x: ir.Value, strides: Sequence[int], extents: Sequence[int], mode: str
-) -> ir.Value:
-    """x with the padding that its size asks for when it is known."""
-    size = write.node("Shape", x, start=2)
+def same_sides(
+    write: Writer, size: ir.Value, strides: Sequence[int], extents: Sequence[int], mode: str
+) -> tuple[ir.Value, ir.Value]:
+    """The padding before and after all axes, vectors, from a vector of their sizes."""
     stride, one, two = write.integers(*strides), write.integers(1), write.integers(2)
     steps = write.node(
         "Div", write.node("Sub", size, one), stride
@@ -41,6 +40,14 @@ def pad_to_same(
     total = write.node("Max", write.node("Sub", reach, size), write.integers(0))
     smaller = write.node("Div", total, two)
     larger = write.node("Sub", total, smaller)
-    before, after = (smaller, larger) if mode == "SAME_UPPER" else (larger, smaller)
+    return (smaller, larger) if mode == "SAME_UPPER" else (larger, smaller)
+
+
+def pad_to_same(
+    write: Writer, x: ir.Value, strides: Sequence[int], extents: Sequence[int], mode: str
+) -> ir.Value:
+    """x with the padding that its size asks for when it is known."""
+    size = write.node("Shape", x, start=2)
+    before, after = same_sides(write, size, strides, extents, mode)
     none = write.integers(0, 0)
     return write.node("Pad", x, write.node("Concat", none, before, none, after, axis=0))

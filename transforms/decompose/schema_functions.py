@@ -35,12 +35,15 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
             if proto is None:
                 continue
             function = ir.serde.deserialize_function(proto)
+            # a body holds on as the operators in it stay the same
+            function.graph.opset_imports[""] = opset
             # a function of its own for each node: a body may depend on its inputs' types
             name = f"{node.op_type}_{len(model.functions)}"
             own = ir.Function(
                 _DOMAIN, name, graph=function.graph, attributes=function.attributes.values()
             )
             model.functions[own.identifier()] = own
+            _fit(node, own)
             node.domain, node.op_type = _DOMAIN, name
             model.graph.opset_imports[_DOMAIN] = 1
             modified = True
@@ -49,12 +52,23 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
                 model,
                 common.InlinePass(),
                 common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-                FoldConstants(),
                 common.NameFixPass(),
                 InferShapes(),
             )
+            # a size that is known makes shapes known, and these more sizes
+            while FoldConstants(sizes=True)(model).modified:
+                InferShapes()(model)
             model.graph.opset_imports.pop(_DOMAIN, None)
         return ir.passes.PassResult(model, modified)
+
+
+def _fit(node: ir.Node, function: ir.Function) -> None:
+    """Spells out the inputs and outputs that the node leaves out."""
+    node.resize_inputs(len(function.inputs))
+    given = len(node.outputs)
+    node.resize_outputs(len(function.outputs))
+    for index, output in enumerate(node.outputs[given:], given):
+        output.name = f"{node.outputs[0].name}/output_{index}"
 
 
 def _function(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
@@ -87,8 +101,10 @@ def _function(node: ir.Node, opset: int) -> onnx.FunctionProto | None:
 
 
 def _parsed(body: bytes | onnx.FunctionProto) -> onnx.FunctionProto:
-    if isinstance(body, onnx.FunctionProto):
-        return body
     proto = onnx.FunctionProto()
-    proto.ParseFromString(body)
+    proto.ParseFromString(body if isinstance(body, bytes) else body.SerializeToString())
+    # a body that depends on its node does not make the outputs that the node leaves out
+    made = {name for node in proto.node for name in node.output}
+    for name in set(proto.output) - made:
+        proto.node.append(onnx.helper.make_node("Identity", [proto.input[0]], [name]))
     return proto

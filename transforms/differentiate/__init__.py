@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.keep_only_loss import KeepOnlyLoss
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.parameters_as_inputs import ParametersAsInputs
 from svgd_onnx.transforms.differentiate.separate_rearrangements import SeparateRearrangements
 from svgd_onnx.transforms.differentiate.split_parameter_uses import SplitParameterUses
 from svgd_onnx.transforms.differentiate.training_mode import TrainingMode
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import run
 
 __all__ = [

@@ -8,8 +8,8 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
+from svgd_onnx.transforms.names import gradient_name
 
 
 def differentiable_form(

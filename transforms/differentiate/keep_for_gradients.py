@@ -8,7 +8,7 @@ from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
 
 
 class KeepForGradients(ir.passes.InPlacePass):
-    """Gives MaxPool the places of its maxima as an output, and BatchNormalization the batch's statistics.
+    """Gives MaxPool the places of its maxima as an output, Dropout its mask, BatchNormalization its statistics.
 
     BatchNormalization in training mode becomes `com.microsoft::BatchNormInternal`, whose outputs are y,
     the new running mean and variance, and the batch's mean and 1 / standard deviation.
@@ -25,6 +25,12 @@ class KeepForGradients(ir.passes.InPlacePass):
                 places = node.outputs[1]
                 places.name = f"{node.outputs[0].name}/places"
                 places.dtype, places.shape = ir.DataType.INT64, node.outputs[0].shape
+                modified = True
+            elif node.domain == "" and node.op_type == "Dropout" and len(node.outputs) < 2:
+                node.resize_outputs(2)
+                mask = node.outputs[1]
+                mask.name = f"{node.outputs[0].name}/mask"
+                mask.dtype, mask.shape = ir.DataType.BOOL, node.outputs[0].shape
                 modified = True
             elif _trains(node):
                 _keep_statistics(graph, node)
@@ -49,6 +55,8 @@ def _keep_statistics(graph: ir.Graph, node: ir.Node) -> None:
     node.resize_outputs(5)
     scale = node.inputs[1]
     assert scale is not None
-    for output, what in zip(node.outputs[3:], ("mean", "inverse_deviation")):
-        output.name = f"{node.outputs[0].name}/{what}"
+    # onnxruntime's kernel writes them all
+    what = ("running_mean", "running_variance", "mean", "inverse_deviation")
+    for output, name in zip(node.outputs[1:], what):
+        output.name = output.name or f"{node.outputs[0].name}/{name}"
         output.type, output.shape = scale.type, scale.shape

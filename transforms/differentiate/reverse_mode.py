@@ -17,9 +17,9 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
 )
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
 from svgd_onnx.transforms.differentiate.keep_for_gradients import KeepForGradients
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
 
@@ -73,7 +73,7 @@ class _BackwardPass:
         flowing: the values on the way from a parameter to the loss.
     """
 
-    def __init__(self, graph: ir.Graph, flowing: Collection[ir.Value]) -> None:
+    def __init__(self, graph: ir.Graph, flowing: Collection[ir.Value | None]) -> None:
         self._graph = graph
         self._flowing = flowing
         self._opset = graph.opset_imports[""]
@@ -110,6 +110,8 @@ class _BackwardPass:
         write.append_to(self._graph)
         for value, gradient in zip(node.inputs, found):
             if value is not None and gradient is not None and value in self._flowing:
+                if gradient.shape is None:
+                    gradient.type, gradient.shape = value.type, value.shape
                 self._parts[value].append(gradient)
 
     def _sum(self, value: ir.Value, parts: Sequence[ir.Value]) -> ir.Value | None:
@@ -130,8 +132,10 @@ class _BackwardPass:
         return whole
 
 
-# Operators whose gradient is written directly, where the table of decompositions has a rule for onnxruntime's.
-_KEPT = frozenset({"Ceil", "Floor", "Max", "Mean", "Min", "Round", "Sign", "Sum"})
+# Operators with a rule of which some kinds, or what their gradient reads, are written by a decomposition.
+_PREPARED = frozenset(
+    {"AveragePool", "Conv", "Einsum", "LayerNormalization", "Pad", "SoftmaxCrossEntropyLoss"}
+)
 
 
 def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:
@@ -148,7 +152,7 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     Raises:
         UserError: operators on the way have no gradient; the message names them and their nodes.
     """
-    model = differentiable_form(forward, copies, GRADIENTS, _KEPT)
+    model = differentiable_form(forward, copies, GRADIENTS, GRADIENTS.keys() - _PREPARED)
     KeepForGradients()(model)
     InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])

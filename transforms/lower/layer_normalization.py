@@ -20,10 +20,11 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     along = write.reduce("ReduceMean", write.node("Mul", scaled, normalized), over)
     rest = write.node("Sub", scaled, write.reduce("ReduceMean", scaled, over))
     dx = write.node("Mul", write.node("Sub", rest, write.node("Mul", normalized, along)), inverse)
-    d_scale = write.reduce(
-        "ReduceSum", write.node("Mul", gradient, normalized), leading, keepdims=False
-    )
-    d_shift = write.reduce("ReduceSum", gradient, leading, keepdims=False)
+
+    def total(value: ir.Value) -> ir.Value:
+        return write.reduce("ReduceSum", value, leading, keepdims=False) if leading else value
+
+    d_scale, d_shift = total(write.node("Mul", gradient, normalized)), total(gradient)
     results: list[ir.Value | None] = [dx, d_scale, d_shift]
     return results[: len(node.outputs)]
 

@@ -14,20 +14,33 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     forward = places.producer()
     if forward is None or forward.inputs[0] is None:
         raise RefusedError("the graph does not say what it pooled")
-    shape = write.node("Shape", forward.inputs[0])
-    kernel = integers(node, "kernel_shape", [])
-    strides = integers(node, "strides", [1] * len(kernel))
-    dilations = integers(node, "dilations", [1] * len(kernel))
+    return put_back(write, gradient, places, forward)
+
+
+def put_back(write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.Node) -> ir.Value:
+    """A gradient where the maxima came from.
+
+    Args:
+        write: where it is written.
+        gradient: of the maxima.
+        places: where they lay in the flat input.
+        forward: the MaxPool.
+    """
+    (x,) = inputs_of(forward, 1)
+    shape = write.node("Shape", x)
+    kernel = integers(forward, "kernel_shape", [])
+    strides = integers(forward, "strides", [1] * len(kernel))
+    dilations = integers(forward, "dilations", [1] * len(kernel))
     # MaxUnpool asks for windows that lie inside of what was pooled.
-    inside = not any(integers(node, "pads", [])) and not integer(node, "ceil_mode", 0)
-    inside = inside and not text(node, "auto_pad", "NOTSET").startswith("SAME")
+    inside = not any(integers(forward, "pads", [])) and not integer(forward, "ceil_mode", 0)
+    inside = inside and not text(forward, "auto_pad", "NOTSET").startswith("SAME")
     if strides == kernel and inside and all(size == 1 for size in dilations):
         # No two windows share a maximum.
         return write.node(
             "MaxUnpool", gradient, places, shape, kernel_shape=kernel, strides=strides
         )
     flat = write.integers(-1)
-    size = write.node("Reshape", write.node("Size", forward.inputs[0]), flat)
+    size = write.node("Reshape", write.node("Size", x), flat)
     total = write.node(
         "ScatterElements",
         write.node("ConstantOfShape", size),

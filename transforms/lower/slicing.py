@@ -2,18 +2,43 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.lower.lowering import Lowering
-from svgd_onnx.transforms.rule import input_of, inputs_of, known_constant, known_rank
+from svgd_onnx.transforms.rule import inputs_of, known_constant, known_rank
 from svgd_onnx.transforms.writer import Writer
 
 
 def _gradient(node: ir.Node, write: Writer) -> ir.Value:
-    gradient, shape, starts, ends = inputs_of(node, 4)
-    axes, steps = input_of(node, 4), input_of(node, 5)
+    gradient, shape, *_ = inputs_of(node, 4)
     dims = known_rank(node.outputs[0], of="its output")
+    return put_back(write, gradient, shape, node.inputs[2:], dims)
+
+
+def put_back(
+    write: Writer,
+    gradient: ir.Value,
+    shape: ir.Value,
+    bounds: Sequence[ir.Value | None],
+    dims: int,
+) -> ir.Value:
+    """A gradient where a Slice took it from.
+
+    Args:
+        write: where it is written.
+        gradient: of what was taken.
+        shape: of what it was taken from, a vector of `dims` sizes.
+        bounds: the inputs of Slice after its first.
+        dims: how many axes there are.
+
+    Raises:
+        RefusedError: the axes are not constant.
+    """
+    starts, ends, axes, steps = [*bounds, None, None][:4]
+    assert starts is not None and ends is not None
     if axes is None:
         given = np.arange(len(known_constant(starts, "its starts are")))
     else:

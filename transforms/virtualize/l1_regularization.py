@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.names import gradient_name
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.writer import Writer, take_place
 
 

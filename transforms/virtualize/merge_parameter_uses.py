@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.names import gradient_name
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.writer import Writer
 
 

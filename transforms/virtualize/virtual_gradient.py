@@ -7,8 +7,8 @@ from collections.abc import Collection, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.settings import EXAMPLE, VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
 from svgd_onnx.transforms.writer import Writer

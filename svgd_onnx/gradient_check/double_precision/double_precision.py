@@ -21,6 +21,8 @@ class DoublePrecision(ir.passes.InPlacePass):
             if value.const_value is not None and value.const_value.dtype == _FLOAT:
                 value.const_value = _double(value.const_value)
         for node in ir.traversal.RecursiveGraphIterator(model.graph):
+            if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
+                node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))
             for name, attribute in list(node.attributes.items()):
                 if name in _TYPE_ATTRIBUTES and attribute.value == _FLOAT:
                     node.attributes[name] = ir.AttrInt64(name, int(_DOUBLE))

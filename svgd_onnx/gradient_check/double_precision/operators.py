@@ -4,28 +4,52 @@ from __future__ import annotations
 
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
+from svgd_onnx.gradient_check.double_precision.means import Mean
+from svgd_onnx.gradient_check.double_precision.movement import (
+    GatherElements,
+    OneHot,
+    Pad,
+    ScatterElements,
+)
 from svgd_onnx.gradient_check.double_precision.normalizations import (
     LRN,
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
 )
-from svgd_onnx.gradient_check.double_precision.pooling import AveragePool, GlobalLpPool, MaxPool
+from svgd_onnx.gradient_check.double_precision.pooling import (
+    AveragePool,
+    GlobalLpPool,
+    GlobalMaxPool,
+    LpPool,
+    MaxPool,
+)
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
+from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
 
 OPERATORS = [
+    AffineGrid,
     AveragePool,
     Conv,
     ConvTranspose,
+    DeformConv,
     Erf,
+    GatherElements,
     Gelu,
     GlobalLpPool,
+    GlobalMaxPool,
+    GridSample,
     GroupNormalization,
     LRN,
     LpNormalization,
+    LpPool,
     MaxPool,
+    Mean,
     MeanVarianceNormalization,
+    OneHot,
+    Pad,
     Resize,
+    ScatterElements,
     *RECURRENT,
 ]

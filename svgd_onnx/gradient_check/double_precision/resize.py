@@ -21,9 +21,10 @@ class Resize(_ReferenceResize):
         sizes: np.ndarray | None = None,
         **attributes: Any,
     ) -> tuple[np.ndarray]:
-        if attributes.get("axes") or attributes.get("keep_aspect_ratio_policy") not in (
-            None,
-            "stretch",
+        if (
+            attributes.get("axes")
+            or attributes.get("keep_aspect_ratio_policy") not in (None, "stretch")
+            or attributes.get("coordinate_transformation_mode") == "tf_crop_and_resize"
         ):
             result: tuple[np.ndarray] = super()._run(x, roi, scales, sizes, **attributes)
             return result

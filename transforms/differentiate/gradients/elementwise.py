@@ -36,21 +36,23 @@ def div(back: Backward) -> Gradients:
 
 
 def power(back: Backward) -> Gradients:
-    """dA = dY B A^(B-1), dB = dY Y log A, which is 0 where A is 0 as in PyTorch."""
+    """dA = dY B A^(B-1), which is 0 where B is; dB = dY Y log A, which is 0 where A is. So it is in PyTorch."""
     a, b = inputs_of(back.node, 2)
     write, node = back.write, back.write.node
     known = constant_value(b)
-    if known is not None:
-        exponent = write.constant(known.astype(np.float32))
-        less = write.constant((known - 1).astype(np.float32))
-    else:
-        exponent = b if b.dtype == ir.DataType.FLOAT else write.cast(b, "float32")
-        less = node("Sub", exponent, write.scalar(1))
 
     def of_base() -> ir.Value:
-        if known is not None and known.size == 1 and float(known.reshape(())) == 2:
-            return node("Mul", back.dy, node("Mul", a, write.scalar(2)))
-        return node("Mul", back.dy, node("Mul", exponent, node("Pow", a, less)))
+        if known is None:
+            exponent = b if b.dtype == ir.DataType.FLOAT else write.cast(b, "float32")
+            flat = node("Equal", exponent, write.scalar(0))
+            less = node("Sub", exponent, write.scalar(1))
+            slope = node("Mul", exponent, node("Pow", a, node("Where", flat, exponent, less)))
+        elif known.size == 1 and float(known.reshape(())) == 2:
+            slope = node("Mul", a, write.scalar(2))
+        else:
+            less = write.constant(np.where(known == 0, 0, known - 1.0).astype(np.float32))
+            slope = node("Mul", write.constant(known.astype(np.float32)), node("Pow", a, less))
+        return node("Mul", back.dy, slope)
 
     def of_exponent() -> ir.Value:
         zero = node("Equal", a, write.scalar(0))
@@ -89,16 +91,24 @@ def where(back: Backward) -> Gradients:
 
 
 def clip(back: Backward) -> Gradients:
-    """dY within the bounds, these included; 0 beyond."""
+    """To x within the bounds, these included; beyond, to the bound."""
     write = back.write
-    inside: ir.Value | None = None
-    for bound, comparison in zip(
-        (input_of(back.node, 1), input_of(back.node, 2)), ("GreaterOrEqual", "LessOrEqual")
-    ):
-        if bound is not None:
-            holds = write.node(comparison, back.x, bound)
-            inside = holds if inside is None else write.node("And", inside, holds)
-    return [back.dy if inside is None else write.node("Where", inside, back.dy, write.scalar(0))]
+    low, high = input_of(back.node, 1), input_of(back.node, 2)
+
+    def where(*comparisons: tuple[str, ir.Value | None]) -> ir.Value:
+        """dY where x compares so with all bounds that are given."""
+        gradient = back.dy
+        for op_type, bound in comparisons:
+            if bound is not None:
+                holds = write.node(op_type, back.x, bound)
+                gradient = write.node("Where", holds, gradient, write.scalar(0))
+        return gradient
+
+    return back.broadcast(
+        lambda: where(("GreaterOrEqual", low), ("LessOrEqual", high)),
+        lambda: where(("Less", low)),
+        lambda: where(("Greater", high)),
+    )
 
 
 def mod(back: Backward) -> Gradients:
@@ -122,9 +132,25 @@ def cast(back: Backward) -> Gradients:
     return [back.write.node("Cast", back.dy, to=wanted)]
 
 
+def cast_like(back: Backward) -> Gradients:
+    return [*cast(back), None]
+
+
 def nothing(back: Backward) -> Gradients:
     """A step, whose derivative is 0 wherever it exists."""
     return [None] * len(back.wanted)
+
+
+def range_(back: Backward) -> Gradients:
+    """start + i delta: dstart = sum of dY, ddelta = sum of i dY."""
+    write = back.write
+
+    def of_delta() -> ir.Value:
+        size = write.node("Size", back.dy)
+        steps = write.cast(write.node("Range", write.integer(0), size, write.integer(1)), "float32")
+        return write.node("ReduceSum", write.node("Mul", back.dy, steps), keepdims=0)
+
+    return back.each(lambda: write.node("ReduceSum", back.dy, keepdims=0), None, of_delta)
 
 
 # From the Writer, x and y to the derivative of y by x.
@@ -174,6 +200,7 @@ ELEMENTWISE: dict[str, GradientRule] = {
     ),
     "Atanh": _slope(lambda write, x, y: write.node("Reciprocal", _one_minus_square(write, x))),
     "Cast": cast,
+    "CastLike": cast_like,
     "Ceil": nothing,
     "Clip": clip,
     "Cos": _slope(lambda write, x, y: write.node("Neg", write.node("Sin", x))),
@@ -182,6 +209,7 @@ ELEMENTWISE: dict[str, GradientRule] = {
     "Erf": _slope(lambda write, x, y: _erf(write, x)),
     "Exp": _slope(lambda write, x, y: y),
     "Floor": nothing,
+    "Hardmax": nothing,
     "Identity": identity,
     "Log": lambda back: [back.write.node("Div", back.dy, back.x)],
     "Max": extremum,
@@ -191,6 +219,7 @@ ELEMENTWISE: dict[str, GradientRule] = {
     "Mul": mul,
     "Neg": lambda back: [back.write.node("Neg", back.dy)],
     "Pow": power,
+    "Range": range_,
     "Reciprocal": _slope(lambda write, x, y: write.node("Neg", _square(write, y))),
     "Round": nothing,
     "Sign": nothing,

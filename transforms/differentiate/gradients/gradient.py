@@ -52,6 +52,15 @@ class Backward:
         """The first output."""
         return self.node.outputs[0]
 
+    def named(self, index: int) -> ir.Value:
+        """An output of the forward node, which it gives from now on if it did not."""
+        if len(self.node.outputs) <= index:
+            self.node.resize_outputs(index + 1)
+        output = self.node.outputs[index]
+        if not output.name:
+            output.name = f"{self.y.name or self.node.name}/output_{index}"
+        return output
+
     def each(self, *formulas: Callable[[], ir.Value] | None) -> list[ir.Value | None]:
         """For each input its gradient, written only where it is wanted."""
         return [

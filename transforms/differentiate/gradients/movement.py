@@ -7,8 +7,10 @@ import onnx_ir as ir
 from svgd_onnx.transforms.differentiate.gradients.broadcast import sum_to
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
 from svgd_onnx.transforms.differentiate.gradients.sizes import reshaped_like, shape_of
+from svgd_onnx.transforms.lower.slicing import put_back
 from svgd_onnx.transforms.rule import (
     RefusedError,
+    constant_value,
     input_of,
     inputs_of,
     integer,
@@ -63,55 +65,40 @@ def concat(back: Backward) -> Gradients:
 def split(back: Backward) -> Gradients:
     write = back.write
     parts = [
-        _zeros(back, output) if gradient is None else gradient
-        for output, gradient in zip(back.node.outputs, back.gradients)
+        write.node("ConstantOfShape", shape_of(write, back.named(index)))
+        if gradient is None
+        else gradient
+        for index, gradient in enumerate(back.gradients)
     ]
     if len(parts) == 1:
         return parts
     return [write.node("Concat", *parts, axis=integer(back.node, "axis", 0))]
 
 
-def _zeros(back: Backward, value: ir.Value) -> ir.Value:
-    if not value.name:  # an output of no name has no shape to be asked for
-        value.name = f"{back.node.name}/output_{value.index()}"
-    return back.write.node("ConstantOfShape", shape_of(back.write, value))
-
-
 def slice_(back: Backward) -> Gradients:
-    return back.training("SliceGrad", back.dy, shape_of(back.write, back.x), *back.node.inputs[1:])
+    """The training set's SliceGrad goes forwards only."""
+    write, shape = back.write, shape_of(back.write, back.x)
+    steps = input_of(back.node, 4)
+    known = constant_value(steps)
+    if steps is not None and (known is None or (known < 0).any()):
+        return [put_back(write, back.dy, shape, back.node.inputs[1:], known_rank(back.x))]
+    return back.training("SliceGrad", back.dy, shape, *back.node.inputs[1:])
 
 
 def pad(back: Backward) -> Gradients:
-    """Cuts off what was added, and adds zeros for what was cut off."""
+    """Cuts off what was added, and adds zeros for what was cut off; the rest is the padding's."""
     if text(back.node, "mode", "constant") != "constant":
         raise RefusedError("its mode is not constant")
     _, pads = inputs_of(back.node, 2)
-    write = back.write
-    opposite = write.node("Neg", pads)
-    axes = input_of(back.node, 3)
+    write, axes = back.write, input_of(back.node, 3)
     rest = [] if axes is None else [None, axes]
-    return [write.node("Pad", back.dy, opposite, *rest)]
+    dx = write.node("Pad", back.dy, write.node("Neg", pads), *rest)
 
+    def of_padding() -> ir.Value:
+        totals = [write.node("ReduceSum", value, keepdims=0) for value in (back.dy, dx)]
+        return write.node("Sub", *totals)
 
-def gather(back: Backward) -> Gradients:
-    x, indices = inputs_of(back.node, 2)
-    axis = integer(back.node, "axis", 0)
-    return back.training("GatherGrad", shape_of(back.write, x), indices, back.dy, axis=axis)
-
-
-def gather_elements(back: Backward) -> Gradients:
-    x, indices = inputs_of(back.node, 2)
-    axis = integer(back.node, "axis", 0)
-    return back.training("GatherElementsGrad", back.dy, shape_of(back.write, x), indices, axis=axis)
-
-
-def top_k(back: Backward) -> Gradients:
-    """To where the values were taken from, which the second output says."""
-    indices = back.node.outputs[1]
-    axis = integer(back.node, "axis", -1)
-    return back.training(
-        "GatherElementsGrad", back.dy, shape_of(back.write, back.x), indices, axis=axis
-    )
+    return back.each(lambda: dx, None, of_padding)
 
 
 def trilu(back: Backward) -> Gradients:
@@ -154,8 +141,6 @@ MOVEMENT: dict[str, GradientRule] = {
     "CumSum": cumulative_sum,
     "Expand": expand,
     "Flatten": reshape,
-    "Gather": gather,
-    "GatherElements": gather_elements,
     "Pad": pad,
     "Reshape": reshape,
     "ReverseSequence": reverse_sequence,
@@ -163,7 +148,6 @@ MOVEMENT: dict[str, GradientRule] = {
     "Split": split,
     "Squeeze": reshape,
     "Tile": tile,
-    "TopK": top_k,
     "Transpose": transpose,
     "Trilu": trilu,
     "Unsqueeze": reshape,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradients.broadcast import sum_to
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
 from svgd_onnx.transforms.differentiate.gradients.sizes import reshaped_like
-from svgd_onnx.transforms.rule import inputs_of, integer, known_rank, number
+from svgd_onnx.transforms.rule import fixed_size, inputs_of, integer, known_rank, number
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -96,4 +97,30 @@ def _as_matrix(write: Writer, value: ir.Value) -> ir.Value:
     return write.node("Reshape", value, write.node("Concat", write.integers(-1), size, axis=0))
 
 
-PRODUCTS: dict[str, GradientRule] = {"Gemm": gemm, "MatMul": matmul}
+def determinant(back: Backward) -> Gradients:
+    """dX = dY adj(X)^T, for a singular X too.
+
+    The adjugate is what the recursion of Faddeev and LeVerrier ends with: M = X M - tr(X M) / k I.
+    """
+    write, x = back.write, back.x
+    rank = known_rank(x)
+    size = fixed_size(x, rank - 1)
+    identity = write.constant(np.eye(size, dtype=np.float32))
+    matrix: ir.Value = identity
+    for k in range(1, size):
+        product = write.node("MatMul", x, matrix)
+        diagonal = write.node("Mul", product, identity)
+        trace = write.reduce("ReduceSum", diagonal, [rank - 2, rank - 1])
+        share = write.node("Mul", trace, write.scalar(-1 / k))
+        matrix = write.node("Add", product, write.node("Mul", share, identity))
+    turned = (
+        write.node("Transpose", matrix, perm=[*range(rank - 2), rank - 1, rank - 2])
+        if size > 1
+        else matrix
+    )
+    dy = write.node("Unsqueeze", back.dy, write.integers(-2, -1))
+    signed = dy if size % 2 else write.node("Neg", dy)
+    return [write.node("Mul", signed, turned)]
+
+
+PRODUCTS: dict[str, GradientRule] = {"Det": determinant, "Gemm": gemm, "MatMul": matmul}

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.names import gradient_name
 
 LAZY_RESET = "lazy_reset_grad"
 

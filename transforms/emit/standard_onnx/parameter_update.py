@@ -9,8 +9,8 @@ from functools import partial
 import onnx_ir as ir
 
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, STEPS, UPDATE
-from svgd_onnx.transforms.differentiate.names import gradient_name
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.optimizers.step import Step
 from svgd_onnx.transforms.writer import Writer

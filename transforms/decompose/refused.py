@@ -1,0 +1,30 @@
+"""Operators that have a derivative and are not differentiated, and why."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.rule import RefusedError, Rule
+from svgd_onnx.transforms.writer import Writer
+
+
+def _refused(reason: str) -> Rule:
+    def rule(node: ir.Node, write: Writer) -> None:
+        raise RefusedError(reason)
+
+    return rule
+
+
+_SEQUENCE = "its tensors are in a sequence"
+
+REFUSED: dict[str, Rule] = {
+    "ConcatFromSequence": _refused(_SEQUENCE),
+    "MaxRoiPool": _refused("it does not say where its maxima lie"),
+    "Optional": _refused("its tensor may be absent"),
+    "OptionalGetElement": _refused("its tensor may be absent"),
+    "SequenceAt": _refused(_SEQUENCE),
+    "SequenceConstruct": _refused(_SEQUENCE),
+    "SequenceErase": _refused(_SEQUENCE),
+    "SequenceInsert": _refused(_SEQUENCE),
+    "SplitToSequence": _refused(_SEQUENCE),
+}

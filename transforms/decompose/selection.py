@@ -1,0 +1,59 @@
+"""Operators that select elements or write them in a row, by the places of these."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, known_rank, text
+from svgd_onnx.transforms.writer import Writer
+
+
+def compress(node: ir.Node, write: Writer) -> ir.Value:
+    x, condition = inputs_of(node, 2)
+    places = write.node("Reshape", write.node("NonZero", condition), write.integers(-1))
+    return _taken(node, write, x, places)
+
+
+def _taken(node: ir.Node, write: Writer, x: ir.Value, places: ir.Value) -> ir.Value:
+    """What lies at some places of an axis, or if none is given of all axes as one."""
+    if "axis" in node.attributes:
+        return write.node("Gather", x, places, axis=integer(node, "axis", 0))
+    return write.node("Gather", write.node("Reshape", x, write.integers(-1)), places)
+
+
+def unique(node: ir.Node, write: Writer) -> Sequence[ir.Value]:
+    """What occurs several times is taken from where it occurs first."""
+    (x,) = inputs_of(node, 1)
+    attributes = {attribute.name: attribute.value for attribute in node.attributes.values()}
+    found = write.nodes_with("Unique", [x], attributes, 4)
+    return [_taken(node, write, x, found[1]), *found[1:]]
+
+
+def tensor_scatter(node: ir.Node, write: Writer) -> ir.Value:
+    """The update goes to places of an axis that follow each other, and in mode circular start anew."""
+    cache, update = inputs_of(node, 2)
+    first = input_of(node, 2)
+    rank = known_rank(cache)
+    axis = integer(node, "axis", -2) % rank
+    length = write.node("Shape", update, start=axis, end=axis + 1)
+    count = write.node("Reshape", length, write.integers())
+    places = write.node("Range", write.integer(0), count, write.integer(1))
+    spread = [1] * rank
+    spread[axis] = -1
+    places = write.node("Reshape", places, write.integers(*spread))
+    if first is not None:
+        start = write.node("Reshape", first, write.integers(-1, *[1] * (rank - 1)))
+        places = write.node("Add", places, start)
+    if text(node, "mode", "linear") == "circular":
+        places = write.node("Mod", places, write.node("Shape", cache, start=axis, end=axis + 1))
+    places = write.node("Expand", places, write.node("Shape", update))
+    return write.node("ScatterElements", cache, places, update, axis=axis)
+
+
+SELECTION: dict[str, Rule] = {
+    "Compress": compress,
+    "TensorScatter": tensor_scatter,
+    "Unique": unique,
+}

@@ -1,0 +1,106 @@
+"""RoiAlign by its image: each mean of a region goes back to the pixels that it was read from."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
+from svgd_onnx.transforms.differentiate.gradients.sizes import sizes_of
+from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, number, text
+
+
+def roi_align(back: Backward) -> Gradients:
+    """dX = sum over regions of A^T dY B, with A and B what a region's bins read of rows and columns.
+
+    All regions are one product, of (image's rows, bins of all its regions) and (these, columns): nothing
+    is added to one place by chance first or last.
+    """
+    if text(back.node, "mode", "avg") != "avg":
+        raise RefusedError(f"its mode is {text(back.node, 'mode', 'avg')}")
+    write, node = back.write, back.write.node
+    x, _, of_image = inputs_of(back.node, 3)
+    rows = _read(back, 1, "output_height", 2)  # (R, bins, rows)
+    columns = node("Unsqueeze", _read(back, 0, "output_width", 3), write.integers(1))
+    wide = node("MatMul", back.dy, columns)  # (R, C, bins, columns)
+    wide = node("Transpose", wide, perm=[1, 0, 2, 3])
+    width = sizes_of(write, x, 3)
+    joined = node("Concat", write.integers(0, -1), width, axis=0)
+    wide = node("Reshape", wide, joined)
+    images = node(
+        "OneHot",
+        of_image,
+        sizes_of(write, x, 0, 1),
+        write.constant(np.array([0, 1], np.float32)),
+        axis=0,
+    )  # (N, R)
+    own = node("Mul", node("Unsqueeze", images, write.integers(2, 3)), rows)
+    height = sizes_of(write, x, 2, 3)
+    own = node("Reshape", own, node("Concat", write.integers(0, -1), height, axis=0))
+    own = node("Unsqueeze", node("Transpose", own, perm=[0, 2, 1]), write.integers(1))
+    return [node("MatMul", own, wide), None, None]
+
+
+def _read(back: Backward, corner: int, bins_name: str, axis: int) -> ir.Value:
+    """How much the bins of each region read of each pixel along an axis, (R, bins, pixels).
+
+    Args:
+        back: the node.
+        corner: which number of a region it begins at; two further it ends.
+        bins_name: the attribute that says how many bins there are.
+        axis: of the image.
+    """
+    write, node = back.write, back.write.node
+    places, used, samples = _places(back, corner, integer(back.node, bins_name, 1))
+    size = sizes_of(write, back.x, axis, axis + 1)
+    count = node("Reshape", size, write.integers())
+    positions = write.cast(node("Range", write.integer(0), count, write.integer(1)), "float32")
+    # a place up to a pixel outside reads what is at the edge
+    pixels = write.cast(count, "float32")
+    inside = node(
+        "And",
+        node("GreaterOrEqual", places, write.scalar(-1)),
+        node("LessOrEqual", places, pixels),
+    )
+    moved = node("Clip", places, write.scalar(0), node("Sub", pixels, write.scalar(1)))
+    far = node("Abs", node("Sub", node("Unsqueeze", moved, write.integers(3)), positions))
+    weights = node("Relu", node("Sub", write.scalar(1), far))
+    counted = write.cast(node("And", inside, used), "float32")
+    share = node("Div", counted, node("Max", samples, write.scalar(1)))
+    weighted = node("Mul", weights, node("Unsqueeze", share, write.integers(3)))
+    return write.reduce("ReduceSum", weighted, [2], keepdims=False)
+
+
+def _places(back: Backward, corner: int, bins: int) -> tuple[ir.Value, ir.Value, ir.Value]:
+    """Where the samples of each bin lie along an axis, (R, bins, samples); which are used; their number.
+
+    If the node does not say how many there are, each bin has as many as pixels that it is wide, and
+    those with fewer than others leave some out.
+    """
+    write, node = back.write, back.write.node
+    regions = inputs_of(back.node, 2)[1]
+    halves = text(back.node, "coordinate_transformation_mode", "half_pixel") == "half_pixel"
+    offset = 0.5 if halves and write.opset >= 16 else 0.0
+    scale = write.scalar(number(back.node, "spatial_scale", 1.0))
+    scaled = node("Sub", node("Mul", regions, scale), write.scalar(offset))
+    start, end = (
+        node("Unsqueeze", node("Gather", scaled, write.integers(place), axis=1), write.integers(2))
+        for place in (corner, corner + 2)
+    )
+    length = node("Sub", end, start)
+    if not offset:
+        length = node("Max", length, write.scalar(1))
+    width = node("Div", length, write.scalar(bins))  # (R, 1, 1)
+    ratio = integer(back.node, "sampling_ratio", 0)
+    samples = (
+        write.constant(np.full((1, 1, 1), ratio, np.float32)) if ratio else node("Ceil", width)
+    )
+    most = write.cast(node("ReduceMax", samples, keepdims=0), "int64")
+    sample = write.cast(node("Range", write.integer(0), most, write.integer(1)), "float32")
+    within = node("Div", node("Add", sample, write.scalar(0.5)), samples)
+    bin_ = write.constant(np.arange(bins, dtype=np.float32)[:, None])
+    places = node("Add", node("Mul", node("Add", within, bin_), width), start)
+    return places, node("Less", sample, samples), samples
+
+
+REGIONS: dict[str, GradientRule] = {"RoiAlign": roi_align}
