@@ -142,7 +142,7 @@ class TestConvert:
     ) -> None:
         path = tmp_path / "model.onnx"
         onnx.save(models.obstacles(), path)
-        error = self.refuse(command_line, path)
+        error = self.refuse(command_line, path, "--differentiator", "onnxruntime")
         assert "no gradient" in error
         for operator in ("Hardmax ('one_node')", "Atan ('two_node')", "Mod ('three_node')"):
             assert operator in error

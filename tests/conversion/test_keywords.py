@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import svgd_onnx
+from svgd_onnx import LossSettings, conversion_commands
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings
@@ -41,3 +42,19 @@ def test_convert_has_every_setting_as_a_keyword() -> None:
     for kind in (TrainingSettings, VirtualGradientSettings, UpdateSettings):
         for field in fields(kind):
             assert known[field.name].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize(
+    ("command", "kinds"),
+    [
+        (
+            conversion_commands.convert,
+            (TrainingSettings, LossSettings, VirtualGradientSettings, UpdateSettings),
+        ),
+        (conversion_commands.check, (TrainingSettings, LossSettings)),
+    ],
+)
+def test_every_setting_is_an_option_of_the_command(command: Any, kinds: tuple[type, ...]) -> None:
+    known = inspect.signature(command).parameters.keys()
+    for kind in kinds:
+        assert {field.name for field in fields(kind)} - {"loss_settings"} <= known

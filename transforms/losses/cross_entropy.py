@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss_of_classes import LossOfClasses
+from svgd_onnx.transforms.losses.loss_of_classes import LossOfClasses, log_softmax, size_of
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -51,7 +51,7 @@ def _weighted(
     every label is ignored has the loss 0.
     """
     class_axis = write.integers(1)
-    log_probabilities = _log_softmax(write, logits)
+    log_probabilities = log_softmax(write, logits)
     counted = None
     if settings.ignore_index is not None:
         ignored = write.node("Equal", labels, write.integer(settings.ignore_index))
@@ -80,19 +80,8 @@ def _weighted(
             of_all = write.node("Mul", of_all, counted)
         total = _smoothed(write, total, of_all, logits, settings.label_smoothing)
     if settings.reduction == "mean":
-        total = write.node("Div", total, _size(write, labels, share))
+        total = write.node("Div", total, size_of(write, labels, share))
     return write.node("Neg", total)
-
-
-def _log_softmax(write: Writer, logits: ir.Value) -> ir.Value:
-    """log softmax over axis 1 of (N, C, ...)."""
-    rank = len(logits.shape or ())
-    if rank == 2:
-        return write.node("LogSoftmax", logits, axis=-1)
-    # the classes last, where onnxruntime's LogSoftmax and its gradient take them in one piece
-    last = write.node("Transpose", logits, perm=[0, *range(2, rank), 1])
-    last = write.node("LogSoftmax", last, axis=-1)
-    return write.node("Transpose", last, perm=[0, rank - 1, *range(1, rank - 1)])
 
 
 def _smoothed(
@@ -104,12 +93,3 @@ def _smoothed(
     kept = write.node("Mul", total, write.scalar(1.0 - smoothing))
     spread = write.node("Mul", write.node("ReduceSum", of_all, keepdims=0), part)
     return write.node("Add", kept, spread)
-
-
-def _size(write: Writer, labels: ir.Value | None, share: ir.Value | None) -> ir.Value:
-    """What the mean is divided by: how many labels there are, or the sum of their shares, but never 0."""
-    if share is None:
-        return write.cast(write.node("Size", labels), "float32")
-    size = write.node("ReduceSum", share, keepdims=0)
-    nothing = write.node("Equal", size, write.scalar(0.0))
-    return write.node("Where", nothing, write.scalar(1.0), size)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,12 +11,17 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Dim, Loss
 
+if TYPE_CHECKING:
+    import onnx_ir as ir
+
+    from svgd_onnx.transforms.writer import Writer
+
 
 class LossOfClasses(Loss):
     """A loss of logits (N, C, ...) and labels (N, ...) int64 in [0, C).
 
     `settings` may say which axis the classes are on, which labels do not count, and what each class
-    weighs.
+    weighs; `build` has to heed the last two. `log_softmax` and `size_of` are for it.
     """
 
     target = "labels"
@@ -84,3 +90,23 @@ def _counts(labels: np.ndarray, settings: LossSettings) -> np.ndarray:
     if settings.ignore_index is None:
         return np.ones(labels.shape, bool)
     return np.asarray(labels != settings.ignore_index)
+
+
+def log_softmax(write: Writer, logits: ir.Value) -> ir.Value:
+    """log softmax over axis 1 of (N, C, ...)."""
+    rank = len(logits.shape or ())
+    if rank == 2:
+        return write.node("LogSoftmax", logits, axis=-1)
+    # the classes last, where onnxruntime's LogSoftmax and its gradient take them in one piece
+    last = write.node("Transpose", logits, perm=[0, *range(2, rank), 1])
+    last = write.node("LogSoftmax", last, axis=-1)
+    return write.node("Transpose", last, perm=[0, rank - 1, *range(1, rank - 1)])
+
+
+def size_of(write: Writer, labels: ir.Value | None, share: ir.Value | None) -> ir.Value:
+    """What the mean is divided by: how many labels there are, or the sum of their shares, but never 0."""
+    if share is None:
+        return write.cast(write.node("Size", labels), "float32")
+    size = write.node("ReduceSum", share, keepdims=0)
+    nothing = write.node("Equal", size, write.scalar(0.0))
+    return write.node("Where", nothing, write.scalar(1.0), size)

@@ -1,4 +1,4 @@
-"""What a rule cannot decompose reaches the user as the reason why."""
+"""What a rule cannot decompose for onnxruntime's gradient builder reaches the user as the reason why."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_the_message_gives_the_reason(name: str, tmp_path: Path) -> None:
     model, op_type, reason = REFUSED[name]
     (node,) = (node.name for node in model.graph.node if node.op_type == op_type)
     with pytest.raises(svgd_onnx.UserError) as refused:
-        svgd_onnx.convert(model, tmp_path / "artifacts", loss="mse")
+        svgd_onnx.convert(model, tmp_path / "artifacts", loss="mse", differentiator="onnxruntime")
     assert f"{op_type} ('{node}': {reason})" in str(refused.value)
 
 
@@ -125,4 +125,4 @@ def test_inspect_gives_it_too(tmp_path: Path) -> None:
 
 def test_an_operator_without_a_rule_has_no_reason(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match=r"Hardmax \('one_node'\)"):
-        svgd_onnx.convert(models.obstacles(), tmp_path / "artifacts")
+        svgd_onnx.convert(models.obstacles(), tmp_path / "artifacts", differentiator="onnxruntime")
