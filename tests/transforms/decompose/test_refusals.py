@@ -34,17 +34,6 @@ def image(make: Callable[[Network, str], str], size: Any = 8) -> onnx.ModelProto
     return net.model({"x": ("batch", 2, size, size)}, {"logits": ("batch", 4)})
 
 
-def pooled(size: Any) -> onnx.ModelProto:
-    return image(lambda net, x: net.node("AveragePool", x, kernel_shape=[2, 2]), size)
-
-
-def reflected(size: Any, *pads: int) -> onnx.ModelProto:
-    def make(net: Network, value: str) -> str:
-        return net.node("Pad", value, net.constant("pads", np.array(pads)), mode="reflect")
-
-    return image(make, size)
-
-
 def cropped() -> onnx.ModelProto:
     def make(net: Network, value: str) -> str:
         region = net.constant("region", np.array([0, 0, 0, 0, 1, 1, 1, 1], np.float32))
@@ -57,12 +46,6 @@ def cropped() -> onnx.ModelProto:
 
 def norm(p: int) -> onnx.ModelProto:
     return image(lambda net, x: net.node("GlobalLpPool", x, p=p))
-
-
-def einsum(equation: str) -> onnx.ModelProto:
-    net = Network()
-    net.node("Einsum", "x", net.weight("w", 3, 4), output="logits", equation=equation)
-    return net.model({"x": ("batch", 3)}, {"logits": ("batch", 4)})
 
 
 _OPEN = "the size of axis {} of its input is not fixed"
@@ -82,28 +65,7 @@ REFUSED: dict[str, tuple[onnx.ModelProto, str, str]] = {
         "its activation Affine is not the default one",
     ),
     "clipping": (recurrent(clip=1.0), "RNN", "its attribute clip is given"),
-    "images of any size, pooled": (pooled("size"), "AveragePool", _OPEN.format(2)),
-    "images of any size, reflected": (
-        reflected("size", 0, 0, 1, 0, 0, 0, 1, 0),
-        "Pad",
-        _OPEN.format(2),
-    ),
-    "reflecting and cropping": (
-        reflected(8, 0, 0, 1, -1, 0, 0, 1, 0),
-        "Pad",
-        "some of its pads are negative, in mode reflect",
-    ),
     "a crop": (cropped(), "Resize", "it crops, by tf_crop_and_resize"),
-    "an outer product": (
-        einsum("bi,ij->bij"),
-        "Einsum",
-        "'bi,ij->bij' is not a matrix product",
-    ),
-    "an ellipsis": (
-        einsum("...i,ij->...j"),
-        "Einsum",
-        "'...i,ij->...j' is not of two operands and a result spelt out",
-    ),
 }
 
 
