@@ -14,7 +14,7 @@ from conftest import MakeTrainer
 
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import plan_training
-from svgd_onnx.transforms.differentiate import differentiate
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
 from svgd_onnx.transforms.lower import PortableVirtualGradient
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
@@ -29,7 +29,7 @@ def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
     """The gradient graph of a model with T in it."""
     settings = VirtualGradientSettings(granularity=granularity)
     plan = plan_training(model, TrainingSettings(), settings)
-    gradient = differentiate(plan.forward, plan.copies)
+    gradient, _ = differentiate(plan.forward, plan.copies, AUTO)
     VirtualGradient(plan.uses, ATTRIBUTES)(gradient)
     MergeParameterUses(plan.copies)(gradient)
     return gradient
