@@ -1,0 +1,1 @@
+"""The onnx package's node test cases, differentiated by every input."""
