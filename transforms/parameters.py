@@ -155,11 +155,8 @@ def _is_bias_of_one_number(value: ir.Value) -> bool:
     """Whether a value of at least one axis is added to the output of a matrix product."""
     if value.const_value is None or not len(value.const_value.shape):
         return False
-    return any(
-        node.op_type == "Add" and other is not None and _op_type(other) in _MATRIX_PRODUCTS
-        for node, position in value.uses()
-        for other in [node.inputs[1 - position]]
-    )
+    others = (node.inputs[1 - position] for node, position in value.uses() if node.op_type == "Add")
+    return any(other is not None and _op_type(other) in _MATRIX_PRODUCTS for other in others)
 
 
 def _op_type(value: ir.Value) -> str | None:

@@ -18,10 +18,11 @@ import svgd_onnx
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.canonicalize import FoldConstants, InferShapes, Opset
 from svgd_onnx.transforms.canonicalize.opset import OLDEST_OPSET
-from svgd_onnx.transforms.differentiate import differentiate, gradient_name
+from svgd_onnx.transforms.differentiate.onnxruntime_builder import differentiate_by_onnxruntime
 from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower import Lower
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import run
 from tools.node_cases.cases import LOSS, NotApplicableError, Problem, fix
 from tools.node_cases.double import Double, make_double
@@ -80,7 +81,7 @@ def onnxruntime(problem: Problem, names: Sequence[str]) -> Found:
     """onnxruntime's gradient builder behind our decompositions, in float32."""
     model = _prepared(problem.of(names), newer=False)
     copies = {name: [name] for name in names}
-    gradient = _not_refused(lambda: differentiate(model, copies))
+    gradient = _not_refused(lambda: differentiate_by_onnxruntime(model, copies))
     options = SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = 1
