@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+import contextlib
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,21 +11,34 @@ import onnx
 import pytest
 
 import svgd_onnx
+from svgd_onnx.runtime import has_training
 
 NO_TRAINING = "which has no training"
 
 MakeTrainer = Callable[..., svgd_onnx.Trainer]
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+@contextlib.contextmanager
+def skipped_without_training() -> Iterator[None]:
     """Where onnxruntime has no training layer (Python from 3.13 on), what asks for it is skipped."""
     try:
-        return (yield)
-    except svgd_onnx.UserError as error:
-        if NO_TRAINING not in str(error):
+        yield
+    except (Exception, pytest.fail.Exception) as error:
+        if has_training() or NO_TRAINING not in str(error):
             raise
         pytest.skip("onnxruntime-training is not installed")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    with skipped_without_training():
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
+    with skipped_without_training():
+        return (yield)
 
 
 @pytest.fixture

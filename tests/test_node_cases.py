@@ -14,6 +14,7 @@ from onnx.backend.test.case.test_case import TestCase
 from onnx.helper import make_graph, make_model, make_node, make_opsetid, make_tensor_value_info
 from onnx.reference import ReferenceEvaluator
 
+from svgd_onnx.runtime import has_training
 from tools.node_cases import builders
 from tools.node_cases.builders import BUILDERS, Builder, Found, RefusedError
 from tools.node_cases.cases import Problem, problem_of
@@ -22,6 +23,8 @@ from tools.node_cases.sweep import sweep
 
 VECTOR = np.array([-1.5, 0, 0.25, 2], np.float32)
 MATRIX = np.array([[1, 2, 3], [-1, 0.5, 4]], np.float32)
+
+RUNNING = ["own", "convert", *(["onnxruntime"] if has_training() else [])]
 
 
 def case(op_type: str, *inputs: np.ndarray, outputs: int = 1, **attributes: object) -> TestCase:
@@ -58,14 +61,14 @@ def builder(
     monkeypatch.setitem(BUILDERS, "mine", Builder(act, 1e-5))
 
 
-@pytest.mark.parametrize("name", ["own", "onnxruntime", "convert"])
+@pytest.mark.parametrize("name", RUNNING)
 def test_each_input_of_a_case_has_a_gradient(name: str) -> None:
     gemm = case("Gemm", MATRIX, MATRIX, VECTOR[:2], transB=1, alpha=0.5)
     inputs = ("input_0", "input_1", "input_2")
     assert kinds(swept(gemm, by=[name])) == [(name, each, Kind.RIGHT) for each in inputs]
 
 
-@pytest.mark.parametrize("name", ["own", "onnxruntime", "convert"])
+@pytest.mark.parametrize("name", RUNNING)
 def test_on_a_kink_the_data_are_moved(name: str) -> None:
     ties = case("Max", VECTOR, np.where(VECTOR < 1, VECTOR, 0))
     found = swept(case("Relu", VECTOR), ties, by=[name])

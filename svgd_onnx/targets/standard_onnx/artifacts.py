@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.session import TrainingProgress
@@ -37,6 +38,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     if graphs.portable:
         PortableVirtualGradient()(training)
     Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
+    common.IdentityEliminationPass()(training)
     update = ParameterUpdate(
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )

@@ -15,6 +15,7 @@ from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.gradient_check.example_batch import random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients
+from svgd_onnx.runtime import has_training
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, ONNXRUNTIME, OWN, differentiate
 from svgd_onnx.transforms.differentiate.onnxruntime_faults import fault_of
 from svgd_onnx.transforms.lower import Lower
@@ -79,6 +80,7 @@ def sliced(step: int) -> onnx.ModelProto:
     return net.model({"x": ("batch", 4)}, {"y": ("batch", 4 if abs(step) == 1 else 2)})
 
 
+@pytest.mark.skipif(not has_training(), reason="onnxruntime-training is not installed")
 def test_auto_takes_the_builder_where_nothing_is_known_against_it() -> None:
     plan = planned(models.mlp())
     assert differentiate(plan.forward, plan.copies, AUTO)[1] == ONNXRUNTIME

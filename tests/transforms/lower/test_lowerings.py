@@ -12,6 +12,7 @@ from onnx import helper
 from training_nodes import Setting
 
 import svgd_onnx
+from svgd_onnx.runtime import has_training
 from svgd_onnx.transforms.lower import RULES, Lower
 
 
@@ -73,6 +74,7 @@ def run(model: onnx.ModelProto, feeds: dict[str, np.ndarray]) -> list[np.ndarray
     return results
 
 
+@pytest.mark.skipif(not has_training(), reason="onnxruntime-training is not installed")
 @pytest.mark.parametrize("opset", [17, 21])
 @pytest.mark.parametrize("fixed", [True, False], ids=["fixed", "open"])
 @pytest.mark.parametrize("name", LOWERINGS)
