@@ -6,6 +6,8 @@ from collections.abc import Collection, Container
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.captures import read_by
+
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
 # have no CPU kernel, and LSTM and GRU, whose gradient graphs do not load.
 DIFFERENTIABLE = frozenset(
@@ -87,7 +89,7 @@ def gradient_flow(
         if node.op_type in WITHOUT_GRADIENT:
             continue
         others = _OTHER_INPUTS.get(node.op_type, frozenset())
-        if any(v in reached for i, v in enumerate(node.inputs) if i not in others):
+        if any(v in reached for i, v in enumerate(read_by(node)) if i not in others):
             forward.append(node)
             reached.update(value for value in node.outputs if carries_gradient(value))
     needed: set[ir.Value | None] = {graph.outputs[0]}
@@ -95,7 +97,8 @@ def gradient_flow(
     for node in reversed(forward):
         if any(value in needed for value in node.outputs):
             others = _OTHER_INPUTS.get(node.op_type, frozenset())
-            needed.update(v for i, v in enumerate(node.inputs) if i not in others and v in reached)
+            read = enumerate(read_by(node))
+            needed.update(v for i, v in read if i not in others and v in reached)
             path.append(node)
     path.reverse()
     return path, reached & needed

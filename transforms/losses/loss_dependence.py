@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.captures import read_by
 
 
 class CheckLossDependence(ir.passes.InPlacePass):
@@ -28,7 +29,7 @@ class CheckLossDependence(ir.passes.InPlacePass):
         reached: set[ir.Value | None] = {graph.outputs[0]}
         for node in reversed(graph):
             if any(value in reached for value in node.outputs):
-                reached.update(node.inputs)
+                reached.update(read_by(node))
         loose = [
             f"'{name}'" for name in self._parameters if graph.initializers[name] not in reached
         ]
