@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, text
+from svgd_onnx.transforms.rule import Rule, attributes_of, input_of, inputs_of, integer, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -14,7 +14,7 @@ def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | N
     """Asks for the log-probabilities, which the gradient is computed from."""
     if len(node.outputs) == 2 and node.outputs[1].name:
         return None
-    attributes = {attribute.name: attribute.value for attribute in node.attributes.values()}
+    attributes = attributes_of(node)
     return write.nodes_with("SoftmaxCrossEntropyLoss", list(node.inputs), attributes, 2)
 
 

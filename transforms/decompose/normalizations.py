@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.rule import (
     Rule,
+    attributes_of,
     constant_value,
     fixed_size,
     fixed_sizes,
@@ -141,7 +142,7 @@ def layer_normalization(node: ir.Node, write: Writer) -> Sequence[ir.Value] | No
         given = constant_value(scale)
         shape = fixed_sizes(scale, of="its scale") if given is None else given.shape
         shift = write.constant(np.zeros(shape, np.float32))
-    attributes = {name: attribute.value for name, attribute in node.attributes.items()}
+    attributes = attributes_of(node)
     return write.nodes_with("LayerNormalization", [x, scale, shift], attributes, 3)
 
 

@@ -6,7 +6,15 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, input_of, inputs_of, integer, known_rank, text
+from svgd_onnx.transforms.rule import (
+    Rule,
+    attributes_of,
+    input_of,
+    inputs_of,
+    integer,
+    known_rank,
+    text,
+)
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -26,7 +34,7 @@ def _taken(node: ir.Node, write: Writer, x: ir.Value, places: ir.Value) -> ir.Va
 def unique(node: ir.Node, write: Writer) -> Sequence[ir.Value]:
     """What occurs several times is taken from where it occurs first."""
     (x,) = inputs_of(node, 1)
-    attributes = {attribute.name: attribute.value for attribute in node.attributes.values()}
+    attributes = attributes_of(node)
     found = write.nodes_with("Unique", [x], attributes, 4)
     return [_taken(node, write, x, found[1]), *found[1:]]
 
