@@ -63,9 +63,9 @@ _FREEZE_BN = typer.Option(
     help="BatchNormalization normalizes with its running statistics, and keeps them.",
 )
 _DIFFERENTIATOR = typer.Option(
-    None,
-    help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; by default own for the target "
-    "onnx, and auto otherwise: onnxruntime's builder where it is installed and right.",
+    TrainingSettings.differentiator,
+    help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; auto is onnxruntime's builder "
+    "for the target ort-training where it is installed and right, and own otherwise.",
 )
 _T_SCOPE = typer.Option(
     list(_T.t_scope),
@@ -114,7 +114,7 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
-    differentiator: Optional[str] = _DIFFERENTIATOR,
+    differentiator: str = _DIFFERENTIATOR,
     target: str = typer.Option(
         DEFAULT_TARGET,
         help="onnxruntime's training session, or one step as a model for any onnxruntime: "
@@ -183,7 +183,7 @@ def check(
     train: List[str] = _TRAIN,
     freeze: List[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
-    differentiator: Optional[str] = _DIFFERENTIATOR,
+    differentiator: str = _DIFFERENTIATOR,
     data_file: Optional[Path] = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),

@@ -24,7 +24,7 @@ from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
-from svgd_onnx.transforms.differentiate.differentiators import differentiate
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
 from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
@@ -69,14 +69,17 @@ def convert(
     """
     training, virtual_gradient, update = _checked(settings)
     check_choice("target", target, TARGETS)
-    _check_accumulation(accumulation_steps, TARGETS[target])
-    _check_optimizer(update.rule, TARGETS[target])
-    TARGETS[target].require()
-    t_kernel = _t_kernel(virtual_gradient, update, TARGETS[target])
+    runtime = TARGETS[target]
+    _check_accumulation(accumulation_steps, runtime)
+    _check_optimizer(update.rule, runtime)
+    runtime.require()
+    t_kernel = _t_kernel(virtual_gradient, update, runtime)
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
         plan = plan_training(model, training, virtual_gradient)
-        differentiator = training.differentiator or TARGETS[target].differentiator
-        gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
+        wanted = training.differentiator
+        if wanted == AUTO:
+            wanted = runtime.differentiator
+        gradients, differentiator = differentiate(plan.forward, plan.copies, wanted)
         _virtualize(gradients, plan, training, virtual_gradient, update)
         manifest = describe(
             plan,
@@ -101,7 +104,7 @@ def convert(
             accumulation_steps=accumulation_steps,
             differentiator=differentiator,
         )
-        TARGETS[target].write(folder, graphs)
+        runtime.write(folder, graphs)
         manifest.save(folder)
     return manifest
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe_operation, describe_parameters
-from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import load_model
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
@@ -57,21 +55,24 @@ class Inspection:
         return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
 
 
-@keywords_of(VirtualGradientSettings)
 def inspect(
-    path: PathLike, *, train: Sequence[str] = (), freeze: Sequence[str] = (), **settings: Any
+    path: PathLike,
+    *,
+    train: Sequence[str] = (),
+    freeze: Sequence[str] = (),
+    t_scope: Sequence[str] = VirtualGradientSettings.t_scope,
+    granularity: str = VirtualGradientSettings.granularity,
 ) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
-        train, freeze: as for `convert`; not of a folder.
-        **settings: T's, as for `convert`; not of a folder.
+        train, freeze, t_scope, granularity: as for `convert`; not of a folder.
 
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
     """
-    virtual_gradient = take(VirtualGradientSettings, settings)
+    virtual_gradient = VirtualGradientSettings(t_scope=tuple(t_scope), granularity=granularity)
     virtual_gradient.check()
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:

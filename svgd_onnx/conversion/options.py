@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from svgd_onnx.errors import check_choice, check_range
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 
@@ -26,8 +26,8 @@ class TrainingSettings:
         freeze: globs; parameters that match one are not trained.
         freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
         differentiator: who makes the gradient graph: "onnxruntime" for the builder of
-            onnxruntime-training, "own" for rules of ours, "auto" for the builder where it is installed
-            and right, and ours otherwise; None is auto for the target ort-training and own for onnx.
+            onnxruntime-training, "own" for rules of ours, "auto" for the builder where the target is
+            ort-training and it is installed and right, and ours otherwise.
     """
 
     loss: str = "cross-entropy"
@@ -36,7 +36,7 @@ class TrainingSettings:
     train: Sequence[str] = ()
     freeze: Sequence[str] = ()
     freeze_bn: bool = False
-    differentiator: str | None = None
+    differentiator: str = AUTO
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.
@@ -45,8 +45,7 @@ class TrainingSettings:
             UserError: names the setting.
         """
         check_settings(loss_named(self.loss), self.loss_settings)
-        if self.differentiator is not None:
-            check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
+        check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.example_batch import given_batch, random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.training.data import Arrays
-from svgd_onnx.transforms.differentiate.differentiators import AUTO, OWN, differentiate
+from svgd_onnx.transforms.differentiate.differentiators import OWN, differentiate
 from svgd_onnx.transforms.lower import Lower
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
@@ -86,7 +86,7 @@ def check(
     )
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}
-    gradient_model = _gradient_model(plan, training.differentiator or AUTO)
+    gradient_model = _gradient_model(plan, training.differentiator)
     found = gradients(gradient_model, plan, feeds)
     probed = {name: perturbed(array, random) for name, array in {**inputs, **values}.items()}
     others = gradients(gradient_model, plan, {**probed, **by_use(plan, probed)})

@@ -34,7 +34,7 @@ class Target:
         t_kernel: which T its artifacts have by default.
         optimizers: the update rules that it can run, of `OPTIMIZERS`.
         accumulates: whether a step may be of several batches.
-        differentiator: who makes its gradient graphs by default, one of `DIFFERENTIATOR_NAMES`.
+        differentiator: what "auto" is for its gradient graphs, one of `DIFFERENTIATOR_NAMES`.
         require: refuses an environment in which `write` cannot work; raises UserError.
         write: the artifacts but svgd.json into a folder; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for

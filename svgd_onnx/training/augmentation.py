@@ -9,6 +9,7 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
+from svgd_onnx.training.batches import BatchOrder
 
 # From a batch's arrays by name, and what to draw random numbers from, to what the model takes.
 Augment = Callable[[dict[str, np.ndarray], np.random.Generator], Mapping[str, np.ndarray]]
@@ -40,11 +41,13 @@ class AugmentedExamples:
     def __len__(self) -> int:
         return self._length
 
-    def take(self, rows: np.ndarray, random: np.random.Generator) -> list[np.ndarray]:
-        """The arrays of some examples, augmented, as a training step takes them.
+    def of_step(self, order: BatchOrder, step: int) -> list[np.ndarray]:
+        """The arrays of a training step, augmented.
 
         Raises:
             UserError: what the augmentation gives does not fit the model.
         """
-        batch = self._augment({name: array[rows] for name, array in self._arrays.items()}, random)
+        rows = order.rows(step)
+        taken = {name: array[rows] for name, array in self._arrays.items()}
+        batch = self._augment(taken, order.generator(step))
         return list(data.check(batch, self._manifest, "the augmented batch").arrays)

@@ -25,6 +25,10 @@ class Examples:
         """The arrays of some examples, contiguous."""
         return [np.ascontiguousarray(array[rows]) for array in self.arrays]
 
+    def of_step(self, order: BatchOrder, step: int) -> list[np.ndarray]:
+        """The arrays of a training step."""
+        return self.take(order.rows(step))
+
 
 def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
     """All examples in order; the last batch may be smaller."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.transforms.losses import loss_named
@@ -16,7 +16,7 @@ from svgd_onnx.transforms.losses import loss_named
 Arrays = Mapping[str, np.ndarray]
 
 
-def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
+def load(path: PathLike) -> dict[str, np.ndarray]:
     """Reads an `.npz` file.
 
     Raises:
@@ -36,7 +36,7 @@ def load(path: str | os.PathLike[str]) -> dict[str, np.ndarray]:
     raise UserError(f"'{path}' holds a single array: save named arrays with numpy.savez.")
 
 
-def load_vector(path: str | os.PathLike[str]) -> np.ndarray:
+def load_vector(path: PathLike) -> np.ndarray:
     """Reads a vector of numbers from an `.npy` file.
 
     Raises:

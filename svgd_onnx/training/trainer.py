@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -125,14 +125,18 @@ class Trainer:
             UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
                 last checkpoint is kept then.
         """
-        taken, size = self._examples(examples, augment)
+        taken = (
+            data.check(examples, self.manifest, "the training data")
+            if augment is None
+            else AugmentedExamples(examples, self.manifest, augment)
+        )
         held_out = None
         if validation is not None:
             held_out = data.check(validation, self.manifest, "the validation data")
         rates = Schedule(learning_rate, schedule)
-        self._check_batch_size(batch_size, size)
+        self._check_batch_size(batch_size, len(taken))
         self._check_start(resume, batch_size)
-        order = BatchOrder(size, batch_size, self.seed)
+        order = BatchOrder(len(taken), batch_size, self.seed)
         total = total_steps(epochs, steps, order.steps_per_epoch)
         check_positive("log_every", log_every)
         check_positive("checkpoint_every", checkpoint_every)
@@ -142,7 +146,7 @@ class Trainer:
             while self.step < total:
                 step = self.step
                 rate = rates.rate(step)
-                result["loss"] = self._step(taken(order, step), rate)
+                result["loss"] = self._step(taken.of_step(order, step), rate)
                 done = self.step == total
                 if held_out is not None and (done or order.ends_epoch(step)):
                     validated = evaluate(self._session, self.manifest, held_out)
@@ -219,19 +223,6 @@ class Trainer:
         """
         TARGETS[self.manifest.target].export(
             self._folder, self.manifest, self._session.tensor, Path(path)
-        )
-
-    def _examples(
-        self, examples: Arrays, augment: Augment | None
-    ) -> tuple[Callable[[BatchOrder, int], list[np.ndarray]], int]:
-        """What gives the arrays of a step, and how many examples there are."""
-        if augment is None:
-            checked = data.check(examples, self.manifest, "the training data")
-            return lambda order, step: checked.take(order.rows(step)), len(checked)
-        augmented = AugmentedExamples(examples, self.manifest, augment)
-        return (
-            lambda order, step: augmented.take(order.rows(step), order.generator(step)),
-            len(augmented),
         )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:

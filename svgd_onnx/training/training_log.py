@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import whole_file
+from svgd_onnx.files import PathLike, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 
@@ -24,7 +23,7 @@ class TrainingLog:
             lost with an interruption go; from step 0 on the file is written anew.
     """
 
-    def __init__(self, path: str | os.PathLike[str] | None, step: int) -> None:
+    def __init__(self, path: PathLike | None, step: int) -> None:
         self._path = None if path is None else Path(path)
         self._step = step
         self._file: Any = None
