@@ -127,11 +127,13 @@ def known_rank(*values: ir.Value, of: str = "its input") -> int:
     raise RefusedError(f"the number of axes of {of} is not known")
 
 
-def static_shape(value: ir.Value, first: int = 0) -> tuple[int, ...] | None:
-    """The sizes of a value's axes from `first` on, if all are fixed."""
+def static_shape(
+    value: ir.Value, first: int = 0, last: int | None = None
+) -> tuple[int, ...] | None:
+    """The sizes of a value's axes from `first` on, and before `last`, if all are fixed."""
     if value.shape is None:
         return None
-    dims = list(value.shape)[first:]
+    dims = list(value.shape)[first:last]
     if not all(isinstance(dim, int) for dim in dims):
         return None
     return tuple(int(dim) for dim in dims if isinstance(dim, int))

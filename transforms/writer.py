@@ -72,6 +72,11 @@ class Writer:
         """An int64 vector: axes, or a shape."""
         return self.constant(np.array(numbers, np.int64))
 
+    def positions(self, count: ir.Value) -> ir.Value:
+        """The positions along an axis, 0, 1, ...: a vector of int64, as long as a vector of one number says."""
+        last = self.node("Reshape", count, self.integers())
+        return self.node("Range", self.integer(0), last, self.integer(1))
+
     def reduce(
         self, op_type: str, value: ir.Value, axes: Sequence[int], *, keepdims: bool = True
     ) -> ir.Value:

@@ -13,8 +13,7 @@ def cumulative_product(node: ir.Node, write: Writer) -> ir.Value:
     x, given = inputs_of(node, 2)
     rank = known_rank(x)
     axis = int(known_constant(given, "its axis is").reshape(())) % rank
-    size = write.node("Reshape", write.node("Shape", x, start=axis, end=axis + 1), write.integers())
-    places = write.node("Range", write.integer(0), size, write.integer(1))
+    places = write.positions(write.node("Shape", x, start=axis, end=axis + 1))
     of_result = write.node("Unsqueeze", places, write.integers(1))
     comparison = "Greater" if integer(node, "exclusive", 0) else "GreaterOrEqual"
     if integer(node, "reverse", 0):

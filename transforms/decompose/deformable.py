@@ -81,10 +81,7 @@ def _grid(
     within = (elements * dilations - pads).astype(np.float32).reshape(-1, dims, *ones)
     starts = []
     for axis, stride in enumerate(strides):
-        length = write.node(
-            "Reshape", write.node("Gather", places, write.integer(axis)), write.integers()
-        )
-        start = write.node("Range", write.integer(0), length, write.integer(1))
+        start = write.positions(write.node("Gather", places, write.integer(axis)))
         start = write.cast(write.node("Mul", start, write.integer(stride)), "float32")
         shape = [1] * (dims + 1)
         shape[axis + 1] = -1

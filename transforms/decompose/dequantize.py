@@ -18,9 +18,7 @@ def dequantize(node: ir.Node, write: Writer) -> ir.Value:
 
     def spread(value: ir.Value) -> ir.Value:
         if block:
-            length = write.node("Shape", x, start=axis, end=axis + 1)
-            last = write.node("Reshape", length, write.integers())
-            places = write.node("Range", write.integer(0), last, write.integer(1))
+            places = write.positions(write.node("Shape", x, start=axis, end=axis + 1))
             return write.node(
                 "Gather", value, write.node("Div", places, write.integer(block)), axis=axis
             )

@@ -69,10 +69,7 @@ def _places(
         if isinstance(size, int) and before >= 0 and after >= 0:
             return write.constant(np.pad(np.arange(size), (before, after), mode=mode))  # type: ignore[call-overload]
     both = write.node("Gather", pads, write.integers(place, place + count))
-    length = write.node(
-        "Reshape", write.node("Shape", x, start=axis, end=axis + 1), write.integers()
-    )
-    everything = write.node("Range", write.integer(0), length, write.integer(1))
+    everything = write.positions(write.node("Shape", x, start=axis, end=axis + 1))
     return write.node("Pad", everything, both, mode=mode)
 
 

@@ -45,9 +45,7 @@ def tensor_scatter(node: ir.Node, write: Writer) -> ir.Value:
     first = input_of(node, 2)
     rank = known_rank(cache)
     axis = integer(node, "axis", -2) % rank
-    length = write.node("Shape", update, start=axis, end=axis + 1)
-    count = write.node("Reshape", length, write.integers())
-    places = write.node("Range", write.integer(0), count, write.integer(1))
+    places = write.positions(write.node("Shape", update, start=axis, end=axis + 1))
     spread = [1] * rank
     spread[axis] = -1
     places = write.node("Reshape", places, write.integers(*spread))

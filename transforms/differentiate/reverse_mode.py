@@ -16,7 +16,7 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     differentiable_form,
 )
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
-from svgd_onnx.transforms.differentiate.keep_for_gradients import KeepForGradients
+from svgd_onnx.transforms.differentiate.keep_statistics import KeepStatistics
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
 from svgd_onnx.transforms.names import gradient_name
@@ -153,7 +153,7 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
         UserError: operators on the way have no gradient; the message names them and their nodes.
     """
     model = differentiable_form(forward, copies, GRADIENTS, GRADIENTS.keys() - _PREPARED)
-    KeepForGradients()(model)
+    KeepStatistics()(model)
     InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])
     reverse(model)

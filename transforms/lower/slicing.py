@@ -47,12 +47,7 @@ def put_back(
     # One axis after another: its positions, sliced as it was, say where the slices lie.
     for position, axis in enumerate(int(axis) % dims for axis in given.ravel()):
         length = write.node("Slice", shape, write.integers(axis), write.integers(axis + 1))
-        everything = write.node(
-            "Range",
-            write.integer(0),
-            write.node("Reshape", length, write.integers()),
-            write.integer(1),
-        )
+        everything = write.positions(length)
 
         def part(value: ir.Value, position: int = position) -> ir.Value:
             return write.node(

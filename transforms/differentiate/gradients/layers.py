@@ -212,7 +212,7 @@ def softmax_cross_entropy(back: Backward) -> Gradients:
     """From the log-probabilities, which the second output holds and may be used too."""
     _, *others = inputs_of(back.node, len(back.node.inputs))
     of_loss, of_probabilities = back.gradients
-    log_probability = back.node.outputs[1]
+    log_probability = back.named(1)
     parts: list[ir.Value] = []
     if of_loss is not None:
         attributes = attributes_of(back.node)

@@ -72,8 +72,7 @@ def _rows(write: Writer, data: ir.Value, indices: ir.Value, batch: int) -> ir.Va
     steps = write.node("Mul", positive, write.node("Concat", *strides, axis=0))
     places = write.reduce("ReduceSum", steps, [rank - 1], keepdims=False)
     if batch:
-        count = write.node("Reshape", product_of(write, data, 0, batch), write.integers())
-        example = write.node("Range", write.integer(0), count, write.integer(1))
+        example = write.positions(product_of(write, data, 0, batch))
         start = write.node("Mul", example, product_of(write, data, batch, batch + depth))
         apart = write.node("Reshape", places, write.node(
             "Concat", product_of(write, data, 0, batch), write.integers(-1), axis=0

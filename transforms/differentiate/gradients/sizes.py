@@ -18,9 +18,9 @@ def shape_of(write: Writer, value: ir.Value) -> ir.Value:
 
 def sizes_of(write: Writer, value: ir.Value, start: int, end: int | None = None) -> ir.Value:
     """The sizes of some axes of a value, a vector of int64."""
-    sizes = [] if value.shape is None else list(value.shape)[start:end]
-    if sizes and all(isinstance(size, int) for size in sizes):
-        return write.integers(*(int(size) for size in sizes if isinstance(size, int)))
+    sizes = static_shape(value, start, end)
+    if sizes:
+        return write.integers(*sizes)
     bounds = {"start": start} if end is None else {"start": start, "end": end}
     return write.node("Shape", value, **bounds)
 
@@ -39,8 +39,8 @@ def reshaped_like(write: Writer, gradient: ir.Value, value: ir.Value) -> ir.Valu
 
 def product_of(write: Writer, value: ir.Value, start: int, end: int) -> ir.Value:
     """How many elements there are along some axes of a value, (1,) int64."""
-    sizes = [] if value.shape is None else list(value.shape)[start:end]
-    if start == end or (sizes and all(isinstance(size, int) for size in sizes)):
-        return write.integers(prod(int(size) for size in sizes if isinstance(size, int)))
+    sizes = () if start == end else static_shape(value, start, end)
+    if sizes is not None:
+        return write.integers(prod(sizes))
     several = sizes_of(write, value, start, end)
     return several if end - start == 1 else write.reduce("ReduceProd", several, [0])

@@ -67,9 +67,7 @@ class _Transform:
         node, write = self._write.node, self._write
         result = self._transformed(dy, inverse=0, one_sided=1)
         terms = node("Shape", result, start=self._axis, end=self._axis + 1)
-        place = node(
-            "Range", write.integer(0), node("Reshape", terms, write.integers()), write.integer(1)
-        )
+        place = write.positions(terms)
         mirrored = node("Mod", node("Sub", self._length, place), self._length)
         twice = node("Not", node("Equal", mirrored, place))
         weight = node("Add", write.cast(twice, "float32"), write.scalar(1))

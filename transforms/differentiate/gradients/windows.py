@@ -93,10 +93,7 @@ class _Windows:
             def of_axis(vector: ir.Value, place: int = place) -> ir.Value:
                 return write.node("Gather", vector, write.integers(place))
 
-            number = write.node(
-                "Reshape", sizes_of(write, self._back.y, axis, axis + 1), write.integers()
-            )
-            window = write.node("Range", write.integer(0), number, write.integer(1))
+            window = write.positions(sizes_of(write, self._back.y, axis, axis + 1))
             first = write.node(
                 "Sub",
                 write.node("Mul", window, write.integer(self.strides[place])),
@@ -152,7 +149,7 @@ def _of_norm(back: Backward, spread: Callable[[ir.Value], ir.Value]) -> ir.Value
 def max_pool(back: Backward) -> Gradients:
     """From the places of the maxima, which the second output says."""
     attributes = attributes_of(back.node)
-    places = back.node.outputs[1]
+    places = back.named(1)
     if attributes.pop("storage_order", 0):
         # counted by columns: once more by rows
         places = back.write.nodes_with("MaxPool", [back.x], attributes, 2)[1]
