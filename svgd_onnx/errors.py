@@ -66,6 +66,16 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
         raise UserError(f"Unknown {shown} '{value}': choose from {', '.join(choices)}.")
 
 
+def check_several(name: str, value: object) -> None:
+    """Refuses a string where several are wanted: it would be taken apart into its letters.
+
+    Raises:
+        UserError: says how to write it.
+    """
+    if isinstance(value, str):
+        raise UserError(f"{option(name)} is '{value}', but must be a list: ['{value}'].")
+
+
 def check_range(name: str, value: float, inside: bool, wanted: str) -> None:
     """Refuses an option's value that is not finite or not inside its range.
 

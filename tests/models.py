@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -58,8 +59,9 @@ class Network:
         inputs: dict[str, tuple[Any, ...]],
         outputs: dict[str, tuple[Any, ...]],
         opset: int = OPSET,
+        domains: Sequence[str] = (),
     ) -> onnx.ModelProto:
-        """The model; shapes by name, a string for an axis of any size."""
+        """The model; shapes by name, a string for an axis of any size; domains besides ONNX's own."""
 
         def infos(shapes: dict[str, tuple[Any, ...]]) -> list[onnx.ValueInfoProto]:
             return [
@@ -70,7 +72,11 @@ class Network:
         graph = helper.make_graph(
             self.nodes, "network", infos(inputs), infos(outputs), self.initializers
         )
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+        opsets = [
+            helper.make_opsetid("", opset),
+            *(helper.make_opsetid(name, 1) for name in domains),
+        ]
+        model = helper.make_model(graph, opset_imports=opsets)
         model.ir_version = 8
         helper.set_model_props(model, {"weights": "\n".join(self.weights)})
         onnx.checker.check_model(model)

@@ -42,6 +42,21 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def unknown_operators(tmp_path: Path) -> Path:
+    """x (N, 6) -> two operators of a domain that nobody has -> logits (N, 4)."""
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("backbone", 6, 6))
+    net.nodes.append(helper.make_node("Fold", [value], ["f"], "fold", domain="com.example"))
+    value = net.node("MatMul", "f", net.weight("middle", 6, 6))
+    net.nodes.append(helper.make_node("Bend", [value], ["b"], "bend", domain="com.example"))
+    net.node("MatMul", "b", net.weight("head", 6, 4), output="logits")
+    path = tmp_path / "unknown.onnx"
+    model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)}, domains=("com.example",))
+    onnx.save(model, path)
+    return path
+
+
 class CommandLine:
     """Runs a command line in this process and says what came of it."""
 
@@ -116,17 +131,31 @@ class TestConvert:
         assert f"{option} 'encoder.*' matches no parameter" in error
         assert "fc1.weight" in error
 
-    def test_a_parameter_the_loss_does_not_depend_on(
+    def test_parameters_the_loss_does_not_depend_on(
         self, command_line: CommandLine, tmp_path: Path
     ) -> None:
         net = models.Network()
         net.node("MatMul", "x", net.weight("used", 6, 4), output="logits")
-        net.node("MatMul", "x", net.weight("aside", 6, 4), output="other")
+        value = net.node("MatMul", "x", net.weight("aside", 6, 4))
+        net.node("Add", value, net.weight("shift", 4), output="other")
         path = tmp_path / "two.onnx"
         shapes = {"logits": ("batch", 4), "other": ("batch", 4)}
         onnx.save(net.model({"x": ("batch", 6)}, shapes), path)
         error = self.refuse(command_line, path, "--prediction", "logits")
-        assert "does not depend on parameter 'aside'" in error
+        assert "does not depend on parameter 'aside', 'shift'" in error
+
+    @pytest.mark.parametrize("target", ["ort-training", "onnx"])
+    def test_parameters_before_an_operator_whose_derivative_is_zero(
+        self, command_line: CommandLine, tmp_path: Path, target: str
+    ) -> None:
+        net = models.Network()
+        value = net.node("Gemm", "x", net.weight("first", 6, 6), net.weight("shift", 6))
+        value = net.node("Hardmax", value, axis=1)
+        net.node("MatMul", value, net.weight("head", 6, 4), output="logits")
+        path = tmp_path / "hardmax.onnx"
+        onnx.save(net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)}), path)
+        error = self.refuse(command_line, path, "--target", target)
+        assert "depends on 'first', 'shift' only through operators whose derivative is 0" in error
 
     def test_several_outputs_need_a_choice(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()
@@ -147,6 +176,17 @@ class TestConvert:
         for operator in ("Hardmax ('one_node')", "Atan ('two_node')", "Mod ('three_node')"):
             assert operator in error
         assert "Train only what comes after them: --train 'head.*'" in error
+
+    @pytest.mark.parametrize("command", ["convert", "inspect"])
+    def test_operators_that_nothing_is_known_of(
+        self, command_line: CommandLine, unknown_operators: Path, command: str
+    ) -> None:
+        """What follows them has no known shape, which is not the reason."""
+        output = ("--output", unknown_operators.parent / "out") if command == "convert" else ()
+        error = command_line.refuses(command, unknown_operators, *output)
+        assert "no gradient" in error
+        assert "com.example.Fold ('fold')" in error and "com.example.Bend ('bend')" in error
+        assert "Train only what comes after them: --train 'head*'" in error
 
     def test_a_recurrent_network_over_sequences_of_any_length(
         self, command_line: CommandLine, tmp_path: Path
@@ -242,6 +282,18 @@ class TestConvert:
         assert "does not go with" in self.refuse(command_line, model, *options)
         assert "adamw" in self.refuse(command_line, model, "--weight-decay", "0.1")
 
+    def test_an_optimizer_of_another_target(self, command_line: CommandLine, model: Path) -> None:
+        error = self.refuse(command_line, model, "--optimizer", "lion")
+        assert "convert with --target onnx, or choose from svgd, sgd, " in error
+
+    def test_a_prediction_of_one_number(self, command_line: CommandLine, tmp_path: Path) -> None:
+        net = models.Network()
+        net.node("MatMul", "x", net.weight("w", 6, 1), output="y")
+        path = tmp_path / "regression.onnx"
+        onnx.save(net.model({"x": ("batch", 6)}, {"y": ("batch", 1)}), path)
+        error = self.refuse(command_line, path)
+        assert "--loss bce-with-logits" in error and "--loss mse" in error
+
 
 def test_an_output_folder_that_is_not_empty(
     command_line: CommandLine, model: Path, folder: Path
@@ -256,6 +308,33 @@ def test_force_replaces_the_folder(model: Path, folder: Path) -> None:
     cli.svgd_onnx.convert(model, folder, optimizer="sgd", force=True)
     assert not (folder / "notes.txt").exists()
     assert cli.svgd_onnx.Manifest.load(folder).optimizer == "sgd"
+
+
+def test_force_never_replaces_the_folder_that_the_model_lies_in(
+    command_line: CommandLine, model: Path
+) -> None:
+    before = contents(model.parent)
+    error = command_line.refuses("convert", model, "--output", model.parent, "--force")
+    assert "lies in the folder" in error
+    assert contents(model.parent) == before
+
+
+@pytest.mark.parametrize("name", ["train", "freeze", "t_scope"])
+def test_one_glob_in_place_of_several(model: Path, tmp_path: Path, name: str) -> None:
+    sentence = rf"{name} is 'fc1\.\*', but must be a list: \['fc1\.\*'\]"
+    with pytest.raises(cli.svgd_onnx.UserError, match=sentence):
+        cli.svgd_onnx.convert(model, tmp_path / "out", **{name: "fc1.*"})
+    with pytest.raises(cli.svgd_onnx.UserError, match=sentence):
+        cli.svgd_onnx.inspect(model, **{name: "fc1.*"})
+
+
+@pytest.mark.parametrize("name", ["data.npz", "labels.npz"])
+def test_a_file_in_place_of_arrays(folder: Path, name: str) -> None:
+    trainer = cli.svgd_onnx.Trainer(folder)
+    with pytest.raises(cli.svgd_onnx.UserError, match=f"is '{name}': give arrays by name"):
+        trainer.train(name, epochs=1, batch_size=8, learning_rate=0.1)
+    with pytest.raises(cli.svgd_onnx.UserError, match=f"is '{name}': give arrays by name"):
+        trainer.evaluate(name)
 
 
 def test_a_failed_conversion_with_force_keeps_the_folder(

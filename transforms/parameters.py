@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.errors import UserError, check_several, listed, option
 from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
@@ -99,6 +99,7 @@ def select_parameters(
         name for name in (candidates if train else learned) if not train or _matches(name, train)
     ]
     for name, globs in (("train", train), ("freeze", freeze)):
+        check_several(name, globs)
         for glob in globs:
             if not any(fnmatchcase(candidate, glob) for candidate in candidates):
                 raise UserError(

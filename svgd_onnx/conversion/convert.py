@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -25,11 +25,14 @@ from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
+from svgd_onnx.transforms.optimizers import SVGD
 from svgd_onnx.transforms.virtualize import (
     L1Regularization,
     MergeParameterUses,
+    ParameterUse,
     VirtualGradient,
     VirtualGradientSettings,
+    sigma_prime,
 )
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
@@ -74,15 +77,18 @@ def convert(
     _check_optimizer(update.rule, runtime)
     runtime.require()
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
+    _check_apart(model, output)
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
-        plan = plan_training(model, training, virtual_gradient)
+        plan = plan_training(model, training)
         wanted = training.differentiator
         if wanted == AUTO:
             wanted = runtime.differentiator
         gradients, differentiator = differentiate(plan.forward, plan.copies, wanted)
-        _virtualize(gradients, plan, training, virtual_gradient, update)
+        uses = sigma_prime(plan.forward.graph, plan.copies, virtual_gradient)
+        _virtualize(gradients, plan, uses, training, virtual_gradient, update)
         manifest = describe(
             plan,
+            uses,
             training,
             virtual_gradient,
             update,
@@ -97,7 +103,7 @@ def convert(
             inputs=[tensor.name for tensor in manifest.inputs],
             selection=plan.selection,
             values=plan.values,
-            states={use.state: use.state_shape for use in plan.uses if use.state is not None},
+            states={use.state: use.state_shape for use in uses if use.state is not None},
             portable=t_kernel == PORTABLE,
             update=manifest.update,
             hyper_parameters=manifest.hyper_parameters,
@@ -135,7 +141,18 @@ def _check_optimizer(rule: str, target: Target) -> None:
         able = _targets_where(lambda each: rule in each.optimizers)
         raise UserError(
             f"The optimizer {rule} is not one of {target.name}'s: convert with {able}, or choose from "
-            f"{', '.join(target.optimizers)}."
+            f"{', '.join((SVGD, *target.optimizers))}."
+        )
+
+
+def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
+    """Refuses to replace the folder that the model lies in."""
+    if isinstance(model, onnx.ModelProto):
+        return
+    if Path(output).resolve() in Path(model).resolve().parents:
+        raise UserError(
+            f"'{model}' lies in the folder '{output}', which would be replaced by what is made: choose "
+            "another."
         )
 
 
@@ -164,6 +181,7 @@ def _t_kernel(
 def _virtualize(
     gradients: ir.Model,
     plan: TrainingPlan,
+    uses: Sequence[ParameterUse],
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     update: UpdateSettings,
@@ -172,7 +190,7 @@ def _virtualize(
     if training.loss_settings.reduction != "mean":
         # under a sum, dY is that of each example's loss as it stands
         virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
-    VirtualGradient(plan.uses, virtual_gradient)(gradients)
+    VirtualGradient(uses, virtual_gradient)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     if update.l1 > 0:
         L1Regularization(plan.selection.decayed, update.l1)(gradients)

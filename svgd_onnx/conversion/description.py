@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import onnx
@@ -20,6 +21,7 @@ from svgd_onnx.version import __version__
 
 def describe(
     plan: TrainingPlan,
+    uses: Sequence[ParameterUse],
     settings: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     update: UpdateSettings,
@@ -53,7 +55,7 @@ def describe(
         t_kernel=t_kernel,
         random=any(node.op_type == "Dropout" for node in plan.forward.graph),
         parameters=describe_parameters(graph, plan.selection, l1=update.l1 > 0),
-        operations=[describe_operation(use) for use in plan.uses],
+        operations=[describe_operation(use) for use in uses],
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
     )

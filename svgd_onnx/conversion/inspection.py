@@ -72,7 +72,7 @@ def inspect(
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
     """
-    virtual_gradient = VirtualGradientSettings(t_scope=tuple(t_scope), granularity=granularity)
+    virtual_gradient = VirtualGradientSettings(t_scope=t_scope, granularity=granularity)
     virtual_gradient.check()
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
@@ -88,10 +88,13 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    uses = sigma_prime(model.graph, copies, virtual_gradient)
-    return Inspection(
-        [describe_operation(use) for use in uses], parameters, _refusal(model, copies)
-    )
+    refusal = _refusal(model, copies)
+    try:
+        uses = sigma_prime(model.graph, copies, virtual_gradient)
+    except UserError as error:
+        # as convert: what follows an operator that is refused may have no known shape
+        raise refusal or error from None
+    return Inspection([describe_operation(use) for use in uses], parameters, refusal)
 
 
 def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError | None:

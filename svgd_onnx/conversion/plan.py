@@ -1,4 +1,4 @@
-"""What differentiation starts from: the forward graph, its parameters, and T's decisions."""
+"""What differentiation starts from: the forward graph and its parameters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class TrainingPlan:
         forward: training mode, loss, parameters as inputs, one for each use of a trainable one.
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
-        uses: sigma-prime.
         loss: which.
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
@@ -43,7 +41,6 @@ class TrainingPlan:
     forward: ir.Model
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
-    uses: list[ParameterUse]
     loss: Loss
     prediction: str
     logits: ir.Value
@@ -59,21 +56,18 @@ class TrainingPlan:
 def plan_training(
     model: PathLike | onnx.ModelProto,
     settings: TrainingSettings,
-    virtual_gradient: VirtualGradientSettings,
     *,
     dropout: bool = True,
 ) -> TrainingPlan:
-    """Reads a model, prepares it for differentiation, and decides T.
+    """Reads a model and prepares it for differentiation.
 
     Args:
         model: an ONNX file, or the model itself.
         settings: what is trained.
-        virtual_gradient: where T acts.
         dropout: whether Dropout drops.
 
     Raises:
-        UserError: the model cannot be read, the loss does not depend on a parameter, or the shape of
-            an r is unknown.
+        UserError: the model cannot be read, or the loss does not depend on a parameter.
     """
     canonical = canonicalize(load_model(model))
     prediction = choose_prediction(canonical.graph, settings.prediction)
@@ -101,7 +95,6 @@ def plan_training(
         evaluation=evaluation,
         copies=copies,
         loss=loss,
-        uses=sigma_prime(forward.graph, copies, virtual_gradient),
         prediction=prediction,
         logits=next(
             value for node in forward.graph for value in node.outputs if value.name == added.logits

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.errors import UserError, check_several, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.gradient_check.difference import (
     DEFAULT_TOLERANCE,
@@ -28,7 +28,6 @@ from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.transforms.differentiate.differentiators import OWN, differentiate
 from svgd_onnx.transforms.lower import Lower
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
 
@@ -133,7 +132,7 @@ def example_batch(
 
 def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
     settings.check()
-    return plan_training(model, settings, VirtualGradientSettings(t_scope=()), dropout=False)
+    return plan_training(model, settings, dropout=False)
 
 
 def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
@@ -146,6 +145,7 @@ def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
 
 def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:
     """The names that match a glob; all if there is none."""
+    check_several("only", globs)
     for glob in globs:
         if not any(fnmatchcase(name, glob) for name in names):
             raise UserError(

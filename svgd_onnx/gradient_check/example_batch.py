@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.gradient_check.gradients import run
 from svgd_onnx.training.data import Arrays, check_arrays
 
@@ -57,7 +58,11 @@ def random_inputs(
         batch_size: size of an open first axis.
         random: where numbers come from.
         sizes: sizes of other open axes, by the axis's name or a glob.
+
+    Raises:
+        UserError: no input has an axis of a name that a size is given for.
     """
+    _check_names(values, sizes or {})
     arrays = {}
     named: dict[str, int] = {}
     for value in values:
@@ -90,6 +95,22 @@ def random_label(
     axes = len(plan.label.shape or ())
     target = plan.loss.random_target(prediction, plan.class_axis, axes, random)
     return {plan.label.name or "": target}
+
+
+def _check_names(values: Sequence[ir.Value], sizes: Mapping[str, int]) -> None:
+    names = [
+        dim.value
+        for value in values
+        for dim in value.shape or ()
+        if not isinstance(dim, int) and dim.value
+    ]
+    for glob in sizes:
+        # "*" is whatever axes there are, which may be none
+        if glob != "*" and not any(fnmatchcase(name, glob) for name in names):
+            raise UserError(
+                f"{option('size')} '{glob}' is no open axis of the model's inputs: it has "
+                f"{listed(dict.fromkeys(names)) or 'none'}."
+            )
 
 
 def _shape(

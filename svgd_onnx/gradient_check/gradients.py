@@ -47,18 +47,21 @@ def run(
     """Some outputs of a model; it is fed what it has inputs for.
 
     Raises:
-        UserError: onnxruntime cannot run it on this data.
+        UserError: onnxruntime cannot run it, or not on this data.
     """
     from onnxruntime import InferenceSession, SessionOptions
 
     options = SessionOptions()
     options.log_severity_level = 3
-    session = InferenceSession(ir.to_proto(model).SerializeToString(), options)
+    try:
+        session = InferenceSession(ir.to_proto(model).SerializeToString(), options)
+    except Exception as error:  # the binding has an exception class for each status
+        raise UserError(f"onnxruntime cannot run the model ({first_line(error)}).") from error
     names = {value.name for value in session.get_inputs()}
     given = {name: array for name, array in feeds.items() if name in names}
     try:
         results: list[np.ndarray] = session.run(list(outputs), given)
-    except Exception as error:  # the binding has an exception class for each status
+    except Exception as error:
         raise UserError(
             f"onnxruntime cannot run the model on this data ({first_line(error)}): give data that fits "
             f"it with {option('data')}, {option('batch_size')} or {option('size')}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -72,6 +73,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
             examples.
     """
+    _check_mapping(arrays, source)
     loss, label = loss_named(manifest.loss), manifest.label
     if label is not None and label.name in arrays:
         loss.check_form(np.asarray(arrays[label.name]), len(label.shape), source)
@@ -95,6 +97,7 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
     Raises:
         UserError: a name, a type, a shape or a length does not fit; or there are no examples.
     """
+    _check_mapping(arrays, source)
     names = [tensor.name for tensor in wanted]
     missing = [name for name in names if name not in arrays]
     if missing:
@@ -116,6 +119,13 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
     if not all(lengths.values()):
         raise UserError(f"There is no example in {source}: it is empty.")
     return checked
+
+
+def _check_mapping(arrays: object, source: str) -> None:
+    if isinstance(arrays, (str, os.PathLike)):
+        raise UserError(
+            f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, as numpy.load reads them."
+        )
 
 
 def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:

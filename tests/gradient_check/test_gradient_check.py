@@ -74,6 +74,21 @@ def test_random_token_numbers_are_rows_of_their_embedding() -> None:
     assert all(item.is_right() for item in svgd_onnx.check(model, batch_size=5, sizes={"time": 9}))
 
 
+def test_sizes_of_axes_that_there_are_not_are_refused() -> None:
+    with pytest.raises(svgd_onnx.UserError, match="size 'time' is no open axis .* has batch"):
+        svgd_onnx.check(models.mlp(), sizes={"time": 9})
+
+
+def test_a_model_that_onnxruntime_cannot_run_is_refused() -> None:
+    net = Network()
+    net.nodes.append(onnx.helper.make_node("Fold", ["x"], ["folded"], domain="com.example"))
+    net.node("MatMul", "folded", net.weight("w", 4, 3), output="logits")
+    shapes = {"x": ("batch", 4)}, {"logits": ("batch", 3)}
+    model = net.model(*shapes, domains=("com.example",))
+    with pytest.raises(svgd_onnx.UserError, match="onnxruntime cannot run the model .*Fold"):
+        svgd_onnx.check(model)
+
+
 def test_dropout_is_checked_without_dropping() -> None:
     net = Network()
     value = net.node("Dropout", net.node("MatMul", "x", net.weight("w", 4, 3)))

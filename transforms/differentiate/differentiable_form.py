@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.names import gradient_name
@@ -44,15 +44,19 @@ def differentiable_form(
 
 
 def check_gradients(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
-    """Refuses a gradient graph in which a parameter has none.
+    """Refuses a gradient graph in which parameters have none.
 
     Raises:
-        UserError: names the parameter.
+        UserError: names them.
     """
     outputs = {value.name for value in graph.outputs}
-    for parameter, inputs in copies.items():
-        if any(gradient_name(name) not in outputs for name in inputs):
-            raise UserError(
-                f"Parameter '{parameter}' has no gradient: the loss depends on it only through "
-                f"operators whose derivative is 0; leave it out with {option('freeze')}."
-            )
+    without = [
+        f"'{parameter}'"
+        for parameter, inputs in copies.items()
+        if any(gradient_name(name) not in outputs for name in inputs)
+    ]
+    if without:
+        raise UserError(
+            f"The loss depends on {listed(without)} only through operators whose derivative is 0: "
+            f"leave out with {option('freeze')} what comes before those."
+        )

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.binary_cross_entropy import BinaryCrossEntropy
+from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -54,7 +55,8 @@ def _check_classes(logits: ir.Value, axis: int, settings: LossSettings, loss: st
     if classes == 1:
         raise UserError(
             f"Axis {axis} of the logits '{logits.name}' has one class only, so {loss} is always 0: use "
-            f"{option('loss', BinaryCrossEntropy.name)}, or name another axis with "
+            f"{option('loss', BinaryCrossEntropy.name)} for one that is there or not, "
+            f"{option('loss', MeanSquaredError.name)} for a number, or name another axis with "
             f"{option('class_axis')}."
         )
     weights = settings.class_weights

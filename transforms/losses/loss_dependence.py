@@ -35,7 +35,7 @@ class CheckLossDependence(ir.passes.InPlacePass):
         ]
         if loose:
             raise UserError(
-                f"The loss does not depend on parameter {listed(loose, 1)}: leave it out with "
-                f"{option('freeze')}."
+                f"The loss does not depend on parameter {listed(loose)}: leave out with "
+                f"{option('freeze')} what it does not depend on."
             )
         return ir.passes.PassResult(model, modified=False)

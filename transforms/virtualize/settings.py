@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from svgd_onnx.errors import check_choice, check_range
+from svgd_onnx.errors import check_choice, check_range, check_several
 
 WEIGHTS, ALL_LINEAR = "weights", "all-linear"
 GRANULARITIES = ("auto", "element", "channel")
@@ -38,12 +39,13 @@ class VirtualGradientSettings:
     scale: float = 0.01
     rho: float = 0.9
     epsilon: float = 1e-6
-    t_scope: tuple[str, ...] = (WEIGHTS,)
+    t_scope: Sequence[str] = (WEIGHTS,)
     granularity: str = "auto"
     gradient: str = GRAPH
     t_kernel: str | None = None
 
     def __post_init__(self) -> None:
+        check_several("t_scope", self.t_scope)
         object.__setattr__(self, "t_scope", tuple(self.t_scope))
 
     def check(self) -> None:

@@ -17,7 +17,6 @@ from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.transforms.decompose import RULES, Decompose
 from svgd_onnx.transforms.decompose.refused import REFUSED
 from svgd_onnx.transforms.rule import RefusedError
-from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -49,8 +48,7 @@ def test_gradients_are_those_of_central_differences_in_float64(name: str) -> Non
 
 @pytest.mark.parametrize("name", DECOMPOSED)
 def test_the_operator_is_decomposed(name: str) -> None:
-    settings = TrainingSettings(**options(name))
-    plan = plan_training(DECOMPOSED[name](), settings, VirtualGradientSettings())
+    plan = plan_training(DECOMPOSED[name](), TrainingSettings(**options(name)))
     nodes = list(plan.forward.graph)
     decompose = Decompose({copy for copies in plan.copies.values() for copy in copies})
     decompose(plan.forward)

@@ -19,7 +19,6 @@ from svgd_onnx.runtime import has_training
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, ONNXRUNTIME, OWN, differentiate
 from svgd_onnx.transforms.differentiate.onnxruntime_faults import fault_of
 from svgd_onnx.transforms.lower import Lower
-from svgd_onnx.transforms.virtualize import VirtualGradientSettings
 from tools.fixtures.trainings import SIZES, options_for
 
 FIXTURES = sorted((Path(__file__).parents[2] / "fixtures").glob("*.onnx"))
@@ -27,8 +26,7 @@ NETWORKS = ("mlp", "convolutional", "residual", "shared_weight", "sequence", "ge
 
 
 def planned(model: onnx.ModelProto | Path, **options: object) -> TrainingPlan:
-    settings = TrainingSettings(**options)
-    return plan_training(model, settings, VirtualGradientSettings(t_scope=()), dropout=False)
+    return plan_training(model, TrainingSettings(**options), dropout=False)
 
 
 def gradients_of(plan: TrainingPlan, differentiator: str) -> dict[str, np.ndarray]:

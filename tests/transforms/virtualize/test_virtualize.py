@@ -19,6 +19,7 @@ from svgd_onnx.transforms.lower import PortableVirtualGradient
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
     VirtualGradient,
+    sigma_prime,
 )
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 
@@ -28,9 +29,10 @@ ATTRIBUTES = VirtualGradientSettings(scale=0.1, rho=0.9, epsilon=1e-6)
 def virtualized(model: onnx.ModelProto, granularity: str = "auto") -> ir.Model:
     """The gradient graph of a model with T in it."""
     settings = VirtualGradientSettings(granularity=granularity)
-    plan = plan_training(model, TrainingSettings(), settings)
+    plan = plan_training(model, TrainingSettings())
     gradient, _ = differentiate(plan.forward, plan.copies, AUTO)
-    VirtualGradient(plan.uses, ATTRIBUTES)(gradient)
+    uses = sigma_prime(plan.forward.graph, plan.copies, settings)
+    VirtualGradient(uses, ATTRIBUTES)(gradient)
     MergeParameterUses(plan.copies)(gradient)
     return gradient
 
