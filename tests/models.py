@@ -60,8 +60,12 @@ class Network:
         outputs: dict[str, tuple[Any, ...]],
         opset: int = OPSET,
         domains: Sequence[str] = (),
+        check: bool = True,
     ) -> onnx.ModelProto:
-        """The model; shapes by name, a string for an axis of any size; domains besides ONNX's own."""
+        """The model; shapes by name, a string for an axis of any size; domains besides ONNX's own.
+
+        With `check`, onnx's checker has nothing against it.
+        """
 
         def infos(shapes: dict[str, tuple[Any, ...]]) -> list[onnx.ValueInfoProto]:
             return [
@@ -79,7 +83,8 @@ class Network:
         model = helper.make_model(graph, opset_imports=opsets)
         model.ir_version = 8
         helper.set_model_props(model, {"weights": "\n".join(self.weights)})
-        onnx.checker.check_model(model)
+        if check:
+            onnx.checker.check_model(model)
         return model
 
 

@@ -9,28 +9,54 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.transforms.validity import refused_by_checker
 
 
 def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
-    """Reads and checks an ONNX model.
+    """Reads and checks an ONNX model; tensors in external data are not read yet.
+
+    Args:
+        model: a file; or a model, whose external data, if any, is looked for in the current folder.
 
     Raises:
-        UserError: there is no such file, or it is not a valid ONNX model.
+        UserError: there is no such file, it is not a valid ONNX model, or external data is missing.
     """
     if isinstance(model, onnx.ModelProto):
-        return ir.from_proto(model)
+        loaded = ir.from_proto(model)
+        _check_external_data(loaded, "the model")
+        return loaded
     path = Path(model)
     if path.is_dir():
         raise UserError(f"'{path}' is a folder: give the ONNX file.")
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
     try:
-        onnx.checker.check_model(str(path))
-        return ir.load(path)
-    except Exception as error:  # protobuf, the checker and the reader each raise their own
+        proto = onnx.load(path, load_external_data=False)
+        if not proto.HasField("graph"):
+            raise ValueError("it has no graph")
+        loaded = ir.from_proto(proto)
+    except Exception as error:  # protobuf and the reader each raise their own
         raise UserError(
             f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."
         ) from error
+    for graph in (loaded.graph, *loaded.graph.subgraphs()):
+        ir.external_data.set_base_dir(graph, path.parent)
+    _check_external_data(loaded, f"'{path}'")
+    refused = refused_by_checker(path)
+    if refused is not None:
+        raise UserError(f"onnx's checker refuses '{path}' ({refused}): export it again.")
+    return loaded
+
+
+def _check_external_data(model: ir.Model, name: str) -> None:
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
+                raise UserError(
+                    f"The tensor '{value.name}' of {name} is in the file '{tensor.path}', which does not "
+                    "exist: put it where the model looks for it."
+                )
 
 
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.files import PathLike
-from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
@@ -72,6 +72,7 @@ def plan_training(
     canonical = canonicalize(load_model(model))
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
+    EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
     loss = LOSSES[settings.loss]
     added = AddLoss(loss, prediction, settings.loss_settings)

@@ -13,6 +13,7 @@ from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.gradient_check.gradients import run
 from svgd_onnx.training.data import Arrays, check_arrays
+from svgd_onnx.transforms.differentiate import ParametersAsInputs
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
@@ -28,7 +29,10 @@ def random_batch(
 ) -> dict[str, np.ndarray]:
     """Random inputs of a model, and a label that goes with what it makes of them; by name."""
     batch = random_inputs(plan.canonical.graph.inputs, batch_size, random, sizes)
-    (prediction,) = run(plan.canonical, [plan.prediction], batch)
+    model = plan.canonical.clone()
+    ParametersAsInputs(plan.selection.all)(model)  # they may be in external data, or too large for a proto
+    values = {name: tensor.numpy() for name, tensor in plan.values.items()}
+    (prediction,) = run(model, [plan.prediction], {**batch, **values})
     return {**batch, **random_label(plan, prediction, random)}
 
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-import onnx
 import onnx_ir as ir
 
+from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.target import EVAL_MODEL, Values
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.validity import refused_by_checker
 
 # Protocol buffers end at 2 GiB; the graph itself needs some room too.
 _LARGEST_FILE = 1_900_000_000
@@ -26,6 +27,9 @@ def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) ->
         manifest: theirs.
         value: that of a parameter, by its name.
         path: the file to write.
+
+    Raises:
+        UserError: onnx's checker refuses the model.
     """
     model = ir.load(folder / EVAL_MODEL)
     parameters = {parameter.name: value(parameter.name) for parameter in manifest.parameters}
@@ -35,7 +39,9 @@ def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) ->
     with whole_file(path) as temporary:
         if size < _LARGEST_FILE:
             ir.save(model, temporary)
-            onnx.checker.check_model(str(temporary))
+            refused = refused_by_checker(temporary)
+            if refused is not None:
+                raise UserError(f"onnx's checker refuses what was exported ({refused}).")
         else:
             _save_with_data(model, temporary, f"{path.name}.data")
 

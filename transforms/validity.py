@@ -1,0 +1,56 @@
+"""What onnx's checker says of a model, but for what it refuses and onnxruntime runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+
+from svgd_onnx.errors import first_line
+
+# onnxruntime registers it in the default domain, where the standard does not have it.
+_ONNXRUNTIME_ONLY = "SimplifiedLayerNormalization"
+# Deprecated since its opset's next version, but runs as it always did.
+_DEPRECATED = "GroupNormalization"
+
+
+def refused_by_checker(path: Path) -> str | None:
+    """What the checker has against a file, in a line; None if it has nothing.
+
+    Outputs may be without a shape, external data may be links to files, and operators may be of an
+    older opset (GroupNormalization of 18) or of onnxruntime's own in the default domain.
+    """
+    try:
+        onnx.checker.check_model(str(path))
+        return None
+    except Exception as error:  # the checker's own, or protobuf's
+        first = first_line(error)
+    try:
+        onnx.checker.check_model(_as_the_checker_wants_it(onnx.load(path, load_external_data=False)))
+    except Exception:
+        return first
+    return None
+
+
+def _as_the_checker_wants_it(proto: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy to be checked: outputs have shapes, and such operators another domain."""
+    copy = onnx.ModelProto()
+    copy.CopyFrom(proto)
+    for value in copy.graph.output:
+        tensor = value.type.tensor_type
+        if value.type.HasField("tensor_type") and not tensor.HasField("shape"):
+            tensor.shape.SetInParent()
+    for tensor in copy.graph.initializer:
+        if tensor.data_location == onnx.TensorProto.EXTERNAL:
+            # a link to a file, which it does not follow
+            tensor.CopyFrom(_empty_like(tensor))
+    for node in copy.graph.node:
+        if not node.domain and node.op_type in (_ONNXRUNTIME_ONLY, _DEPRECATED):
+            node.domain = "com.microsoft"
+    if not any(each.domain == "com.microsoft" for each in copy.opset_import):
+        copy.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))
+    return copy
+
+
+def _empty_like(tensor: onnx.TensorProto) -> onnx.TensorProto:
+    return onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=[0], raw_data=b"")
