@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, List, Optional
@@ -16,7 +18,7 @@ import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
@@ -134,6 +136,24 @@ def convert(
         f"gradients, which {_MAKERS[manifest.differentiator]} made. "
         f"Train with arrays named {_names(manifest)}."
     )
+    shared = _shared(manifest)
+    if shared:
+        _console.print(shared, markup=False)
+
+
+def _shared(manifest: svgd_onnx.Manifest) -> str:
+    """What was stored once: which of it is several parameters, and which one that several use."""
+    separated = [each.name for each in manifest.parameters if each.separated_from is not None]
+    uses = Counter(operation.parameter for operation in manifest.operations)
+    tied = [name for name, count in uses.items() if count > 1]
+    parts = []
+    if separated:
+        parts.append(
+            f"Equal vectors that were stored once are parameters each: {listed(separated, 3)}."
+        )
+    if tied:
+        parts.append(f"Used in several places, and one parameter: {listed(tied, 3)}.")
+    return " ".join(parts)
 
 
 def inspect(
@@ -164,6 +184,9 @@ def inspect(
         )
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
+    roles = _roles(inspection)
+    if roles is not None:
+        console.print(roles)
     console.print(_totals(inspection))
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
@@ -281,6 +304,25 @@ def _parse_sizes(items: List[str]) -> dict[str, int]:
             )
         sizes[name] = int(size)
     return sizes
+
+
+def _roles(inspection: Inspection) -> Optional[Table]:
+    """Constants of more than one number, and what is in doubt; None if there are none."""
+    table = Table(title="what is taken for a constant, and what may be one")
+    for column in ("tensor", "shape", "taken for", "because", "if not"):
+        table.add_column(column, overflow="fold")
+    for tensor in inspection.tensors:
+        constant = tensor.role == "constant" and math.prod(tensor.shape) > 1
+        if constant or tensor.decide_with is not None:
+            decide = "" if tensor.decide_with is None else option(tensor.decide_with, tensor.name)
+            table.add_row(
+                tensor.name,
+                str(tuple(tensor.shape)),
+                tensor.role,
+                tensor.reason,
+                UserError(decide).on_command_line(),
+            )
+    return table if table.row_count else None
 
 
 def _totals(inspection: Inspection) -> Table:

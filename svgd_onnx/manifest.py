@@ -42,12 +42,15 @@ class Parameter:
         shape: its shape; float32.
         trainable: whether it gets a gradient. Frozen weights and running statistics do not.
         l1: whether L1 regularization acts on it.
+        separated_from: the name under which the model's file has it, where the exporter stored equal
+            vectors of several layers once; None where it has a place of its own.
     """
 
     name: str
     shape: list[int]
     trainable: bool
     l1: bool = False
+    separated_from: str | None = None
 
     @property
     def nbytes(self) -> int:

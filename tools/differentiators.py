@@ -16,7 +16,6 @@ import argparse
 import sys
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import numpy as np
 import onnx

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
-from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
+from svgd_onnx.transforms.learned import LearnedTensors, Verdict
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
-# Operator -> inputs that exporters fill with learned tensors.
-_LEARNED_INPUTS: dict[str, frozenset[int]] = {
-    "Gemm": frozenset({0, 1, 2}),
-    "MatMul": frozenset({0, 1}),
-    "Conv": frozenset({1, 2}),
-    "ConvTranspose": frozenset({1, 2}),
-    "BatchNormalization": frozenset({1, 2}),
-    "LayerNormalization": frozenset({1, 2}),
-    "InstanceNormalization": frozenset({1, 2}),
-    "GroupNormalization": frozenset({1, 2}),
-    "Einsum": frozenset({0, 1}),
-    "PRelu": frozenset({1}),
-    "Gather": frozenset({0}),
-    "LSTM": frozenset({1, 2, 3}),
-    "GRU": frozenset({1, 2, 3}),
-    "RNN": frozenset({1, 2, 3}),
-}
-# A tensor added, multiplied in or spread is learned (a bias, a scale, a token); one number is not.
-_ELEMENTWISE = frozenset({"Add", "Expand", "Mul"})
-_MATRIX_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
 # Scale and shift of a normalization are exempt from weight decay.
@@ -54,12 +34,15 @@ class Selection:
         frozen: learned, but left as they are.
         statistics: running mean and variance, updated by BatchNormalization itself.
         decayed: trainable ones that weight decay acts on.
+        verdicts: why each floating-point initializer but the statistics is taken for a parameter, or for
+            a constant.
     """
 
     trainable: tuple[str, ...]
     frozen: tuple[str, ...]
     statistics: tuple[str, ...]
     decayed: tuple[str, ...]
+    verdicts: Mapping[str, Verdict]
 
     @property
     def all(self) -> tuple[str, ...]:
@@ -94,7 +77,9 @@ def select_parameters(
         name: None for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)
     }
     candidates = [name for name in floats if name not in statistics]
-    learned = [name for name in candidates if _is_learned(floats[name])]
+    tensors = LearnedTensors(model.graph, [floats[name] for name in candidates])
+    verdicts = {name: tensors.verdict(floats[name]) for name in candidates}
+    learned = [name for name in candidates if verdicts[name].learned]
     chosen = [
         name for name in (candidates if train else learned) if not train or _matches(name, train)
     ]
@@ -119,11 +104,19 @@ def select_parameters(
             )
     decayed = [name for name in trainable if not _used_in(floats[name], _NORMALIZATIONS)]
     frozen = [name for name in learned if name not in trainable]
-    return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed))
+    return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
     return any(fnmatchcase(name, glob) for glob in globs)
+
+
+def _used_as(value: ir.Value, inputs: Mapping[str, Collection[int]]) -> bool:
+    return any(position in inputs.get(node.op_type, ()) for node, position in _uses(value))
+
+
+def _used_in(value: ir.Value, operators: Collection[str]) -> bool:
+    return any(node.op_type in operators for node, _ in _uses(value))
 
 
 def _uses(value: ir.Value) -> Iterator[tuple[ir.Node, int]]:
@@ -133,33 +126,3 @@ def _uses(value: ir.Value) -> Iterator[tuple[ir.Node, int]]:
             yield from _uses(node.outputs[0])
         else:
             yield node, position
-
-
-def _used_as(value: ir.Value, inputs: dict[str, frozenset[int]]) -> bool:
-    return any(position in inputs.get(node.op_type, ()) for node, position in _uses(value))
-
-
-def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
-    return any(node.op_type in operators for node, _ in _uses(value))
-
-
-def _is_learned(value: ir.Value) -> bool:
-    if value.meta.get(FILLED):
-        return False
-    if _used_as(value, _LEARNED_INPUTS):
-        return True
-    size = value.const_value.size if value.const_value is not None else 0
-    return (size > 1 and _used_in(value, _ELEMENTWISE)) or _is_bias_of_one_number(value)
-
-
-def _is_bias_of_one_number(value: ir.Value) -> bool:
-    """Whether a value of at least one axis is added to the output of a matrix product."""
-    if value.const_value is None or not len(value.const_value.shape):
-        return False
-    others = (node.inputs[1 - position] for node, position in value.uses() if node.op_type == "Add")
-    return any(other is not None and _op_type(other) in _MATRIX_PRODUCTS for other in others)
-
-
-def _op_type(value: ir.Value) -> str | None:
-    node = value.producer()
-    return None if node is None else node.op_type

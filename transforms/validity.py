@@ -26,7 +26,9 @@ def refused_by_checker(path: Path) -> str | None:
     except Exception as error:  # the checker's own, or protobuf's
         first = first_line(error)
     try:
-        onnx.checker.check_model(_as_the_checker_wants_it(onnx.load(path, load_external_data=False)))
+        onnx.checker.check_model(
+            _as_the_checker_wants_it(onnx.load(path, load_external_data=False))
+        )
     except Exception:
         return first
     return None

@@ -13,6 +13,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, initial_value
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.runtime import installed_packages
+from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.virtualize import ParameterUse
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
@@ -81,6 +82,7 @@ def describe_parameters(graph: ir.Graph, selection: Selection, *, l1: bool) -> l
             list(initial_value(graph, name).shape.numpy()),
             trainable=name in trainable,
             l1=l1 and name in decayed,
+            separated_from=graph.initializers[name].meta.get(SEPARATED_FROM),
         )
         for name in selection.all
     ]

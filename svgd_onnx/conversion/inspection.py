@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe_operation, describe_parameters
 from svgd_onnx.conversion.model import load_model
+from svgd_onnx.conversion.plan import initial_value
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
@@ -17,8 +18,30 @@ from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
-from svgd_onnx.transforms.parameters import select_parameters
+from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
+
+# What makes of a tensor what it is not taken for.
+_OTHERWISE = {"trained": "freeze", "constant": "train"}
+
+
+@dataclass(frozen=True)
+class TensorRole:
+    """What an initializer is taken for.
+
+    Attributes:
+        name: its name.
+        shape: its shape.
+        role: "trained", "frozen", "statistics" or "constant".
+        reason: why.
+        decide_with: the option that decides otherwise, "train" or "freeze", where there is doubt.
+    """
+
+    name: str
+    shape: list[int]
+    role: str
+    reason: str
+    decide_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -30,11 +53,13 @@ class Inspection:
         parameters: everything learned, trainable or not.
         refusal: what `convert` would raise, if operators without a gradient are in its way. Not looked
             for in a model with several outputs, of which `convert` is told one.
+        tensors: what each floating-point initializer of a model is taken for; none of a folder.
     """
 
     operations: list[Operation]
     parameters: list[Parameter]
     refusal: UserError | None = None
+    tensors: Sequence[TensorRole] = ()
 
     @property
     def obstacle(self) -> str | None:
@@ -87,6 +112,7 @@ def inspect(
     model = canonicalize(load_model(source))
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
+    tensors = _tensor_roles(model.graph, selection)
     copies = training_form(model, selection.trainable, selection.untrained)
     refusal = _refusal(model, copies)
     try:
@@ -94,7 +120,34 @@ def inspect(
     except UserError as error:
         # as convert: what follows an operator that is refused may have no known shape
         raise refusal or error from None
-    return Inspection([describe_operation(use) for use in uses], parameters, refusal)
+    return Inspection([describe_operation(use) for use in uses], parameters, refusal, tensors)
+
+
+def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
+    roles = {
+        **dict.fromkeys(selection.trainable, "trained"),
+        **dict.fromkeys(selection.frozen, "frozen"),
+    }
+    found = [
+        TensorRole(
+            name,
+            list(initial_value(graph, name).shape.numpy()),
+            roles.get(name, "constant"),
+            verdict.reason,
+            _OTHERWISE.get(roles.get(name, "constant")) if verdict.doubtful else None,
+        )
+        for name, verdict in selection.verdicts.items()
+    ]
+    running = [
+        TensorRole(
+            name,
+            list(initial_value(graph, name).shape.numpy()),
+            "statistics",
+            "running statistics of BatchNormalization",
+        )
+        for name in selection.statistics
+    ]
+    return [*found, *running]
 
 
 def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError | None:

@@ -30,7 +30,9 @@ def random_batch(
     """Random inputs of a model, and a label that goes with what it makes of them; by name."""
     batch = random_inputs(plan.canonical.graph.inputs, batch_size, random, sizes)
     model = plan.canonical.clone()
-    ParametersAsInputs(plan.selection.all)(model)  # they may be in external data, or too large for a proto
+    ParametersAsInputs(plan.selection.all)(
+        model
+    )  # they may be in external data, or too large for a proto
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     (prediction,) = run(model, [plan.prediction], {**batch, **values})
     return {**batch, **random_label(plan, prediction, random)}

@@ -9,6 +9,7 @@ from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.passes import run
@@ -18,6 +19,7 @@ __all__ = [
     "FoldConstants",
     "InferShapes",
     "InferenceMode",
+    "LiftConstants",
     "Opset",
     "SeparateVectors",
     "canonicalize",
@@ -37,7 +39,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         model,
         Opset(),
         common.RemoveInitializersFromInputsPass(),
-        common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
+        LiftConstants(),
         common.InlinePass(),
         FoldConstants(),
         SeparateVectors(),

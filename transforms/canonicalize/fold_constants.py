@@ -7,8 +7,15 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
+
 # In the metadata of a folded value: whether one number was spread over it, so that it is no weight.
 FILLED = "svgd.filled"
+
+# An exporter computes them for constants; left in a file, one stands behind a parameter.
+REPARAMETRIZATIONS = frozenset({"Exp", "Sigmoid", "Softplus", "Tanh"})
+# Old exports fill weights with them.
+_FILLING = frozenset({"ConstantOfShape", "Expand"})
 
 # What these give differs from call to call.
 _RANDOM = frozenset(
@@ -27,7 +34,8 @@ class FoldConstants(ir.passes.InPlacePass):
     """Replaces nodes whose inputs are all constants by initializers.
 
     A node that reads a floating-point tensor of more than one element is left alone: that may be a
-    weight, which training changes. ConstantOfShape is folded, so a weight may come out of it.
+    weight, which training changes; and so is Exp and its like of one number (a logit scale).
+    ConstantOfShape is folded, so a weight may come out of it.
 
     Args:
         sizes: whether to take sizes of any value that are fixed for constants too, not those of weights only.
@@ -52,6 +60,7 @@ class FoldConstants(ir.passes.InPlacePass):
                 for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
                     constant = _replace(graph, value, array)
                     constant.meta[FILLED] = node.op_type == "Expand"
+                    constant.meta[LIFTED] = node.op_type not in _FILLING
                 graph.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))
@@ -97,7 +106,13 @@ def _foldable(node: ir.Node) -> bool:
         return False
     if any(output.is_graph_output() for output in node.outputs):
         return False
+    if node.op_type in REPARAMETRIZATIONS and _is_written_as_weight(node.inputs[0]):
+        return False
     return all(value is None or _is_constant(value) for value in node.inputs)
+
+
+def _is_written_as_weight(value: ir.Value | None) -> bool:
+    return value is not None and value.is_initializer() and not value.meta.get(LIFTED)
 
 
 def _is_constant(value: ir.Value) -> bool:

@@ -1,0 +1,72 @@
+"""Tensors whose numbers tell that they were computed, not learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+# What stands in a mask for minus infinity is at least so large.
+_INFINITE = 1e9
+_NEAR = 1e-4
+# Fewer numbers may be in a row by chance.
+_FEWEST = 4
+
+
+def kind(array: np.ndarray) -> str | None:
+    """What a constant is, in a few words; None if it may be a parameter.
+
+    Args:
+        array: floating-point.
+    """
+    numbers = array.astype(np.float64)
+    if array.size < _FEWEST:
+        return None
+    if _is_mask(numbers):
+        return "a mask"
+    if _is_grid(numbers):
+        return "numbers at equal distances"
+    if _is_sinusoid(numbers):
+        return "sines and cosines"
+    return None
+
+
+def are_cosine_and_sine(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None) -> bool:
+    """Whether the squares of two tensors of one shape add up to 1 everywhere."""
+    if one is None or other is None or one.size < _FEWEST:
+        return False
+    if list(one.shape.numpy()) != list(other.shape.numpy()):
+        return False
+    first, second = one.numpy().astype(np.float64), other.numpy().astype(np.float64)
+    if min(len(np.unique(first)), len(np.unique(second))) < _FEWEST:
+        return False  # ones beside zeros are the scale and shift of a normalization
+    return bool(np.all(np.abs(first**2 + second**2 - 1) < _NEAR))
+
+
+def _is_mask(numbers: np.ndarray) -> bool:
+    """Zeros (or ones), and numbers that stand for minus infinity."""
+    large = np.abs(numbers) >= _INFINITE
+    return bool(large.any()) and len(np.unique(numbers[~large])) <= 1
+
+
+def _is_grid(numbers: np.ndarray) -> bool:
+    """0.5, 1.5, 2.5, … along one axis, as anchors and positions are; of at least four steps."""
+    distinct = np.unique(numbers)
+    if len(distinct) < _FEWEST or numbers.size < len(distinct):
+        return False
+    steps = np.diff(distinct)
+    return bool(np.all(np.abs(steps - steps[0]) <= _NEAR * abs(steps[0]))) and steps[0] > _NEAR
+
+
+def _is_sinusoid(numbers: np.ndarray) -> bool:
+    """Pairs of columns, neighbours or of either half, on the unit circle."""
+    columns = numbers.shape[-1]
+    if numbers.ndim < 2 or columns % 2 or numbers.size // columns < _FEWEST:
+        return False
+    if np.abs(numbers).max() > 1 + _NEAR:
+        return False
+    half = columns // 2
+    pairs = (
+        (numbers[..., 0::2], numbers[..., 1::2]),
+        (numbers[..., :half], numbers[..., half:]),
+    )
+    return any(bool(np.all(np.abs(a**2 + b**2 - 1) < _NEAR)) for a, b in pairs)
