@@ -4,8 +4,8 @@
     python -m tools.differentiators light [NAME...]    the onnx package's nine classic networks
 
 "gradients" is the largest difference of a parameter's gradient at the first step, over its largest entry or
-a millionth of the model's largest. "losses" is how far apart 20 SVGD steps of both are, relative, and
-"threads" how far those of the builder are with one and with two threads. Where gradients are more than 1e-5
+a millionth of the model's largest. "losses" is how far apart 20 SVGD steps of both are, over the first loss,
+and "threads" how far those of the builder are with one and with two threads. Where gradients are more than 1e-5
 apart, rounding has decided; then "own" and "builder" are the errors of both of the farthest parameter
 beside central differences in float64.
 """
@@ -145,7 +145,7 @@ def _losses(
 
 
 def _apart(some: list[float], others: list[float]) -> float:
-    return max(abs(a - b) / max(abs(a), abs(b)) for a, b in zip(some, others))
+    return max(abs(a - b) for a, b in zip(some, others)) / some[0]
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
@@ -53,6 +53,15 @@ class Selection:
     def untrained(self) -> tuple[str, ...]:
         """What goes into the checkpoint without a gradient."""
         return (*self.frozen, *self.statistics)
+
+    def freeze(self, names: Collection[str]) -> Selection:
+        """The same without some of what is trained."""
+        return replace(
+            self,
+            trainable=tuple(name for name in self.trainable if name not in names),
+            frozen=(*self.frozen, *names),
+            decayed=tuple(name for name in self.decayed if name not in names),
+        )
 
 
 def select_parameters(

@@ -113,7 +113,7 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)
-    copies = training_form(model, selection.trainable, selection.untrained)
+    copies = training_form(model, selection.trainable, selection.untrained, frozen=selection.frozen)
     refusal = _refusal(model, copies)
     try:
         uses = sigma_prime(model.graph, copies, virtual_gradient)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -10,12 +11,13 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
-from svgd_onnx.transforms.losses.loss_dependence import CheckLossDependence
+from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 
 
@@ -67,7 +69,10 @@ def plan_training(
         dropout: whether Dropout drops.
 
     Raises:
-        UserError: the model cannot be read, or the loss does not depend on a parameter.
+        UserError: the model cannot be read, or the loss depends on nothing that is to be trained.
+
+    Warns:
+        of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
     canonical = canonicalize(load_model(model))
     prediction = choose_prediction(canonical.graph, settings.prediction)
@@ -77,7 +82,7 @@ def plan_training(
     loss = LOSSES[settings.loss]
     added = AddLoss(loss, prediction, settings.loss_settings)
     added(evaluation)
-    CheckLossDependence(selection.trainable)(evaluation)
+    selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
@@ -85,6 +90,7 @@ def plan_training(
         forward,
         selection.trainable,
         selection.untrained,
+        frozen=selection.frozen,
         freeze_bn=settings.freeze_bn,
         dropout=dropout,
     )
@@ -103,6 +109,22 @@ def plan_training(
         class_axis=added.class_axis,
         label=label,
     )
+
+
+def _without_what_the_loss_ignores(
+    graph: ir.Graph, selection: Selection, settings: TrainingSettings
+) -> Selection:
+    ignored = independent_of_loss(graph, selection.trainable)
+    if not ignored:
+        return selection
+    named = listed(f"'{name}'" for name in ignored)
+    if settings.train or len(ignored) == len(selection.trainable):
+        raise UserError(
+            f"The loss does not depend on {named}: leave that out with {option('freeze')}, or choose "
+            f"with {option('prediction')} an output that depends on it."
+        )
+    warnings.warn(f"The loss does not depend on {named}: that stays as it is.", stacklevel=4)
+    return selection.freeze(ignored)
 
 
 def initial_value(graph: ir.Graph, name: str) -> ir.TensorProtocol:

@@ -8,6 +8,7 @@ import models
 import numpy as np
 import onnx
 import onnxruntime
+import pytest
 from conftest import MakeTrainer
 
 import svgd_onnx
@@ -53,3 +54,42 @@ def test_frozen_batch_normalization_keeps_and_uses_its_statistics(
     for name, value in before.items():
         np.testing.assert_array_equal(trainer.tensor(name), value)
     assert all(item.is_right() for item in svgd_onnx.check(model, freeze_bn=True))
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("part", [{"train": ["fc2*"]}, {"freeze": ["fc1*", "bn*"]}])
+def test_the_statistics_of_what_is_frozen_stay(
+    target: str, part: dict[str, list[str]], tmp_path: Path
+) -> None:
+    """No gradient leads to this BatchNormalization, which is frozen with its scale and shift."""
+    model = models.mlp()
+    svgd_onnx.convert(model, tmp_path / "artifacts", target=target, **part)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    frozen = [each.name for each in trainer.manifest.parameters if not each.trainable]
+    before = {name: trainer.tensor(name) for name in frozen}
+    batch = models.examples(model, count=8)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (probabilities,) = session.run(None, {"x": batch["x"]})
+    expected = -np.mean(np.log(probabilities[np.arange(8), batch["labels"]]))
+    np.testing.assert_allclose(trainer.train_step(batch, 0.1), expected, rtol=1e-5)
+    assert len(frozen) > 3
+    for name, value in before.items():
+        np.testing.assert_array_equal(trainer.tensor(name), value)
+
+
+def test_another_head_stays_as_it_is(tmp_path: Path) -> None:
+    """As PyTorch leaves parameters that the loss does not depend on."""
+    net = models.Network()
+    hidden = net.node("Relu", net.node("MatMul", "x", net.weight("body", 6, 5)))
+    net.node("MatMul", hidden, net.weight("head", 5, 4), output="y")
+    net.node("MatMul", hidden, net.weight("other", 5, 2), output="z")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4), "z": ("batch", 2)})
+    with pytest.warns(UserWarning, match="does not depend on 'other': that stays as it is"):
+        manifest = svgd_onnx.convert(model, tmp_path / "artifacts", prediction="y")
+    assert [each.name for each in manifest.parameters if each.trainable] == ["body", "head"]
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    before = trainer.tensor("other")
+    trainer.train_step(models.examples(model), 0.1)
+    np.testing.assert_array_equal(trainer.tensor("other"), before)
+    trainer.export(tmp_path / "trained.onnx")
+    assert [each.name for each in onnx.load(tmp_path / "trained.onnx").graph.output] == ["y", "z"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import onnx_ir as ir
 
@@ -30,6 +30,7 @@ def training_form(
     trainable: Sequence[str],
     untrained: Sequence[str],
     *,
+    frozen: Collection[str] = (),
     freeze_bn: bool = False,
     dropout: bool = True,
 ) -> dict[str, list[str]]:
@@ -39,7 +40,9 @@ def training_form(
         model: inference mode, weights as initializers.
         trainable: initializers that get a gradient.
         untrained: initializers that leave the graph too, but get none.
-        freeze_bn: whether BatchNormalization stays in inference mode.
+        frozen: those of them that are learned, but left as they are.
+        freeze_bn: whether every BatchNormalization stays in inference mode; else those do whose scale and
+            shift are frozen.
         dropout: whether Dropout drops.
 
     Returns:
@@ -48,7 +51,7 @@ def training_form(
     split = SplitParameterUses(trainable)
     run(
         model,
-        TrainingMode(batch_normalization=not freeze_bn, dropout=dropout),
+        TrainingMode(batch_normalization=not freeze_bn, frozen=frozen, dropout=dropout),
         ParametersAsInputs([*trainable, *untrained]),
         SeparateRearrangements(trainable),
         split,

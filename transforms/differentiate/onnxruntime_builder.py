@@ -10,11 +10,13 @@ import onnx_ir as ir
 
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.transforms.decompose.differentiable import DIFFERENTIABLE
+from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.differentiate.differentiable_form import (
     check_gradients,
     differentiable_form,
 )
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.rule import apply_rule, integer
 
 
 def differentiate_by_onnxruntime(
@@ -40,6 +42,7 @@ def differentiate_by_onnxruntime(
     binding = training_binding()
     names = {name for inputs in copies.values() for name in inputs}
     model = differentiable_form(forward, copies, DIFFERENTIABLE)
+    _write_out_frozen_normalizations(model.graph)
     options = _quiet_options()
     try:
         data = binding.get_optimized_model(ir.to_proto(model).SerializeToString(), names, options)
@@ -50,6 +53,13 @@ def differentiate_by_onnxruntime(
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
     check_gradients(gradient.graph, copies)
     return gradient
+
+
+def _write_out_frozen_normalizations(graph: ir.Graph) -> None:
+    """The builder would put them into training mode, where no gradient is wanted of them too."""
+    for node in list(graph):
+        if node.op_type == "BatchNormalization" and not integer(node, "training_mode", 0):
+            apply_rule(graph, node, NORMALIZATIONS["BatchNormalization"])
 
 
 def _quiet_options() -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 import onnx_ir as ir
 
@@ -18,16 +20,25 @@ class TrainingMode(ir.passes.InPlacePass):
     kernel writes back onto its inputs. Dropout gets its mask, without which it has no gradient.
 
     Args:
-        batch_normalization: whether BatchNormalization trains.
+        batch_normalization: whether BatchNormalization trains; where not, it keeps its statistics.
+        frozen: names of initializers; a BatchNormalization whose scale and shift are among them does not
+            train either.
         dropout: whether Dropout drops; if not, it has a mask of ones.
 
     Requires: opset 14 or newer, inference mode.
     Ensures: every BatchNormalization that trains has three outputs, every Dropout a mask.
     """
 
-    def __init__(self, *, batch_normalization: bool = True, dropout: bool = True) -> None:
+    def __init__(
+        self,
+        *,
+        batch_normalization: bool = True,
+        frozen: Collection[str] = (),
+        dropout: bool = True,
+    ) -> None:
         super().__init__()
         self._rules = dict(_RULES)
+        self._frozen = frozenset(frozen)
         if not dropout:
             self._rules["Dropout"] = _dropout_nothing
         if not batch_normalization:
@@ -46,18 +57,23 @@ class TrainingMode(ir.passes.InPlacePass):
         modified = False
         for node in list(model.graph):
             rule = self._rules.get(node.op_type) if node.domain == "" else None
-            if rule is not None:
+            if rule is not None and not self._is_frozen(node):
                 rule(model.graph, node)
                 modified = True
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
         for node in model.graph:
-            trains = node.op_type in self._rules
+            trains = node.op_type in self._rules and not self._is_frozen(node)
             if trains and node.op_type == "BatchNormalization" and len(node.outputs) != 3:
                 raise ir.passes.PostconditionError(f"{node.name} does not update its statistics")
             if node.op_type == "Dropout" and len(node.outputs) != 2:
                 raise ir.passes.PostconditionError(f"{node.name} has no mask")
+
+    def _is_frozen(self, node: ir.Node) -> bool:
+        if node.op_type != "BatchNormalization":
+            return False
+        return all(value is not None and value.name in self._frozen for value in node.inputs[1:3])
 
 
 def _batch_normalization(graph: ir.Graph, node: ir.Node) -> None:

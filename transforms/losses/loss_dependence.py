@@ -1,41 +1,23 @@
-"""Refuse to train what the loss does not depend on."""
+"""Which parameters the loss does not depend on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.captures import read_by
 
 
-class CheckLossDependence(ir.passes.InPlacePass):
-    """Looks for a way from each parameter to the loss; changes nothing.
+def independent_of_loss(graph: ir.Graph, parameters: Iterable[str]) -> list[str]:
+    """The parameters that no way leads from to the loss, as those of another head.
 
     Args:
-        parameters: names of trainable initializers.
-
-    Requires: the loss is the first output.
-    Raises: UserError, which names the parameters that no way leads from.
+        graph: the loss its first output.
+        parameters: names of initializers.
     """
-
-    def __init__(self, parameters: Sequence[str]) -> None:
-        super().__init__()
-        self._parameters = parameters
-
-    def call(self, model: ir.Model) -> ir.passes.PassResult:
-        graph = model.graph
-        reached: set[ir.Value | None] = {graph.outputs[0]}
-        for node in reversed(graph):
-            if any(value in reached for value in node.outputs):
-                reached.update(read_by(node))
-        loose = [
-            f"'{name}'" for name in self._parameters if graph.initializers[name] not in reached
-        ]
-        if loose:
-            raise UserError(
-                f"The loss does not depend on parameter {listed(loose)}: leave out with "
-                f"{option('freeze')} what it does not depend on."
-            )
-        return ir.passes.PassResult(model, modified=False)
+    reached: set[ir.Value | None] = {graph.outputs[0]}
+    for node in reversed(graph):
+        if any(value in reached for value in node.outputs):
+            reached.update(read_by(node))
+    return [name for name in parameters if graph.initializers[name] not in reached]
