@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Collection
 
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
-from svgd_onnx.transforms.losses.logits import find_logits
+from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.writer import Writer
 
@@ -21,7 +22,8 @@ class AddLoss(ir.passes.InPlacePass):
     """Adds the loss as the graph's first output, and its target, if it has one, as the last input.
 
     Where the prediction ends in an activation that the loss contains (Softmax for cross-entropy),
-    the loss reads the logits underneath; the activation stays, for the model's own output.
+    the loss reads the logits underneath; the activation stays, for the model's own output. Where it ends
+    in another one, a warning says so.
 
     Args:
         loss: which loss.
@@ -71,6 +73,13 @@ class AddLoss(ir.passes.InPlacePass):
         """The loss, and its target."""
         output = next(value for value in graph.outputs if value.name == self._prediction)
         logits, softmax_axis = find_logits(write, output, self._loss.contains)
+        activation = final_activation(output)
+        if self._loss.contains and activation not in (None, *self._loss.contains):
+            warnings.warn(
+                f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes it "
+                f"for logits: choose another {option('loss')} if that is not meant.",
+                stacklevel=2,
+            )
         if logits.shape is None:
             raise UserError(
                 f"The shape of '{logits.name}', which the loss reads, cannot be inferred: export "
