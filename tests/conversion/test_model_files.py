@@ -108,3 +108,32 @@ def test_an_operator_that_onnx_has_deprecated_trains(tmp_path: Path) -> None:
     trainer.export(tmp_path / "trained.onnx")
     found = svgd_onnx.check(tmp_path / "trained.onnx")
     assert all(each.is_right() for each in found)
+
+
+@pytest.mark.parametrize("target", runnable_targets())
+def test_a_size_of_minus_one_is_an_open_one(target: str, tmp_path: Path) -> None:
+    model = models.mlp()
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = -1
+    svgd_onnx.convert(model, tmp_path / "artifacts", target=target)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    assert np.isfinite(trainer.train_step(models.examples(model, count=3), 0.1))
+    assert np.isfinite(trainer.train_step(models.examples(model, count=5), 0.1))
+
+
+@pytest.mark.parametrize("target", runnable_targets())
+def test_a_slice_may_have_bounds_of_int32(target: str, tmp_path: Path) -> None:
+    net = Network()
+    bounds = [net.constant(f"bound_{i}", np.array([i], np.int32)) for i in (0, 3, 1)]
+    hidden = net.node("MatMul", "x", net.weight("w", 4, 5))
+    net.node("Slice", hidden, *bounds, output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 3)})
+    svgd_onnx.convert(model, tmp_path / "artifacts", target=target, optimizer="sgd")
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    before = trainer.tensor("w")
+    batch = {"x": np.eye(4, dtype=np.float32), "labels": np.array([0, 1, 2, 0])}
+    trainer.train_step(batch, 1.0)
+    powers = np.exp(before[:, :3])
+    expected = (powers / powers.sum(1, keepdims=True) - np.eye(3)[batch["labels"]]) / 4
+    np.testing.assert_allclose(before[:, :3] - trainer.tensor("w")[:, :3], expected, atol=1e-6)
+    np.testing.assert_array_equal(before[:, 3:], trainer.tensor("w")[:, 3:])

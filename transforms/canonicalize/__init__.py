@@ -10,6 +10,7 @@ from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
+from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.passes import run
@@ -20,6 +21,7 @@ __all__ = [
     "InferShapes",
     "InferenceMode",
     "LiftConstants",
+    "OpenNegativeSizes",
     "Opset",
     "SeparateVectors",
     "canonicalize",
@@ -37,6 +39,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
     """
     return run(
         model,
+        OpenNegativeSizes(),
         Opset(),
         common.RemoveInitializersFromInputsPass(),
         LiftConstants(),

@@ -18,6 +18,14 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     return put_back(write, gradient, shape, node.inputs[2:], dims)
 
 
+def _of_int64(write: Writer, value: ir.Value | None) -> ir.Value | None:
+    if value is None or value.dtype in (None, ir.DataType.INT64):
+        return value
+    if value.const_value is not None:
+        return write.constant(value.const_value.numpy().astype(np.int64))
+    return write.node("Cast", value, to=ir.DataType.INT64.value)
+
+
 def put_back(
     write: Writer,
     gradient: ir.Value,
@@ -37,7 +45,8 @@ def put_back(
     Raises:
         RefusedError: the axes are not constant.
     """
-    starts, ends, axes, steps = [*bounds, None, None][:4]
+    # of int32 they would not stand beside sizes, which are of int64
+    starts, ends, axes, steps = [_of_int64(write, value) for value in [*bounds, None, None][:4]]
     assert starts is not None and ends is not None
     if axes is None:
         given = np.arange(len(known_constant(starts, "its starts are")))
