@@ -88,20 +88,22 @@ def inspect(
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     copies = training_form(model, selection.trainable, selection.untrained)
-    refusal = _refusal(model, copies)
+    gradients, refusal = _gradients(model, copies)
     try:
-        uses = sigma_prime(model.graph, copies, virtual_gradient)
+        uses = sigma_prime(model.graph, copies, virtual_gradient, gradients)
     except UserError as error:
         # as convert: what follows an operator that is refused may have no known shape
         raise refusal or error from None
     return Inspection([describe_operation(use) for use in uses], parameters, refusal)
 
 
-def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError | None:
+def _gradients(
+    model: ir.Model, copies: Mapping[str, Sequence[str]]
+) -> tuple[ir.Graph | None, UserError | None]:
+    """The gradient graph of a model with one output, or why there is none."""
     if len(model.graph.outputs) > 1:
-        return None
+        return None, None
     try:
-        differentiate_in_reverse(model, copies)
+        return differentiate_in_reverse(model, copies).graph, None
     except UserError as error:
-        return error
-    return None
+        return None, error

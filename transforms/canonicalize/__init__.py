@@ -5,11 +5,14 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
+from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
 
 __all__ = [
@@ -31,13 +34,19 @@ def canonicalize(model: ir.Model) -> ir.Model:
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
     """
-    return run(
+    model = run(
         model,
         Opset(),
         common.RemoveInitializersFromInputsPass(),
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
         common.InlinePass(),
         FoldConstants(),
+    )
+    while InlineIf()(model).modified:
+        FoldConstants()(model)
+    model = run(
+        model,
+        BodyForm(),
         SeparateVectors(),
         InferenceMode(),
         common.NameFixPass(),
@@ -45,3 +54,6 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.TopologicalSortPass(),
         InferShapes(),
     )
+    if Unroll()(model).modified:
+        InferShapes()(model)
+    return model

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.transforms.captures import read_by
+from svgd_onnx.transforms.bodies import read_by
 
 
 class CheckLossDependence(ir.passes.InPlacePass):
