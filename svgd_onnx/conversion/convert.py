@@ -84,7 +84,7 @@ def convert(
         if wanted == AUTO:
             wanted = runtime.differentiator
         gradients, differentiator = differentiate(plan.forward, plan.copies, wanted)
-        uses = sigma_prime(plan.forward.graph, plan.copies, virtual_gradient)
+        uses = sigma_prime(plan.forward.graph, plan.copies, virtual_gradient, gradients.graph)
         _virtualize(gradients, plan, uses, training, virtual_gradient, update)
         manifest = describe(
             plan,

@@ -54,7 +54,7 @@ def describe(
         update=update.rule,
         hyper_parameters={**of_t, **update.hyper_parameters, "l1": update.l1},
         t_kernel=t_kernel,
-        random=any(node.op_type == "Dropout" for node in plan.forward.graph),
+        random=any(node.op_type == "Dropout" for node in plan.forward.graph.all_nodes()),
         parameters=describe_parameters(graph, plan.selection, l1=update.l1 > 0),
         operations=[describe_operation(use) for use in uses],
         accumulation_steps=accumulation_steps,

@@ -114,9 +114,9 @@ def inspect(
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)
     copies = training_form(model, selection.trainable, selection.untrained, frozen=selection.frozen)
-    refusal = _refusal(model, copies)
+    gradients, refusal = _gradients(model, copies)
     try:
-        uses = sigma_prime(model.graph, copies, virtual_gradient)
+        uses = sigma_prime(model.graph, copies, virtual_gradient, gradients)
     except UserError as error:
         # as convert: what follows an operator that is refused may have no known shape
         raise refusal or error from None
@@ -150,11 +150,13 @@ def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
     return [*found, *running]
 
 
-def _refusal(model: ir.Model, copies: Mapping[str, Sequence[str]]) -> UserError | None:
+def _gradients(
+    model: ir.Model, copies: Mapping[str, Sequence[str]]
+) -> tuple[ir.Graph | None, UserError | None]:
+    """The gradient graph of a model with one output, or why there is none."""
     if len(model.graph.outputs) > 1:
-        return None
+        return None, None
     try:
-        differentiate_in_reverse(model, copies)
+        return differentiate_in_reverse(model, copies).graph, None
     except UserError as error:
-        return error
-    return None
+        return None, error

@@ -5,14 +5,17 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
+from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
 
 __all__ = [
@@ -37,7 +40,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
     """
-    return run(
+    model = run(
         model,
         OpenNegativeSizes(),
         Opset(),
@@ -45,6 +48,12 @@ def canonicalize(model: ir.Model) -> ir.Model:
         LiftConstants(),
         common.InlinePass(),
         FoldConstants(),
+    )
+    while InlineIf()(model).modified:
+        FoldConstants()(model)
+    model = run(
+        model,
+        BodyForm(),
         SeparateVectors(),
         InferenceMode(),
         common.NameFixPass(),
@@ -52,3 +61,6 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.TopologicalSortPass(),
         InferShapes(),
     )
+    if Unroll()(model).modified:
+        InferShapes()(model)
+    return model

@@ -48,20 +48,22 @@ class FoldConstants(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         folded = 0
-        for node in list(graph):
+        for node in list(graph.all_nodes()):
+            inside = node.graph
+            assert isinstance(inside, ir.Graph)
             known = _known_without_values(node)
             if known is None and self._sizes:
                 known = _fixed_sizes(node)
             if known is not None:
-                _replace(graph, node.outputs[0], known)
-                graph.remove(node, safe=True)
+                _replace(inside, node.outputs[0], known)
+                inside.remove(node, safe=True)
                 folded += 1
             elif _foldable(node):
                 for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
-                    constant = _replace(graph, value, array)
+                    constant = _replace(inside, value, array)
                     constant.meta[FILLED] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
-                graph.remove(node, safe=True)
+                inside.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))
 

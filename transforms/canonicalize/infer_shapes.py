@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
+
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
 
@@ -27,12 +29,17 @@ class InferShapes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         self._known = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
+        self._infer(model)
+        infer_loop_states(model.graph, lambda: self._infer(model))
+        return ir.passes.PassResult(model, modified=True)
+
+    def _infer(self, model: ir.Model) -> None:
         # not strict: what one node withholds must not cost the shapes of all others
         common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
-        for value in _values(model.graph):
-            if value.shape is not None and self._made_up(value):
-                value.shape = ir.Shape([self._dim(dim) for dim in value.shape])
-        return ir.passes.PassResult(model, modified=True)
+        for graph in model.graphs():
+            for value in _values(graph):
+                if value.shape is not None and self._made_up(value):
+                    value.shape = ir.Shape([self._dim(dim) for dim in value.shape])
 
     def ensures(self, model: ir.Model) -> None:
         for value in _values(model.graph):

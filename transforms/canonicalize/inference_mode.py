@@ -14,13 +14,13 @@ class InferenceMode(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in model.graph:
+        for node in model.graph.all_nodes():
             rule = _RULES.get(node.op_type) if node.domain == "" else None
             modified |= rule(node) if rule else False
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph:
+        for node in model.graph.all_nodes():
             mode = node.attributes.get("training_mode")
             normalizes = node.op_type == "BatchNormalization" and node.domain == ""
             if normalizes and mode is not None and mode.as_int() != 0:

@@ -60,20 +60,24 @@ class Decompose(ir.passes.InPlacePass):
     Args:
         trainable: names of the graph inputs that are differentiated by.
         kept: operators that stay as they are.
+        outputs: how many of the graph's outputs, from the first on, are differentiated.
 
     After the call, `refusals` says of each node that a rule could not write why.
     """
 
-    def __init__(self, trainable: Collection[str], kept: Container[str] = ()) -> None:
+    def __init__(
+        self, trainable: Collection[str], kept: Container[str] = (), outputs: int = 1
+    ) -> None:
         super().__init__()
         self._trainable = trainable
+        self._outputs = outputs
         self._kept = kept
         self.refusals: dict[ir.Node, str] = {}
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         modified = False
-        for node in path_to_loss(graph, self._trainable):
+        for node in path_to_loss(graph, self._trainable, self._outputs):
             rule = RULES.get(node.op_type) if node.domain == "" else None
             if rule is None or node.op_type in self._kept:
                 continue

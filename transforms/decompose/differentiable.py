@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.captures import read_by
+from svgd_onnx.transforms.bodies import read_by
 
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
 # have no CPU kernel, and LSTM and GRU, whose gradient graphs do not load.
@@ -72,15 +72,15 @@ def carries_gradient(value: ir.Value) -> bool:
     return value.dtype is None or value.dtype.is_floating_point()
 
 
-def path_to_loss(graph: ir.Graph, trainable: Collection[str]) -> list[ir.Node]:
-    """The nodes between the trainable inputs and the first output through which gradients flow."""
-    return gradient_flow(graph, trainable)[0]
+def path_to_loss(graph: ir.Graph, trainable: Collection[str], outputs: int = 1) -> list[ir.Node]:
+    """The nodes between the trainable inputs and the first outputs through which gradients flow."""
+    return gradient_flow(graph, trainable, graph.outputs[:outputs])[0]
 
 
 def gradient_flow(
-    graph: ir.Graph, trainable: Collection[str]
+    graph: ir.Graph, trainable: Collection[str], targets: Iterable[ir.Value]
 ) -> tuple[list[ir.Node], set[ir.Value | None]]:
-    """The nodes between the trainable inputs and the first output, in order, and the values between them."""
+    """The nodes between the trainable inputs and some values, in order, and the values between them."""
     reached: set[ir.Value | None] = {
         value for value in (*graph.inputs, *graph.initializers.values()) if value.name in trainable
     }
@@ -92,7 +92,7 @@ def gradient_flow(
         if any(v in reached for i, v in enumerate(read_by(node)) if i not in others):
             forward.append(node)
             reached.update(value for value in node.outputs if carries_gradient(value))
-    needed: set[ir.Value | None] = {graph.outputs[0]}
+    needed: set[ir.Value | None] = set(targets)
     path: list[ir.Node] = []
     for node in reversed(forward):
         if any(value in needed for value in node.outputs):
@@ -109,6 +109,7 @@ def blocking_nodes(
     trainable: Collection[str],
     refused: Container[ir.Node],
     differentiable: Container[str] = DIFFERENTIABLE,
+    outputs: int = 1,
 ) -> list[ir.Node]:
     """The nodes on the way from a trainable input to the loss that have no gradient.
 
@@ -117,10 +118,11 @@ def blocking_nodes(
         trainable: names of the inputs that are differentiated by.
         refused: nodes of operators that have a gradient, but not as these are.
         differentiable: the operators that have a gradient.
+        outputs: how many of the graph's outputs, from the first on, are differentiated.
     """
     return [
         node
-        for node in path_to_loss(graph, trainable)
+        for node in path_to_loss(graph, trainable, outputs)
         if node.domain not in ("", "ai.onnx")
         or node.op_type not in differentiable
         or node in refused

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Collection, Container, Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -34,13 +34,36 @@ def differentiable_form(
     """
     names = {name for inputs in copies.values() for name in inputs}
     model = forward.clone()
-    decompose = Decompose(names, kept)
+    refusals = write_differentiably(model, names, differentiable, kept)
+    check_obstacles(model.graph, copies, refusals, differentiable)
+    return model
+
+
+def write_differentiably(
+    model: ir.Model,
+    names: Collection[str],
+    differentiable: Container[str],
+    kept: Container[str] = (),
+    outputs: int = 1,
+) -> dict[ir.Node, str]:
+    """Writes the operators of a graph that have no gradient with others, as far as there are rules.
+
+    Args:
+        model: it is changed.
+        names: of the inputs that are differentiated by.
+        differentiable: the operators that have a gradient.
+        kept: operators that need no rule of ours.
+        outputs: how many of its outputs, from the first on, are differentiated.
+
+    Returns:
+        Why rules could not write nodes.
+    """
+    decompose = Decompose(names, kept, outputs)
     decompose(model)
-    blocking = blocking_nodes(model.graph, names, decompose.refusals, differentiable)
+    blocking = blocking_nodes(model.graph, names, decompose.refusals, differentiable, outputs)
     if InlineSchemaFunctions(blocking)(model).modified:
         decompose(model)
-    check_obstacles(model.graph, copies, decompose.refusals, differentiable)
-    return model
+    return decompose.refusals
 
 
 def check_gradients(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:

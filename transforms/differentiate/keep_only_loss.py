@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import remove_unread
+
 
 class KeepOnlyLoss(ir.passes.InPlacePass):
     """Makes the loss the only output, and takes out the nodes that nothing reads any more.
@@ -21,11 +23,7 @@ class KeepOnlyLoss(ir.passes.InPlacePass):
         loss, *others = graph.outputs
         graph.outputs.clear()
         graph.outputs.append(loss)
-        removed = False
-        for node in reversed(graph):
-            if not _is_read(node):
-                graph.remove(node, safe=True)
-                removed = True
+        removed = remove_unread(graph)
         return ir.passes.PassResult(model, modified=removed or bool(others))
 
     def ensures(self, model: ir.Model) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Container, Mapping, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.bodies import read_by
 from svgd_onnx.transforms.decompose import blocking_nodes
 
 _SHOWN = 5
@@ -43,24 +44,28 @@ def obstacles_error(
     refusals: Mapping[ir.Node, str],
 ) -> UserError:
     """What to raise where nodes have no gradient."""
+    return UserError(
+        "These operators have no gradient and lie between trainable parameters and the loss: "
+        f"{named_obstacles(nodes, refusals)}. {_advice(_after(nodes, copies), list(copies))}"
+    )
+
+
+def named_obstacles(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -> str:
+    """Operators, the nodes of each, and why rules could not write them."""
     by_operator: dict[tuple[str, str | None], list[str]] = defaultdict(list)
     for node in nodes:
         operator = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
         by_operator[operator, refusals.get(node)].append(f"'{node.name}'")
-    obstacles = "; ".join(
+    return "; ".join(
         f"{operator} ({listed(found, _SHOWN)}{f': {reason}' if reason else ''})"
         for (operator, reason), found in by_operator.items()
-    )
-    return UserError(
-        "These operators have no gradient and lie between trainable parameters and the loss: "
-        f"{obstacles}. {_advice(_after(nodes, copies), list(copies))}"
     )
 
 
 def _after(nodes: Sequence[ir.Node], copies: Mapping[str, Sequence[str]]) -> list[str]:
     """The parameters from which no obstacle can be reached."""
     before: set[ir.Value | None] = set()
-    pending = [value for node in nodes for value in node.inputs]
+    pending = [value for node in nodes for value in read_by(node)]
     while pending:
         value = pending.pop()
         if value is None or value in before:
@@ -68,7 +73,7 @@ def _after(nodes: Sequence[ir.Node], copies: Mapping[str, Sequence[str]]) -> lis
         before.add(value)
         producer = value.producer()
         if producer is not None:
-            pending.extend(producer.inputs)
+            pending.extend(read_by(producer))
     blocked = {value.name for value in before if value is not None}
     return [name for name, inputs in copies.items() if not blocked.intersection(inputs)]
 

@@ -8,7 +8,9 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.transforms.bodies import CONTROL_FLOW
 from svgd_onnx.transforms.decompose.differentiable import DIFFERENTIABLE
 from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.differentiate.differentiable_form import (
@@ -40,6 +42,7 @@ def differentiate_by_onnxruntime(
         UserError: operators on the way have no gradient; the message names them and their nodes.
     """
     binding = training_binding()
+    _check_without_bodies(forward.graph)
     names = {name for inputs in copies.values() for name in inputs}
     model = differentiable_form(forward, copies, DIFFERENTIABLE)
     _write_out_frozen_normalizations(model.graph)
@@ -53,6 +56,16 @@ def differentiate_by_onnxruntime(
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
     check_gradients(gradient.graph, copies)
     return gradient
+
+
+def _check_without_bodies(graph: ir.Graph) -> None:
+    """Refuses control flow, of which the builder dies, wherever it is."""
+    nodes = [f"{node.op_type} '{node.name}'" for node in graph if node.op_type in CONTROL_FLOW]
+    if nodes:
+        raise UserError(
+            f"onnxruntime's gradient builder cannot take a model with control flow ({listed(nodes)}): leave "
+            f"out {option('differentiator', 'onnxruntime')}."
+        )
 
 
 def _write_out_frozen_normalizations(graph: ir.Graph) -> None:

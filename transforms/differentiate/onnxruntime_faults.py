@@ -50,10 +50,17 @@ def _layer_normalization(node: ir.Node) -> str | None:
     return None
 
 
+def _with_bodies(node: ir.Node) -> str | None:
+    return "control flow ends the process"
+
+
 FAULTS: dict[str, Fault] = {
     "Conv": _convolution,
+    "If": _with_bodies,
     "LayerNormalization": _layer_normalization,
+    "Loop": _with_bodies,
     "MaxPool": _max_pool,
+    "Scan": _with_bodies,
     "ScatterElements": _scatter,
     "ScatterND": _scatter,
     "Slice": _slice,

@@ -7,6 +7,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.rule import input_of, integer
 from svgd_onnx.transforms.writer import Writer
 
@@ -26,6 +27,7 @@ class TrainingMode(ir.passes.InPlacePass):
         dropout: whether Dropout drops; if not, it has a mask of ones.
 
     Requires: opset 14 or newer, inference mode.
+    Raises: UserError, where a BatchNormalization that trains is in a body of control flow.
     Ensures: every BatchNormalization that trains has three outputs, every Dropout a mask.
     """
 
@@ -49,21 +51,27 @@ class TrainingMode(ir.passes.InPlacePass):
             raise ir.passes.PreconditionError(
                 "BatchNormalization has a training mode from opset 14"
             )
-        for node in model.graph:
+        for node in model.graph.all_nodes():
             if node.op_type == "BatchNormalization" and integer(node, "training_mode", 0):
                 raise ir.passes.PreconditionError(f"{node.name} is in training mode already")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(model.graph):
+        for node in list(model.graph.all_nodes()):
             rule = self._rules.get(node.op_type) if node.domain == "" else None
             if rule is not None and not self._is_frozen(node):
-                rule(model.graph, node)
+                assert isinstance(node.graph, ir.Graph)
+                if node.op_type == "BatchNormalization" and node.graph is not model.graph:
+                    raise UserError(
+                        f"BatchNormalization '{node.name}' is in a body of control flow, where its running "
+                        f"statistics cannot be updated: leave them as they are with {option('freeze_bn')}."
+                    )
+                rule(node.graph, node)
                 modified = True
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph:
+        for node in model.graph.all_nodes():
             trains = node.op_type in self._rules and not self._is_frozen(node)
             if trains and node.op_type == "BatchNormalization" and len(node.outputs) != 3:
                 raise ir.passes.PostconditionError(f"{node.name} does not update its statistics")

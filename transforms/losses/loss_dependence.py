@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.captures import read_by
+from svgd_onnx.transforms.bodies import read_by
 
 
 def independent_of_loss(graph: ir.Graph, parameters: Iterable[str]) -> list[str]:

@@ -70,11 +70,14 @@ class Lower(ir.passes.InPlacePass):
         common.RemoveUnusedNodesPass()(model)
         for domain in [name for name in graph.opset_imports if name not in self._domains]:
             del graph.opset_imports[domain]
+        for body in graph.subgraphs():
+            body.opset_imports.clear()
+            body.opset_imports.update(graph.opset_imports)
         return ir.passes.PassResult(model, modified=True)
 
     def _check(self, graph: ir.Graph, refusals: Mapping[ir.Node, str]) -> None:
         left = []
-        for node in graph:
+        for node in graph.all_nodes():
             if self._is_left(node):
                 reason = f": {refusals[node]}" if node in refusals else ""
                 left.append(f"{node.op_type} ('{node.name or node.outputs[0].name}'{reason})")
@@ -89,7 +92,7 @@ class Lower(ir.passes.InPlacePass):
         return node.domain not in self._domains or lowering_of(node) is not None
 
     def ensures(self, model: ir.Model) -> None:
-        if any(self._is_left(node) for node in model.graph):
+        if any(self._is_left(node) for node in model.graph.all_nodes()):
             raise ir.passes.PostconditionError("an operator of the training set is left")
         if not self._domains.issuperset(model.graph.opset_imports):
             raise ir.passes.PostconditionError("another domain is still imported")
@@ -98,12 +101,13 @@ class Lower(ir.passes.InPlacePass):
 def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]:
     """Applies the rules; returns why some could not write their node."""
     refusals = {}
-    for node in list(graph):
+    for node in list(graph.all_nodes()):
         lowering = lowering_of(node)
         if lowering is None or (forward_only and not lowering.forward):
             continue
+        assert isinstance(node.graph, ir.Graph)
         try:
-            apply_rule(graph, node, lowering.rule)
+            apply_rule(node.graph, node, lowering.rule)
         except RefusedError as refused:
             refusals[node] = str(refused)
     return refusals

@@ -20,11 +20,12 @@ class LowerReluGradient(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        nodes = [node for node in model.graph if node.op_type == _OP_TYPE]
+        nodes = [node for node in model.graph.all_nodes() if node.op_type == _OP_TYPE]
         for node in nodes:
-            apply_rule(model.graph, node, ACTIVATIONS[_OP_TYPE].rule)
+            assert isinstance(node.graph, ir.Graph)
+            apply_rule(node.graph, node, ACTIVATIONS[_OP_TYPE].rule)
         return ir.passes.PassResult(model, modified=bool(nodes))
 
     def ensures(self, model: ir.Model) -> None:
-        if any(node.op_type == _OP_TYPE for node in model.graph):
+        if any(node.op_type == _OP_TYPE for node in model.graph.all_nodes()):
             raise ir.passes.PostconditionError("a ReluGrad is left")

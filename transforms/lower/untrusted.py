@@ -60,18 +60,19 @@ class LowerUntrusted(ir.passes.InPlacePass):
         graph = model.graph
         modified = False
         InferShapes()(model)
-        for node in list(graph):
+        for node in list(graph.all_nodes()):
             lowering = lowering_of(node)
             if lowering is None or _is_trusted(node):
                 continue
             try:
-                modified |= apply_rule(graph, node, lowering.rule)
+                assert isinstance(node.graph, ir.Graph)
+                modified |= apply_rule(node.graph, node, lowering.rule)
             except RefusedError:
                 self._refused.add(node)
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph:
+        for node in model.graph.all_nodes():
             if (
                 lowering_of(node) is not None
                 and not _is_trusted(node)

@@ -10,6 +10,8 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.transforms.bodies import has_rows
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.virtualize.linear_operators import (
     channel_axis,
@@ -54,7 +56,10 @@ class ParameterUse:
 
 
 def sigma_prime(
-    graph: ir.Graph, copies: Mapping[str, Sequence[str]], settings: VirtualGradientSettings
+    graph: ir.Graph,
+    copies: Mapping[str, Sequence[str]],
+    settings: VirtualGradientSettings,
+    gradients: ir.Graph | None = None,
 ) -> list[ParameterUse]:
     """Finds sigma-prime, in the graph's order, and decides T for each of its elements.
 
@@ -62,6 +67,8 @@ def sigma_prime(
         graph: the forward graph, shapes inferred, each trainable input used once.
         copies: trainable parameter -> the graph inputs that stand for it.
         settings: where T acts, and how finely.
+        gradients: the gradient graph, which says of operations in bodies whether it has dY of all their
+            turns; T cannot act where it has not, or is not given.
 
     Raises:
         UserError: the shape of r is not known, or a glob of `t_scope` matches nothing.
@@ -78,8 +85,10 @@ def sigma_prime(
         if value.name not in parameters
     )
     _check_globs(settings, copies)
+    known = {value.name for node in gradients or () for value in node.outputs}
     uses = []
-    for node in graph:
+    for node in graph.all_nodes():
+        in_body = node.graph is not graph
         state_of_node: ParameterUse | None = None
         for position, value in enumerate(node.inputs):
             name = standing_for.get(value) if value is not None else None
@@ -100,6 +109,10 @@ def sigma_prime(
                 reason="",
             )
             reason = _identity(use, node, settings, batch_is_open)
+            if reason is None and in_body and gradient_name(use.output) not in known:
+                reason = "its gradient is added up turn by turn, or within a branch"
+            if reason is None and in_body and not has_rows(node):
+                reason = "the first axis of its output is not the batch"
             if reason is not None:
                 uses.append(replace(use, reason=reason))
             elif state_of_node is not None:
@@ -117,7 +130,7 @@ def sigma_prime(
                     state=state,
                     state_shape=shape,
                     channel_axis=axis,
-                    weight_axis=_weight_axis(node, position, shape),
+                    weight_axis=None if in_body else _weight_axis(node, position, shape),
                 )
                 uses.append(state_of_node)
     return uses

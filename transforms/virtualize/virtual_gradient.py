@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import read_by
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.settings import EXAMPLE, VirtualGradientSettings
@@ -204,7 +205,7 @@ def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
     seed = gradient_name(LOSS_OUTPUT)
     values = {graph.initializers[seed]}
     for node in graph:
-        if any(value in values for value in node.inputs):
+        if any(value in values for value in read_by(node)):
             values.update(node.outputs)
     return values
 
@@ -228,7 +229,7 @@ def _path(
             raise ir.passes.PassError(f"{names} is not computed from '{start.name}' alone")
         if node not in nodes:
             nodes[node] = None
-            pending.extend(v for v in node.inputs if v is not None and v in gradient_values)
+            pending.extend(v for v in read_by(node) if v is not None and v in gradient_values)
     return list(nodes)
 
 

@@ -17,9 +17,10 @@ class DoublePrecision(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        for value in model.graph.initializers.values():
-            if value.const_value is not None and value.const_value.dtype == _FLOAT:
-                value.const_value = _double(value.const_value)
+        for graph in model.graphs():
+            for value in graph.initializers.values():
+                if value.const_value is not None and value.const_value.dtype == _FLOAT:
+                    value.const_value = _double(value.const_value)
         for node in ir.traversal.RecursiveGraphIterator(model.graph):
             if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
                 node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))

@@ -12,6 +12,7 @@ from onnx.reference import ReferenceEvaluator
 
 from svgd_onnx.gradient_check.double_precision.double_precision import DoublePrecision
 from svgd_onnx.gradient_check.double_precision.operators import OPERATORS
+from svgd_onnx.transforms.bodies import read_by
 
 
 class Evaluator:
@@ -30,6 +31,9 @@ class Evaluator:
         DoublePrecision()(copy)
         reference = ReferenceEvaluator(ir.to_proto(copy), new_ops=OPERATORS)
         self._nodes: list[Any] = reference.rt_nodes_
+        self._read = [
+            {value.name for value in read_by(node) if value is not None} for node in copy.graph
+        ]
         self._output = reference.output_names[0]
         self._values: dict[str, Any] = {"": None, **reference.rt_inits_}
         self._values.update({name: _as_double(array) for name, array in inputs.items()})
@@ -44,8 +48,8 @@ class Evaluator:
         """
         new: dict[str, Any] = dict(changed)
         values = ChainMap(new, self._values)
-        for node in self._nodes:
-            if any(name in new for name in node.input):
+        for node, read in zip(self._nodes, self._read):
+            if any(name in new for name in read):
                 new.update(_run(node, values))
         return float(values[self._output])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
+from svgd_onnx.gradient_check.double_precision.control_flow import Loop, Scan
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
 from svgd_onnx.gradient_check.double_precision.means import Mean
 from svgd_onnx.gradient_check.double_precision.movement import (
@@ -42,6 +43,7 @@ OPERATORS = [
     GridSample,
     GroupNormalization,
     LRN,
+    Loop,
     LpNormalization,
     LpPool,
     MaxPool,
@@ -50,6 +52,7 @@ OPERATORS = [
     OneHot,
     Pad,
     Resize,
+    Scan,
     ScatterElements,
     *RECURRENT,
 ]

@@ -38,7 +38,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     if graphs.portable:
         PortableVirtualGradient()(training)
     Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
-    common.IdentityEliminationPass()(training)
+    if not list(training.graph.subgraphs()):
+        # it would make outer values outputs of bodies, which onnxruntime does not take
+        common.IdentityEliminationPass()(training)
     update = ParameterUpdate(
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )

@@ -8,9 +8,10 @@ from settings import CASES
 
 from svgd_onnx.transforms.decompose import RULES
 from svgd_onnx.transforms.decompose.differentiable import WITHOUT_GRADIENT, path_to_loss
+from svgd_onnx.transforms.differentiate.control_flow import BODY_RULES
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS
 
-CONTROL_FLOW = {"If", "Loop", "Scan", "SequenceMap"}
+CONTROL_FLOW = {*BODY_RULES, "SequenceMap"}
 
 
 def newest_schemas() -> dict[str, OpSchema]:

@@ -34,4 +34,9 @@ GRADIENTS: dict[str, GradientRule] = table(
     WINDOWS,
 )
 
-__all__ = ["GRADIENTS", "Backward", "GradientRule"]
+# Operators with a rule of which some kinds, or what their gradient reads, are written by a decomposition.
+PREPARED = frozenset(
+    {"AveragePool", "Conv", "Einsum", "LayerNormalization", "Pad", "SoftmaxCrossEntropyLoss"}
+)
+
+__all__ = ["GRADIENTS", "PREPARED", "Backward", "GradientRule"]

@@ -1,0 +1,11 @@
+"""Gradients of the operators that have bodies."""
+
+from __future__ import annotations
+
+from svgd_onnx.transforms.differentiate.backward_pass import BodyRule
+from svgd_onnx.transforms.differentiate.control_flow.branches import branches
+from svgd_onnx.transforms.differentiate.control_flow.turns import turns
+
+BODY_RULES: dict[str, BodyRule] = {"If": branches, "Loop": turns, "Scan": turns}
+
+__all__ = ["BODY_RULES"]
