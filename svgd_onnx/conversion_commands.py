@@ -25,7 +25,9 @@ from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NA
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
+    ENCAPSULATIONS,
     GRANULARITIES,
+    OPERATORS,
     T_KERNELS,
     VirtualGradientSettings,
 )
@@ -114,6 +116,11 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
+    encapsulation: str = typer.Option(
+        _T.encapsulation,
+        help=f"How T comes into the gradients: {' or '.join(ENCAPSULATIONS)}; put into their graph, or "
+        "inside the gradient of twin operators. The numbers are the same.",
+    ),
     differentiator: str = _DIFFERENTIATOR,
     target: str = typer.Option(
         DEFAULT_TARGET,
@@ -131,7 +138,8 @@ def convert(
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients, which {_MAKERS[manifest.differentiator]} made. "
+        f"gradients, which {_MAKERS[manifest.differentiator]} made"
+        f"{' from twin operators' if manifest.encapsulation == OPERATORS else ''}. "
         f"Train with arrays named {_names(manifest)}."
     )
 

@@ -113,6 +113,7 @@ class Manifest:
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
+        encapsulation: how T came into it: "graph" or "operators", by twins.
     """
 
     versions: dict[str, str]
@@ -134,6 +135,7 @@ class Manifest:
     operations: list[Operation]
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
+    encapsulation: str = "graph"
     format: int = FORMAT
 
     @property

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Container
+from collections.abc import Collection, Container, Iterable
 
 import onnx_ir as ir
 
 from svgd_onnx.transforms.captures import read_by
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
 # have no CPU kernel, and LSTM and GRU, whose gradient graphs do not load.
@@ -81,18 +82,26 @@ def gradient_flow(
     graph: ir.Graph, trainable: Collection[str]
 ) -> tuple[list[ir.Node], set[ir.Value | None]]:
     """The nodes between the trainable inputs and the first output, in order, and the values between them."""
-    reached: set[ir.Value | None] = {
-        value for value in (*graph.inputs, *graph.initializers.values()) if value.name in trainable
-    }
+    given = (*graph.inputs, *graph.initializers.values())
+    return flow_between(
+        graph, [value for value in given if value.name in trainable], graph.outputs[0]
+    )
+
+
+def flow_between(
+    nodes: Iterable[ir.Node], starts: Iterable[ir.Value], end: ir.Value
+) -> tuple[list[ir.Node], set[ir.Value | None]]:
+    """Those of some nodes, in their order, through which gradients flow from one value to others."""
+    reached: set[ir.Value | None] = set(starts)
     forward: list[ir.Node] = []
-    for node in graph:
+    for node in nodes:
         if node.op_type in WITHOUT_GRADIENT:
             continue
         others = _OTHER_INPUTS.get(node.op_type, frozenset())
         if any(v in reached for i, v in enumerate(read_by(node)) if i not in others):
             forward.append(node)
             reached.update(value for value in node.outputs if carries_gradient(value))
-    needed: set[ir.Value | None] = {graph.outputs[0]}
+    needed: set[ir.Value | None] = {end}
     path: list[ir.Node] = []
     for node in reversed(forward):
         if any(value in needed for value in node.outputs):
@@ -121,7 +130,7 @@ def blocking_nodes(
     return [
         node
         for node in path_to_loss(graph, trainable)
-        if node.domain not in ("", "ai.onnx")
+        if node.domain not in ("", "ai.onnx", DOMAIN)
         or node.op_type not in differentiable
         or node in refused
     ]

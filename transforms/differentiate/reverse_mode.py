@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
@@ -15,13 +14,12 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     check_gradients,
     differentiable_form,
 )
-from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
+from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, BackwardPass
 from svgd_onnx.transforms.differentiate.keep_statistics import KeepStatistics
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
-from svgd_onnx.transforms.writer import Writer
 
 
 class ReverseMode(ir.passes.InPlacePass):
@@ -48,8 +46,9 @@ class ReverseMode(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         path, flowing = gradient_flow(graph, self._parameters)
-        backward = _BackwardPass(graph, flowing)
-        backward.seed(graph.outputs[0])
+        opset = graph.opset_imports[""]
+        backward = BackwardPass(GRADIENTS, flowing, opset, lambda write: write.append_to(graph))
+        backward.start(graph.outputs[0], _one(graph))
         for node in reversed(path):
             try:
                 backward.differentiate(node)
@@ -65,71 +64,12 @@ class ReverseMode(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
 
-class _BackwardPass:
-    """The gradient nodes of one graph, written from the loss down.
-
-    Args:
-        graph: the forward graph; gradient nodes are added at its end.
-        flowing: the values on the way from a parameter to the loss.
-    """
-
-    def __init__(self, graph: ir.Graph, flowing: Collection[ir.Value | None]) -> None:
-        self._graph = graph
-        self._flowing = flowing
-        self._opset = graph.opset_imports[""]
-        self._parts: dict[ir.Value, list[ir.Value]] = defaultdict(list)
-        self._whole: dict[ir.Value, ir.Value | None] = {}
-        self._named: set[ir.Value] = set()
-
-    def seed(self, loss: ir.Value) -> None:
-        """The gradient of the loss by itself."""
-        name = gradient_name(loss.name or "")
-        one = ir.val(name, const_value=ir.tensor(np.array(1, np.float32), name=name))
-        self._graph.register_initializer(one)
-        self._named.add(one)
-        self._whole[loss] = one
-
-    def gradient(self, value: ir.Value) -> ir.Value | None:
-        """The gradient of a value, all parts of which have been written; None if nothing comes back."""
-        if value not in self._whole:
-            self._whole[value] = self._sum(value, self._parts.pop(value, []))
-        return self._whole[value]
-
-    def differentiate(self, node: ir.Node) -> None:
-        """Writes the gradients of a node's inputs."""
-        gradients = tuple(self.gradient(value) for value in node.outputs)
-        if all(gradient is None for gradient in gradients):
-            return
-        wanted = tuple(value in self._flowing for value in node.inputs)
-        write = Writer(f"{node.outputs[0].name or node.name}/backward", self._opset)
-        try:
-            found = GRADIENTS[node.op_type](Backward(node, gradients, wanted, write))
-        except RefusedError:
-            write.withdraw()
-            raise
-        write.append_to(self._graph)
-        for value, gradient in zip(node.inputs, found):
-            if value is not None and gradient is not None and value in self._flowing:
-                if gradient.shape is None:
-                    gradient.type, gradient.shape = value.type, value.shape
-                self._parts[value].append(gradient)
-
-    def _sum(self, value: ir.Value, parts: Sequence[ir.Value]) -> ir.Value | None:
-        if not parts:
-            return None
-        name = gradient_name(value.name or "")
-        write = Writer(f"{name}/sum", self._opset)
-        if len(parts) > 1:
-            whole = write.node("Sum", *parts)
-        elif parts[0] in self._named:
-            # one gradient for two values: each has a name of its own
-            whole = write.node("Identity", parts[0])
-        else:
-            whole = parts[0]
-        write.append_to(self._graph)
-        self._named.add(whole)
-        whole.name, whole.type, whole.shape = name, value.type, value.shape
-        return whole
+def _one(graph: ir.Graph) -> ir.Value:
+    """The gradient of the loss by itself."""
+    name = gradient_name(graph.outputs[0].name or "")
+    one = ir.val(name, const_value=ir.tensor(np.array(1, np.float32), name=name))
+    graph.register_initializer(one)
+    return one
 
 
 # Operators with a rule of which some kinds, or what their gradient reads, are written by a decomposition.
