@@ -138,9 +138,7 @@ def convert(
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients, which {_MAKERS[manifest.differentiator]} made"
-        f"{' from twin operators' if manifest.encapsulation == OPERATORS else ''}. "
-        f"Train with arrays named {_names(manifest)}."
+        f"gradients, which {_made(manifest)}. Train with arrays named {_names(manifest)}."
     )
 
 
@@ -173,6 +171,8 @@ def inspect(
     console = Console(width=None if sys.stdout.isatty() else 140)
     console.print(table)
     console.print(_totals(inspection))
+    if inspection.manifest is not None:
+        _console.print(f"Gradients that {_made(inspection.manifest)}.")
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
         _console.print(f"convert refuses this model. {reason}", markup=False)
@@ -289,6 +289,12 @@ def _parse_sizes(items: List[str]) -> dict[str, int]:
             )
         sizes[name] = int(size)
     return sizes
+
+
+def _made(manifest: svgd_onnx.Manifest) -> str:
+    """Who made the gradients, and how T came into them."""
+    twins = " from twin operators" if manifest.encapsulation == OPERATORS else ""
+    return f"{_MAKERS[manifest.differentiator]} made{twins}"
 
 
 def _totals(inspection: Inspection) -> Table:

@@ -84,9 +84,9 @@ def main() -> None:
     for path in sorted(FIXTURES.glob("*.onnx")):
         if given.names and not any(name in path.stem for name in given.names):
             continue
-        options = options_for(path.stem)
-        batch = example_batch(path, batch_size=BATCH_SIZE, sizes=SIZES, **options)
-        options |= {"t_scope": scope, "granularity": given.granularity}
+        loss = options_for(path.stem)
+        batch = example_batch(path, batch_size=BATCH_SIZE, sizes=SIZES, **loss)
+        options = {**loss, "t_scope": scope, "granularity": given.granularity}
         for target in TARGETS:
             runs = [
                 trained(path, batch, target, encapsulation=each, **options)

@@ -1,7 +1,7 @@
 """From the forward graph to that of the virtual gradients, by either way of the paper's Sec. 3.
 
-    operators (3.1)   forward → twins into it → differentiate        → twins out of it
-    graph     (3.2)   forward                 → differentiate        → T into the gradients
+operators (3.1)   forward → twins into it → differentiate        → twins out of it
+graph     (3.2)   forward                 → differentiate        → T into the gradients
 """
 
 from __future__ import annotations

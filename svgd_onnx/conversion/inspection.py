@@ -30,11 +30,13 @@ class Inspection:
         parameters: everything learned, trainable or not.
         refusal: what `convert` would raise, if operators without a gradient are in its way. Not looked
             for in a model with several outputs, of which `convert` is told one.
+        manifest: of a folder of artifacts, all that it says; None for a model.
     """
 
     operations: list[Operation]
     parameters: list[Parameter]
     refusal: UserError | None = None
+    manifest: Manifest | None = None
 
     @property
     def obstacle(self) -> str | None:
@@ -83,7 +85,7 @@ def inspect(
                 f"{option('granularity')}, or inspect the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
-        return Inspection(manifest.operations, manifest.parameters)
+        return Inspection(manifest.operations, manifest.parameters, manifest=manifest)
     model = canonicalize(load_model(source))
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)

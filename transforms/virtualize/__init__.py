@@ -1,4 +1,4 @@
-"""Turn the gradient into the virtual gradient: twins before (paper Sec. 3.1), or T inserted after (Sec. 3.2)."""
+"""Turn gradients into virtual gradients: by twins before (paper Sec. 3.1), or by T put in after (Sec. 3.2)."""
 
 from __future__ import annotations
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.differentiate.gradients.activations import ACTIVATIONS
+from svgd_onnx.transforms.differentiate.gradients.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.gradients.einsum import EINSUM
 from svgd_onnx.transforms.differentiate.gradients.elementwise import ELEMENTWISE
-from svgd_onnx.transforms.differentiate.gradients.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule
 from svgd_onnx.transforms.differentiate.gradients.layers import LAYERS
 from svgd_onnx.transforms.differentiate.gradients.movement import MOVEMENT

@@ -75,9 +75,7 @@ class BackwardPass:
         wanted = tuple(value in self._flowing for value in node.inputs)
         write = self._writer(f"{self._prefix}{node.outputs[0].name or node.name}/backward")
         try:
-            found = self._rules[node.op_type](
-                Backward(node, gradients, wanted, write, self._rules)
-            )
+            found = self._rules[node.op_type](Backward(node, gradients, wanted, write, self._rules))
         except RefusedError:
             write.withdraw()
             raise

@@ -43,6 +43,8 @@ def twin(back: Backward) -> Gradients:
         t.shape = back.dy.shape
         back.write.take(write)
         gradients.update(_gradients(back, operation, y, t, virtual, f"{state.name}/"))
+        # what lowers the gradients later sees what it sees of a T that is put in later
+        t.shape = None
     return [None if value is None else gradients.pop(value, None) for value in back.node.inputs]
 
 
