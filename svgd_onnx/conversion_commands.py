@@ -27,15 +27,12 @@ from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
     ENCAPSULATIONS,
     GRANULARITIES,
-    OPERATORS,
     T_KERNELS,
     VirtualGradientSettings,
 )
 
 _console = Console(soft_wrap=True)
 
-# How a manifest's differentiator is called in a sentence.
-_MAKERS = {"onnxruntime": "onnxruntime's builder", "own": "rules of svgd-onnx's own"}
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
@@ -118,8 +115,7 @@ def convert(
     ),
     encapsulation: str = typer.Option(
         _T.encapsulation,
-        help=f"How T comes into the gradients: {' or '.join(ENCAPSULATIONS)}; put into their graph, or "
-        "inside the gradient of twin operators. The numbers are the same.",
+        help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
     ),
     differentiator: str = _DIFFERENTIATOR,
     target: str = typer.Option(
@@ -138,7 +134,7 @@ def convert(
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients, which {_made(manifest)}. Train with arrays named {_names(manifest)}."
+        f"gradients, which {manifest.maker} made. Train with arrays named {_names(manifest)}."
     )
 
 
@@ -172,7 +168,7 @@ def inspect(
     console.print(table)
     console.print(_totals(inspection))
     if inspection.manifest is not None:
-        _console.print(f"Gradients that {_made(inspection.manifest)}.")
+        _console.print(f"Gradients by {inspection.manifest.maker}.")
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
         _console.print(f"convert refuses this model. {reason}", markup=False)
@@ -289,12 +285,6 @@ def _parse_sizes(items: List[str]) -> dict[str, int]:
             )
         sizes[name] = int(size)
     return sizes
-
-
-def _made(manifest: svgd_onnx.Manifest) -> str:
-    """Who made the gradients, and how T came into them."""
-    twins = " from twin operators" if manifest.encapsulation == OPERATORS else ""
-    return f"{_MAKERS[manifest.differentiator]} made{twins}"
 
 
 def _totals(inspection: Inspection) -> Table:

@@ -144,6 +144,14 @@ class Manifest:
         return self.inputs if self.label is None else [*self.inputs, self.label]
 
     @property
+    def maker(self) -> str:
+        """Who made the gradients, in words."""
+        if self.differentiator == "onnxruntime":
+            return "onnxruntime's builder"
+        twins = " for twin operators" if self.encapsulation == "operators" else ""
+        return f"rules of svgd-onnx's own{twins}"
+
+    @property
     def needs_library(self) -> bool:
         """Whether the artifacts hold operators of the custom operator library."""
         return self.t_kernel == "fused" and any(item.state for item in self.operations)

@@ -47,7 +47,7 @@ def test_a_folder_has_the_options_that_it_was_made_with(model: Path, tmp_path: P
 
 @pytest.mark.parametrize(
     ("encapsulation", "made"),
-    [("operators", "own made from twin operators."), ("graph", "own made.")],
+    [("operators", "own for twin operators."), ("graph", "svgd-onnx's own.")],
 )
 def test_a_folder_says_who_made_its_gradients(
     encapsulation: str,

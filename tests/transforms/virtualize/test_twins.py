@@ -100,6 +100,18 @@ def test_on_images_of_any_size(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_on_an_operation_whose_other_outputs_are_read_too(target: str) -> None:
+    """Those have no twin: what comes back from them is the operation's own gradient."""
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 6, 4))
+    net.node("LayerNormalization", value, net.weight("scale", 4), net.weight("shift", 4), output="y")
+    net.nodes[-1].output.append("mean")
+    net.node("Add", "y", "mean", output="logits")
+    model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
+    assert_the_same(model, models.examples(model), target, **ALL)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("name", OPTIONS)
 def test_under_every_setting(name: str, target: str) -> None:
     model = models.residual()

@@ -26,11 +26,12 @@ def twin(back: Backward) -> Gradients:
     attributes = attributes_of(back.node)
     parameters = [operands[position] for position in attributes.pop(PARAMETERS)]
     axis = attributes.pop(WEIGHT_AXIS, None)
-    wanted = [value for value, asked in zip(operands, back.wanted[1:]) if value and asked]
+    asked = zip(operands, back.wanted[1:])
+    wanted = [value for value, wants in asked if value is not None and wants]
     virtual = [value for value in wanted if value in parameters]
     raw = [value for value in wanted if axis is not None or value not in virtual]
     operation = _nodes(y, operands)
-    gradients = _gradients(back, operation, y, back.dy, raw)
+    gradients = _gradients(back, operation, y, back.dy, raw, f"{back.y.name}/")
     write = Writer(str(state.name), back.write.opset)
     if axis is not None:
         (weight,) = virtual
@@ -69,7 +70,7 @@ def _gradients(
     y: ir.Value,
     dy: ir.Value,
     wanted: Sequence[ir.Value],
-    prefix: str = "",
+    prefix: str,
 ) -> dict[ir.Value, ir.Value]:
     """The gradients of some operands, as the plain rules make them of that of the output."""
     path, flowing = flow_between(nodes, wanted, y)
