@@ -104,7 +104,9 @@ def test_on_an_operation_whose_other_outputs_are_read_too(target: str) -> None:
     """Those have no twin: what comes back from them is the operation's own gradient."""
     net = models.Network()
     value = net.node("MatMul", "x", net.weight("w", 6, 4))
-    net.node("LayerNormalization", value, net.weight("scale", 4), net.weight("shift", 4), output="y")
+    net.node(
+        "LayerNormalization", value, net.weight("scale", 4), net.weight("shift", 4), output="y"
+    )
     net.nodes[-1].output.append("mean")
     net.node("Add", "y", "mean", output="logits")
     model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
