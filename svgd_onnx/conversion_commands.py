@@ -27,6 +27,7 @@ from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NA
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.virtualize.settings import (
+    ENCAPSULATIONS,
     GRANULARITIES,
     T_KERNELS,
     VirtualGradientSettings,
@@ -34,8 +35,6 @@ from svgd_onnx.transforms.virtualize.settings import (
 
 _console = Console(soft_wrap=True)
 
-# How a manifest's differentiator is called in a sentence.
-_MAKERS = {"onnxruntime": "onnxruntime's builder", "own": "rules of svgd-onnx's own"}
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
@@ -116,6 +115,10 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
+    encapsulation: str = typer.Option(
+        _T.encapsulation,
+        help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
+    ),
     differentiator: str = _DIFFERENTIATOR,
     target: str = typer.Option(
         DEFAULT_TARGET,
@@ -133,8 +136,7 @@ def convert(
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     _console.print(
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients, which {_MAKERS[manifest.differentiator]} made. "
-        f"Train with arrays named {_names(manifest)}."
+        f"gradients, which {manifest.maker} made. Train with arrays named {_names(manifest)}."
     )
     shared = _shared(manifest)
     if shared:
@@ -188,6 +190,8 @@ def inspect(
     if roles is not None:
         console.print(roles)
     console.print(_totals(inspection))
+    if inspection.manifest is not None:
+        _console.print(f"Gradients by {inspection.manifest.maker}.")
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
         _console.print(f"convert refuses this model. {reason}", markup=False)

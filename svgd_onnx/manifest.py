@@ -116,6 +116,7 @@ class Manifest:
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
+        encapsulation: how T came into it: "graph" or "operators", by twins.
     """
 
     versions: dict[str, str]
@@ -137,12 +138,21 @@ class Manifest:
     operations: list[Operation]
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
+    encapsulation: str = "graph"
     format: int = FORMAT
 
     @property
     def arrays(self) -> list[Tensor]:
         """What a training step takes: the inputs and the label."""
         return self.inputs if self.label is None else [*self.inputs, self.label]
+
+    @property
+    def maker(self) -> str:
+        """Who made the gradients, in words."""
+        if self.differentiator == "onnxruntime":
+            return "onnxruntime's builder"
+        twins = " for twin operators" if self.encapsulation == "operators" else ""
+        return f"rules of svgd-onnx's own{twins}"
 
     @property
     def needs_library(self) -> bool:

@@ -100,6 +100,11 @@ class Writer:
         self._register_constants(graph)
         graph.extend(self.nodes)
 
+    def take(self, other: Writer) -> None:
+        """Adds what was written elsewhere."""
+        self.nodes += other.nodes
+        self.constants += other.constants
+
     def withdraw(self) -> None:
         """Takes back what was written, so that the values of the graph are not read by it."""
         for node in self.nodes:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
+from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.conversion.plan import TrainingPlan, plan_training
+from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
@@ -24,16 +24,9 @@ from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
-from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
+from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import SVGD
-from svgd_onnx.transforms.virtualize import (
-    L1Regularization,
-    MergeParameterUses,
-    ParameterUse,
-    VirtualGradient,
-    VirtualGradientSettings,
-    sigma_prime,
-)
+from svgd_onnx.transforms.virtualize import L1Regularization, VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
 
@@ -83,9 +76,9 @@ def convert(
         wanted = training.differentiator
         if wanted == AUTO:
             wanted = runtime.differentiator
-        gradients, differentiator = differentiate(plan.forward, plan.copies, wanted)
-        uses = sigma_prime(plan.forward.graph, plan.copies, virtual_gradient, gradients.graph)
-        _virtualize(gradients, plan, uses, training, virtual_gradient, update)
+        gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
+        if update.l1 > 0:
+            L1Regularization(plan.selection.decayed, update.l1)(gradients)
         manifest = describe(
             plan,
             uses,
@@ -124,7 +117,11 @@ def _checked(
     for each in (training, virtual_gradient, update):
         each.check()
     if not update.adapts:
-        virtual_gradient = replace(virtual_gradient, t_scope=())
+        virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
+    if training.loss_settings.reduction != "mean":
+        # under a sum, dY is that of each example's loss as it stands
+        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    check_differentiator(virtual_gradient, training.differentiator)
     return training, virtual_gradient, update
 
 
@@ -176,24 +173,6 @@ def _t_kernel(
         return PORTABLE
     custom_op_library()  # refuses where there is none
     return t_kernel
-
-
-def _virtualize(
-    gradients: ir.Model,
-    plan: TrainingPlan,
-    uses: Sequence[ParameterUse],
-    training: TrainingSettings,
-    virtual_gradient: VirtualGradientSettings,
-    update: UpdateSettings,
-) -> None:
-    """Puts T into a gradient graph."""
-    if training.loss_settings.reduction != "mean":
-        # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
-    VirtualGradient(uses, virtual_gradient)(gradients)
-    MergeParameterUses(plan.copies)(gradients)
-    if update.l1 > 0:
-        L1Regularization(plan.selection.decayed, update.l1)(gradients)
 
 
 @contextmanager

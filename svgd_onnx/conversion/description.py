@@ -59,6 +59,7 @@ def describe(
         operations=[describe_operation(use) for use in uses],
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
+        encapsulation=virtual_gradient.encapsulation,
     )
 
 

@@ -54,12 +54,14 @@ class Inspection:
         refusal: what `convert` would raise, if operators without a gradient are in its way. Not looked
             for in a model with several outputs, of which `convert` is told one.
         tensors: what each floating-point initializer of a model is taken for; none of a folder.
+        manifest: of a folder of artifacts, all that it says; None for a model.
     """
 
     operations: list[Operation]
     parameters: list[Parameter]
     refusal: UserError | None = None
     tensors: Sequence[TensorRole] = ()
+    manifest: Manifest | None = None
 
     @property
     def obstacle(self) -> str | None:
@@ -108,7 +110,7 @@ def inspect(
                 f"{option('granularity')}, or inspect the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
-        return Inspection(manifest.operations, manifest.parameters)
+        return Inspection(manifest.operations, manifest.parameters, manifest=manifest)
     model = canonicalize(load_model(source))
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)

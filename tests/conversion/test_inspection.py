@@ -45,6 +45,26 @@ def test_a_folder_has_the_options_that_it_was_made_with(model: Path, tmp_path: P
         svgd_onnx.inspect(tmp_path / "artifacts", train=["fc.*"])
 
 
+@pytest.mark.parametrize(
+    ("encapsulation", "made"),
+    [("operators", "own for twin operators."), ("graph", "svgd-onnx's own.")],
+)
+def test_a_folder_says_who_made_its_gradients(
+    encapsulation: str,
+    made: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = tmp_path / "artifacts"
+    svgd_onnx.convert(model, folder, target="onnx", encapsulation=encapsulation)
+    monkeypatch.setattr(sys, "argv", ["svgd-onnx", "inspect", str(folder)])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert made in capsys.readouterr().out
+
+
 def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     inspection = svgd_onnx.inspect(model)
     r = sum(item.state_nbytes for item in inspection.operations)

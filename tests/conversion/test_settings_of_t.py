@@ -21,6 +21,7 @@ OTHERS: dict[str, Any] = {
     "granularity": "channel",
     "gradient": "example",
     "t_kernel": "portable",
+    "encapsulation": "operators",
 }
 
 
@@ -38,7 +39,7 @@ def test_it_changes_the_training_graph(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["ort-training", "onnx"])
-@pytest.mark.parametrize("name", sorted(OTHERS.keys() - {"t_kernel"}))
+@pytest.mark.parametrize("name", sorted(OTHERS.keys() - {"t_kernel", "encapsulation"}))
 def test_it_changes_the_steps_of_either_kernel_alike(
     name: str, target: str, tmp_path: Path
 ) -> None:

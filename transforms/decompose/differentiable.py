@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterable
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import read_by
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
 # have no CPU kernel, and LSTM and GRU, whose gradient graphs do not load.
@@ -81,11 +82,17 @@ def gradient_flow(
     graph: ir.Graph, trainable: Collection[str], targets: Iterable[ir.Value]
 ) -> tuple[list[ir.Node], set[ir.Value | None]]:
     """The nodes between the trainable inputs and some values, in order, and the values between them."""
-    reached: set[ir.Value | None] = {
-        value for value in (*graph.inputs, *graph.initializers.values()) if value.name in trainable
-    }
+    given = (*graph.inputs, *graph.initializers.values())
+    return flow_between(graph, [value for value in given if value.name in trainable], targets)
+
+
+def flow_between(
+    nodes: Iterable[ir.Node], starts: Iterable[ir.Value], targets: Iterable[ir.Value]
+) -> tuple[list[ir.Node], set[ir.Value | None]]:
+    """Those of some nodes, in their order, through which gradients flow from some values to others."""
+    reached: set[ir.Value | None] = set(starts)
     forward: list[ir.Node] = []
-    for node in graph:
+    for node in nodes:
         if node.op_type in WITHOUT_GRADIENT:
             continue
         others = _OTHER_INPUTS.get(node.op_type, frozenset())
@@ -123,7 +130,7 @@ def blocking_nodes(
     return [
         node
         for node in path_to_loss(graph, trainable, outputs)
-        if node.domain not in ("", "ai.onnx")
+        if node.domain not in ("", "ai.onnx", DOMAIN)
         or node.op_type not in differentiable
         or node in refused
     ]

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.bodies import name_apart
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
-from svgd_onnx.transforms.differentiate.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.control_flow import BODY_RULES
 from svgd_onnx.transforms.differentiate.differentiable_form import (
     check_gradients,
     differentiable_form,
 )
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, PREPARED
+from svgd_onnx.transforms.differentiate.graph_pass import GraphPass
 from svgd_onnx.transforms.differentiate.keep_statistics import KeepStatistics
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 
 
@@ -47,8 +49,8 @@ class ReverseMode(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         path, flowing = gradient_flow(graph, self._parameters, graph.outputs[:1])
-        backward = BackwardPass(graph, flowing, BODY_RULES)
-        backward.seed(graph.outputs[0])
+        backward = GraphPass(graph, flowing, BODY_RULES)
+        backward.start(graph.outputs[0], _one(graph))
         for node in reversed(path):
             try:
                 backward.differentiate(node)
@@ -62,6 +64,14 @@ class ReverseMode(ir.passes.InPlacePass):
         graph.opset_imports.setdefault(TRAINING_DOMAIN, 1)
         common.RemoveUnusedNodesPass()(model)
         return ir.passes.PassResult(model, modified=True)
+
+
+def _one(graph: ir.Graph) -> ir.Value:
+    """The gradient of the loss by itself."""
+    name = gradient_name(graph.outputs[0].name or "")
+    one = ir.val(name, const_value=ir.tensor(np.array(1, np.float32), name=name))
+    graph.register_initializer(one)
+    return one
 
 
 def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[str]]) -> ir.Model:

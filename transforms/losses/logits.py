@@ -101,8 +101,9 @@ def _activation(value: ir.Value) -> Activation | None:
     written = written_out_activation(node)
     if written is None:
         return None
-    operator, logits, axis = written
-    return Activation(operator, logits, value, None if axis is None else _from_front(axis, value))
+    operator, logits, normalized = written
+    front = None if normalized is None else _from_front(normalized, value)
+    return Activation(operator, logits, value, front)
 
 
 def _moves(node: ir.Node) -> bool:
@@ -142,7 +143,8 @@ def _softmax_axis(activation: Activation, steps: Sequence[ir.Node]) -> int | Non
         elif before is None or after is None:
             return None
         elif step.op_type in ("Gather", "Slice") and len(before) == len(after):
-            axis = axis if before[axis] == after[axis] else None
+            if before[axis] != after[axis]:
+                return None
         elif step.op_type == "Cast":
             continue
         elif list(before)[: axis + 1] != list(after)[: axis + 1]:

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.rule import apply_rule, inputs_of, known_rank, number
-from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, FACTOR_OP_TYPE
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, FACTOR_OP_TYPE
 from svgd_onnx.transforms.writer import Writer
 
 # onnxruntime's training session hides outputs of this suffix from its user.

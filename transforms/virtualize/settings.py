@@ -11,6 +11,8 @@ WEIGHTS, ALL_LINEAR = "weights", "all-linear"
 GRANULARITIES = ("auto", "element", "channel")
 GRAPH, EXAMPLE = "graph", "example"
 GRADIENTS = (GRAPH, EXAMPLE)
+OPERATORS = "operators"
+ENCAPSULATIONS = (GRAPH, OPERATORS)
 FUSED, PORTABLE = "fused", "portable"
 T_KERNELS = (FUSED, PORTABLE)
 
@@ -34,6 +36,9 @@ class VirtualGradientSettings:
             example's loss, as Algorithm 1 is written.
         t_kernel: "fused" for the custom operator library, "portable" for standard operators; None is
             what the target has by default.
+        encapsulation: "graph" to put T into the gradient graph (paper Sec. 3.2), "operators" to
+            differentiate twins of the operations, whose gradient has T inside (Sec. 3.1); the numbers
+            are the same.
     """
 
     scale: float = 0.01
@@ -43,6 +48,7 @@ class VirtualGradientSettings:
     granularity: str = "auto"
     gradient: str = GRAPH
     t_kernel: str | None = None
+    encapsulation: str = GRAPH
 
     def __post_init__(self) -> None:
         check_several("t_scope", self.t_scope)
@@ -59,6 +65,7 @@ class VirtualGradientSettings:
         check_range("epsilon", self.epsilon, self.epsilon > 0, "positive")
         check_choice("granularity", self.granularity, GRANULARITIES)
         check_choice("gradient", self.gradient, GRADIENTS)
+        check_choice("encapsulation", self.encapsulation, ENCAPSULATIONS)
         if self.t_kernel is not None:
             check_choice("t_kernel", self.t_kernel, T_KERNELS)
 

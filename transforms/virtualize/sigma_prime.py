@@ -33,6 +33,7 @@ class ParameterUse:
         node: the operation's name.
         op_type: its operator.
         output: its output, the hidden value of sigma-prime.
+        position: the parameter's place among its inputs.
         role: what the parameter is to it: 'weight', 'bias', 'scale', ...; or 'parameter'.
         reason: why T acts here, or why it is the identity.
         state: name of r, or None where T is the identity.
@@ -47,6 +48,7 @@ class ParameterUse:
     node: str
     op_type: str
     output: str
+    position: int
     role: str
     reason: str
     state: str | None = None
@@ -105,6 +107,7 @@ def sigma_prime(
                 node=node.name or "",
                 op_type=node.op_type,
                 output=node.outputs[0].name or "",
+                position=position,
                 role=role(node.op_type, position) or "parameter",
                 reason="",
             )
@@ -134,6 +137,15 @@ def sigma_prime(
                 )
                 uses.append(state_of_node)
     return uses
+
+
+def operations_with_t(uses: Sequence[ParameterUse]) -> dict[str, list[ParameterUse]]:
+    """The uses that T acts on, by the name of r: those of one operation together."""
+    operations: dict[str, list[ParameterUse]] = {}
+    for use in uses:
+        if use.state is not None:
+            operations.setdefault(use.state, []).append(use)
+    return operations
 
 
 def _identity(

@@ -10,14 +10,19 @@ import onnx_ir as ir
 from svgd_onnx.transforms.bodies import read_by
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
-from svgd_onnx.transforms.virtualize.settings import EXAMPLE, VirtualGradientSettings
-from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
+from svgd_onnx.transforms.virtualize.operator_t import (
+    DOMAIN,
+    FACTOR_OP_TYPE,
+    OP_TYPE,
+    VERSION,
+    attributes_of_t,
+    scaled_gradient,
+    state_input,
+    transformed,
+)
+from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, operations_with_t
 from svgd_onnx.transforms.writer import Writer
-
-DOMAIN = "ai.svgd"
-VERSION = 1
-OP_TYPE = "VirtualGradient"
-FACTOR_OP_TYPE = "GradientFactor"
 
 
 class VirtualGradient(ir.passes.InPlacePass):
@@ -44,10 +49,7 @@ class VirtualGradient(ir.passes.InPlacePass):
     def __init__(self, uses: Sequence[ParameterUse], settings: VirtualGradientSettings) -> None:
         super().__init__()
         self._settings = settings
-        self._operations: dict[str, list[ParameterUse]] = {}
-        for use in uses:
-            if use.state is not None:
-                self._operations.setdefault(use.state, []).append(use)
+        self._operations = operations_with_t(uses)
 
     def requires(self, model: ir.Model) -> None:
         outputs = {value.name for value in model.graph.outputs}
@@ -102,16 +104,18 @@ class _Rewriting:
         gradients = [self._produced[gradient_name(use.input)] for use in uses]
         path = _path(output_gradient, gradients, self._gradients)
         path.sort(key=self._place.__getitem__)
-        state = ir.val(use.state, ir.DataType.FLOAT, use.state_shape)
+        state = state_input(use)
         self._graph.inputs.append(state)
         write = Writer(str(use.state), self._graph.opset_imports[""])
+        attributes = attributes_of_t(use, settings)
         if len(uses) == 1 and use.weight_axis is not None:
-            scaled = _scaled_gradient(write, use, output_gradient, gradients[0], state, settings)
+            scaled = scaled_gradient(
+                write, output_gradient, gradients[0], state, attributes, use.weight_axis
+            )
             write.insert_after(self._graph, path[-1])
             self._replace(use, gradients[0], scaled, keep=write.nodes)
             return
-        virtual = _t(write, OP_TYPE, use, output_gradient, state, settings)
-        virtual.type = output_gradient.type
+        virtual = transformed(write, output_gradient, state, attributes)
         doubles = {output_gradient: virtual}
         write.nodes += [_double(node, doubles, str(use.state)) for node in path]
         # After the originals, so that the layer below reads dY before T may overwrite it.
@@ -153,51 +157,6 @@ class _Rewriting:
 
 # Gradient operators that do not compute an output left without a name.
 _OPTIONAL_OUTPUTS = frozenset({"ConvGrad"})
-
-
-def _scaled_gradient(
-    write: Writer,
-    use: ParameterUse,
-    output_gradient: ir.Value,
-    gradient: ir.Value,
-    state: ir.Value,
-    settings: VirtualGradientSettings,
-) -> ir.Value:
-    """The parameter's gradient times T's factors, along its axis of channels."""
-    factors = _t(write, FACTOR_OP_TYPE, use, output_gradient, state, settings)
-    factors.type, factors.shape = state.type, state.shape
-    rank = len(gradient.shape) if gradient.shape is not None else 0
-    assert use.weight_axis is not None and rank > use.weight_axis
-    after = rank - 1 - use.weight_axis
-    if after:
-        factors = write.node("Reshape", factors, write.integers(-1, *[1] * after))
-    product = write.node("Mul", gradient, factors)
-    product.type, product.shape = gradient.type, gradient.shape
-    return product
-
-
-def _t(
-    write: Writer,
-    op_type: str,
-    use: ParameterUse,
-    output_gradient: ir.Value,
-    state: ir.Value,
-    settings: VirtualGradientSettings,
-) -> ir.Value:
-    """T's node, whose first output is T(dY) or T's factors and whose second is the new r."""
-    values: dict[str, float | int] = {
-        "scale": float(settings.scale),
-        "rho": float(settings.rho),
-        "epsilon": float(settings.epsilon),
-    }
-    if settings.gradient == EXAMPLE:
-        values["per_example"] = 1
-    if use.channel_axis is not None:
-        values["channel_axis"] = use.channel_axis
-    inputs = [output_gradient, state]
-    result, updated = write.nodes_with(op_type, inputs, values, 2, domain=DOMAIN)
-    updated.type, updated.shape = state.type, state.shape
-    return result
 
 
 def _gradient_values(graph: ir.Graph) -> set[ir.Value]:

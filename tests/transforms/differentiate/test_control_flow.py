@@ -212,3 +212,9 @@ def test_a_state_that_changes_its_shape_is_refused_where_turns_are_not_known(
     model = flows.longer_state(given=", int64 trip")
     with pytest.raises(svgd_onnx.UserError, match="'before' is not known to keep its shape"):
         svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse")
+
+
+def test_operations_in_bodies_have_no_twins(tmp_path: Path) -> None:
+    model = in_a_scan("p = MatMul(xt, w) next = Add(before, p)")
+    with pytest.raises(svgd_onnx.UserError, match="bodies of control flow have no twins"):
+        svgd_onnx.convert(model, tmp_path / "a", loss="mse", encapsulation="operators")

@@ -47,6 +47,7 @@ VARIANTS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {"t_scope": ["all-linear"], "granularity": "channel", "gradient": "example"},
         {"method": "svgd all-linear", "channel": True, "per_example": True},
     ),
+    "twins": ({"encapsulation": "operators"}, {"method": "svgd"}),
 }
 
 

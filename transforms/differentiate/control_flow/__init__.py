@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from svgd_onnx.transforms.differentiate.backward_pass import BodyRule
 from svgd_onnx.transforms.differentiate.control_flow.branches import branches
 from svgd_onnx.transforms.differentiate.control_flow.turns import turns
+from svgd_onnx.transforms.differentiate.graph_pass import BodyRule
 
 BODY_RULES: dict[str, BodyRule] = {"If": branches, "Loop": turns, "Scan": turns}
 

@@ -19,9 +19,9 @@ from svgd_onnx.transforms.bodies import (
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.decompose import blocking_nodes
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
-from svgd_onnx.transforms.differentiate.backward_pass import BackwardPass, Body
 from svgd_onnx.transforms.differentiate.differentiable_form import write_differentiably
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, PREPARED
+from svgd_onnx.transforms.differentiate.graph_pass import Body, GraphPass
 from svgd_onnx.transforms.differentiate.obstacles import named_obstacles
 from svgd_onnx.transforms.differentiate.rows import Use
 from svgd_onnx.transforms.rule import RefusedError
@@ -58,7 +58,7 @@ class BodyGradient:
 
 def differentiate_body(
     body: ir.Graph,
-    caller: BackwardPass,
+    caller: GraphPass,
     wanted: Collection[ir.Value],
     seeded: Collection[int],
     *,
@@ -90,7 +90,7 @@ def differentiate_body(
     _write_differentiably(model, names, caller, len(seeded))
     given = dict(zip(order, graph.outputs))
     path, flowing = gradient_flow(graph, names, graph.outputs[: len(seeded)])
-    backward = BackwardPass(graph, flowing, caller.rules, Body(outer, in_turn, leaves))
+    backward = GraphPass(graph, flowing, caller.body_rules, Body(outer, in_turn, leaves))
     seeds = {}
     for index in seeded:
         value = given[index]
@@ -113,9 +113,9 @@ def differentiate_body(
 
 
 def _write_differentiably(
-    model: ir.Model, names: Collection[str], caller: BackwardPass, outputs: int
+    model: ir.Model, names: Collection[str], caller: GraphPass, outputs: int
 ) -> None:
-    differentiable = GRADIENTS.keys() | caller.rules.keys()
+    differentiable = GRADIENTS.keys() | caller.body_rules.keys()
     kept = differentiable - PREPARED
     refusals = write_differentiably(model, names, differentiable, kept, outputs)
     blocking = blocking_nodes(model.graph, names, refusals, differentiable, outputs)

@@ -14,7 +14,6 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import bodies_of, body_of, captured
-from svgd_onnx.transforms.differentiate.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.control_flow.body_gradient import (
     BodyGradient,
     differentiate_body,
@@ -22,13 +21,14 @@ from svgd_onnx.transforms.differentiate.control_flow.body_gradient import (
 )
 from svgd_onnx.transforms.differentiate.control_flow.zeros import zeros, zeros_like
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, Gradients
+from svgd_onnx.transforms.differentiate.graph_pass import GraphPass
 from svgd_onnx.transforms.rule import rank, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 _BRANCHES = ("then_branch", "else_branch")
 
 
-def branches(back: Backward, caller: BackwardPass) -> Gradients:
+def branches(back: Backward, caller: GraphPass) -> Gradients:
     """The gradients of what the branches of an If read."""
     node = back.node
     read = captured(bodies_of(node))
@@ -96,7 +96,7 @@ class _Branch:
 
     def take_uses(
         self,
-        caller: BackwardPass,
+        caller: GraphPass,
         write: Writer,
         rows: Sequence[ir.Value],
         dys: Sequence[ir.Value],

@@ -14,7 +14,6 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import captured, has_rows
 from svgd_onnx.transforms.canonicalize.loop_states import keeps_its_shape
-from svgd_onnx.transforms.differentiate.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.control_flow.body_gradient import (
     BodyGradient,
     Halves,
@@ -29,11 +28,12 @@ from svgd_onnx.transforms.differentiate.control_flow.turn_layout import (
 )
 from svgd_onnx.transforms.differentiate.control_flow.zeros import zeros_like
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, Gradients
+from svgd_onnx.transforms.differentiate.graph_pass import GraphPass
 from svgd_onnx.transforms.rule import RefusedError, known_rank, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 
-def turns(back: Backward, caller: BackwardPass) -> Gradients:
+def turns(back: Backward, caller: GraphPass) -> Gradients:
     """The gradients of what a Loop or a Scan reads."""
     layout = layout_of(back.node)
     outer = captured([layout.body])
@@ -69,7 +69,7 @@ class _Reversal:
     def __init__(
         self,
         back: Backward,
-        caller: BackwardPass,
+        caller: GraphPass,
         layout: Layout,
         gradient: BodyGradient,
         states: Sequence[int],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.differentiate.gradients.activations import ACTIVATIONS
+from svgd_onnx.transforms.differentiate.gradients.backward_pass import BackwardPass
 from svgd_onnx.transforms.differentiate.gradients.einsum import EINSUM
 from svgd_onnx.transforms.differentiate.gradients.elementwise import ELEMENTWISE
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule
@@ -15,6 +16,7 @@ from svgd_onnx.transforms.differentiate.gradients.resize import RESIZE
 from svgd_onnx.transforms.differentiate.gradients.sampling import SAMPLING
 from svgd_onnx.transforms.differentiate.gradients.scattering import SCATTERING
 from svgd_onnx.transforms.differentiate.gradients.spectra import SPECTRA
+from svgd_onnx.transforms.differentiate.gradients.twin import TWINS
 from svgd_onnx.transforms.differentiate.gradients.windows import WINDOWS
 from svgd_onnx.transforms.rule import table
 
@@ -31,6 +33,7 @@ GRADIENTS: dict[str, GradientRule] = table(
     SAMPLING,
     SPECTRA,
     SCATTERING,
+    TWINS,
     WINDOWS,
 )
 
@@ -39,4 +42,4 @@ PREPARED = frozenset(
     {"AveragePool", "Conv", "Einsum", "LayerNormalization", "Pad", "SoftmaxCrossEntropyLoss"}
 )
 
-__all__ = ["GRADIENTS", "PREPARED", "Backward", "GradientRule"]
+__all__ = ["GRADIENTS", "PREPARED", "Backward", "BackwardPass", "GradientRule"]

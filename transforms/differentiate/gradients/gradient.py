@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -24,12 +24,14 @@ class Backward:
         gradients: of its outputs, each of the output's shape; None where nothing flows back.
         wanted: of each input, whether its gradient is needed.
         write: where the rule writes.
+        rules: those of all operators, for a rule that goes on to others.
     """
 
     node: ir.Node
     gradients: tuple[ir.Value | None, ...]
     wanted: tuple[bool, ...]
     write: Writer
+    rules: Mapping[str, GradientRule]
 
     @property
     def dy(self) -> ir.Value:

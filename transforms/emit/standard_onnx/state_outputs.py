@@ -7,7 +7,7 @@ from collections import Counter
 import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX
-from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 
 class StateOutputs(ir.passes.InPlacePass):

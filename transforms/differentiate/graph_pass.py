@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import read_by
-from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
-from svgd_onnx.transforms.differentiate.gradients.gradient import Gradients
+from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward, BackwardPass
+from svgd_onnx.transforms.differentiate.gradients.gradient import GradientRule, Gradients
 from svgd_onnx.transforms.differentiate.rows import Use, operands_of
 from svgd_onnx.transforms.names import gradient_name
-from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
 
 # From a node with bodies, and the pass that came to it, to the gradients of what it reads.
-BodyRule = Callable[[Backward, "BackwardPass"], Gradients]
+BodyRule = Callable[[Backward, "GraphPass"], Gradients]
 
 
 @dataclass(frozen=True)
@@ -41,8 +37,8 @@ class Body:
         return self.leaves is not None and self.leaves(values)
 
 
-class BackwardPass:
-    """The gradient nodes of one graph.
+class GraphPass(BackwardPass):
+    """The gradient nodes of one graph, which may be a body, with what is in its bodies.
 
     Args:
         graph: the forward graph; gradient nodes are added at its end.
@@ -61,61 +57,18 @@ class BackwardPass:
         rules: Mapping[str, BodyRule],
         body: Body | None = None,
     ) -> None:
+        opset = graph.opset_imports[""]
+        super().__init__(GRADIENTS, flowing, opset, lambda write: write.append_to(graph))
         self.graph = graph
-        self.rules = rules
+        self.body_rules = rules
         self.in_turn = body is not None and body.in_turn
         self.left: list[Use] = []
         self._body = body
-        self._flowing = flowing
-        self._opset = graph.opset_imports[""]
-        self._parts: dict[ir.Value, list[ir.Value]] = defaultdict(list)
-        self._whole: dict[ir.Value, ir.Value | None] = {}
-        self._named: set[ir.Value] = set()
-
-    def seed(self, loss: ir.Value) -> None:
-        """The gradient of the loss by itself."""
-        name = gradient_name(loss.name or "")
-        one = ir.val(name, const_value=ir.tensor(np.array(1, np.float32), name=name))
-        self.graph.register_initializer(one)
-        self._named.add(one)
-        self._whole[loss] = one
 
     def give(self, value: ir.Value, gradient: ir.Value) -> None:
         """A part of a value's gradient that comes from outside."""
         self._named.add(gradient)
         self._parts[value].append(gradient)
-
-    def gradient(self, value: ir.Value) -> ir.Value | None:
-        """The gradient of a value, all parts of which have been written; None if nothing comes back."""
-        if value not in self._whole:
-            self._whole[value] = self._sum(value, self._parts.pop(value, []))
-        return self._whole[value]
-
-    def differentiate(self, node: ir.Node) -> None:
-        """Writes the gradients of what a node reads."""
-        gradients = tuple(self.gradient(value) for value in node.outputs)
-        if all(gradient is None for gradient in gradients):
-            return
-        read = read_by(node)
-        wanted = [value in self._flowing for value in read]
-        for position in self._leave(node, gradients[0], wanted):
-            wanted[position] = False
-        if not any(wanted):
-            return
-        write = Writer(f"{node.outputs[0].name or node.name}/backward", self._opset)
-        back = Backward(node, gradients, tuple(wanted), write)
-        try:
-            rule = self.rules.get(node.op_type) if node.domain == "" else None
-            found = GRADIENTS[node.op_type](back) if rule is None else rule(back, self)
-        except RefusedError:
-            write.withdraw()
-            raise
-        write.append_to(self.graph)
-        for value, gradient in zip(read, found):
-            if value is not None and gradient is not None and value in self._flowing:
-                if gradient.shape is None:
-                    gradient.type, gradient.shape = value.type, value.shape
-                self._parts[value].append(gradient)
 
     def take(self, use: Use, write: Writer) -> None:
         """Takes a use that was left by a body in this graph: leaves it in turn, or writes its gradient."""
@@ -130,6 +83,16 @@ class BackwardPass:
             for value in values:
                 _name_rows(value)
         self._parts[use.value].append(_over_all_rows(use, write))
+
+    def _rule(self, node: ir.Node) -> GradientRule:
+        rule = self.body_rules.get(node.op_type) if node.domain == "" else None
+        return super()._rule(node) if rule is None else lambda back: rule(back, self)
+
+    def _wanted(
+        self, node: ir.Node, dy: ir.Value | None, flowing: Sequence[bool]
+    ) -> tuple[bool, ...]:
+        left = self._leave(node, dy, flowing)
+        return tuple(each and position not in left for position, each in enumerate(flowing))
 
     def _leave(self, node: ir.Node, dy: ir.Value | None, wanted: Sequence[bool]) -> list[int]:
         """Leaves uses of outer values to the graph around, where that can be; returns which inputs."""
@@ -148,23 +111,6 @@ class BackwardPass:
                 self.left.append(Use(node, position, own, dy, value))
                 positions.append(position)
         return positions
-
-    def _sum(self, value: ir.Value, parts: Sequence[ir.Value]) -> ir.Value | None:
-        if not parts:
-            return None
-        name = gradient_name(value.name or "")
-        write = Writer(f"{name}/sum", self._opset)
-        if len(parts) > 1:
-            whole = write.node("Sum", *parts)
-        elif parts[0] in self._named:
-            # one gradient for two values: each has a name of its own
-            whole = write.node("Identity", parts[0])
-        else:
-            whole = parts[0]
-        write.append_to(self.graph)
-        self._named.add(whole)
-        whole.name, whole.type, whole.shape = name, value.type, value.shape
-        return whole
 
 
 def _name_rows(value: ir.Value) -> None:
@@ -187,7 +133,9 @@ def _over_all_rows(use: Use, write: Writer) -> ir.Value:
     whole = ir.Node("", use.node.op_type, inputs, list(use.node.attributes.values()))
     whole.outputs[0].type, whole.outputs[0].shape = use.dy.type, use.dy.shape
     wanted = tuple(position == use.position for position in range(len(inputs)))
-    gradient = GRADIENTS[use.node.op_type](Backward(whole, (use.dy,), wanted, write))[use.position]
+    gradient = GRADIENTS[use.node.op_type](Backward(whole, (use.dy,), wanted, write, GRADIENTS))[
+        use.position
+    ]
     assert gradient is not None
     # its rows are those of dY
     whole.outputs[0].replace_all_uses_with(use.dy)

@@ -1,0 +1,97 @@
+"""From the forward graph to that of the virtual gradients, by either way of the paper's Sec. 3.
+
+operators (3.1)   forward → twins into it → differentiate        → twins out of it
+graph     (3.2)   forward                 → differentiate        → T into the gradients
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.bodies import CONTROL_FLOW, read_by
+from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN, differentiate
+from svgd_onnx.transforms.virtualize import (
+    MergeParameterUses,
+    ParameterUse,
+    PlainOperators,
+    TwinOperators,
+    VirtualGradient,
+    VirtualGradientSettings,
+    sigma_prime,
+)
+from svgd_onnx.transforms.virtualize.settings import OPERATORS
+
+
+def virtual_gradients(
+    plan: TrainingPlan, settings: VirtualGradientSettings, differentiator: str
+) -> tuple[ir.Model, Sequence[ParameterUse], str]:
+    """The gradient graph with T in it, sigma-prime, and who differentiated.
+
+    Args:
+        plan: the forward graph stays as it is.
+        settings: T's, and which way.
+        differentiator: one of `DIFFERENTIATOR_NAMES`.
+
+    Raises:
+        UserError: operators on the way have no gradient, the shape of r is not known, or the
+            differentiator knows no twins.
+    """
+    if settings.encapsulation == OPERATORS:
+        gradients, uses = _of_twins(plan, settings)
+        differentiator = OWN
+    else:
+        gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
+        uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients.graph)
+        VirtualGradient(uses, settings)(gradients)
+    MergeParameterUses(plan.copies)(gradients)
+    return gradients, uses, differentiator
+
+
+def check_differentiator(settings: VirtualGradientSettings, differentiator: str) -> None:
+    """Refuses twins for onnxruntime's builder.
+
+    Raises:
+        UserError: names both options.
+    """
+    if settings.encapsulation == OPERATORS and differentiator == ONNXRUNTIME:
+        raise UserError(
+            f"onnxruntime's gradient builder knows no twins of operators: leave out "
+            f"{option('differentiator', ONNXRUNTIME)} or {option('encapsulation', OPERATORS)}."
+        )
+
+
+def _of_twins(
+    plan: TrainingPlan, settings: VirtualGradientSettings
+) -> tuple[ir.Model, Sequence[ParameterUse]]:
+    try:
+        uses = sigma_prime(plan.forward.graph, plan.copies, settings)
+    except UserError:
+        # as without twins: what follows an operator that is refused may have no known shape
+        differentiate(plan.forward, plan.copies, OWN)
+        raise
+    _check_without_bodies(plan, settings)
+    forward = plan.forward.clone()
+    TwinOperators(uses, settings)(forward)
+    gradients, _ = differentiate(forward, plan.copies, OWN)
+    PlainOperators()(gradients)
+    return gradients, uses
+
+
+def _check_without_bodies(plan: TrainingPlan, settings: VirtualGradientSettings) -> None:
+    """Refuses parameters in bodies of control flow, whose turns together have one T, and no twin."""
+    names = {name for inputs in plan.copies.values() for name in inputs}
+    nodes = [
+        f"{node.op_type} '{node.name}'"
+        for node in plan.forward.graph
+        if node.op_type in CONTROL_FLOW
+        and any(value is not None and value.name in names for value in read_by(node))
+    ]
+    if nodes and settings.t_scope:
+        raise UserError(
+            f"Operations in bodies of control flow have no twins ({listed(nodes)}): leave out "
+            f"{option('encapsulation', OPERATORS)}."
+        )
