@@ -1,8 +1,9 @@
 """Two runs of tools/arm64/train beside each other: losses step for step, and what was exported.
 
-    python tools/arm64/compare.py HERE THERE [--tolerance 1e-5]
+    python tools/arm64/compare.py DATA HERE THERE [--tolerance 1e-5]
 
-Exits with 1 if a loss differs by more than the tolerance, relative to it.
+DATA has the test data, on which what was exported is run here. Exits with 1 if a loss differs by more than the
+tolerance, relative to it.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import onnx
-from onnx import numpy_helper
+import onnxruntime
 from rich.console import Console
 from rich.table import Table
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data", type=Path)
     parser.add_argument("here", type=Path)
     parser.add_argument("there", type=Path)
     parser.add_argument("--tolerance", type=float, default=1e-5)
@@ -31,7 +32,14 @@ def main() -> int:
     table = Table(title="largest differences")
     for column in ("network and T", "graph of the step"):
         table.add_column(column)
-    for column in ("steps", "first loss", "last loss", "of a loss", "of a weight", "accuracies"):
+    for column in (
+        "steps",
+        "first loss",
+        "last loss",
+        "of a loss",
+        "of a probability",
+        "accuracies",
+    ):
         table.add_column(column, justify="right")
     worst = 0.0
     names = sorted(path.stem for path in here.glob("*.csv"))
@@ -39,6 +47,10 @@ def main() -> int:
         losses, others = _losses(here / f"{name}.csv"), _losses(there / f"{name}.csv")
         difference = float(np.max(np.abs(others / losses - 1)))
         worst = max(worst, difference)
+        images = np.load(arguments.data / f"{name.rpartition('_')[0]}_test.npz")["image"]
+        probabilities = [
+            _infer(folder / f"{name}_trained.onnx", images) for folder in (here, there)
+        ]
         graphs = [(folder / f"{name}.onnx").read_bytes() for folder in (here, there)]
         table.add_row(
             name,
@@ -47,7 +59,7 @@ def main() -> int:
             f"{losses[0]:.5f}",
             f"{losses[-1]:.5f}",
             f"{difference:.1e}",
-            f"{_weights(here, there, name):.1e}",
+            f"{np.max(np.abs(probabilities[1] - probabilities[0])):.1e}",
             ", ".join(_accuracy(folder / f"{name}.evaluation") for folder in (here, there)),
         )
     Console(width=None if sys.stdout.isatty() else 140).print(table)
@@ -60,19 +72,9 @@ def _losses(path: Path) -> np.ndarray:
         return np.array([float(row["loss"]) for row in csv.DictReader(file)])
 
 
-def _weights(here: Path, there: Path, name: str) -> float:
-    """The largest difference of an entry of the exported models, relative to its tensor's largest."""
-    tensors, others = (
-        {
-            tensor.name: numpy_helper.to_array(tensor)
-            for tensor in onnx.load(folder / f"{name}_trained.onnx").graph.initializer
-        }
-        for folder in (here, there)
-    )
-    return max(
-        float(np.max(np.abs(others[key] - tensors[key])) / (np.max(np.abs(tensors[key])) or 1))
-        for key in tensors
-    )
+def _infer(model: Path, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return session.run(None, {"image": images})[0]
 
 
 def _accuracy(path: Path) -> str:
