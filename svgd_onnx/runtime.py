@@ -58,8 +58,8 @@ def check_packages(found: dict[str, str], *, training: bool = True) -> None:
     if training and name not in _TRAINING_PACKAGES:
         raise UserError(
             f"{name} {found[name]} is installed, which has no training: "
-            f"use {option('target', 'onnx')}, which it trains; or, with Python up to 3.12, run pip uninstall "
-            f"-y {name}, then {_INSTALL}."
+            f"use {option('target', 'onnx')}, which it trains; or, with Python up to 3.12 and not on Linux on "
+            f"ARM, run pip uninstall -y {name}, then {_INSTALL}."
         )
 
 

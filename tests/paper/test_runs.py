@@ -179,12 +179,14 @@ def test_a_study_says_which_runs_did_not_come_to_their_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(study.EXPERIMENTS, MLP.name, replace(MLP, load=lambda _: small(MLP)))
-    monkeypatch.setitem(study.VARIANTS, MLP.name, [{"epsilon": -1.0}, {}])
+    variants = [{"target": "onnx", "epsilon": -1.0}, {"target": "onnx"}]
+    monkeypatch.setitem(study.VARIANTS, MLP.name, variants)
     places = ["--data", ".", "--output", str(tmp_path), "--work", str(tmp_path / "work")]
     arguments = study.parser().parse_args([MLP.name, "--seeds", "1", "--steps", "2", *places])
-    with pytest.raises(svgd_onnx.UserError, match="Not finished.*: svgd-steps-2-epsilon--1.0-0."):
+    unfinished = r"Not finished.*: svgd-steps-2-epsilon--1\.0-target-onnx-0\.$"
+    with pytest.raises(svgd_onnx.UserError, match=unfinished):
         study.run_all(arguments)
-    assert Result.load(tmp_path / MLP.name / "svgd-steps-2-0.csv").finished
+    assert Result.load(tmp_path / MLP.name / "svgd-steps-2-target-onnx-0.csv").finished
 
 
 def test_going_on_with_other_settings_is_refused(tmp_path: Path) -> None:

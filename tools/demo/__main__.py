@@ -60,7 +60,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     target = "ort-training" if has_training() else "onnx"
     if target == "onnx":
-        print("Without onnxruntime-training, which ends with Python 3.12: only the target onnx.")
+        print("There is no onnxruntime-training here: the target ort-training is left out.")
     for network, shape in SHAPES.items():
         write_data(folder, network, shape)
         model = str(folder / f"{network}.onnx")
