@@ -9,7 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
-from svgd_onnx.transforms.canonicalize.fold_constants import FILLED
+from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 # Operator -> inputs that exporters fill with learned tensors.
@@ -144,7 +144,7 @@ def _used_in(value: ir.Value, operators: frozenset[str]) -> bool:
 
 
 def _is_learned(value: ir.Value) -> bool:
-    if value.meta.get(FILLED):
+    if value.meta.get(NO_WEIGHT):
         return False
     if _used_as(value, _LEARNED_INPUTS):
         return True

@@ -7,8 +7,8 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-# In the metadata of a folded value: whether one number was spread over it, so that it is no weight.
-FILLED = "svgd.filled"
+# In the metadata of an initializer: that it is no weight, as one number spread over it, or a function's constant.
+NO_WEIGHT = "svgd.no_weight"
 
 # What these give differs from call to call.
 _RANDOM = frozenset(
@@ -51,7 +51,7 @@ class FoldConstants(ir.passes.InPlacePass):
             elif _foldable(node):
                 for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
                     constant = _replace(graph, value, array)
-                    constant.meta[FILLED] = node.op_type == "Expand"
+                    constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                 graph.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))

@@ -7,7 +7,8 @@ from collections.abc import Container, Mapping, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
+from svgd_onnx.transforms.canonicalize.schema_functions import InlineSchemaFunctions
+from svgd_onnx.transforms.decompose import Decompose, blocking_nodes
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.names import gradient_name
 

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.differentiate.differentiable_form import (
@@ -155,6 +156,9 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     model = differentiable_form(forward, copies, GRADIENTS, GRADIENTS.keys() - _PREPARED)
     KeepStatistics()(model)
     InferShapes()(model)
+    # a size that is known makes shapes known, and these more sizes
+    while FoldConstants(sizes=True)(model).modified:
+        InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])
     reverse(model)
     if reverse.refusals:

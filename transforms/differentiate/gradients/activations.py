@@ -5,6 +5,7 @@ Where an activation has a kink, the slope there is PyTorch's.
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
@@ -18,7 +19,30 @@ def _of_output(op_type: str) -> GradientRule:
 
 
 def _along_axis(op_type: str) -> GradientRule:
-    return lambda back: back.training(op_type, back.dy, back.y, axis=integer(back.node, "axis", -1))
+    def rule(back: Backward) -> Gradients:
+        axis = integer(back.node, "axis", -1)
+        return back.training(op_type, back.dy, _without_nan(back, back.y), axis=axis)
+
+    return rule
+
+
+def _without_nan(back: Backward, y: ir.Value) -> ir.Value:
+    """0 for NaN, as of rows that are -inf throughout, if what reads y selects something else there.
+
+    No gradient comes back to such a row then, and none is to go on.
+    """
+    if not _is_selected(y):
+        return y
+    write = back.write
+    zero = write.constant(np.zeros((), np.float32 if y.dtype is None else y.dtype.numpy()))
+    return write.node("Where", write.node("IsNaN", y), zero, y)
+
+
+def _is_selected(value: ir.Value) -> bool:
+    return any(
+        node.op_type == "Where" or (node.op_type in ("Cast", "Identity") and _is_selected(node.outputs[0]))
+        for node, _ in value.uses()
+    )
 
 
 def _where(back: Backward, condition: ir.Value, slope: float) -> ir.Value:
@@ -52,10 +76,6 @@ def p_relu(back: Backward) -> Gradients:
 def gelu(back: Backward) -> Gradients:
     fast = text(back.node, "approximate", "none") == "tanh"
     return back.training("FastGeluGrad" if fast else "GeluGrad", back.dy, back.x)
-
-
-def swish(back: Backward) -> Gradients:
-    return back.training("QuickGeluGrad", back.dy, back.x, alpha=number(back.node, "alpha", 1.0))
 
 
 def _falling(back: Backward, above: float, scale: float, shift: float) -> Gradients:
@@ -152,7 +172,6 @@ ACTIVATIONS: dict[str, GradientRule] = {
     "Softmax": _along_axis("SoftmaxGrad_13"),
     "Softplus": softplus,
     "Softsign": softsign,
-    "Swish": swish,
     "Tanh": _of_output("TanhGrad"),
     "ThresholdedRelu": thresholded_relu,
 }
