@@ -7,7 +7,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-# In the metadata of an initializer: that it is no weight, as one number spread over it, or a function's constant.
+# Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
 NO_WEIGHT = "svgd.no_weight"
 
 # What these give differs from call to call.

@@ -1,4 +1,4 @@
-"""Operators that came after opset 21, written with older ones where that is shorter than the standard's body."""
+"""Operators that came after opset 21, written with older ones where the standard has no body, or a long one."""
 
 from __future__ import annotations
 

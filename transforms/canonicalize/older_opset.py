@@ -112,9 +112,7 @@ class OlderOpset(ir.passes.InPlacePass):
         )
 
 
-def _apply_rules(
-    model: ir.Model, nodes: Iterable[ir.Node], refusals: dict[ir.Node, str]
-) -> None:
+def _apply_rules(model: ir.Model, nodes: Iterable[ir.Node], refusals: dict[ir.Node, str]) -> None:
     for node in nodes:
         rule = NEWER_OPERATORS.get(node.op_type)
         if rule is None or node.graph is not model.graph:

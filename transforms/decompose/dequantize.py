@@ -18,9 +18,7 @@ def dequantize(node: ir.Node, write: Writer) -> ir.Value:
     ones = write.node(
         "ConstantOfShape", write.node("Shape", scale), value=ir.tensor(np.ones(1, np.float32))
     )
-    value = write.node(
-        "DequantizeLinear", x, ones, *node.inputs[2:], **attributes_of(node)
-    )
+    value = write.node("DequantizeLinear", x, ones, *node.inputs[2:], **attributes_of(node))
     if block:
         places = write.positions(write.node("Shape", x, start=axis, end=axis + 1))
         places = write.node("Div", places, write.integer(block))

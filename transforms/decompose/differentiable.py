@@ -30,6 +30,9 @@ WITHOUT_GRADIENT = frozenset(
     """.split()
 )
 
+# The derivative is 0 wherever there is one.
+_STEPS = frozenset({"Ceil", "Floor", "Hardmax", "Round", "Sign"})
+
 # Inputs through which no gradient flows: shapes, axes, indices, conditions.
 _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "AffineGrid": frozenset({1}),
@@ -100,6 +103,22 @@ def gradient_flow(
             path.append(node)
     path.reverse()
     return path, reached & needed
+
+
+def where_gradients_end(value: ir.Value) -> list[ir.Node]:
+    """The nodes on the way from a value on that pass no gradient on."""
+    found: dict[ir.Node, None] = {}
+    seen: set[ir.Node] = set()
+    pending = [value]
+    while pending:
+        for node, position in pending.pop().uses():
+            others = _OTHER_INPUTS.get(node.op_type, frozenset())
+            if node.op_type in WITHOUT_GRADIENT | _STEPS or position in others:
+                found[node] = None
+            elif node not in seen:
+                seen.add(node)
+                pending.extend(value for value in node.outputs if value is not None)
+    return list(found)
 
 
 def blocking_nodes(

@@ -163,5 +163,5 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     reverse(model)
     if reverse.refusals:
         raise obstacles_error(list(reverse.refusals), copies, reverse.refusals)
-    check_gradients(model.graph, copies)
+    check_gradients(model.graph, forward.graph, copies)
     return model

@@ -31,16 +31,18 @@ def _without_nan(back: Backward, y: ir.Value) -> ir.Value:
 
     No gradient comes back to such a row then, and none is to go on.
     """
-    if not _is_selected(y):
+    if not is_selected(y):
         return y
     write = back.write
     zero = write.constant(np.zeros((), np.float32 if y.dtype is None else y.dtype.numpy()))
     return write.node("Where", write.node("IsNaN", y), zero, y)
 
 
-def _is_selected(value: ir.Value) -> bool:
+def is_selected(value: ir.Value) -> bool:
+    """Whether a Where reads a value, as it is or cast."""
     return any(
-        node.op_type == "Where" or (node.op_type in ("Cast", "Identity") and _is_selected(node.outputs[0]))
+        node.op_type == "Where"
+        or (node.op_type in ("Cast", "Identity") and is_selected(node.outputs[0]))
         for node, _ in value.uses()
     )
 

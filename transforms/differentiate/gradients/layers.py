@@ -125,7 +125,9 @@ def batch_normalization(back: Backward) -> Gradients:
 
 def _per_channel(write: Writer, value: ir.Value, rank: int) -> ir.Value:
     """(C) as (C, 1, ...), to go with (N, C, ...)."""
-    return value if rank <= 2 else write.node("Unsqueeze", value, write.integers(*range(1, rank - 1)))
+    return (
+        value if rank <= 2 else write.node("Unsqueeze", value, write.integers(*range(1, rank - 1)))
+    )
 
 
 def frozen_batch_normalization(back: Backward) -> Gradients:

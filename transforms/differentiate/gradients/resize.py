@@ -147,7 +147,7 @@ def _matrix(back: Backward, place: int, axis: int) -> ir.Value:
 
 
 def _matrix_among_all(back: Backward, axis: int) -> ir.Value:
-    """The same where other axes decide on the scale: these are there too, and the first place is taken of each."""
+    """The same where other axes have a say in the scale: these are there too, and each counts once."""
     write, node, rank, axes = back.write, back.write.node, known_rank(back.x), _axes(back)
     if 0 in axes:
         raise RefusedError("its sizes are adjusted to each other, that of axis 0 too")
@@ -159,7 +159,9 @@ def _matrix_among_all(back: Backward, axis: int) -> ir.Value:
     )
     others = [each for each in range(1, rank) if each != axis]
     apart = node("Unsqueeze", identity, write.integers(*others))
-    sizes = [sizes_of(write, back.x, each, each + 1) if each in axes else one for each in range(rank)]
+    sizes = [
+        sizes_of(write, back.x, each, each + 1) if each in axes else one for each in range(rank)
+    ]
     sizes[0] = old
     whole = node("Expand", apart, node("Concat", *sizes, axis=0))
     attributes = {**attributes_of(back.node), "axes": axes, "extrapolation_value": 0.0}
