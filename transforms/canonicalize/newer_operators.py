@@ -83,6 +83,9 @@ def tensor_scatter(node: ir.Node, write: Writer) -> ir.Value:
     return write.node("ScatterElements", cache, places, update, axis=axis)
 
 
+# The inputs that exporters fill with learned tensors; others, as the caches of RotaryEmbedding, are none.
+LEARNED_INPUTS = {"CausalConvWithState": frozenset({1, 2}), "RMSNormalization": frozenset({1})}
+
 NEWER_OPERATORS: dict[str, Rule] = {
     "CumProd": cumulative_product,
     "RMSNormalization": rms_normalization,

@@ -10,9 +10,9 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, listed
-from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
-from svgd_onnx.transforms.canonicalize.newer_operators import NEWER_OPERATORS
+from svgd_onnx.transforms.canonicalize.newer_operators import LEARNED_INPUTS, NEWER_OPERATORS
 from svgd_onnx.transforms.canonicalize.schema_functions import InlineSchemaFunctions
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.rule import RefusedError, apply_rule
@@ -54,6 +54,7 @@ class OlderOpset(ir.passes.InPlacePass):
         modified = True
         while modified:  # a body may have newer operators in turn
             self._leave_out_defaults(model)
+            _tell_weights(self._newer(model))
             _apply_rules(model, self._newer(model), refusals)
             bodies = [node for node in self._newer(model) if node not in refusals]
             modified = InlineSchemaFunctions(bodies)(model).modified
@@ -110,6 +111,17 @@ class OlderOpset(ir.passes.InPlacePass):
             f"The model's opset {model.graph.opset_imports['']} cannot be converted to {self._opset}, "
             f"which has no such {listed(obstacles)}: export it again with an opset up to {self._opset}."
         )
+
+
+def _tell_weights(nodes: Sequence[ir.Node]) -> None:
+    """Notes of the constants that newer nodes read which are no weights, as it will not be seen any more."""
+    newer = set(nodes)
+    for node in nodes:
+        learned = LEARNED_INPUTS.get(node.op_type, frozenset())
+        for position, value in enumerate(node.inputs):
+            if value is not None and value.is_initializer() and position not in learned:
+                alone = all(reader in newer for reader, _ in value.uses())
+                value.meta[NO_WEIGHT] = value.meta.get(NO_WEIGHT, alone)
 
 
 def _apply_rules(model: ir.Model, nodes: Iterable[ir.Node], refusals: dict[ir.Node, str]) -> None:

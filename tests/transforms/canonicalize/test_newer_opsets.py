@@ -80,6 +80,16 @@ def test_constants_of_a_function_are_no_parameters() -> None:
     assert set(select_parameters(canonical).trainable) == {"w", "scale", "out"}
 
 
+def test_the_cache_of_a_rotary_embedding_is_no_parameter() -> None:
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 4, 4))
+    cache = [net.constant(name, np.ones((9, 2), np.float32)) for name in ("cos", "sin")]
+    places = net.constant("places", np.arange(6).reshape(1, 6))
+    net.node("RotaryEmbedding", value, *cache, places, num_heads=1, output="y")
+    canonical = canonicalize(ir.from_proto(net.model({"x": (1, 6, 4)}, {"y": (1, 6, 4)}, 23)))
+    assert select_parameters(canonical).trainable == ("w",)
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_model_of_attention_trains(target: str, tmp_path: Path) -> None:
     model = attention()
