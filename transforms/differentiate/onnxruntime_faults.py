@@ -7,7 +7,6 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.differentiate.gradients.activations import is_selected
 from svgd_onnx.transforms.rule import constant_value, input_of, integer, static_shape, text
 
 # From a node to what is wrong with its gradient, or None.
@@ -51,12 +50,6 @@ def _layer_normalization(node: ir.Node) -> str | None:
     return None
 
 
-def _softmax(node: ir.Node) -> str | None:
-    if is_selected(node.outputs[0]):
-        return "SoftmaxGrad is NaN for a row that is masked throughout"
-    return None
-
-
 FAULTS: dict[str, Fault] = {
     "Conv": _convolution,
     "LayerNormalization": _layer_normalization,
@@ -64,7 +57,6 @@ FAULTS: dict[str, Fault] = {
     "ScatterElements": _scatter,
     "ScatterND": _scatter,
     "Slice": _slice,
-    "Softmax": _softmax,
 }
 """By operator of the forward graph."""
 

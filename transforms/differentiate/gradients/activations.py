@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
-from svgd_onnx.transforms.rule import inputs_of, integer, number, text
+from svgd_onnx.transforms.rule import constant_value, inputs_of, integer, number, text
 
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
@@ -31,18 +31,28 @@ def _without_nan(back: Backward, y: ir.Value) -> ir.Value:
 
     No gradient comes back to such a row then, and none is to go on.
     """
-    if not is_selected(y):
+    for node, _ in y.uses():
+        if node.op_type == "Where" and _is_zero_for_nan(node, y):
+            return node.outputs[0]  # the model has it already
+    if not _is_selected(y):
         return y
     write = back.write
     zero = write.constant(np.zeros((), np.float32 if y.dtype is None else y.dtype.numpy()))
     return write.node("Where", write.node("IsNaN", y), zero, y)
 
 
-def is_selected(value: ir.Value) -> bool:
+def _is_zero_for_nan(where: ir.Node, y: ir.Value) -> bool:
+    condition, chosen, other = inputs_of(where, 3)
+    producer, zero = condition.producer(), constant_value(chosen)
+    asks = producer is not None and producer.op_type == "IsNaN" and producer.inputs[0] is y
+    return asks and other is y and zero is not None and not zero.any()
+
+
+def _is_selected(value: ir.Value) -> bool:
     """Whether a Where reads a value, as it is or cast."""
     return any(
         node.op_type == "Where"
-        or (node.op_type in ("Cast", "Identity") and is_selected(node.outputs[0]))
+        or (node.op_type in ("Cast", "Identity") and _is_selected(node.outputs[0]))
         for node, _ in value.uses()
     )
 
