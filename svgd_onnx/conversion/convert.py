@@ -33,6 +33,7 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradient,
     VirtualGradientSettings,
     sigma_prime,
+    where_gradients_come_back,
 )
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
@@ -84,7 +85,9 @@ def convert(
         if wanted == AUTO:
             wanted = runtime.differentiator
         gradients, differentiator = differentiate(plan.forward, plan.copies, wanted)
-        uses = sigma_prime(plan.forward.graph, plan.copies, virtual_gradient)
+        uses = where_gradients_come_back(
+            sigma_prime(plan.forward.graph, plan.copies, virtual_gradient), gradients.graph
+        )
         _virtualize(gradients, plan, uses, training, virtual_gradient, update)
         manifest = describe(
             plan,

@@ -25,9 +25,9 @@ def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | N
     """
     weights = input_of(node, 2)
     if weights is not None and constant_value(weights) is None:
-        logits, *others = inputs_of(node, 3)
+        logits, labels = inputs_of(node, 2)
         log_probabilities = write.node("LogSoftmax", logits, axis=1)
-        return [_likelihood(node, write, log_probabilities, *others), log_probabilities]
+        return [_likelihood(node, write, log_probabilities, labels, weights), log_probabilities]
     if len(node.outputs) == 2 and node.outputs[1].name:
         return None
     attributes = attributes_of(node)
@@ -35,7 +35,8 @@ def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | N
 
 
 def negative_log_likelihood(node: ir.Node, write: Writer) -> ir.Value:
-    return _likelihood(node, write, *inputs_of(node, 2), input_of(node, 2))
+    log_probabilities, labels = inputs_of(node, 2)
+    return _likelihood(node, write, log_probabilities, labels, input_of(node, 2))
 
 
 def _likelihood(

@@ -17,6 +17,7 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     differentiable_form,
 )
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
+from svgd_onnx.transforms.differentiate.gradients.sizes import shape_of
 from svgd_onnx.transforms.differentiate.keep_statistics import KeepStatistics
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
@@ -163,5 +164,23 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     reverse(model)
     if reverse.refusals:
         raise obstacles_error(list(reverse.refusals), copies, reverse.refusals)
+    _add_zeros(model.graph, copies)
     check_gradients(model.graph, forward.graph, copies)
     return model
+
+
+def _add_zeros(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
+    """Gives gradients of 0 to uses of a parameter that pass none on, where other uses of it do."""
+    outputs = {value.name for value in graph.outputs}
+    inputs = {value.name: value for value in graph.inputs}
+    for uses in copies.values():
+        without = [name for name in uses if gradient_name(name) not in outputs]
+        if len(without) == len(uses):
+            continue
+        for name in without:
+            write = Writer(gradient_name(name), graph.opset_imports[""])
+            zeros = write.node("ConstantOfShape", shape_of(write, inputs[name]))
+            zeros.name, zeros.type = gradient_name(name), inputs[name].type
+            zeros.shape = inputs[name].shape
+            write.append_to(graph)
+            graph.outputs.append(zeros)

@@ -5,7 +5,11 @@ from __future__ import annotations
 from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
-from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, sigma_prime
+from svgd_onnx.transforms.virtualize.sigma_prime import (
+    ParameterUse,
+    sigma_prime,
+    where_gradients_come_back,
+)
 from svgd_onnx.transforms.virtualize.virtual_gradient import DOMAIN, VirtualGradient
 
 __all__ = [
@@ -16,4 +20,5 @@ __all__ = [
     "VirtualGradient",
     "VirtualGradientSettings",
     "sigma_prime",
+    "where_gradients_come_back",
 ]

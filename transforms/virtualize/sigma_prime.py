@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.virtualize.linear_operators import (
     channel_axis,
@@ -121,6 +122,20 @@ def sigma_prime(
                 )
                 uses.append(state_of_node)
     return uses
+
+
+def where_gradients_come_back(uses: Sequence[ParameterUse], graph: ir.Graph) -> list[ParameterUse]:
+    """The same uses, without T where the gradient graph has no dY: behind a step, or aside of the loss."""
+    produced = {value.name for node in graph for value in node.outputs}
+    return [
+        use
+        if use.state is None or gradient_name(use.output) in produced
+        else replace(
+            use, reason="no gradient comes back", state=None, state_shape=(), channel_axis=None,
+            weight_axis=None,
+        )
+        for use in uses
+    ]  # fmt: skip
 
 
 def _identity(
