@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from svgd_onnx.transforms import constants
-from svgd_onnx.transforms.canonicalize.fold_constants import FILLED, REPARAMETRIZATIONS
+from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, REPARAMETRIZATIONS
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 from svgd_onnx.transforms.data_flow import DataFlow
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
@@ -81,8 +81,8 @@ class LearnedTensors:
         return verdicts[0] if verdicts else Verdict(False, "nothing that is computed reads it")
 
     def _written_as_constant(self, value: ir.Value) -> str | None:
-        if value.meta.get(FILLED):
-            return "one number, spread"
+        if value.meta.get(NO_WEIGHT):
+            return "one number, spread, or a constant of a function"
         if value.meta.get(LIFTED) and self._has_weights:
             return "a Constant node, where weights are initializers"
         return None

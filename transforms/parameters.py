@@ -96,6 +96,11 @@ def select_parameters(
         check_several(name, globs)
         for glob in globs:
             if not any(fnmatchcase(candidate, glob) for candidate in candidates):
+                if any(fnmatchcase(each, glob) for each in statistics):
+                    raise UserError(
+                        f"{option(name, glob)} matches running statistics of BatchNormalization only, "
+                        "which training writes itself: leave it out."
+                    )
                 raise UserError(
                     f"{option(name)} '{glob}' matches no parameter of the model; it has: "
                     f"{listed(learned)}."

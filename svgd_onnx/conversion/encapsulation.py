@@ -22,6 +22,7 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradient,
     VirtualGradientSettings,
     sigma_prime,
+    where_gradients_come_back,
 )
 from svgd_onnx.transforms.virtualize.settings import OPERATORS
 
@@ -45,7 +46,7 @@ def virtual_gradients(
         differentiator = OWN
     else:
         gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
-        uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients.graph)
+        uses = _uses(plan, settings, gradients.graph)
         VirtualGradient(uses, settings)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     return gradients, uses, differentiator
@@ -67,18 +68,22 @@ def check_differentiator(settings: VirtualGradientSettings, differentiator: str)
 def _of_twins(
     plan: TrainingPlan, settings: VirtualGradientSettings
 ) -> tuple[ir.Model, Sequence[ParameterUse]]:
-    try:
-        uses = sigma_prime(plan.forward.graph, plan.copies, settings)
-    except UserError:
-        # as without twins: what follows an operator that is refused may have no known shape
-        differentiate(plan.forward, plan.copies, OWN)
-        raise
+    # which of them a gradient comes back to; and operators that are refused are named before shapes
+    plain, _ = differentiate(plan.forward, plan.copies, OWN)
+    uses = _uses(plan, settings, plain.graph)
     _check_without_bodies(plan, settings)
     forward = plan.forward.clone()
     TwinOperators(uses, settings)(forward)
     gradients, _ = differentiate(forward, plan.copies, OWN)
     PlainOperators()(gradients)
     return gradients, uses
+
+
+def _uses(
+    plan: TrainingPlan, settings: VirtualGradientSettings, gradients: ir.Graph
+) -> list[ParameterUse]:
+    uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients)
+    return where_gradients_come_back(uses, gradients)
 
 
 def _check_without_bodies(plan: TrainingPlan, settings: VirtualGradientSettings) -> None:

@@ -64,6 +64,21 @@ def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     assert states[0] == states[1]
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_parameter_without_axes_keeps_having_none(target: str, tmp_path: Path) -> None:
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 6, 4))
+    net.node("Mul", value, net.constant("factor", np.array(2, np.float32)), output="y")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4)})
+    folder = tmp_path / "artifacts"
+    svgd_onnx.convert(model, folder, target=target, train=["w", "factor"], optimizer="sgd")
+    trainer = svgd_onnx.Trainer(folder, threads=1)
+    batch = {"x": np.ones((3, 6), np.float32), "labels": np.array([0, 1, 2])}
+    trainer.train_step(batch, RATE)
+    assert trainer.tensor("factor").shape == ()
+    assert trainer.tensor("factor") != 2
+
+
 def test_a_loss_that_is_not_finite_changes_nothing(folder: Path) -> None:
     trainer = trained(folder)
     before = state(trainer)

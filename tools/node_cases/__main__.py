@@ -10,7 +10,7 @@ first alone: others may have no gradient, as LayerNormalization's mean, and hide
 gradient is compared with central differences of the case's own model in float64, by the onnx package's
 reference evaluator. Builders:
 
-    own           our rules of differentiation, lowered, in float64, at the case's own opset from 17 on
+    own           our rules of differentiation, lowered, in float64
     onnxruntime   its gradient builder behind our decompositions, in float32
     onnx-ad       the package of that name, in float64: pip install -r tools/requirements-node-cases.txt
     convert       the whole way: `convert` for the target onnx, and a step of training

@@ -9,8 +9,8 @@ from onnx.reference import ReferenceEvaluator
 
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 
-# In the metadata of a folded value: whether one number was spread over it, so that it is no weight.
-FILLED = "svgd.filled"
+# Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
+NO_WEIGHT = "svgd.no_weight"
 
 # An exporter computes them for constants; left in a file, one stands behind a parameter.
 REPARAMETRIZATIONS = frozenset({"Exp", "Sigmoid", "Softplus", "Tanh"})
@@ -61,7 +61,7 @@ class FoldConstants(ir.passes.InPlacePass):
             elif _foldable(node):
                 for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
                     constant = _replace(inside, value, array)
-                    constant.meta[FILLED] = node.op_type == "Expand"
+                    constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
                 inside.remove(node, safe=True)
                 folded += 1

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.errors import UserError
+
 
 class InferenceMode(ir.passes.InPlacePass):
     """Turns off the training mode of BatchNormalization and Dropout.
 
     A model exported in training mode and one exported for inference are the same model afterwards.
+
+    Raises:
+        UserError: something reads the statistics that a BatchNormalization gives in training mode.
+
     Ensures: no BatchNormalization has `training_mode` 1 and no Dropout has a third input.
     """
 
@@ -31,6 +37,13 @@ class InferenceMode(ir.passes.InPlacePass):
 
 def _batch_normalization(node: ir.Node) -> bool:
     mode = node.attributes.pop("training_mode", None)
+    for output in node.outputs[1:]:
+        if output.uses() or output.is_graph_output():
+            raise UserError(
+                f"The running statistics that BatchNormalization '{node.name}' gives in training mode "
+                f"are read ('{output.name}'), and training writes them itself: export the model "
+                "without that output."
+            )
     if len(node.outputs) > 1:
         node.resize_outputs(1)
     return mode is not None

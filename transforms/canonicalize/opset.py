@@ -7,6 +7,8 @@ import onnx_ir as ir
 from onnx import version_converter
 
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.transforms.canonicalize.older_opset import OlderOpset
+from svgd_onnx.transforms.passes import run
 
 # BatchNormalization has an explicit training mode from 14 on, and 17 is what ORT's gradient
 # builder was written against; 21 is the newest opset, and 10 the newest IR, that 1.19 loads.
@@ -24,7 +26,7 @@ _LARGE = 1024
 class Opset(ir.passes.InPlacePass):
     """Converts opsets below 17 up, opsets above 21 down, and leaves those between alone.
 
-    Large weights do not take part in the conversion, so that they are never copied.
+    Up by onnx's converter, in which large weights take no part, so that they are never copied.
 
     Ensures: the default domain's opset lies in [17, 21], the IR version in [8, 10].
     """
@@ -32,7 +34,9 @@ class Opset(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         version = model.graph.opset_imports.get("", 0)
         target = min(max(version, OLDEST_OPSET), NEWEST_OPSET)
-        if version != target:
+        if version > target:
+            run(model, OlderOpset(target))
+        elif version < target:
             model.graph = _convert(model, version, target)
         model.ir_version = min(max(model.ir_version, OLDEST_IR), NEWEST_IR)
         return ir.passes.PassResult(model, modified=version != target)
@@ -46,6 +50,7 @@ class Opset(ir.passes.InPlacePass):
 
 
 def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
+    _forget_statistics(model.graph)
     weights = _take_out_weights(model.graph)
     proto = ir.to_proto(model)
     try:
@@ -59,6 +64,15 @@ def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
     if version < _RESIZE_WITH_MODES:
         _keep_old_resize(converted)
     return converted
+
+
+def _forget_statistics(graph: ir.Graph) -> None:
+    """Takes away what BatchNormalization gives in training before opset 14, which cannot be converted."""
+    for node in graph:
+        if node.op_type == "BatchNormalization" and node.domain == "":
+            read = [value.uses() or value.is_graph_output() for value in node.outputs[1:]]
+            if not any(read):
+                node.resize_outputs(1)
 
 
 def _keep_old_resize(graph: ir.Graph) -> None:

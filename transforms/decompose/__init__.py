@@ -7,7 +7,6 @@ operators that came in.
 from __future__ import annotations
 
 from svgd_onnx.transforms.decompose.decompose import RULES, Decompose
-from svgd_onnx.transforms.decompose.differentiable import blocking_nodes
-from svgd_onnx.transforms.decompose.schema_functions import InlineSchemaFunctions
+from svgd_onnx.transforms.decompose.differentiable import blocking_nodes, where_gradients_end
 
-__all__ = ["RULES", "Decompose", "InlineSchemaFunctions", "blocking_nodes"]
+__all__ = ["RULES", "Decompose", "blocking_nodes", "where_gradients_end"]

@@ -6,12 +6,28 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import Rule, attributes_of, input_of, inputs_of, integer, text
+from svgd_onnx.transforms.rule import (
+    Rule,
+    attributes_of,
+    constant_value,
+    input_of,
+    inputs_of,
+    integer,
+    text,
+)
 from svgd_onnx.transforms.writer import Writer
 
 
 def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | None] | None:
-    """Asks for the log-probabilities, which the gradient is computed from."""
+    """Asks for the log-probabilities, which the gradient is computed from.
+
+    Weights of classes that are no constants may want a gradient too, and are written out.
+    """
+    weights = input_of(node, 2)
+    if weights is not None and constant_value(weights) is None:
+        logits, labels = inputs_of(node, 2)
+        log_probabilities = write.node("LogSoftmax", logits, axis=1)
+        return [_likelihood(node, write, log_probabilities, labels, weights), log_probabilities]
     if len(node.outputs) == 2 and node.outputs[1].name:
         return None
     attributes = attributes_of(node)
@@ -20,7 +36,17 @@ def softmax_cross_entropy(node: ir.Node, write: Writer) -> Sequence[ir.Value | N
 
 def negative_log_likelihood(node: ir.Node, write: Writer) -> ir.Value:
     log_probabilities, labels = inputs_of(node, 2)
-    weights = input_of(node, 2)
+    return _likelihood(node, write, log_probabilities, labels, input_of(node, 2))
+
+
+def _likelihood(
+    node: ir.Node,
+    write: Writer,
+    log_probabilities: ir.Value,
+    labels: ir.Value,
+    weights: ir.Value | None,
+) -> ir.Value:
+    """The loss of log-probabilities, by the attributes of a node."""
     axis = write.integers(1)
     share = None
     if "ignore_index" in node.attributes:

@@ -9,7 +9,6 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
-from svgd_onnx.transforms.decompose.cumulative_product import CUMULATIVE_PRODUCT
 from svgd_onnx.transforms.decompose.deformable import DEFORMABLE
 from svgd_onnx.transforms.decompose.depth_to_space import DEPTH_TO_SPACE
 from svgd_onnx.transforms.decompose.dequantize import DEQUANTIZE
@@ -32,7 +31,6 @@ RULES: dict[str, Rule] = table(
     ACTIVATIONS,
     CONVOLUTIONS,
     CROSS_ENTROPY,
-    CUMULATIVE_PRODUCT,
     DEFORMABLE,
     DEPTH_TO_SPACE,
     DEQUANTIZE,

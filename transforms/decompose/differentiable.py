@@ -31,13 +31,15 @@ WITHOUT_GRADIENT = frozenset(
     """.split()
 )
 
+# The derivative is 0 wherever there is one.
+_STEPS = frozenset({"Ceil", "Floor", "Hardmax", "Round", "Sign"})
+
 # Inputs through which no gradient flows: shapes, axes, indices, conditions.
 _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "AffineGrid": frozenset({1}),
     "CastLike": frozenset({1}),
     "Col2Im": frozenset({1, 2}),
     "Compress": frozenset({1}),
-    "CumProd": frozenset({1}),
     "CumSum": frozenset({1}),
     "DFT": frozenset({1, 2}),
     "DequantizeLinear": frozenset({0, 2}),
@@ -47,7 +49,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "GatherElements": frozenset({1}),
     "GatherND": frozenset({1}),
     "MaxUnpool": frozenset({1, 2}),
-    "NegativeLogLikelihoodLoss": frozenset({1, 2}),
+    "NegativeLogLikelihoodLoss": frozenset({1}),
     "OneHot": frozenset({0, 1}),
     "Pad": frozenset({1, 3}),
     "Range": frozenset({1}),
@@ -59,9 +61,8 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "ScatterElements": frozenset({1}),
     "ScatterND": frozenset({1}),
     "Slice": frozenset({1, 2, 3, 4}),
-    "SoftmaxCrossEntropyLoss": frozenset({1, 2}),
+    "SoftmaxCrossEntropyLoss": frozenset({1}),
     "Tile": frozenset({1}),
-    "TensorScatter": frozenset({2}),
     "TopK": frozenset({1}),
     "Trilu": frozenset({1}),
     "Where": frozenset({0}),
@@ -109,6 +110,22 @@ def flow_between(
             path.append(node)
     path.reverse()
     return path, reached & needed
+
+
+def where_gradients_end(value: ir.Value) -> list[ir.Node]:
+    """The nodes on the way from a value on that pass no gradient on."""
+    found: dict[ir.Node, None] = {}
+    seen: set[ir.Node] = set()
+    pending = [value]
+    while pending:
+        for node, position in pending.pop().uses():
+            others = _OTHER_INPUTS.get(node.op_type, frozenset())
+            if node.op_type in WITHOUT_GRADIENT | _STEPS or position in others:
+                found[node] = None
+            elif node not in seen:
+                seen.add(node)
+                pending.extend(value for value in node.outputs if value is not None)
+    return list(found)
 
 
 def blocking_nodes(

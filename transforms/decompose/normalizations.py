@@ -60,17 +60,6 @@ def batch_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     return _scale_and_shift(write, centered, factor, shift, size - 2)
 
 
-def rms_normalization(node: ir.Node, write: Writer) -> ir.Value:
-    """x / sqrt(mean of x^2 + epsilon) over the axes from `axis` on, times a scale."""
-    x, scale = inputs_of(node, 2)
-    rank = known_rank(x)
-    axes = range(integer(node, "axis", -1) % rank, rank)
-    square = write.reduce("ReduceMean", write.node("Mul", x, x), axes)
-    epsilon = write.scalar(number(node, "epsilon", 1e-5))
-    root = write.node("Sqrt", write.node("Add", square, epsilon))
-    return write.node("Mul", write.node("Div", x, root), scale)
-
-
 def instance_normalization(node: ir.Node, write: Writer) -> ir.Value:
     x, scale, shift = inputs_of(node, 3)
     size = known_rank(x)
@@ -154,5 +143,4 @@ NORMALIZATIONS: dict[str, Rule] = {
     "LpNormalization": lp_normalization,
     "LRN": local_response_normalization,
     "MeanVarianceNormalization": mean_variance_normalization,
-    "RMSNormalization": rms_normalization,
 }

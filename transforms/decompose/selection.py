@@ -1,4 +1,4 @@
-"""Operators that select elements or write them in a row, by the places of these."""
+"""Operators that select elements, by the places of these."""
 
 from __future__ import annotations
 
@@ -6,15 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import (
-    Rule,
-    attributes_of,
-    input_of,
-    inputs_of,
-    integer,
-    known_rank,
-    text,
-)
+from svgd_onnx.transforms.rule import Rule, attributes_of, inputs_of, integer
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -39,27 +31,7 @@ def unique(node: ir.Node, write: Writer) -> Sequence[ir.Value]:
     return [_taken(node, write, x, found[1]), *found[1:]]
 
 
-def tensor_scatter(node: ir.Node, write: Writer) -> ir.Value:
-    """The update goes to places of an axis that follow each other, and in mode circular start anew."""
-    cache, update = inputs_of(node, 2)
-    first = input_of(node, 2)
-    rank = known_rank(cache)
-    axis = integer(node, "axis", -2) % rank
-    places = write.positions(write.node("Shape", update, start=axis, end=axis + 1))
-    spread = [1] * rank
-    spread[axis] = -1
-    places = write.node("Reshape", places, write.integers(*spread))
-    if first is not None:
-        start = write.node("Reshape", first, write.integers(-1, *[1] * (rank - 1)))
-        places = write.node("Add", places, start)
-    if text(node, "mode", "linear") == "circular":
-        places = write.node("Mod", places, write.node("Shape", cache, start=axis, end=axis + 1))
-    places = write.node("Expand", places, write.node("Shape", update))
-    return write.node("ScatterElements", cache, places, update, axis=axis)
-
-
 SELECTION: dict[str, Rule] = {
     "Compress": compress,
-    "TensorScatter": tensor_scatter,
     "Unique": unique,
 }

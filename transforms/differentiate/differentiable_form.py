@@ -7,9 +7,12 @@ from collections.abc import Collection, Container, Mapping, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.transforms.decompose import Decompose, InlineSchemaFunctions, blocking_nodes
+from svgd_onnx.transforms.canonicalize.schema_functions import InlineSchemaFunctions
+from svgd_onnx.transforms.decompose import Decompose, blocking_nodes, where_gradients_end
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.names import gradient_name
+
+_SHOWN = 5
 
 
 def differentiable_form(
@@ -66,20 +69,37 @@ def write_differentiably(
     return decompose.refusals
 
 
-def check_gradients(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
+def check_gradients(
+    gradient: ir.Graph, forward: ir.Graph, copies: Mapping[str, Sequence[str]]
+) -> None:
     """Refuses a gradient graph in which parameters have none.
 
+    Args:
+        gradient: the graph.
+        forward: that it was made from.
+        copies: trainable parameter -> the inputs that stand for it.
+
     Raises:
-        UserError: names them.
+        UserError: names them, and the operators that pass no gradient on.
     """
-    outputs = {value.name for value in graph.outputs}
-    without = [
-        f"'{parameter}'"
+    outputs = {value.name for value in gradient.outputs}
+    without = {
+        name: parameter
         for parameter, inputs in copies.items()
-        if any(gradient_name(name) not in outputs for name in inputs)
-    ]
-    if without:
-        raise UserError(
-            f"The loss depends on {listed(without)} only through operators whose derivative is 0: "
-            f"leave out with {option('freeze')} what comes before those."
-        )
+        for name in inputs
+        if gradient_name(name) not in outputs
+    }
+    if not without:
+        return
+    ends = {
+        f"{node.op_type} ('{node.name}')": None
+        for value in forward.inputs
+        if value.name in without
+        for node in where_gradients_end(value)
+    }
+    parameters = [f"'{name}'" for name in dict.fromkeys(without.values())]
+    raise UserError(
+        f"The loss depends on {listed(parameters)} only through operators that pass no gradient on"
+        f"{': ' + listed(list(ends), _SHOWN) if ends else ''}. Leave out with {option('freeze')} what "
+        "comes before those."
+    )

@@ -54,7 +54,7 @@ def differentiate_by_onnxruntime(
     except RuntimeError as error:
         raise RuntimeError(f"onnxruntime's gradient builder failed: {error}") from error
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
-    check_gradients(gradient.graph, copies)
+    check_gradients(gradient.graph, forward.graph, copies)
     return gradient
 
 

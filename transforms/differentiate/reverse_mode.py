@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.bodies import name_apart
+from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.differentiate.control_flow import BODY_RULES
@@ -17,12 +18,14 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     differentiable_form,
 )
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, PREPARED
+from svgd_onnx.transforms.differentiate.gradients.sizes import shape_of
 from svgd_onnx.transforms.differentiate.graph_pass import GraphPass
 from svgd_onnx.transforms.differentiate.keep_statistics import KeepStatistics
 from svgd_onnx.transforms.differentiate.obstacles import obstacles_error
 from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
+from svgd_onnx.transforms.writer import Writer
 
 
 class ReverseMode(ir.passes.InPlacePass):
@@ -92,10 +95,31 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     model = differentiable_form(forward, copies, differentiable, differentiable - PREPARED)
     KeepStatistics()(model)
     InferShapes()(model)
+    # a size that is known makes shapes known, and these more sizes
+    while FoldConstants(sizes=True)(model).modified:
+        InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])
     reverse(model)
     if reverse.refusals:
         raise obstacles_error(list(reverse.refusals), copies, reverse.refusals)
-    check_gradients(model.graph, copies)
+    _add_zeros(model.graph, copies)
+    check_gradients(model.graph, forward.graph, copies)
     name_apart(model.graph)
     return model
+
+
+def _add_zeros(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
+    """Gives gradients of 0 to uses of a parameter that pass none on, where other uses of it do."""
+    outputs = {value.name for value in graph.outputs}
+    inputs = {value.name: value for value in graph.inputs}
+    for uses in copies.values():
+        without = [name for name in uses if gradient_name(name) not in outputs]
+        if len(without) == len(uses):
+            continue
+        for name in without:
+            write = Writer(gradient_name(name), graph.opset_imports[""])
+            zeros = write.node("ConstantOfShape", shape_of(write, inputs[name]))
+            zeros.name, zeros.type = gradient_name(name), inputs[name].type
+            zeros.shape = inputs[name].shape
+            write.append_to(graph)
+            graph.outputs.append(zeros)

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.lower.lowering import Lowering
-from svgd_onnx.transforms.rule import inputs_of, known_constant, known_rank
+from svgd_onnx.transforms.rule import inputs_of, known_constant, known_rank, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -49,7 +49,8 @@ def put_back(
     starts, ends, axes, steps = [_of_int64(write, value) for value in [*bounds, None, None][:4]]
     assert starts is not None and ends is not None
     if axes is None:
-        given = np.arange(len(known_constant(starts, "its starts are")))
+        count = static_shape(starts)
+        given = np.arange(count[0] if count else dims)
     else:
         given = known_constant(axes, "its axes are")
     result = gradient

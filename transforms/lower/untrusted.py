@@ -15,6 +15,11 @@ def _always(node: ir.Node) -> bool:
     return True
 
 
+def _of_single_precision(node: ir.Node) -> bool:
+    y = node.inputs[1]
+    return y is None or y.dtype in (None, ir.DataType.FLOAT)
+
+
 def _of_two_axes(node: ir.Node) -> bool:
     # In groups over one or three axes it writes behind its output; alone it is as slow as standard operators.
     weight = node.inputs[2]
@@ -35,11 +40,11 @@ TRUSTED: dict[str, Callable[[ir.Node], bool]] = {
     "GatherGrad": _always,
     "GeluGrad": _always,
     "LayerNormalizationGrad": _always,
-    "LogSoftmaxGrad_13": _always,
+    "LogSoftmaxGrad_13": _of_single_precision,
     "MaxPoolGrad": _of_fixed_images,
     "SigmoidGrad": _always,
     "SoftmaxCrossEntropyLossGrad": _always,
-    "SoftmaxGrad_13": _always,
+    "SoftmaxGrad_13": _of_single_precision,
     "TanhGrad": _always,
 }
 """By operator, of which nodes. ReluGrad works on one thread; LeakyReluGrad reads the sign of y for that of x;

@@ -6,7 +6,11 @@ from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
-from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, sigma_prime
+from svgd_onnx.transforms.virtualize.sigma_prime import (
+    ParameterUse,
+    sigma_prime,
+    where_gradients_come_back,
+)
 from svgd_onnx.transforms.virtualize.twins import PlainOperators, TwinOperators
 from svgd_onnx.transforms.virtualize.virtual_gradient import VirtualGradient
 
@@ -20,4 +24,5 @@ __all__ = [
     "VirtualGradient",
     "VirtualGradientSettings",
     "sigma_prime",
+    "where_gradients_come_back",
 ]

@@ -148,6 +148,20 @@ def operations_with_t(uses: Sequence[ParameterUse]) -> dict[str, list[ParameterU
     return operations
 
 
+def where_gradients_come_back(uses: Sequence[ParameterUse], graph: ir.Graph) -> list[ParameterUse]:
+    """The same uses, without T where the gradient graph has no dY: behind a step, or aside of the loss."""
+    produced = {value.name for node in graph for value in node.outputs}
+    return [
+        use
+        if use.state is None or gradient_name(use.output) in produced
+        else replace(
+            use, reason="no gradient comes back", state=None, state_shape=(), channel_axis=None,
+            weight_axis=None,
+        )
+        for use in uses
+    ]  # fmt: skip
+
+
 def _identity(
     use: ParameterUse, node: ir.Node, settings: VirtualGradientSettings, batch_is_open: bool
 ) -> str | None:

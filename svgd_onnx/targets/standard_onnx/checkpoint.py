@@ -31,7 +31,8 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgre
         UserError: it cannot be written; the one that was there stays.
     """
     metadata = {_PROGRESS: json.dumps(asdict(progress))}
-    whole = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    # not ascontiguousarray, which makes a vector of a single number
+    whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     with whole_file(path) as temporary:
         try:
             save_file(whole, temporary, metadata)

@@ -12,7 +12,6 @@ import onnxruntime
 import pytest
 from onnx import helper
 
-import svgd_onnx
 from svgd_onnx.transforms.canonicalize import (
     FoldConstants,
     InferenceMode,
@@ -44,15 +43,6 @@ def test_the_canonical_model_computes_the_same(
 def test_the_opset_lies_in_what_the_runtime_differentiates(opset: int) -> None:
     canonical = Opset()(ir.from_proto(models.mlp(opset))).model
     assert canonical.graph.opset_imports[""] == max(opset, 17)
-
-
-def test_an_opset_that_cannot_be_converted_is_refused() -> None:
-    node = helper.make_node("TensorScatter", ["x", "y"], ["z"])
-    infos = [helper.make_tensor_value_info(n, onnx.TensorProto.FLOAT, [2, 2, 2]) for n in "xyz"]
-    graph = helper.make_graph([node], "g", infos[:2], infos[2:])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 24)])
-    with pytest.raises(svgd_onnx.UserError, match="opset 24 cannot be converted to 21"):
-        Opset()(ir.from_proto(model))
 
 
 def test_weights_in_constant_nodes_and_in_inputs_become_initializers() -> None:

@@ -18,9 +18,10 @@ from onnx.reference import ReferenceEvaluator
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.double_precision.double_precision import DoublePrecision
 from svgd_onnx.gradient_check.double_precision.operators import OPERATORS
-from svgd_onnx.transforms.canonicalize import InferShapes
+from svgd_onnx.transforms.canonicalize import InferShapes, Opset
 from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.lower import Lower
+from svgd_onnx.transforms.passes import run
 
 _STEP = 1e-5
 _DIRECTIONS = 3
@@ -165,7 +166,8 @@ class Case:
     @cached_property
     def backward(self) -> ir.Model:
         """The gradient graph, with operators of the training set."""
-        return differentiate_in_reverse(self.forward, {name: [name] for name in self.varied})
+        model = run(self.forward.clone(), Opset(), InferShapes())
+        return differentiate_in_reverse(model, {name: [name] for name in self.varied})
 
     @cached_property
     def standard(self) -> ir.Model:
@@ -229,10 +231,9 @@ def case(
     outputs: int = 1,
     read: tuple[int, ...] = (0,),
     open: bool | tuple[int, ...] = False,
-    runs: bool | None = None,
+    runs: bool = True,
     beside: bool = False,
     **attributes: Any,
 ) -> Case:
     """A setting of an operator, its attributes by their names."""
-    runs = opset <= 21 if runs is None else runs
     return Case(op_type, inputs, attributes, opset, outputs, read, open, runs, beside=beside)

@@ -88,6 +88,9 @@ OTHER: dict[str, Case] = {
     "Clip": case("Clip", real(3, 4), np.array(-0.5, np.float32), np.array(0.7, np.float32)),
     "Clip, one bound": case("Clip", real(3, 4), None, np.array(0.3, np.float32)),
     "Clip, no bound": case("Clip", real(3, 4)),
+    "Clip, crossed bounds that train": case(
+        "Clip", real(3, 4), given(np.array(0.7)), given(np.array(-0.5))
+    ),
     "Clip, bounds that train": case(
         "Clip", real(3, 4), given(np.array(-0.5)), given(np.array(0.7))
     ),

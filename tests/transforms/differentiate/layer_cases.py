@@ -94,6 +94,18 @@ NORMALIZATIONS: dict[str, Case] = {
         "BatchNormalization", real(3, 2, 4), real(2), real(2), given([0.1, -0.2], varied=False),
         given([0.5, 1.2], varied=False), training_mode=1,
     ),
+    "BatchNormalization by statistics that train": case(
+        "BatchNormalization", real(2, 3, 4), real(3), real(3), real(3), real(3, low=0.5, high=2), open=(0,)
+    ),
+    "BatchNormalization that trains, its new statistics read": case(
+        "BatchNormalization", real(3, 2, 4), real(2), real(2), real(2), real(2, low=0.5, high=2),
+        training_mode=1, momentum=0.6, outputs=3, read=(0, 1, 2),
+    ),
+    "BatchNormalization that trains, its new variance read": case(
+        "BatchNormalization", real(6, 2), given([1, 2.0], varied=False), given([0, 1.0], varied=False),
+        given([0.1, -0.2], varied=False), real(2, low=0.5, high=2), training_mode=1, outputs=3, read=(2,),
+        open=True,
+    ),
     "InstanceNormalization": case("InstanceNormalization", real(2, 3, 4, 2), real(3), real(3)),
     "InstanceNormalization, open": case(
         "InstanceNormalization", real(2, 3, 4), real(3), real(3), open=True
@@ -141,6 +153,13 @@ LOSSES: dict[str, Case] = {
     "SoftmaxCrossEntropyLoss, weighted": case(
         "SoftmaxCrossEntropyLoss", real(3, 4), given(LABELS), np.array([1, 2, 3, 4], np.float32),
         ignore_index=2,
+    ),
+    "SoftmaxCrossEntropyLoss, weights of classes that train": case(
+        "SoftmaxCrossEntropyLoss", real(3, 4), given(LABELS), real(4, low=0.5, high=2), outputs=2,
+        read=(0, 1), ignore_index=2,
+    ),
+    "NegativeLogLikelihoodLoss, weights of classes that train": case(
+        "NegativeLogLikelihoodLoss", real(3, 4), given(LABELS), real(4, low=0.5, high=2)
     ),
     "NegativeLogLikelihoodLoss": case("NegativeLogLikelihoodLoss", real(3, 4), given(LABELS)),
     "NegativeLogLikelihoodLoss, weighted": case(

@@ -14,6 +14,9 @@ MOVEMENT: dict[str, Case] = {
     "CumSum, exclusive and reverse": case(
         "CumSum", real(2, 4), np.array(0), exclusive=1, reverse=1
     ),
+    "SpaceToDepth, channels first": case(
+        "SpaceToDepth", real(2, 3, 4, 6), blocksize=2, mode="CRD", opset=28, open=(0, 2, 3)
+    ),
     "CumProd": case("CumProd", real(2, 4), np.array(-1), opset=26),
     "CumProd of zeros": case(
         "CumProd", given([[1.0, 0, 2, 3], [0, 0, 3, 1], [2, 3, 1, 0]]), np.array(1), opset=26

@@ -106,6 +106,14 @@ RESIZE: dict[str, Case] = {
         "Resize", real(1, 1, 4, 6), None, None, fixed(6, 12), mode="linear", axes=[2, 3],
         keep_aspect_ratio_policy="not_larger",
     ),
+    "Resize, not larger and rounded": case(
+        "Resize", real(2, 1, 4, 6), None, None, fixed(7, 7), mode="linear", axes=[2, 3],
+        keep_aspect_ratio_policy="not_larger", open=(0,),
+    ),
+    "Resize, not smaller and rounded": case(
+        "Resize", real(1, 2, 5, 3), None, None, fixed(4, 3), axes=[2, 3],
+        keep_aspect_ratio_policy="not_smaller",
+    ),
     "Resize cropping": case(
         "Resize", real(1, 1, 4, 5), np.array([0, 0, 0.2, 0.1, 1, 1, 0.7, 1.3], np.float32), None,
         fixed(1, 1, 3, 4), mode="linear", coordinate_transformation_mode="tf_crop_and_resize",

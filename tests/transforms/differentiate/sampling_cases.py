@@ -54,6 +54,14 @@ ROI: dict[str, Case] = {
         "RoiAlign", real(2, 1, 5, 6), REGIONS, IMAGES, sampling_ratio=2, output_height=2, output_width=3,
         coordinate_transformation_mode="output_half_pixel",
     ),
+    "RoiAlign of maxima": case(
+        "RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, mode="max", sampling_ratio=2, output_height=2,
+        output_width=3,
+    ),
+    "RoiAlign of maxima, as many samples as it takes": case(
+        "RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, mode="max", output_height=3, output_width=2,
+        open=True,
+    ),
     "RoiAlign, as many samples as it takes": case(
         "RoiAlign", real(2, 2, 5, 6), REGIONS, IMAGES, output_height=2, output_width=3,
     ),

@@ -91,23 +91,27 @@ def where(back: Backward) -> Gradients:
 
 
 def clip(back: Backward) -> Gradients:
-    """To x within the bounds, these included; beyond, to the bound."""
+    """To x within the bounds, these included; beyond, to the bound, of crossed ones the upper."""
     write = back.write
     low, high = input_of(back.node, 1), input_of(back.node, 2)
 
-    def where(*comparisons: tuple[str, ir.Value | None]) -> ir.Value:
-        """dY where x compares so with all bounds that are given."""
+    def where(*comparisons: tuple[str, ir.Value | None, ir.Value | None]) -> ir.Value:
+        """dY where all comparisons hold that are of something."""
         gradient = back.dy
-        for op_type, bound in comparisons:
-            if bound is not None:
-                holds = write.node(op_type, back.x, bound)
+        for op_type, a, b in comparisons:
+            if a is not None and b is not None:
+                holds = write.node(op_type, a, b)
                 gradient = write.node("Where", holds, gradient, write.scalar(0))
         return gradient
 
+    def of_high() -> ir.Value:
+        raised = back.x if low is None else write.node("Max", back.x, low)
+        return where(("Greater", raised, high))
+
     return back.broadcast(
-        lambda: where(("GreaterOrEqual", low), ("LessOrEqual", high)),
-        lambda: where(("Less", low)),
-        lambda: where(("Greater", high)),
+        lambda: where(("GreaterOrEqual", back.x, low), ("LessOrEqual", back.x, high)),
+        lambda: where(("Less", back.x, low), ("LessOrEqual", low, high)),
+        of_high,
     )
 
 

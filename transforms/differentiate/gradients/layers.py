@@ -20,6 +20,7 @@ from svgd_onnx.transforms.rule import (
     number,
     text,
 )
+from svgd_onnx.transforms.writer import Writer
 
 
 def conv(back: Backward) -> Gradients:
@@ -84,44 +85,74 @@ def _transposed_pads(back: Backward, dims: int) -> list[int]:
 
 
 def batch_normalization(back: Backward) -> Gradients:
-    """By the statistics of the batch, which the last two outputs hold."""
+    """By the statistics of the batch, which the last two outputs hold.
+
+    The running ones, which the second and third output hold, follow those of the batch: a share of
+    1 - momentum of the mean, and of the variance.
+    """
     x, scale = inputs_of(back.node, 2)
-    mean, deviation = back.node.outputs[3:5]
-    return back.training(
-        "BatchNormalizationGrad", back.dy, x, scale, mean, deviation, outputs=3,
-        epsilon=number(back.node, "epsilon", 1e-5),
-    )  # fmt: skip
+    mean, inverse = back.node.outputs[3:5]
+    dy, *running = back.gradients[:3]
+    write, node = back.write, back.write.node
+    gradients: list[ir.Value | None] = [None] * 3
+    if dy is not None:
+        epsilon = number(back.node, "epsilon", 1e-5)
+        gradients = list(
+            back.training(
+                "BatchNormalizationGrad", dy, x, scale, mean, inverse, outputs=3, epsilon=epsilon
+            )
+        )
+    if all(gradient is None for gradient in running):
+        return gradients
+    rank, momentum = known_rank(x), number(back.node, "momentum", 0.9)
+    elements = node("Div", node("Size", x), node("Size", scale))
+    share = node("Div", write.scalar(1 - momentum), write.cast(elements, "float32"))
+    of_mean, of_variance = (
+        None if each is None else _per_channel(write, node("Mul", each, share), rank)
+        for each in running
+    )
+    parts = [] if gradients[0] is None else [gradients[0]]
+    if of_mean is not None:
+        parts.append(node("Expand", of_mean, shape_of(write, x)))
+    if of_variance is not None:
+        centred = node("Sub", x, _per_channel(write, mean, rank))
+        parts.append(node("Mul", node("Mul", centred, write.scalar(2)), of_variance))
+    before = [
+        None if each is None else node("Mul", each, write.scalar(momentum)) for each in running
+    ]
+    return [parts[0] if len(parts) == 1 else node("Sum", *parts), *gradients[1:], *before]
+
+
+def _per_channel(write: Writer, value: ir.Value, rank: int) -> ir.Value:
+    """(C) as (C, 1, ...), to go with (N, C, ...)."""
+    return (
+        value if rank <= 2 else write.node("Unsqueeze", value, write.integers(*range(1, rank - 1)))
+    )
 
 
 def frozen_batch_normalization(back: Backward) -> Gradients:
-    """By statistics that are constants: a scale and a shift for each channel."""
+    """By statistics that are given: a scale and a shift for each channel."""
     x, scale, _, mean, variance = inputs_of(back.node, 5)
-    write, rank = back.write, known_rank(back.x)
+    write, node, rank = back.write, back.write.node, known_rank(back.x)
     others = [0, *range(2, rank)]
-    inverse = write.node(
-        "Reciprocal",
-        write.node(
-            "Sqrt", write.node("Add", variance, write.scalar(number(back.node, "epsilon", 1e-5)))
-        ),
-    )
+    raised = node("Add", variance, write.scalar(number(back.node, "epsilon", 1e-5)))
+    inverse = node("Reciprocal", node("Sqrt", raised))
 
-    def channels(value: ir.Value) -> ir.Value:
-        return (
-            write.node("Unsqueeze", value, write.integers(*range(1, rank - 1)))
-            if rank > 2
-            else value
-        )
+    def total(value: ir.Value) -> ir.Value:
+        return write.reduce("ReduceSum", value, others, keepdims=False)
 
     def of_scale() -> ir.Value:
-        normalized = write.node("Mul", write.node("Sub", x, channels(mean)), channels(inverse))
-        return write.reduce(
-            "ReduceSum", write.node("Mul", back.dy, normalized), others, keepdims=False
-        )
+        centred = node("Sub", x, _per_channel(write, mean, rank))
+        return total(node("Mul", back.dy, node("Mul", centred, _per_channel(write, inverse, rank))))
 
     return back.each(
-        lambda: write.node("Mul", back.dy, channels(write.node("Mul", scale, inverse))),
+        lambda: node("Mul", back.dy, _per_channel(write, node("Mul", scale, inverse), rank)),
         of_scale,
-        lambda: write.reduce("ReduceSum", back.dy, others, keepdims=False),
+        lambda: total(back.dy),
+        lambda: node("Neg", node("Mul", total(back.dy), node("Mul", scale, inverse))),
+        lambda: node(
+            "Mul", of_scale(), node("Div", node("Mul", scale, write.scalar(-0.5)), raised)
+        ),
     )
 
 

@@ -25,7 +25,7 @@ def reshape(back: Backward) -> Gradients:
 
 
 def transpose(back: Backward) -> Gradients:
-    perm = integers(back.node, "perm", list(reversed(range(known_rank(back.x)))))
+    perm = integers(back.node, "perm", ()) or list(reversed(range(known_rank(back.x))))
     inverse = [perm.index(axis) for axis in range(len(perm))]
     return [back.write.node("Transpose", back.dy, perm=inverse)]
 
@@ -52,13 +52,14 @@ def concat(back: Backward) -> Gradients:
     if len(parts) == 1:
         return [back.dy]
     write = back.write
-    axis %= known_rank(back.y, *parts, of="its output")
     sizes = [None if part.shape is None else part.shape[axis] for part in parts]
     if all(isinstance(size, int) for size in sizes):
         lengths = write.integers(*(int(size) for size in sizes if isinstance(size, int)))
     else:
-        shapes = [write.node("Shape", part, start=axis, end=axis + 1) for part in parts]
-        lengths = write.node("Concat", *shapes, axis=0)
+        bounds = {"start": axis} if axis == -1 else {"start": axis, "end": axis + 1}
+        lengths = write.node(
+            "Concat", *(write.node("Shape", part, **bounds) for part in parts), axis=0
+        )
     return write.nodes_with("Split", [back.dy, lengths], {"axis": axis}, len(parts))
 
 

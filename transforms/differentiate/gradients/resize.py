@@ -24,15 +24,15 @@ _HALF_PIXEL = ("half_pixel", "half_pixel_symmetric")
 
 
 def resize(back: Backward) -> Gradients:
-    _check_ratio(back)
-    times = _repeats(back)
+    rounds = _rounds_ratio(back)
+    times = None if rounds else _repeats(back)
     if times is not None:
         return [_sum_of_repeats(back, times)]
     gradient = back.dy
     rank = known_rank(back.x)
     for place, axis in enumerate(_axes(back)):
-        if not _stays(back, place, axis):
-            matrix = _matrix(back, place, axis)
+        if rounds or not _stays(back, place, axis):
+            matrix = _matrix_among_all(back, axis) if rounds else _matrix(back, place, axis)
             gradient = _product(back.write, gradient, matrix, axis, rank)
     return [gradient]
 
@@ -69,13 +69,12 @@ def _stays(back: Backward, place: int, axis: int) -> bool:
     return _factor(back, place, axis) == 1 and _coordinates(back) != "tf_crop_and_resize"
 
 
-def _check_ratio(back: Backward) -> None:
-    """Refuses sizes that were adjusted, which only the scale that all axes then share says exactly."""
+def _rounds_ratio(back: Backward) -> bool:
+    """Whether sizes were adjusted, which only the scale that all axes then share says exactly."""
     policy = text(back.node, "keep_aspect_ratio_policy", "stretch")
     if policy == "stretch" or _scales(back) is not None:
-        return
-    if len({_factor(back, place, axis) for place, axis in enumerate(_axes(back))}) > 1:
-        raise RefusedError(f"it rounds the ratio of its axes, by {policy}")
+        return False
+    return len({_factor(back, place, axis) for place, axis in enumerate(_axes(back))}) > 1
 
 
 def _repeats(back: Backward) -> list[int] | None:
@@ -145,6 +144,31 @@ def _matrix(back: Backward, place: int, axis: int) -> ir.Value:
         sizes = write.node("Concat", write.integers(1, 1), old, new, axis=0)
         resized = write.node("Resize", identity, region, None, sizes, **attributes)
     return write.node("Squeeze", resized, write.integers(0, 1))
+
+
+def _matrix_among_all(back: Backward, axis: int) -> ir.Value:
+    """The same where other axes have a say in the scale: these are there too, and each counts once."""
+    write, node, rank, axes = back.write, back.write.node, known_rank(back.x), _axes(back)
+    if 0 in axes:
+        raise RefusedError("its sizes are adjusted to each other, that of axis 0 too")
+    old = sizes_of(write, back.x, axis, axis + 1)
+    one = write.integers(1)
+    squared = node("Concat", old, old, axis=0)
+    identity = node(
+        "EyeLike", node("ConstantOfShape", squared, value=ir.tensor(np.zeros(1, np.float32)))
+    )
+    others = [each for each in range(1, rank) if each != axis]
+    apart = node("Unsqueeze", identity, write.integers(*others))
+    sizes = [
+        sizes_of(write, back.x, each, each + 1) if each in axes else one for each in range(rank)
+    ]
+    sizes[0] = old
+    whole = node("Expand", apart, node("Concat", *sizes, axis=0))
+    attributes = {**attributes_of(back.node), "axes": axes, "extrapolation_value": 0.0}
+    resized = node("Resize", whole, *back.node.inputs[1:4], **attributes)
+    zeros, ones = write.integers(*[0] * len(others)), write.integers(*[1] * len(others))
+    first = node("Slice", resized, zeros, ones, write.integers(*others))
+    return node("Squeeze", first, write.integers(*others))
 
 
 def _product(write: Writer, value: ir.Value, matrix: ir.Value, axis: int, rank: int) -> ir.Value:

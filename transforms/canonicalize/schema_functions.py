@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.passes import run
 
@@ -18,6 +18,8 @@ _DOMAIN = "svgd.function"
 
 class InlineSchemaFunctions(ir.passes.InPlacePass):
     """Replaces nodes by the bodies that their schemas have; nodes without one stay.
+
+    The constants of a body are no weights.
 
     Args:
         nodes: which nodes.
@@ -29,6 +31,7 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         opset = model.graph.opset_imports[""]
+        before = set(model.graph.initializers)
         modified = False
         for node in self._nodes:
             proto = _function(node, opset)
@@ -59,6 +62,8 @@ class InlineSchemaFunctions(ir.passes.InPlacePass):
             while FoldConstants(sizes=True)(model).modified:
                 InferShapes()(model)
             model.graph.opset_imports.pop(_DOMAIN, None)
+            for name in model.graph.initializers.keys() - before:
+                model.graph.initializers[name].meta[NO_WEIGHT] = True
         return ir.passes.PassResult(model, modified)
 
 
