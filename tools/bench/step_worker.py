@@ -33,7 +33,12 @@ def batch(shape: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
     return random.standard_normal(shape, np.float32), random.integers(0, 10, shape[0])
 
 
-def serve(step: Callable[[], float]) -> None:
+def peak() -> int:
+    """The most memory that was ever resident, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def serve(step: Callable[[], float], at_the_end: Callable[[], int] = peak) -> None:
     """Does steps as standard input asks for them."""
 
     def seconds(steps: int) -> float:
@@ -48,7 +53,7 @@ def serve(step: Callable[[], float]) -> None:
     for _ in sys.stdin:
         seconds(1)  # what the others left in the caches is not this one's cost
         print(seconds(steps), flush=True)
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, flush=True)
+    print(at_the_end(), flush=True)
 
 
 if __name__ == "__main__":

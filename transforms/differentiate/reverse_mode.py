@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 
@@ -22,6 +23,10 @@ from svgd_onnx.transforms.lower.lowering import TRAINING_DOMAIN
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
+
+
+# Parts of a gradient that are added by one node.
+_MOST_SUMMED = 4
 
 
 class ReverseMode(ir.passes.InPlacePass):
@@ -119,7 +124,10 @@ class _BackwardPass:
             return None
         name = gradient_name(value.name or "")
         write = Writer(f"{name}/sum", self._opset)
-        if len(parts) > 1:
+        if len(parts) > _MOST_SUMMED:
+            # one by one, so that not all have to be there at once: a weight of 200 steps has 200
+            whole = functools.reduce(lambda total, part: write.node("Add", total, part), parts)
+        elif len(parts) > 1:
             whole = write.node("Sum", *parts)
         elif parts[0] in self._named:
             # one gradient for two values: each has a name of its own

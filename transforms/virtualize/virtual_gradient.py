@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.settings import EXAMPLE, VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse
@@ -90,7 +90,7 @@ class _Rewriting:
         self._kept = set(outputs)
         self._produced = {value.name: value for node in graph for value in node.outputs}
         self._place = {node: place for place, node in enumerate(graph)}
-        self._gradients = _gradient_values(graph)
+        self._gradients = gradient_values(graph)
         self.replaced: dict[ir.Value, ir.Value] = {}
         self.dead: set[ir.Node] = set()
 
@@ -197,16 +197,6 @@ def _t(
     result, updated = write.nodes_with(op_type, inputs, values, 2, domain=DOMAIN)
     updated.type, updated.shape = state.type, state.shape
     return result
-
-
-def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
-    """The values that are computed from the gradient of the loss by itself, 1."""
-    seed = gradient_name(LOSS_OUTPUT)
-    values = {graph.initializers[seed]}
-    for node in graph:
-        if any(value in values for value in node.inputs):
-            values.update(node.outputs)
-    return values
 
 
 def _path(
