@@ -3,10 +3,11 @@
     python -m tools.bench.recompute [--stock PYTHON] [--networks ...] [--threads N] [--turns N] [--output FILE.json]
 
 `--stock` is the Python of an environment with svgd-onnx and a stock onnxruntime. Each kind has a process of its
-own; they train in turns. "activations" is the most that tensors of a step take at once, without what a step reads
-and leaves: in the order in which onnxruntime's profiler saw its optimized model run, each from the operator that
-writes it to the last that reads it. "peak" is of resident memory above that of the opened session. "apart" is the
-largest difference of a first step's loss, or of a gradient (its update by SGD) relative to its largest entry.
+own; they train in turns. "activations" is the most that tensors of a step take at once, without what a step
+reads and leaves: in the order in which onnxruntime's profiler saw its optimized model run, each from the operator
+that writes it to the last that reads it. "peak" is of resident memory above that of the opened session. "apart"
+is the largest difference of a first step's loss, or of a gradient (its update by SGD) relative to its largest
+entry.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from onnx import ModelProto, helper
+from onnx import ModelProto
 
 import svgd_onnx
 from tools.bench.live_memory import live_memory
@@ -86,12 +87,20 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
         for kind, recompute in kinds.items():
             svgd_onnx.convert(build(), folder / kind, target="onnx", recompute=recompute)
             svgd_onnx.convert(
-                build(), folder / "sgd", target="onnx", optimizer="sgd", recompute=recompute, force=True
+                build(),
+                folder / "sgd",
+                target="onnx",
+                optimizer="sgd",
+                recompute=recompute,
+                force=True,
             )
-            first[kind] = _first_step(python, folder / "sgd", folder / f"{kind}.npz", threads, shape)
+            first[kind] = _first_step(
+                python, folder / "sgd", folder / f"{kind}.npz", threads, shape
+            )
             alive[kind] = _alive(python, folder / kind, threads, shape)
         workers = {
-            kind: Worker([python, WORKER, "train", folder / kind, threads, *shape]) for kind in kinds
+            kind: Worker([python, WORKER, "train", folder / kind, threads, *shape])
+            for kind in kinds
         }
         seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
         for _ in range(turns):
@@ -110,7 +119,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             "time of kept": statistics.median(
                 one / other for one, other in zip(seconds[kind], seconds["kept"])
             ),
-            "apart": _apart(first[kind], first["kept"]),
+            "apart": f"{_apart(first[kind], first['kept']):.0e}",
         }
         for kind in kinds
     ]

@@ -24,7 +24,6 @@ from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
 
-
 # Parts of a gradient that are added by one node.
 _MOST_SUMMED = 4
 

@@ -223,9 +223,7 @@ def _seen(
         write.integers(*range(2, convolution.dims + 2)),
         write.integers(*convolution.strides),
     )
-    return write.node(
-        "Reshape", part, write.integers(0, convolution.group, channels, prod(sizes))
-    )
+    return write.node("Reshape", part, write.integers(0, convolution.group, channels, prod(sizes)))
 
 
 def _by_convolution(

@@ -107,7 +107,7 @@ def _totals(graph: ir.Graph, forward: ForwardPass, segments: Segments) -> list[l
     A weight that all segments read has a part of its gradient from each. If those behind were added up only in
     the end, all that they are computed from would be kept until then.
     """
-    segment_of = {}
+    segment_of: dict[ir.Node | None, int] = {}
     start = 0
     for index, end in enumerate(segments.ends):
         segment_of.update(dict.fromkeys(forward.nodes[start:end], index))
@@ -120,7 +120,9 @@ def _totals(graph: ir.Graph, forward: ForwardPass, segments: Segments) -> list[l
         if node in segment_of or not any(forward.varies(value) for value in node.inputs):
             continue
         read = [
-            segment_of.get(value.producer(), last) if value in forward.saved else waits.get(value, last)
+            segment_of.get(value.producer(), last)
+            if value in forward.saved
+            else waits.get(value, last)
             for value in node.inputs
             if value is not None
         ]

@@ -50,11 +50,12 @@ def _split(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     states: list[ir.Value | None] = given[_FIRST_STATE : _FIRST_STATE + count]
     for part in parts:
         inputs = [part, *given[1:_FIRST_STATE], *states, *given[_FIRST_STATE + count :]]
-        whole, *states = write.nodes_with(
+        whole, *after = write.nodes_with(
             node.op_type,
             inputs,
             {name: attribute.value for name, attribute in node.attributes.items()},
             1 + count,
         )
         hidden.append(whole)
+        states = list(after)
     return [write.node("Concat", *hidden, axis=0), *states][: len(node.outputs)]

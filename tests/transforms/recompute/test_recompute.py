@@ -63,7 +63,9 @@ def trained(
 class TestSameNumbers:
     @pytest.mark.parametrize("target", TARGETS)
     @pytest.mark.parametrize("network", NETWORKS)
-    def test_losses_and_parameters(self, network: str, target: str, trainer_of: MakeTrainer) -> None:
+    def test_losses_and_parameters(
+        self, network: str, target: str, trainer_of: MakeTrainer
+    ) -> None:
         model = getattr(models, network)()
         batch = models.examples(model)
         losses, tensors = trained(trainer_of, model, batch, target=target)
@@ -128,7 +130,9 @@ class TestKeeps:
         }
         assert 3 <= len(kept) <= 12
 
-    def test_a_model_without_a_batch_as_it_is(self, tmp_path: Path, trainer_of: MakeTrainer) -> None:
+    def test_a_model_without_a_batch_as_it_is(
+        self, tmp_path: Path, trainer_of: MakeTrainer
+    ) -> None:
         trainer_of(chain(6), target="onnx", optimizer="sgd")
         (step,) = tmp_path.rglob("training_step.onnx")
         model = ir.load(step)

@@ -71,7 +71,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         if self._accumulation_steps > 1:
             changes.update = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(changes.update)
-        place = {node: place for place, node in enumerate(graph)}
+        place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
         # onnxruntime computes what stands last first: the gradients that the backward pass comes to first.
         for name in sorted(
             self._parameters,
