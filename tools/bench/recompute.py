@@ -1,13 +1,13 @@
 """What `convert --recompute` saves and costs: memory of activations and time of a step, with and without.
 
-    python -m tools.bench.recompute [--stock PYTHON] [--networks ...] [--threads N] [--turns N] [--output FILE.json]
+    python -m tools.bench.recompute [--stock PYTHON] [--networks ...] [--threads N] [--turns N] [--output FILE]
 
-`--stock` is the Python of an environment with svgd-onnx and a stock onnxruntime. Each kind has a process of its
-own; they train in turns. "activations" is the most that tensors of a step take at once, without what a step
-reads and leaves: in the order in which onnxruntime's profiler saw its optimized model run, each from the operator
-that writes it to the last that reads it. "peak" is of resident memory above that of the opened session. "apart"
-is the largest difference of a first step's loss, or of a gradient (its update by SGD) relative to its largest
-entry.
+`--stock` is the Python of an environment with svgd-onnx and a stock onnxruntime. Each kind has a process of
+its own; they train in turns. "activations" is the most that tensors of a step take at once, without what a
+step reads and leaves: in the order in which onnxruntime's profiler saw its optimized model run, each from the
+operator that writes it to the last that reads it. "peak" is of resident memory above that of the opened
+session. "apart" is the largest difference of a first step's loss, or of a gradient (its update by SGD),
+relative to its largest entry.
 """
 
 from __future__ import annotations

@@ -2,9 +2,9 @@
 
     python tools/bench/recompute_worker.py train|profile|first FOLDER THREADS SHAPE... [FILE.npz]
 
-`train` does turns as `step_worker.py` does, and prints at the end how far memory went above that of the opened
-session; `profile` prints the path of a profile, and leaves the optimized model in FOLDER; `first` writes the loss
-of a first step, and by how much it changed each parameter at a learning rate of 1.
+`train` does turns as `step_worker.py` does, and prints at the end how far memory went above that of the
+opened session; `profile` prints the path of a profile, and leaves the optimized model in FOLDER; `first` writes
+the loss of a first step, and by how much it changed each parameter at a learning rate of 1.
 """
 
 from __future__ import annotations

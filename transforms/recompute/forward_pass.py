@@ -76,6 +76,7 @@ class ForwardPass:
         return (
             node.domain == ""
             and node.op_type in _MOVING
+            and node.inputs[0] in self._of_batch
             and all(self.is_input(each) for each in node.inputs if each in self._of_batch)
         )
 

@@ -202,6 +202,8 @@ class _Copies:
         forward = self._forward
         if not forward.varies(value) or value.producer() is None:
             return False
+        if forward.is_input(value):
+            return False
         return not forward.is_kept(value) and owner(value) not in self._kept
 
     def _copy(self, node: ir.Node) -> None:
