@@ -6,8 +6,8 @@
 its own; they train in turns. "activations" is the most that tensors of a step take at once, without what a
 step reads and leaves: in the order in which onnxruntime's profiler saw its optimized model run, each from the
 operator that writes it to the last that reads it. "peak" is of resident memory above that of the opened
-session. "apart" is the largest difference of a first step's loss, or of a gradient (its update by SGD),
-relative to its largest entry.
+session. "apart" is the largest difference of a first step's loss or of a gradient, relative to its
+largest entry.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
                 force=True,
             )
             first[kind] = _first_step(
-                python, folder / "sgd", folder / f"{kind}.npz", threads, shape
+                python, folder / "plain", folder / f"{kind}.npz", threads, shape
             )
             alive[kind] = _alive(python, folder / kind, threads, shape)
         workers = {
@@ -128,7 +128,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
 def _first_step(
     python: str, folder: Path, output: Path, threads: int, shape: tuple[int, ...]
 ) -> dict[str, np.ndarray]:
-    """The loss of a first step, and the gradients, as SGD of rate 1 shows them."""
+    """The loss of a first step, and the gradients, which momentum begins with."""
     command = [python, WORKER, "first", folder, threads, *shape, output]
     subprocess.run(list(map(str, command)), check=True)
     return dict(np.load(output))

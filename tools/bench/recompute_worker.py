@@ -4,7 +4,7 @@
 
 `train` does turns as `step_worker.py` does, and prints at the end how far memory went above that of the
 opened session; `profile` prints the path of a profile, and leaves the optimized model in FOLDER; `first` writes
-the loss of a first step, and by how much it changed each parameter at a learning rate of 1.
+the loss of a first step and the gradients, of artifacts with the optimizer momentum.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ def main() -> None:
     session = InferenceTrainingSession(path, manifest, int(threads), "cpu")
     if what == "first":
         names = [parameter.name for parameter in manifest.parameters if parameter.trainable]
-        before = {name: session.tensor(name).copy() for name in names}
         loss = session.train_step(arrays, 1.0)
-        changes = {name: session.tensor(name) - before[name] for name in names}
-        np.savez(rest[-1], **changes, **{"the loss": np.array(loss)})
+        # the momentum, which was 0
+        gradients = {name: session.tensor(f"{name}.momentum") for name in names}
+        np.savez(rest[-1], **gradients, **{"the loss": np.array(loss)})
         return
     opened = peak()
     serve(lambda: session.train_step(arrays, 1e-4), lambda: peak() - opened)
