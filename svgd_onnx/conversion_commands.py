@@ -128,6 +128,11 @@ def convert(
     accumulation_steps: int = typer.Option(
         1, help="Batches of a step, over which gradients are averaged; of the target onnx."
     ),
+    recompute: bool = typer.Option(
+        False,
+        "--recompute",
+        help="Compute segments of the forward pass again in the backward pass: less memory, more time.",
+    ),
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""

@@ -26,6 +26,7 @@ from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import Target
 from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import SVGD
+from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import L1Regularization, VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
@@ -37,6 +38,7 @@ def convert(
     *,
     target: str = DEFAULT_TARGET,
     accumulation_steps: int = 1,
+    recompute: bool = False,
     force: bool = False,
     **settings: Any,
 ) -> Manifest:
@@ -53,6 +55,8 @@ def convert(
         target: "ort-training" for onnxruntime's training session, "onnx" for one step as a model of
             standard operators, which any onnxruntime runs.
         accumulation_steps: batches of a step, over which gradients are averaged; of the target onnx.
+        recompute: whether segments of the forward pass are computed again in the backward pass, instead of
+            kept for it: less memory, more time, the same numbers.
         force: whether to replace a folder that is not empty.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
             and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
@@ -73,6 +77,8 @@ def convert(
     _check_apart(model, output)
     with whole_folder(Path(output), force=force) as folder, _garbage_kept():
         plan = plan_training(model, training)
+        if recompute:
+            SplitSequences()(plan.forward)
         wanted = training.differentiator
         if wanted == AUTO:
             wanted = runtime.differentiator
@@ -94,6 +100,7 @@ def convert(
             training=gradients,
             evaluation=plan.evaluation,
             inputs=[tensor.name for tensor in manifest.inputs],
+            batch=[tensor.name for tensor in manifest.arrays],
             selection=plan.selection,
             values=plan.values,
             states={use.state: use.state_shape for use in uses if use.state is not None},
@@ -102,6 +109,7 @@ def convert(
             hyper_parameters=manifest.hyper_parameters,
             accumulation_steps=accumulation_steps,
             differentiator=differentiator,
+            recompute=recompute,
         )
         runtime.write(folder, graphs)
         manifest.save(folder)

@@ -18,6 +18,7 @@ class TrainingGraphs:
         training: the loss and the gradients are outputs, T is inserted.
         evaluation: inference mode; the loss and the model's outputs, with parameters as inputs.
         inputs: the model's own inputs.
+        batch: these, and the label.
         selection: the parameters.
         values: the initial value of each.
         states: shape of each r, which starts at zero.
@@ -26,11 +27,13 @@ class TrainingGraphs:
         hyper_parameters: of T and the rule.
         accumulation_steps: batches of a step.
         differentiator: who made `training`, a key of `DIFFERENTIATORS`.
+        recompute: whether segments of the forward pass are computed again, instead of kept.
     """
 
     training: ir.Model
     evaluation: ir.Model
     inputs: list[str]
+    batch: list[str]
     selection: Selection
     values: Mapping[str, ir.TensorProtocol]
     states: Mapping[str, tuple[int, ...]]
@@ -39,3 +42,4 @@ class TrainingGraphs:
     hyper_parameters: Mapping[str, float]
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
+    recompute: bool = False

@@ -26,6 +26,7 @@ BENCHED = {
     "paper_mlp": (32, 784),
     "paper_vgg": (128, 3, 32, 32),
     "paper_resnet20": (128, 3, 32, 32),
+    "small_transformer": (32, 64, 48),
 }
 WORKER = Path(__file__).with_name("step_worker.py")
 

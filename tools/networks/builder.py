@@ -105,6 +105,14 @@ class Network:
         """Mean over height and width: (N, C, H, W) -> (N, C)."""
         return self.node("Flatten", self.node("GlobalAveragePool", value))
 
+    def last_state(self, op_type: str, value: str, *weights: str, hidden: int) -> str:
+        """The last state of an LSTM, GRU or RNN of one direction: (T, N, inputs) -> (N, hidden)."""
+        name = f"{op_type.lower()}{len(self._nodes)}"
+        self._nodes.append(
+            helper.make_node(op_type, [value, *weights], ["", name], name=name, hidden_size=hidden)
+        )
+        return self.node("Squeeze", name, self.constant(f"{name}.axes", np.array([0], np.int64)))
+
     def node(self, op_type: str, *inputs: str, name: str | None = None, **attributes: Any) -> str:
         """Any operator with one output."""
         name = name or f"{op_type.lower()}{len(self._nodes)}"

@@ -12,11 +12,11 @@ WIDTH, HEADS, HIDDEN, LAYERS = 128, 4, 256, 2
 CLASSES = 10
 
 
-def build(seed: int) -> onnx.ModelProto:
+def build(seed: int, layers: int = LAYERS) -> onnx.ModelProto:
     """image (batch, 64, 48), patches of an image -> probabilities (batch, 10)."""
     network = Network(seed)
     value = network.matmul("embedding", "image", PATCH_SIZE, WIDTH)
-    for layer in range(1, LAYERS + 1):
+    for layer in range(1, layers + 1):
         name = f"layer{layer}"
         normalized = network.layer_normalization(f"{name}.norm1", value, WIDTH)
         value = network.node("Add", value, _attention(network, name, normalized))

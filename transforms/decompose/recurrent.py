@@ -148,9 +148,9 @@ def _unrolled(
             direction = _Direction(node, write, index, gates)
             product = write.node("MatMul", x, direction.input_weight)
             product = direction.add(product, direction.input_bias)
-            split = write.nodes_with(
-                "Split", [product, write.integers(*[1] * steps)], {"axis": 0}, steps
-            )
+            # Equal parts without a list of them: onnx's shape inference is not shown long constants.
+            equal = {"num_outputs": steps} if write.opset >= 18 else {}
+            split = write.nodes_with("Split", [product], {"axis": 0, **equal}, steps)
             inputs = [write.node("Squeeze", part, write.integers(0)) for part in split]
             state: Sequence[ir.Value] = [
                 direction.initial(input_of(node, place), inputs[0])

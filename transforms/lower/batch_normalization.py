@@ -14,6 +14,9 @@ from svgd_onnx.transforms.lower.lowering import Lowering
 from svgd_onnx.transforms.rule import inputs_of, known_rank, number
 from svgd_onnx.transforms.writer import Writer
 
+# Activations with a gradient that reads their output.
+_READ_FROM_THEIR_OUTPUT = frozenset({"LeakyRelu", "Relu", "Sigmoid", "Tanh"})
+
 
 def _per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
     """(C) as (C, 1, ...), to be broadcast along the axes after the channels."""
@@ -60,12 +63,13 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """dX = scale/deviation (dY - mean(dY) - n mean(dY n)) for n, x normalized."""
     gradient, x, scale, mean, inverse = inputs_of(node, 5)
     axes = _axes(x, gradient)
-    centred = write.node("Sub", x, _per_channel(write, mean, axes))
+    centred = _centred_again(write, x, _per_channel(write, mean, axes))
     d_shift = write.reduce("ReduceSum", gradient, axes, keepdims=False)
     product = write.reduce("ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False)
     d_scale = write.node("Mul", product, inverse)
     # All that is of a channel first, so that the whole tensor is gone through few times.
-    sizes = [write.node("Shape", x, start=axis, end=axis + 1) for axis in axes]
+    # Of the gradient, not of x, which would be kept for it.
+    sizes = [write.node("Shape", gradient, start=axis, end=axis + 1) for axis in axes]
     count = sizes[0]
     for size in sizes[1:]:
         count = write.node("Mul", count, size)
@@ -81,6 +85,18 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     )
     dx = write.node("Add", dx, _per_channel(write, constant, axes))
     return [dx, d_scale, d_shift]
+
+
+def _centred_again(write: Writer, x: ir.Value, mean: ir.Value) -> ir.Value:
+    """x less its mean, which the forward pass has computed too.
+
+    As the same nodes it is kept in place of x. Where x is kept anyway, for an activation's gradient reads
+    what it gave, other nodes of the same bits are computed again.
+    """
+    producer = x.producer()
+    if producer is not None and producer.op_type in _READ_FROM_THEIR_OUTPUT:
+        return write.node("Add", x, write.node("Neg", mean))
+    return write.node("Sub", x, mean)
 
 
 BATCH_NORMALIZATION: dict[str, Lowering] = {

@@ -13,9 +13,12 @@ from svgd_onnx.transforms.lower.lowering import Lowering
 from svgd_onnx.transforms.rule import fixed_sizes, inputs_of, integer, integers, static_shape
 from svgd_onnx.transforms.writer import Writer
 
-# Elements of an example. Unfolding is the quicker form, but takes memory of the kernel's size times
-# the input's.
-_MOST_UNFOLDED = 1 << 20
+# Columns of a matrix product, below which those for several elements of the kernel are done in one. With
+# as many, products by themselves are quicker than one of them all, and need no memory to join what each reads.
+_COLUMNS = 16
+
+# Elements of the kernel, above which the weight's gradient is a convolution: each takes nodes of its own.
+_MOST_ELEMENTS = 256
 
 
 @dataclass(frozen=True)
@@ -157,14 +160,12 @@ def _of_weight(
     shape: tuple[int, ...] | None,
 ) -> ir.Value:
     sizes = static_shape(gradient, 2)
-    if shape is not None and sizes is not None:
-        unfolded = convolution.group * prod(shape[1:]) * prod(sizes)
-        if unfolded <= _MOST_UNFOLDED:
-            return _by_unfolding(write, convolution, gradient, x, shape, sizes)
+    if shape is not None and sizes is not None and prod(convolution.kernel) <= _MOST_ELEMENTS:
+        return _by_products(write, convolution, gradient, x, shape, sizes)
     return _by_convolution(write, convolution, gradient, x)
 
 
-def _by_unfolding(
+def _by_products(
     write: Writer,
     convolution: _Convolution,
     gradient: ir.Value,
@@ -172,41 +173,57 @@ def _by_unfolding(
     shape: tuple[int, ...],
     sizes: Sequence[int],
 ) -> ir.Value:
-    """The product of dY with what each element of the kernel saw of x, summed over the batch."""
-    dims, group = convolution.dims, convolution.group
-    outputs, channels = shape[0] // group, shape[1]
-    spatial = range(2, dims + 2)
+    """The products of dY with what each element of the kernel saw of x, summed over the batch.
+
+    What one product reads is done with before the next, so that the memory is that of x, and not of x
+    unfolded, which is the kernel's size times as much.
+    """
+    outputs, channels = shape[0] // convolution.group, shape[1]
     if any(any(pads) for pads in convolution.pads):
         before, after = zip(*convolution.pads)
         x = write.node("Pad", x, write.integers(0, 0, *before, 0, 0, *after))
-    grouped = write.integers(0, group, channels, prod(sizes))
-    seen = []
-    for offsets in itertools.product(*(range(size) for size in convolution.kernel)):
-        starts = [o * dilation for o, dilation in zip(offsets, convolution.dilations)]
-        ends = [
-            start + (size - 1) * stride + 1
-            for start, size, stride in zip(starts, sizes, convolution.strides)
-        ]
-        part = write.node(
-            "Slice",
-            x,
-            write.integers(*starts),
-            write.integers(*ends),
-            write.integers(*spatial),
-            write.integers(*convolution.strides),
-        )
-        seen.append(write.node("Reshape", part, grouped))
-    unfolded = seen[0] if len(seen) == 1 else write.node("Concat", *seen, axis=2)
-    product = write.node(
-        "MatMul",
-        write.node("Reshape", gradient, write.integers(0, group, outputs, prod(sizes))),
-        write.node("Transpose", unfolded, perm=[0, 1, 3, 2]),
+    rows = write.node(
+        "Reshape", gradient, write.integers(0, convolution.group, outputs, prod(sizes))
     )
-    total = write.reduce("ReduceSum", product, [0], keepdims=False)
-    parts = write.node("Reshape", total, write.integers(shape[0], len(seen), channels))
-    return write.node(
-        "Reshape", write.node("Transpose", parts, perm=[0, 2, 1]), write.integers(*shape)
+    elements = list(itertools.product(*(range(size) for size in convolution.kernel)))
+    together = max(1, _COLUMNS // channels)
+    parts = []
+    for first in range(0, len(elements), together):
+        offsets = elements[first : first + together]
+        seen = [_seen(write, convolution, x, offset, channels, sizes) for offset in offsets]
+        unfolded = seen[0] if len(seen) == 1 else write.node("Concat", *seen, axis=2)
+        turned = write.node("Transpose", unfolded, perm=[0, 1, 3, 2])
+        product = write.node("MatMul", rows, turned)
+        total = write.reduce("ReduceSum", product, [0], keepdims=False)
+        part = write.node("Reshape", total, write.integers(shape[0], len(seen), channels))
+        parts.append(write.node("Transpose", part, perm=[0, 2, 1]))
+    whole = parts[0] if len(parts) == 1 else write.node("Concat", *parts, axis=2)
+    return write.node("Reshape", whole, write.integers(*shape))
+
+
+def _seen(
+    write: Writer,
+    convolution: _Convolution,
+    x: ir.Value,
+    offset: Sequence[int],
+    channels: int,
+    sizes: Sequence[int],
+) -> ir.Value:
+    """What an element of the kernel saw of x, which is padded: (N, G, C / G, positions of the output)."""
+    starts = [o * dilation for o, dilation in zip(offset, convolution.dilations)]
+    ends = [
+        start + (size - 1) * stride + 1
+        for start, size, stride in zip(starts, sizes, convolution.strides)
+    ]
+    part = write.node(
+        "Slice",
+        x,
+        write.integers(*starts),
+        write.integers(*ends),
+        write.integers(*range(2, convolution.dims + 2)),
+        write.integers(*convolution.strides),
     )
+    return write.node("Reshape", part, write.integers(0, convolution.group, channels, prod(sizes)))
 
 
 def _by_convolution(

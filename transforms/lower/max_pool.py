@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.transforms.lower.lowering import Lowering
-from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, integers, text
+from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, integers, static_shape, text
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -27,7 +27,7 @@ def put_back(write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.No
         forward: the MaxPool.
     """
     (x,) = inputs_of(forward, 1)
-    shape = write.node("Shape", x)
+    shape = _shape(write, gradient, x)
     kernel = integers(forward, "kernel_shape", [])
     strides = integers(forward, "strides", [1] * len(kernel))
     dilations = integers(forward, "dilations", [1] * len(kernel))
@@ -40,7 +40,7 @@ def put_back(write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.No
             "MaxUnpool", gradient, places, shape, kernel_shape=kernel, strides=strides
         )
     flat = write.integers(-1)
-    size = write.node("Reshape", write.node("Size", x), flat)
+    size = write.reduce("ReduceProd", shape, [0])
     total = write.node(
         "ScatterElements",
         write.node("ConstantOfShape", size),
@@ -50,6 +50,16 @@ def put_back(write: Writer, gradient: ir.Value, places: ir.Value, forward: ir.No
         reduction="add",
     )
     return write.node("Reshape", total, shape)
+
+
+def _shape(write: Writer, gradient: ir.Value, x: ir.Value) -> ir.Value:
+    """What was pooled has the gradient's batch and channels; where it is read for its shape, it is kept."""
+    sizes = static_shape(x, 2)
+    if sizes is None:
+        return write.node("Shape", x)
+    return write.node(
+        "Concat", write.node("Shape", gradient, end=2), write.integers(*sizes), axis=0
+    )
 
 
 MAX_POOL: dict[str, Lowering] = {"MaxPoolGrad": Lowering(_gradient, domain="")}

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import read_by
-from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.operator_t import (
     DOMAIN,
@@ -93,7 +93,7 @@ class _Rewriting:
         self._kept = set(outputs)
         self._produced = {value.name: value for node in graph for value in node.outputs}
         self._place = {node: place for place, node in enumerate(graph)}
-        self._gradients = _gradient_values(graph)
+        self._gradients = gradient_values(graph)
         self.replaced: dict[ir.Value, ir.Value] = {}
         self.dead: set[ir.Node] = set()
 
@@ -157,16 +157,6 @@ class _Rewriting:
 
 # Gradient operators that do not compute an output left without a name.
 _OPTIONAL_OUTPUTS = frozenset({"ConvGrad"})
-
-
-def _gradient_values(graph: ir.Graph) -> set[ir.Value]:
-    """The values that are computed from the gradient of the loss by itself, 1."""
-    seed = gradient_name(LOSS_OUTPUT)
-    values = {graph.initializers[seed]}
-    for node in graph:
-        if any(value in values for value in read_by(node)):
-            values.update(node.outputs)
-    return values
 
 
 def _path(

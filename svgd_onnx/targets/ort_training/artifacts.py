@@ -20,6 +20,7 @@ from svgd_onnx.transforms.emit.ort_training import (
     optimizer_model,
 )
 from svgd_onnx.transforms.lower import LowerReluGradient, LowerUntrusted, PortableVirtualGradient
+from svgd_onnx.transforms.recompute import Recompute
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
@@ -34,6 +35,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     if graphs.differentiator == OWN:
         LowerUntrusted()(training)
     LowerReluGradient()(training)
+    if graphs.recompute:
+        Recompute(graphs.batch)(training)
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)

@@ -18,9 +18,10 @@ from svgd_onnx.targets.standard_onnx.file_names import (
 )
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.emit import InferenceModel
-from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient
+from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
 
 # What onnxruntime 1.17 reads.
@@ -41,6 +42,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     if not list(training.graph.subgraphs()):
         # it would make outer values outputs of bodies, which onnxruntime does not take
         common.IdentityEliminationPass()(training)
+    if graphs.recompute:
+        Recompute(graphs.batch)(training)
+    GradientsLast()(training)
     update = ParameterUpdate(
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )

@@ -149,6 +149,9 @@ class InferenceTrainingSession:
         options = self._onnxruntime.SessionOptions()
         # errors only: onnxruntime warns of each operator that a device leaves to the processor
         options.log_severity_level = 3
+        # From the second step on onnxruntime would take one block for all that a step computes, beside
+        # what the first took piece by piece, and kept.
+        options.enable_mem_pattern = False
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         if profile is not None:

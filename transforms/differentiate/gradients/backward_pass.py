@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 
@@ -12,6 +13,9 @@ from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, Grad
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rule import RefusedError
 from svgd_onnx.transforms.writer import Writer
+
+# Parts of a gradient that are added by one node.
+_MOST_SUMMED = 4
 
 
 class BackwardPass:
@@ -59,7 +63,11 @@ class BackwardPass:
         if len(parts) < 2:
             return parts[0] if parts else None
         write = self._writer(f"{self._name(value)}/sum")
-        whole = write.node("Sum", *parts)
+        if len(parts) > _MOST_SUMMED:
+            # one by one, so that not all have to be there at once: a weight of 200 steps has 200
+            whole = functools.reduce(lambda total, part: write.node("Add", total, part), parts)
+        else:
+            whole = write.node("Sum", *parts)
         whole.type, whole.shape = value.type, value.shape
         self._put(write)
         return whole

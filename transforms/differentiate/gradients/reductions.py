@@ -31,7 +31,25 @@ def _reduced(back: Backward, op_type: str, value: ir.Value) -> ir.Value:
 
 def _spread(back: Backward, value: ir.Value) -> ir.Value:
     """A value of the output's shape, repeated to the input's."""
-    return back.write.node("Expand", _kept(back, value), shape_of(back.write, back.x))
+    given = input_of(back.node, 1)
+    known = given is None or constant_value(given) is not None
+    axes = reduced_axes(back.node) if known and back.x.shape is not None else None
+    return back.write.node("Expand", _kept(back, value), _repeats(back, axes))
+
+
+def _repeats(back: Backward, axes: Sequence[int] | None) -> ir.Value:
+    """What to expand to along the axes that were reduced; None stands for axes that are not known.
+
+    The others have their size already. So the input is not kept for its shape, where that is open only there.
+    """
+    if axes is not None and back.x.shape is not None:
+        sizes: list[object] = [1] * len(back.x.shape)
+        for axis in axes:
+            sizes[axis] = back.x.shape[axis]
+        fixed = [size for size in sizes if isinstance(size, int)]
+        if len(fixed) == len(sizes):
+            return back.write.integers(*fixed)
+    return shape_of(back.write, back.x)
 
 
 def reduce_sum(back: Backward) -> Gradients:
@@ -111,7 +129,7 @@ def extremum(back: Backward) -> Gradients:
 
 def global_average_pool(back: Backward) -> Gradients:
     share = back.write.node("Div", back.dy, _count(back, _spatial(back)))
-    return [back.write.node("Expand", share, shape_of(back.write, back.x))]
+    return [back.write.node("Expand", share, _repeats(back, _spatial(back)))]
 
 
 def _spatial(back: Backward) -> list[int]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from svgd_onnx.transforms.emit.standard_onnx.gradients_last import GradientsLast
 from svgd_onnx.transforms.emit.standard_onnx.parameter_update import ParameterUpdate
 from svgd_onnx.transforms.emit.standard_onnx.state_outputs import StateOutputs
 
-__all__ = ["ParameterUpdate", "StateOutputs"]
+__all__ = ["GradientsLast", "ParameterUpdate", "StateOutputs"]

@@ -71,7 +71,13 @@ class ParameterUpdate(ir.passes.InPlacePass):
         if self._accumulation_steps > 1:
             changes.update = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(changes.update)
-        for name in self._parameters:
+        place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
+        # onnxruntime computes what stands last first: the gradients that the backward pass comes to first.
+        for name in sorted(
+            self._parameters,
+            key=lambda name: place.get(outputs[gradient_name(name)].producer(), 0),
+            reverse=True,
+        ):
             parameter, gradient = inputs[name], outputs.pop(gradient_name(name))
             write = Writer(f"{name}/update", graph.opset_imports[""])
             state = partial(changes.state, parameter)
