@@ -23,6 +23,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "InstanceNormalization": frozenset({1, 2}),
     "GroupNormalization": frozenset({1, 2}),
     "Einsum": frozenset({0, 1}),
+    "SimplifiedLayerNormalization": frozenset({1}),
     "PRelu": frozenset({1}),
     "Gather": frozenset({0}),
     "LSTM": frozenset({1, 2, 3}),
@@ -41,6 +42,7 @@ _NORMALIZATIONS = frozenset(
         "LayerNormalization",
         "InstanceNormalization",
         "GroupNormalization",
+        "SimplifiedLayerNormalization",
     }
 )
 

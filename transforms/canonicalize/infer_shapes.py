@@ -11,6 +11,9 @@ from onnx_ir.passes import common
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
 
+# Operators that onnxruntime has in ONNX's domain, and ones of the same shapes.
+_LIKE = {"SimplifiedLayerNormalization": "LayerNormalization"}
+
 
 class InferShapes(ir.passes.InPlacePass):
     """onnx's shape inference, less the names that it makes up for axes of unknown size.
@@ -27,8 +30,14 @@ class InferShapes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         self._known = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
+        # what onnx does not know would end the inference of all others
+        unknown = {node: node.op_type for node in model.graph if node.op_type in _LIKE}
+        for node, op_type in unknown.items():
+            node.op_type = _LIKE[op_type]
         # not strict: what one node withholds must not cost the shapes of all others
         common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        for node, op_type in unknown.items():
+            node.op_type = op_type
         for value in _values(model.graph):
             if value.shape is not None and self._made_up(value):
                 value.shape = ir.Shape([self._dim(dim) for dim in value.shape])

@@ -16,6 +16,7 @@ from svgd_onnx.gradient_check.double_precision.normalizations import (
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
+    SimplifiedLayerNormalization,
 )
 from svgd_onnx.gradient_check.double_precision.pooling import (
     AveragePool,
@@ -51,5 +52,6 @@ OPERATORS = [
     Pad,
     Resize,
     ScatterElements,
+    SimplifiedLayerNormalization,
     *RECURRENT,
 ]
