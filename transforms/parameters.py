@@ -21,6 +21,7 @@ _NORMALIZATIONS = frozenset(
         "LayerNormalization",
         "InstanceNormalization",
         "GroupNormalization",
+        "SimplifiedLayerNormalization",
     }
 )
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import constant_value, input_of, integer, static_shape, text
+from svgd_onnx.transforms.rule import constant_value, input_of, integer, rank, static_shape, text
 
 # From a node to what is wrong with its gradient, or None.
 Fault = Callable[[ir.Node], "str | None"]
@@ -54,16 +54,40 @@ def _with_bodies(node: ir.Node) -> str | None:
     return "control flow ends the process"
 
 
+def _where(node: ir.Node) -> str | None:
+    shapes = [value.shape for value in node.inputs[1:] if value and value.const_value is None]
+    whole = node.outputs[0].shape
+    if whole is not None and any(shape is not None and shape != whole for shape in shapes):
+        return "the gradient by an operand of Where that is repeated is not summed"
+    return None
+
+
+def _matrix_product(node: ir.Node) -> str | None:
+    ranks = sorted(rank(value) or 2 for value in node.inputs if value is not None)
+    if ranks[0] == 1 and ranks[-1] > 2:
+        return "the gradient of MatMul by a vector with more than two axes beside it is wrong"
+    return None
+
+
+def _cross_entropy(node: ir.Node) -> str | None:
+    if any(value.uses() for value in node.outputs[1:]):
+        return "the log-probabilities of SoftmaxCrossEntropyLoss have no gradient"
+    return None
+
+
 FAULTS: dict[str, Fault] = {
     "Conv": _convolution,
     "If": _with_bodies,
     "LayerNormalization": _layer_normalization,
     "Loop": _with_bodies,
+    "MatMul": _matrix_product,
     "MaxPool": _max_pool,
     "Scan": _with_bodies,
     "ScatterElements": _scatter,
     "ScatterND": _scatter,
     "Slice": _slice,
+    "SoftmaxCrossEntropyLoss": _cross_entropy,
+    "Where": _where,
 }
 """By operator of the forward graph."""
 

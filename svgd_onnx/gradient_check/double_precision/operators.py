@@ -17,6 +17,7 @@ from svgd_onnx.gradient_check.double_precision.normalizations import (
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
+    SimplifiedLayerNormalization,
 )
 from svgd_onnx.gradient_check.double_precision.pooling import (
     AveragePool,
@@ -54,5 +55,6 @@ OPERATORS = [
     Resize,
     Scan,
     ScatterElements,
+    SimplifiedLayerNormalization,
     *RECURRENT,
 ]
