@@ -88,9 +88,9 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             svgd_onnx.convert(build(), folder / kind, target="onnx", recompute=recompute)
             svgd_onnx.convert(
                 build(),
-                folder / "sgd",
+                folder / "plain",
                 target="onnx",
-                optimizer="sgd",
+                optimizer="momentum",
                 recompute=recompute,
                 force=True,
             )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
@@ -16,6 +16,9 @@ from svgd_onnx.transforms.recompute.memory import nbytes, owner
 _SHRINKING = 0.75
 _BUDGETS = 24
 
+# The share of what the backward pass read that may be kept: where cuts leave less, some segments are kept.
+_SHARE = 0.35
+
 
 @dataclass(frozen=True)
 class Segments:
@@ -24,12 +27,35 @@ class Segments:
     Attributes:
         ends: the place of the first node behind each segment, in order.
         kept: the values that cross a cut.
-        nbytes: what the backward pass takes at most: what is kept, and the largest segment.
+        held: for each segment, the bytes that its backward pass reads besides.
     """
 
     ends: list[int]
     kept: set[ir.Value]
-    nbytes: int
+    held: list[int]
+
+    @property
+    def kept_nbytes(self) -> int:
+        """The bytes of what is kept."""
+        return sum(map(nbytes, self.kept))
+
+    @property
+    def nbytes(self) -> int:
+        """What the backward pass takes at most: what is kept, and the largest segment."""
+        return self.kept_nbytes + max(self.held, default=0)
+
+    def again(self, most: float) -> int:
+        """How many segments, from the first on, are computed again, if `most` bytes may be taken.
+
+        Those behind them are kept whole. The backward pass begins there: what it has gone through makes room
+        for what is computed again.
+        """
+        room = most - self.kept_nbytes - self.held[-1] if self.held else 0
+        count = max(0, len(self.ends) - 1)
+        while count > 0 and self.held[count - 1] <= room:
+            count -= 1
+            room -= self.held[count]
+        return count
 
 
 def choose_segments(forward: ForwardPass) -> Segments:
@@ -46,7 +72,9 @@ def choose_segments(forward: ForwardPass) -> Segments:
     for _ in range(_BUDGETS):
         found.append(lives.segments(budget))
         budget *= _SHRINKING
-    return min(found, key=lambda segments: segments.nbytes)
+    best = min(found, key=lambda segments: segments.nbytes)
+    count = best.again(_SHARE * sum(lives.saved))
+    return replace(best, ends=best.ends[:count] + best.ends[-1:])
 
 
 class _Lives:
@@ -120,4 +148,4 @@ class _Lives:
                 kept.add(value)
             elif value in self._saved:
                 held[segment_of[place]] += nbytes(value)
-        return Segments(ends, kept, sum(map(nbytes, kept)) + max(held, default=0))
+        return Segments(ends, kept, held)
