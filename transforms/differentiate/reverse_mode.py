@@ -96,7 +96,7 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     KeepStatistics()(model)
     InferShapes()(model)
     # a size that is known makes shapes known, and these more sizes
-    while FoldConstants(sizes=True)(model).modified:
+    while _has_unknown_rank(model.graph) and FoldConstants(sizes=True)(model).modified:
         InferShapes()(model)
     reverse = ReverseMode([name for inputs in copies.values() for name in inputs])
     reverse(model)
@@ -106,6 +106,10 @@ def differentiate_in_reverse(forward: ir.Model, copies: Mapping[str, Sequence[st
     check_gradients(model.graph, forward.graph, copies)
     name_apart(model.graph)
     return model
+
+
+def _has_unknown_rank(graph: ir.Graph) -> bool:
+    return any(value.shape is None for node in graph for value in node.outputs if value.uses())
 
 
 def _add_zeros(graph: ir.Graph, copies: Mapping[str, Sequence[str]]) -> None:
