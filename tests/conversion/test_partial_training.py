@@ -85,7 +85,7 @@ def test_another_head_stays_as_it_is(tmp_path: Path) -> None:
     net.node("MatMul", hidden, net.weight("other", 5, 2), output="z")
     model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4), "z": ("batch", 2)})
     with pytest.warns(UserWarning, match="does not depend on 'other': that stays as it is"):
-        manifest = svgd_onnx.convert(model, tmp_path / "artifacts", prediction="y")
+        manifest = svgd_onnx.convert(model, tmp_path / "artifacts", prediction="y", target="onnx")
     assert [each.name for each in manifest.parameters if each.trainable] == ["body", "head"]
     trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
     before = trainer.tensor("other")
