@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import sys
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, List, Optional
 
 import typer
-from rich.console import Console
 from rich.progress import Progress
-from rich.table import Table
 
 import svgd_onnx
-from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
@@ -32,8 +27,6 @@ from svgd_onnx.transforms.virtualize.settings import (
     T_KERNELS,
     VirtualGradientSettings,
 )
-
-_console = Console(soft_wrap=True)
 
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
@@ -136,31 +129,7 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    manifest = svgd_onnx.convert(**_settings(context))
-    trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
-    virtual = [operation for operation in manifest.operations if operation.state is not None]
-    _console.print(
-        f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
-        f"gradients, which {manifest.maker} made. Train with arrays named {_names(manifest)}."
-    )
-    shared = _shared(manifest)
-    if shared:
-        _console.print(shared, markup=False)
-
-
-def _shared(manifest: svgd_onnx.Manifest) -> str:
-    """What was stored once: which of it is several parameters, and which one that several use."""
-    separated = [each.name for each in manifest.parameters if each.separated_from is not None]
-    uses = Counter(operation.parameter for operation in manifest.operations)
-    tied = [name for name, count in uses.items() if count > 1]
-    parts = []
-    if separated:
-        parts.append(
-            f"Equal vectors that were stored once are parameters each: {listed(separated, 3)}."
-        )
-    if tied:
-        parts.append(f"Used in several places, and one parameter: {listed(tied, 3)}.")
-    return " ".join(parts)
+    show_conversion(str(output), svgd_onnx.convert(**_settings(context)))
 
 
 def inspect(
@@ -172,34 +141,7 @@ def inspect(
     granularity: str = _GRANULARITY,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    inspection = svgd_onnx.inspect(**context.params)
-    table = Table(title="sigma-prime: the operations that take a trainable parameter")
-    for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
-        table.add_column(column, overflow="fold")
-    table.add_column("bytes", justify="right")
-    for operation in inspection.operations:
-        acts = operation.state is not None
-        table.add_row(
-            operation.node,
-            operation.op_type,
-            operation.parameter,
-            "T" if acts else "identity",
-            operation.reason,
-            operation.granularity if acts else "",
-            str(tuple(operation.state_shape)) if acts else "",
-            f"{operation.state_nbytes:,}" if acts else "",
-        )
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(table)
-    roles = _roles(inspection)
-    if roles is not None:
-        console.print(roles)
-    console.print(_totals(inspection))
-    if inspection.manifest is not None:
-        _console.print(f"Gradients by {inspection.manifest.maker}.")
-    if inspection.refusal is not None:
-        reason = inspection.refusal.on_command_line()
-        _console.print(f"convert refuses this model. {reason}", markup=False)
+    show_inspection(svgd_onnx.inspect(**context.params))
 
 
 def check(
@@ -249,8 +191,7 @@ def check(
             sizes=_parse_sizes(size),
             progress=lambda name: bar.update(task, description=name),
         )
-    wrong = _print_checks(found, tolerance)
-    if wrong:
+    if show_checks(found, tolerance):
         raise typer.Exit(1)
 
 
@@ -259,35 +200,6 @@ def _settings(context: typer.Context) -> dict[str, Any]:
     settings = dict(context.params)
     settings["class_weights"] = _parse_weights(settings["class_weights"])
     return {"loss_settings": take(LossSettings, settings), **settings}
-
-
-def _print_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> int:
-    """Shows what was found; how many gradients are wrong."""
-    table = Table(title="directional derivatives: of training, and by central differences")
-    table.add_column("parameter", overflow="fold")
-    table.add_column("shape")
-    for column in ("gradient", "difference", "relative error", "rounding"):
-        table.add_column(column, justify="right")
-    table.add_column("")
-    for item in found:
-        table.add_row(
-            item.parameter,
-            str(item.shape),
-            f"{item.computed[0]:.6e}",
-            f"{item.expected[0]:.6e}",
-            f"{item.error:.1e}",
-            f"{item.rounding:.1e}",
-            "" if item.is_right(tolerance) else "wrong",
-        )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
-    wrong = [item for item in found if not item.is_right(tolerance)]
-    worst = max(found, key=lambda item: item.error)
-    explained = "" if worst in wrong or worst.error <= tolerance else ", which rounding explains"
-    _console.print(
-        f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
-        f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
-    )
-    return len(wrong)
 
 
 def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
@@ -313,35 +225,3 @@ def _parse_sizes(items: List[str]) -> dict[str, int]:
             )
         sizes[name] = int(size)
     return sizes
-
-
-def _roles(inspection: Inspection) -> Optional[Table]:
-    """Constants of more than one number, and what is in doubt; None if there are none."""
-    table = Table(title="what is taken for a constant, and what may be one")
-    for column in ("tensor", "shape", "taken for", "because", "if not"):
-        table.add_column(column, overflow="fold")
-    for tensor in inspection.tensors:
-        constant = tensor.role == "constant" and math.prod(tensor.shape) > 1
-        if constant or tensor.decide_with is not None:
-            decide = "" if tensor.decide_with is None else option(tensor.decide_with, tensor.name)
-            table.add_row(
-                tensor.name,
-                str(tuple(tensor.shape)),
-                tensor.role,
-                tensor.reason,
-                UserError(decide).on_command_line(),
-            )
-    return table if table.row_count else None
-
-
-def _totals(inspection: Inspection) -> Table:
-    table = Table(title=f"state beside {inspection.parameter_bytes:,} bytes of parameters")
-    table.add_column("optimizer")
-    table.add_column("bytes", justify="right")
-    for name, size in inspection.state_bytes.items():
-        table.add_row(name, f"{size:,}")
-    return table
-
-
-def _names(manifest: svgd_onnx.Manifest) -> str:
-    return ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)

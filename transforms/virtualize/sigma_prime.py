@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
@@ -81,11 +81,7 @@ def sigma_prime(
         for index, name in enumerate(names)
     }
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
-    batch_is_open = any(
-        value.shape is not None and len(value.shape) and not isinstance(value.shape[0], int)
-        for value in graph.inputs
-        if value.name not in parameters
-    )
+    batch_is_open = any(_is_open(value) for value in graph.inputs if value.name not in parameters)
     _check_globs(settings, copies)
     known = {value.name for node in gradients or () for value in node.outputs}
     uses = []
@@ -112,18 +108,12 @@ def sigma_prime(
                 reason="",
             )
             reason = _identity(use, node, settings, batch_is_open)
-            if reason is None and in_body and gradient_name(use.output) not in known:
-                reason = "its gradient is added up turn by turn, or within a branch"
-            if reason is None and in_body and not has_rows(node):
-                reason = "the first axis of its output is not the batch"
+            if reason is None and in_body:
+                reason = _identity_in_body(use, node, known)
             if reason is not None:
                 uses.append(replace(use, reason=reason))
             elif state_of_node is not None:
-                # one r for an operation, whichever of its parameters T acts on
-                shape, axis = state_of_node.state_shape, state_of_node.channel_axis
-                reason = f"linear in its {use.role}; r as for '{state_of_node.parameter}'"
-                use = replace(use, reason=reason, state=state_of_node.state)
-                uses.append(replace(use, state_shape=shape, channel_axis=axis))
+                uses.append(_with_its_state(use, state_of_node))
             else:
                 shape, axis = _state_shape(use, node, settings)
                 reason = f"linear in its {use.role}"
@@ -137,6 +127,17 @@ def sigma_prime(
                 )
                 uses.append(state_of_node)
     return uses
+
+
+def _with_its_state(use: ParameterUse, first: ParameterUse) -> ParameterUse:
+    """One r for an operation, whichever of its parameters T acts on."""
+    return replace(
+        use,
+        reason=f"linear in its {use.role}; r as for '{first.parameter}'",
+        state=first.state,
+        state_shape=first.state_shape,
+        channel_axis=first.channel_axis,
+    )
 
 
 def operations_with_t(uses: Sequence[ParameterUse]) -> dict[str, list[ParameterUse]]:
@@ -162,6 +163,11 @@ def where_gradients_come_back(uses: Sequence[ParameterUse], graph: ir.Graph) -> 
     ]  # fmt: skip
 
 
+def _is_open(value: ir.Value) -> bool:
+    """Whether the first axis of an input may have any size."""
+    return bool(value.shape) and not isinstance((value.shape or [0])[0], int)
+
+
 def _identity(
     use: ParameterUse, node: ir.Node, settings: VirtualGradientSettings, batch_is_open: bool
 ) -> str | None:
@@ -177,6 +183,17 @@ def _identity(
         return "not in the scope of T"
     shape = node.outputs[0].shape
     if batch_is_open and shape is not None and (not len(shape) or isinstance(shape[0], int)):
+        return "the first axis of its output is not the batch"
+    return None
+
+
+def _identity_in_body(
+    use: ParameterUse, node: ir.Node, known: Collection[str | None]
+) -> str | None:
+    """Why T is the identity in a body of control flow, or None if it is not."""
+    if gradient_name(use.output) not in known:
+        return "its gradient is added up turn by turn, or within a branch"
+    if not has_rows(node):
         return "the first axis of its output is not the batch"
     return None
 
