@@ -146,12 +146,13 @@ class LearnedTensors:
         known = None if tensor is None else constants.kind(tensor.numpy())
         if known is not None:
             return Verdict(False, known)
-        if any(
+        axes = 0 if tensor is None else sum(size > 1 for size in tensor.shape.numpy())
+        # a table for each position: of vectors there are many, and each would be held against all others
+        if axes > 1 and any(
             each is not value and constants.are_cosine_and_sine(each.const_value, tensor)
             for each in self._candidates
         ):
             return Verdict(False, "cosines or sines, the others beside them")
-        axes = 0 if tensor is None else sum(size > 1 for size in tensor.shape.numpy())
         what = "added to" if node.op_type == "Add" else "multiplied with"
         return Verdict(True, f"{what} data by {name}", doubtful=axes > 1)
 
