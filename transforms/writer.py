@@ -119,3 +119,20 @@ def take_place(new: ir.Value, old: ir.Value) -> None:
     """Gives a value the name, the type and the shape of another, which goes by another name from now."""
     name, old.name = old.name, f"{old.name}/replaced"
     new.name, new.type, new.shape = name, old.type, old.shape
+
+
+def second_node(node: ir.Node, inputs: Sequence[ir.Value | None], prefix: str) -> ir.Node:
+    """A node like another with other inputs; it and its outputs are called the same behind a prefix."""
+    second = ir.Node(
+        node.domain,
+        node.op_type,
+        inputs,
+        list(node.attributes.values()),
+        num_outputs=len(node.outputs),
+        version=node.version,
+        name=f"{prefix}/{node.name}",
+    )
+    for value, output in zip(second.outputs, node.outputs):
+        value.name = f"{prefix}/{output.name}" if output.name else ""
+        value.type, value.shape = output.type, output.shape
+    return second

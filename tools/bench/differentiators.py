@@ -19,7 +19,7 @@ from typing import Any
 import svgd_onnx
 from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN
 from tools.bench.report import report
-from tools.bench.targets import BENCHED, artifacts_worker
+from tools.bench.targets import BENCHED, artifacts_worker, take_turns
 from tools.networks import NETWORKS
 
 
@@ -46,11 +46,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             kind: artifacts_worker(python, Path(folder) / kind, threads, BENCHED[network])
             for kind in (ONNXRUNTIME, OWN)
         }
-        seconds: dict[str, list[float]] = {kind: [] for kind in workers}
-        for _ in range(turns):
-            for kind, worker in workers.items():
-                seconds[kind].append(worker.turn())
-        peaks = {kind: worker.stop() for kind, worker in workers.items()}
+        seconds, peaks = take_turns(workers, turns)
     return [
         {
             "network": network,

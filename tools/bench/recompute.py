@@ -27,7 +27,7 @@ from onnx import ModelProto
 import svgd_onnx
 from tools.bench.live_memory import live_memory
 from tools.bench.report import report
-from tools.bench.targets import Worker
+from tools.bench.targets import Worker, take_turns
 from tools.networks import NETWORKS, small_transformer
 from tools.networks.builder import Network
 
@@ -102,11 +102,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             kind: Worker([python, WORKER, "train", folder / kind, threads, *shape])
             for kind in kinds
         }
-        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-        for _ in range(turns):
-            for kind, worker in workers.items():
-                seconds[kind].append(worker.turn())
-        peaks = {kind: worker.stop() for kind, worker in workers.items()}
+        seconds, peaks = take_turns(workers, turns)
     return [
         {
             "network": network,

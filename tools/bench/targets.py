@@ -58,11 +58,7 @@ def _measure(
             kind: artifacts_worker(python, Path(folder) / target, threads, BENCHED[network])
             for kind, (target, python) in kinds.items()
         }
-        seconds: dict[str, list[float]] = {kind: [] for kind in kinds}
-        for _ in range(turns):
-            for kind, worker in workers.items():
-                seconds[kind].append(worker.turn())
-        peaks = {kind: worker.stop() for kind, worker in workers.items()}
+        seconds, peaks = take_turns(workers, turns)
     return [
         {
             "network": network,
@@ -77,6 +73,17 @@ def _measure(
         }
         for kind, measured in seconds.items()
     ]
+
+
+def take_turns(
+    workers: dict[str, Worker], turns: int
+) -> tuple[dict[str, list[float]], dict[str, int]]:
+    """Seconds of a step in each turn, and bytes at the peak, by the kinds of workers, which end."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in workers}
+    for _ in range(turns):
+        for kind, worker in workers.items():
+            seconds[kind].append(worker.turn())
+    return seconds, {kind: worker.stop() for kind, worker in workers.items()}
 
 
 def artifacts_worker(python: str, folder: Path, threads: int, shape: tuple[int, ...]) -> Worker:

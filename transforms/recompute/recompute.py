@@ -12,7 +12,7 @@ from svgd_onnx.transforms.recompute.memory import owner
 from svgd_onnx.transforms.recompute.merge_equal import MergeEqual
 from svgd_onnx.transforms.recompute.segments import Segments, choose_segments
 from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of
-from svgd_onnx.transforms.writer import Writer
+from svgd_onnx.transforms.writer import Writer, second_node
 
 
 class Recompute(ir.passes.InPlacePass):
@@ -210,18 +210,9 @@ class _Copies:
         if drops_again(node):
             self._copies[node.outputs[0]] = self._dropped(node)
             return
-        copy = ir.Node(
-            node.domain,
-            node.op_type,
-            [None if value is None else self._read(value) for value in node.inputs],
-            list(node.attributes.values()),
-            num_outputs=len(node.outputs),
-            version=node.version,
-            name=f"{self._prefix}/{node.name}",
-        )
+        inputs = [None if value is None else self._read(value) for value in node.inputs]
+        copy = second_node(node, inputs, self._prefix)
         for value, again in zip(node.outputs, copy.outputs):
-            again.name = f"{self._prefix}/{value.name}" if value.name else ""
-            again.type, again.shape = value.type, value.shape
             self._copies.setdefault(value, again)
         self._write.nodes.append(copy)
 

@@ -22,7 +22,7 @@ from svgd_onnx.transforms.virtualize.operator_t import (
 )
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.sigma_prime import ParameterUse, operations_with_t
-from svgd_onnx.transforms.writer import Writer
+from svgd_onnx.transforms.writer import Writer, second_node
 
 
 class VirtualGradient(ir.passes.InPlacePass):
@@ -184,17 +184,7 @@ def _path(
 
 def _double(node: ir.Node, doubles: dict[ir.Value, ir.Value], prefix: str) -> ir.Node:
     """A second `node` that reads the doubles of its inputs; adds its outputs to `doubles`."""
-    copy = ir.Node(
-        node.domain,
-        node.op_type,
-        [None if value is None else doubles.get(value, value) for value in node.inputs],
-        list(node.attributes.values()),
-        num_outputs=len(node.outputs),
-        version=node.version,
-        name=f"{prefix}/{node.name}",
-    )
-    for value, output in zip(copy.outputs, node.outputs):
-        value.name = f"{prefix}/{output.name}" if output.name else ""
-        value.type, value.shape = output.type, output.shape
-        doubles[output] = value
+    inputs = [None if value is None else doubles.get(value, value) for value in node.inputs]
+    copy = second_node(node, inputs, prefix)
+    doubles.update(zip(node.outputs, copy.outputs))
     return copy
