@@ -22,7 +22,6 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradient,
     VirtualGradientSettings,
     sigma_prime,
-    where_gradients_come_back,
 )
 from svgd_onnx.transforms.virtualize.settings import OPERATORS
 
@@ -46,7 +45,7 @@ def virtual_gradients(
         differentiator = OWN
     else:
         gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
-        uses = _uses(plan, settings, gradients.graph)
+        uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients.graph)
         VirtualGradient(uses, settings)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     return gradients, uses, differentiator
@@ -70,20 +69,13 @@ def _of_twins(
 ) -> tuple[ir.Model, Sequence[ParameterUse]]:
     # which of them a gradient comes back to; and operators that are refused are named before shapes
     plain, _ = differentiate(plan.forward, plan.copies, OWN)
-    uses = _uses(plan, settings, plain.graph)
+    uses = sigma_prime(plan.forward.graph, plan.copies, settings, plain.graph)
     _check_without_bodies(plan, settings)
     forward = plan.forward.clone()
     TwinOperators(uses, settings)(forward)
     gradients, _ = differentiate(forward, plan.copies, OWN)
     PlainOperators()(gradients)
     return gradients, uses
-
-
-def _uses(
-    plan: TrainingPlan, settings: VirtualGradientSettings, gradients: ir.Graph
-) -> list[ParameterUse]:
-    uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients)
-    return where_gradients_come_back(uses, gradients)
 
 
 def _check_without_bodies(plan: TrainingPlan, settings: VirtualGradientSettings) -> None:

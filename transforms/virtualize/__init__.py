@@ -9,7 +9,6 @@ from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.transforms.virtualize.sigma_prime import (
     ParameterUse,
     sigma_prime,
-    where_gradients_come_back,
 )
 from svgd_onnx.transforms.virtualize.twins import PlainOperators, TwinOperators
 from svgd_onnx.transforms.virtualize.virtual_gradient import VirtualGradient
@@ -24,5 +23,4 @@ __all__ = [
     "VirtualGradient",
     "VirtualGradientSettings",
     "sigma_prime",
-    "where_gradients_come_back",
 ]

@@ -69,8 +69,9 @@ def sigma_prime(
         graph: the forward graph, shapes inferred, each trainable input used once.
         copies: trainable parameter -> the graph inputs that stand for it.
         settings: where T acts, and how finely.
-        gradients: the gradient graph, which says of operations in bodies whether it has dY of all their
-            turns; T cannot act where it has not, or is not given.
+        gradients: the gradient graph, which says where it has dY: not behind a step or aside of the loss,
+            and of operations in bodies not always that of all turns. T cannot act where it has not; in
+            bodies neither if it is not given.
 
     Raises:
         UserError: the shape of r is not known, or a glob of `t_scope` matches nothing.
@@ -83,7 +84,7 @@ def sigma_prime(
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
     batch_is_open = any(_is_open(value) for value in graph.inputs if value.name not in parameters)
     _check_globs(settings, copies)
-    known = {value.name for node in gradients or () for value in node.outputs}
+    known = None if gradients is None else _names(gradients)
     uses = []
     for node in graph.all_nodes():
         in_body = node.graph is not graph
@@ -109,7 +110,9 @@ def sigma_prime(
             )
             reason = _identity(use, node, settings, batch_is_open)
             if reason is None and in_body:
-                reason = _identity_in_body(use, node, known)
+                reason = _identity_in_body(use, node, known or ())
+            elif reason is None and known is not None and gradient_name(use.output) not in known:
+                reason = "no gradient comes back"
             if reason is not None:
                 uses.append(replace(use, reason=reason))
             elif state_of_node is not None:
@@ -149,20 +152,6 @@ def operations_with_t(uses: Sequence[ParameterUse]) -> dict[str, list[ParameterU
     return operations
 
 
-def where_gradients_come_back(uses: Sequence[ParameterUse], graph: ir.Graph) -> list[ParameterUse]:
-    """The same uses, without T where the gradient graph has no dY: behind a step, or aside of the loss."""
-    produced = {value.name for node in graph for value in node.outputs}
-    return [
-        use
-        if use.state is None or gradient_name(use.output) in produced
-        else replace(
-            use, reason="no gradient comes back", state=None, state_shape=(), channel_axis=None,
-            weight_axis=None,
-        )
-        for use in uses
-    ]  # fmt: skip
-
-
 def _is_open(value: ir.Value) -> bool:
     """Whether the first axis of an input may have any size."""
     return bool(value.shape) and not isinstance((value.shape or [0])[0], int)
@@ -185,6 +174,11 @@ def _identity(
     if batch_is_open and shape is not None and (not len(shape) or isinstance(shape[0], int)):
         return "the first axis of its output is not the batch"
     return None
+
+
+def _names(graph: ir.Graph) -> set[str | None]:
+    """Of what a graph computes, and of its initializers: dY of the loss is one."""
+    return {*graph.initializers, *(value.name for node in graph for value in node.outputs)}
 
 
 def _identity_in_body(
