@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from pathlib import Path
-from typing import Any, List, Optional, cast
+from typing import Any, cast
 
 import typer
 from rich.console import Console
@@ -78,7 +78,7 @@ def _add_conversion_commands() -> None:
             _app.command()(getattr(conversion_commands, name))
 
 
-def _not_here(arguments: Optional[List[str]] = typer.Argument(None, hidden=True)) -> None:
+def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -> None:
     raise UserError(
         "This environment only trains. To convert, inspect or check a model, pip install "
         "'svgd-onnx[convert]' here, or in another."
@@ -94,24 +94,24 @@ def train(
     data_file: Path = typer.Option(
         ..., "--data", help="An .npz file: an array for each model input, and the labels."
     ),
-    validation: Optional[Path] = typer.Option(
+    validation: Path | None = typer.Option(
         None, help="An .npz file to evaluate on after each epoch."
     ),
-    epochs: Optional[int] = typer.Option(None, help="Epochs in all."),
-    steps: Optional[int] = typer.Option(None, help="Steps in all, instead of epochs."),
+    epochs: int | None = typer.Option(None, help="Epochs in all."),
+    steps: int | None = typer.Option(None, help="Steps in all, instead of epochs."),
     batch_size: int = typer.Option(..., help="Examples a step."),
     learning_rate: float = typer.Option(..., help="The learning rate alpha."),
-    schedule: Optional[str] = typer.Option(
+    schedule: str | None = typer.Option(
         None, metavar="STEP:RATE,…", help="The learning rate from a step on; steps count from 0."
     ),
-    seed: Optional[int] = typer.Option(
+    seed: int | None = typer.Option(
         None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
     ),
-    threads: Optional[int] = typer.Option(None, help="Threads; by default one for each core."),
-    device: Optional[str] = _DEVICE,
-    log: Optional[Path] = typer.Option(None, help="A CSV file to log steps to."),
+    threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
+    device: str | None = _DEVICE,
+    log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
-    checkpoint_every: Optional[int] = typer.Option(
+    checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
@@ -151,7 +151,7 @@ def train(
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
-    device: Optional[str] = _DEVICE,
+    device: str | None = _DEVICE,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
     trainer = svgd_onnx.Trainer(folder, device=device)
@@ -169,7 +169,7 @@ def export(
     _console.print(f"{output}: the trained model.")
 
 
-def _parse_schedule(text: Optional[str]) -> dict[int, float]:
+def _parse_schedule(text: str | None) -> dict[int, float]:
     schedule = {}
     for item in text.split(",") if text else []:
         step, _, rate = item.partition(":")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, List, Optional
+from typing import Any
 
 import typer
 from rich.progress import Progress
@@ -76,34 +76,34 @@ def convert(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
     loss: str = _LOSS,
-    prediction: Optional[str] = _PREDICTION,
+    prediction: str | None = _PREDICTION,
     reduction: str = _REDUCTION,
-    class_axis: Optional[int] = _CLASS_AXIS,
-    ignore_index: Optional[int] = _IGNORE_INDEX,
-    class_weights: Optional[str] = _CLASS_WEIGHTS,
+    class_axis: int | None = _CLASS_AXIS,
+    ignore_index: int | None = _IGNORE_INDEX,
+    class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
     optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(_T.scale, help="T's factor s."),
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
     epsilon: float = typer.Option(_T.epsilon, help="T's epsilon."),
-    momentum: Optional[float] = typer.Option(
+    momentum: float | None = typer.Option(
         None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
     ),
     weight_decay: float = typer.Option(
         _UPDATE.weight_decay, help="Decoupled weight decay of adamw and lion."
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
-    train: List[str] = _TRAIN,
-    freeze: List[str] = _FREEZE,
+    train: list[str] = _TRAIN,
+    freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
-    t_scope: List[str] = _T_SCOPE,
+    t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
     gradient: str = typer.Option(
         _T.gradient,
         help="What feeds r: graph, the gradient as it stands in the graph, or example, that of each "
         "example's loss.",
     ),
-    t_kernel: Optional[str] = typer.Option(
+    t_kernel: str | None = typer.Option(
         None,
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
@@ -135,9 +135,9 @@ def convert(
 def inspect(
     context: typer.Context,
     path: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
-    train: List[str] = _TRAIN,
-    freeze: List[str] = _FREEZE,
-    t_scope: List[str] = _T_SCOPE,
+    train: list[str] = _TRAIN,
+    freeze: list[str] = _FREEZE,
+    t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
@@ -148,24 +148,24 @@ def check(
     context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     loss: str = _LOSS,
-    prediction: Optional[str] = _PREDICTION,
+    prediction: str | None = _PREDICTION,
     reduction: str = _REDUCTION,
-    class_axis: Optional[int] = _CLASS_AXIS,
-    ignore_index: Optional[int] = _IGNORE_INDEX,
-    class_weights: Optional[str] = _CLASS_WEIGHTS,
+    class_axis: int | None = _CLASS_AXIS,
+    ignore_index: int | None = _IGNORE_INDEX,
+    class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
-    train: List[str] = _TRAIN,
-    freeze: List[str] = _FREEZE,
+    train: list[str] = _TRAIN,
+    freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
     differentiator: str = _DIFFERENTIATOR,
-    data_file: Optional[Path] = typer.Option(
+    data_file: Path | None = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
     batch_size: int = typer.Option(2, help="Examples in the batch."),
-    size: List[str] = typer.Option(
+    size: list[str] = typer.Option(
         [], metavar="AXIS=N", help="Size of another open axis of random data; may be repeated."
     ),
-    only: List[str] = typer.Option(
+    only: list[str] = typer.Option(
         [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
     ),
     directions: int = typer.Option(2, help="Random directions for each parameter."),
@@ -202,7 +202,7 @@ def _settings(context: typer.Context) -> dict[str, Any]:
     return {"loss_settings": take(LossSettings, settings), **settings}
 
 
-def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
+def _parse_weights(text: str | None) -> tuple[float, ...] | None:
     if text is None:
         return None
     if text.endswith(".npy"):
@@ -215,7 +215,7 @@ def _parse_weights(text: Optional[str]) -> Optional[tuple[float, ...]]:
         ) from None
 
 
-def _parse_sizes(items: List[str]) -> dict[str, int]:
+def _parse_sizes(items: list[str]) -> dict[str, int]:
     sizes = {}
     for item in items:
         name, _, size = item.rpartition("=")

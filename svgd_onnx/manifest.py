@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from math import prod
 from pathlib import Path
-from typing import Any, Union
+from typing import Any
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.loss_settings import LossSettings
@@ -15,7 +15,7 @@ FORMAT = 1
 FILE_NAME = "svgd.json"
 
 # A fixed size, or the name of a size that each run may choose.
-Dimension = Union[int, str]
+Dimension = int | str
 
 
 @dataclass
@@ -117,6 +117,7 @@ class Manifest:
         accumulation_steps: batches of a step, over which gradients are averaged.
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
         encapsulation: how T came into it: "graph" or "operators", by twins.
+        recompute: whether segments of the forward pass are computed again in the backward pass.
     """
 
     versions: dict[str, str]
@@ -139,6 +140,7 @@ class Manifest:
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
     encapsulation: str = "graph"
+    recompute: bool = False
     format: int = FORMAT
 
     @property

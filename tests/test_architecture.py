@@ -41,7 +41,7 @@ def statements(node: ast.AST, *, deferred: bool) -> Iterator[ast.stmt]:
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
             continue
-        if isinstance(child, (ast.FunctionDef, ast.Lambda)) and not deferred:
+        if isinstance(child, ast.FunctionDef | ast.Lambda) and not deferred:
             continue
         if isinstance(child, ast.stmt):
             yield child

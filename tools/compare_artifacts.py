@@ -172,7 +172,7 @@ def _generate(
         label = batch["labels" if loss == "cross-entropy" else "target"]
         inputs = [batch[value.name] for value in model.graph.input]
         value = module(*inputs, label)
-        value = float(np.ravel(value[0] if isinstance(value, (tuple, list)) else value)[0])
+        value = float(np.ravel(value[0] if isinstance(value, tuple | list) else value)[0])
         optimizer.step()
     return "", "yes" if np.isfinite(value) else f"no: the loss is {value}"
 

@@ -36,7 +36,7 @@ from tools.coverage import FIXTURES
 from tools.fixtures.trainings import SIZES, options_for
 
 STEPS = 20
-RATE = {"fixtures": 1e-2, "light": 1e-4}
+RATE = {"fixtures": 1e-2, "light": 1e-6}
 NEAR = 1e-5
 PASSES = {"ort-training": LowerUntrusted, "onnx": Lower}
 
@@ -65,11 +65,20 @@ def main() -> int:
 
 def _models(kind: str) -> list[tuple[str, onnx.ModelProto, dict[str, object]]]:
     if kind == "light":
-        return [(name, light_models.load(name), {}) for name in light_models.NAMES]
+        return [(name, _undropped(light_models.load(name)), {}) for name in light_models.NAMES]
     return [
         (path.stem, onnx.load(path), options_for(path.stem))
         for path in sorted(FIXTURES.glob("*.onnx"))
     ]
+
+
+def _undropped(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The model with all of its Dropout's ratios at 0: two builders do not draw the same numbers."""
+    for node in model.graph.node:
+        if node.op_type == "Dropout":
+            del node.attribute[:]
+            node.attribute.append(onnx.helper.make_attribute("ratio", 0.0))
+    return model
 
 
 def _compare(

@@ -95,6 +95,7 @@ def convert(
             t_kernel=t_kernel,
             accumulation_steps=accumulation_steps,
             differentiator=differentiator,
+            recompute=recompute,
         )
         graphs = TrainingGraphs(
             training=gradients,

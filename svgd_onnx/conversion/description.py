@@ -31,6 +31,7 @@ def describe(
     t_kernel: str,
     accumulation_steps: int,
     differentiator: str,
+    recompute: bool,
 ) -> Manifest:
     """What `svgd.json` says of a conversion.
 
@@ -60,6 +61,7 @@ def describe(
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
+        recompute=recompute,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -99,7 +100,7 @@ def _difference_quotient(
         quotients.append(difference / (2 * step))
         if len(quotients) == 1 and abs(quotients[0] - computed) <= accepted:
             return quotients[0]
-    changes = [abs(a - b) for a, b in zip(quotients, quotients[1:])]
+    changes = [abs(a - b) for a, b in itertools.pairwise(quotients)]
     return quotients[changes.index(min(changes)) + 1]
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,22 @@ def seed_onnxruntime(seed: int | None) -> None:
 def no_tensor(folder: Path, name: str) -> UserError:
     """What to raise where a checkpoint has no tensor of a name."""
     return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
+
+
+@contextmanager
+def batch_at_fault() -> Iterator[None]:
+    """Around a run of a session that has loaded: what it cannot run then is of the batch.
+
+    Raises:
+        UserError: onnxruntime raised; its words are in the sentence.
+    """
+    try:
+        yield
+    except Exception as error:  # the binding has an exception class for each status
+        raise UserError(
+            f"onnxruntime cannot run the model on this batch ({first_line(error)}): see whether the sizes "
+            "and indices in the data are ones that the model can take."
+        ) from error
 
 
 class Session(Protocol):

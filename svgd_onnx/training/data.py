@@ -122,7 +122,7 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
 
 
 def _check_mapping(arrays: object, source: str) -> None:
-    if isinstance(arrays, (str, os.PathLike)):
+    if isinstance(arrays, str | os.PathLike):
         raise UserError(
             f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, as numpy.load reads them."
         )

@@ -47,6 +47,27 @@ def test_losses_are_those_of_the_first_target(folder: Path, tmp_path: Path) -> N
         assert loss == pytest.approx(expected, rel=1e-5)
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_the_runtime_cannot_run_ends_in_a_sentence(target: str, tmp_path: Path) -> None:
+    embedding = onnx.parser.parse_model(
+        """<ir_version: 8, opset_import: ["": 17]>
+        g (int64[N] token) => (float[N,3] y) {
+            row = Gather(table, token)
+            y = MatMul(row, w)
+        }"""
+    )
+    for name, shape in (("table", (5, 4)), ("w", (4, 3))):
+        array = np.ones(shape, np.float32)
+        embedding.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    svgd_onnx.convert(embedding, tmp_path / "artifacts", target=target)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    batch = {"token": np.array([0, 9]), "labels": np.array([0, 1])}
+    with pytest.raises(svgd_onnx.UserError, match="cannot run the model on this batch"):
+        trainer.train_step(batch, RATE)
+    with pytest.raises(svgd_onnx.UserError, match="cannot run the model on this batch"):
+        trainer.evaluate(batch)
+
+
 @pytest.mark.parametrize("network", [models.mlp, models.dropout])
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import onnx
 
 from tools.networks.builder import Network
@@ -20,7 +22,7 @@ def build(seed: int) -> onnx.ModelProto:
             value = network.node(
                 "MaxPool", value, kernel_shape=[3, 3], strides=[2, 2], pads=[0, 0, 1, 1]
             )
-        for layer, (inputs, outputs) in enumerate(zip(channels, channels[1:]), start=1):
+        for layer, (inputs, outputs) in enumerate(itertools.pairwise(channels), start=1):
             name = f"block{block}.conv{layer}"
             value = network.relu(network.convolution(name, value, inputs, outputs, bias=True))
         value = network.batch_normalization(f"block{block}.bn", value, channels[-1])

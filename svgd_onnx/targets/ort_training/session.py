@@ -14,7 +14,12 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
-from svgd_onnx.targets.session import TrainingProgress, no_tensor, seed_onnxruntime
+from svgd_onnx.targets.session import (
+    TrainingProgress,
+    batch_at_fault,
+    no_tensor,
+    seed_onnxruntime,
+)
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
@@ -69,7 +74,8 @@ class OrtTrainingSession:
         assert update
         seed_onnxruntime(seed)
         fetches = self._binding.OrtValueVector()
-        self._module.train_step(list(arrays), fetches)
+        with batch_at_fault():
+            self._module.train_step(list(arrays), fetches)
         loss = float(fetches[0].numpy())
         # What comes next starts from a clean gradient, whether or not this step counts.
         self._module.lazy_reset_grad()
@@ -81,7 +87,8 @@ class OrtTrainingSession:
     def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Session`."""
         fetches = self._binding.OrtValueVector()
-        self._module.eval_step(list(arrays), fetches)
+        with batch_at_fault():
+            self._module.eval_step(list(arrays), fetches)
         return [fetches[index].numpy() for index in range(len(fetches))]
 
     def tensor(self, name: str) -> np.ndarray:

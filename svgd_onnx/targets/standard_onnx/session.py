@@ -16,7 +16,12 @@ from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
-from svgd_onnx.targets.session import TrainingProgress, no_tensor, seed_onnxruntime
+from svgd_onnx.targets.session import (
+    TrainingProgress,
+    batch_at_fault,
+    no_tensor,
+    seed_onnxruntime,
+)
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
@@ -91,7 +96,8 @@ class InferenceTrainingSession:
         if self._accumulates:
             binding.bind_cpu_input(UPDATE, np.array(update))
         seed_onnxruntime(seed)
-        self._session.run_with_iobinding(binding)
+        with batch_at_fault():
+            self._session.run_with_iobinding(binding)
         loss = float(binding.get_outputs()[0].numpy())
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
@@ -110,7 +116,8 @@ class InferenceTrainingSession:
                 binding.bind_ortvalue_input(value.name, self._current[value.name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
-        session.run_with_iobinding(binding)
+        with batch_at_fault():
+            session.run_with_iobinding(binding)
         return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
 
     def end_profile(self) -> Path:

@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Union
+from typing import Any
 
 import numpy as np
 import onnx
@@ -59,7 +59,7 @@ def fixed(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
-Input = Union[Fed, np.ndarray, None]
+Input = Fed | np.ndarray | None
 
 
 @dataclass(frozen=True, eq=False)
