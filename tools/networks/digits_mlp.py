@@ -15,7 +15,7 @@ def build(seed: int) -> onnx.ModelProto:
     """image (batch, 64) -> probabilities (batch, 10)."""
     network = Network(seed)
     value = "image"
-    for layer, (inputs, outputs) in enumerate(itertools.pairwise(WIDTHS), start=1):
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(WIDTHS[:-1]), start=1):
         value = network.dense(f"fc{layer}", value, inputs, outputs)
         value = network.relu(network.batch_normalization(f"bn{layer}", value, outputs))
     logits = network.dense("fc3", value, *WIDTHS[-2:])
