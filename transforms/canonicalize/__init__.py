@@ -18,6 +18,9 @@ from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
 
+# The IR version from which on an initializer need not be an input.
+_INITIALIZERS_ALONE = 4
+
 __all__ = [
     "EmbedConstants",
     "FoldConstants",
@@ -28,7 +31,18 @@ __all__ = [
     "Opset",
     "SeparateVectors",
     "canonicalize",
+    "source_form",
 ]
+
+
+def source_form(model: ir.Model) -> ir.Model:
+    """The model as it came, each parameter under the name that it is trained by.
+
+    Initializers are no inputs any more, and equal vectors that were stored once are separated; all else
+    stays. Export puts trained parameters into it.
+    """
+    model.ir_version = max(model.ir_version, _INITIALIZERS_ALONE)
+    return run(model, common.RemoveInitializersFromInputsPass(), SeparateVectors())
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
@@ -41,10 +55,9 @@ def canonicalize(model: ir.Model) -> ir.Model:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
     """
     model = run(
-        model,
+        source_form(model),
         OpenNegativeSizes(),
         Opset(),
-        common.RemoveInitializersFromInputsPass(),
         LiftConstants(),
         common.InlinePass(),
         FoldConstants(),
