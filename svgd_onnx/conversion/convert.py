@@ -117,7 +117,7 @@ def convert(
             warnings.warn(
                 "What is exported will be the model's canonical form, not the model as it came: "
                 f"{plan.exported.obstacle}.",
-                stacklevel=2,
+                stacklevel=3,
             )
         runtime.write(folder, graphs)
         ir.save(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)

@@ -23,6 +23,7 @@ from svgd_onnx.manifest import (
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.parameters import Selection
+from svgd_onnx.transforms.stored_types import stored_as as type_as_it_came
 from svgd_onnx.transforms.virtualize import ParameterUse
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.version import __version__
@@ -90,7 +91,7 @@ def describe_tensor(value: ir.Value) -> Tensor:
 def describe_parameters(
     graph: ir.Graph, selection: Selection, *, l1: bool, stored_as: Mapping[str, str] | None = None
 ) -> list[Parameter]:
-    """The tensors that go into the checkpoint."""
+    """The tensors that go into the checkpoint; the types that they are exported in, if not as they came."""
     trainable, decayed = set(selection.trainable), set(selection.decayed)
     return [
         Parameter(
@@ -99,7 +100,9 @@ def describe_parameters(
             trainable=name in trainable,
             l1=l1 and name in decayed,
             separated_from=graph.initializers[name].meta.get(SEPARATED_FROM),
-            stored_as=(stored_as or {}).get(name, "float32"),
+            stored_as=type_as_it_came(graph.initializers[name])
+            if stored_as is None
+            else stored_as[name],
         )
         for name in selection.all
     ]

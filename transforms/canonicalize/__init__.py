@@ -15,6 +15,7 @@ from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
+from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
 
@@ -60,6 +61,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         Opset(),
         LiftConstants(),
         common.InlinePass(),
+        SinglePrecision(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:
