@@ -21,6 +21,7 @@ from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
+from svgd_onnx.transforms.quantization import QUANTIZED_CHOICES
 from svgd_onnx.transforms.virtualize.settings import (
     ENCAPSULATIONS,
     GRANULARITIES,
@@ -55,6 +56,11 @@ _FREEZE_BN = typer.Option(
     False,
     "--freeze-bn",
     help="BatchNormalization normalizes with its running statistics, and keeps them.",
+)
+_QUANTIZED = typer.Option(
+    TrainingSettings.quantized,
+    help=f"What is quantized: {' or '.join(QUANTIZED_CHOICES)}; then gradients pass quantizations, and integer "
+    "weights are trained too.",
 )
 _DIFFERENTIATOR = typer.Option(
     TrainingSettings.differentiator,
@@ -112,6 +118,7 @@ def convert(
         _T.encapsulation,
         help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
     ),
+    quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str = typer.Option(
         DEFAULT_TARGET,
@@ -139,6 +146,7 @@ def inspect(
     freeze: list[str] = _FREEZE,
     t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
+    quantized: str = _QUANTIZED,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
     show_inspection(svgd_onnx.inspect(**context.params))
@@ -157,6 +165,7 @@ def check(
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
+    quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     data_file: Path | None = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."

@@ -36,6 +36,21 @@ class Tensor:
 
 
 @dataclass
+class Quantization:
+    """How the exported model has a parameter in integers: scale * (integers - zero_point).
+
+    Attributes:
+        scale: one number, or one for each place of the axis.
+        zero_point: as many integers.
+        axis: that axis; None for one number.
+    """
+
+    scale: list[float]
+    zero_point: list[int]
+    axis: int | None
+
+
+@dataclass
 class Parameter:
     """A tensor of the model that lives in the checkpoint.
 
@@ -46,7 +61,9 @@ class Parameter:
         l1: whether L1 regularization acts on it.
         separated_from: the name under which the model's file has it, where the exporter stored equal
             vectors of several layers once; None where it has a place of its own.
-        stored_as: the type that the exported model has it in: "float32", "float16" or "bfloat16".
+        stored_as: the type that the exported model has it in: "float32", "float16", "bfloat16", or one of
+            integers.
+        quantization: how, if it is one of integers.
     """
 
     name: str
@@ -55,6 +72,7 @@ class Parameter:
     l1: bool = False
     separated_from: str | None = None
     stored_as: str = "float32"
+    quantization: Quantization | None = None
 
     @property
     def nbytes(self) -> int:
@@ -196,11 +214,16 @@ class Manifest:
             content["label"] = None if label is None else Tensor(**label)
             content["loss_settings"] = _loss_settings(content["loss_settings"])
             content["outputs"] = [Tensor(**item) for item in content["outputs"]]
-            content["parameters"] = [Parameter(**item) for item in content["parameters"]]
+            content["parameters"] = [_parameter(item) for item in content["parameters"]]
             content["operations"] = [Operation(**item) for item in content["operations"]]
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None
+
+
+def _parameter(content: dict[str, Any]) -> Parameter:
+    given = content.pop("quantization", None)
+    return Parameter(quantization=None if given is None else Quantization(**given), **content)
 
 
 def _loss_settings(content: dict[str, Any]) -> LossSettings:

@@ -35,6 +35,7 @@ def statically(
         quant_format=QuantFormat.QDQ,
         per_channel=per_channel,
         weight_type=weights,
+        activation_type=weights,
     )
     return onnx.load(folder / "qdq.onnx")
 

@@ -11,8 +11,12 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, check_several, listed, option
 from svgd_onnx.transforms.canonicalize.dequantized_weights import DEQUANTIZED_FROM
 from svgd_onnx.transforms.learned import LearnedTensors, Verdict
-from svgd_onnx.transforms.quantization import QUANTIZED_TYPES, is_dequantizing
-from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.quantization import (
+    QUANTIZED_TYPES,
+    STRAIGHT_THROUGH,
+    is_dequantizing,
+)
+from svgd_onnx.transforms.rearrangements import hands_on
 
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
@@ -139,7 +143,10 @@ def _nothing_learned(graph: ir.Graph) -> str:
     quantized = [f"'{name}'" for name, value in graph.initializers.items() if _is_quantized(value)]
     if not quantized:
         return "none of its initializers is a weight"
-    return f"its weights are quantized ({listed(quantized)}): name with {option('train')} which to dequantize"
+    return (
+        f"its weights are quantized ({listed(quantized)}): train them with "
+        f"{option('quantized', STRAIGHT_THROUGH)}, or name with {option('train')} which to dequantize"
+    )
 
 
 def _is_quantized(value: ir.Value) -> bool:
@@ -161,7 +168,7 @@ def _used_in(value: ir.Value, operators: Collection[str]) -> bool:
 def _uses(value: ir.Value) -> Iterator[tuple[ir.Node, int]]:
     """The operations that take a value, as it is or rearranged."""
     for node, position in value.uses():
-        if node.op_type in REARRANGEMENTS and position == 0:
+        if hands_on(node, position):
             yield from _uses(node.outputs[0])
         else:
             yield node, position

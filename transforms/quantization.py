@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
@@ -18,14 +19,51 @@ QUANTIZED_TYPES = frozenset(
 
 QUANTIZING = frozenset({"DynamicQuantizeLinear", "QuantizeLinear"})
 
+DOMAIN = "ai.svgd"
+FAKE_QUANTIZE = "FakeQuantize"
+"""x, scale, zero point -> x quantized `to` a type and dequantized again, per tensor or along `axis`."""
+
+# The integers of each type that real numbers are quantized to; of int32 no real number is beyond.
+RANGES = {
+    ir.DataType.INT8: (-128, 127),
+    ir.DataType.UINT8: (0, 255),
+    ir.DataType.INT16: (-(2**15), 2**15 - 1),
+    ir.DataType.UINT16: (0, 2**16 - 1),
+    ir.DataType.INT32: (-(2**31), 2**31 - 1),
+}
+
+FROZEN, STRAIGHT_THROUGH = "frozen", "straight-through"
+QUANTIZED_CHOICES = (FROZEN, STRAIGHT_THROUGH)
+
 # Operator -> its inputs that are scales.
 _SCALES: dict[str, frozenset[int]] = {
+    FAKE_QUANTIZE: frozenset({1}),
     "DequantizeLinear": frozenset({1}),
     "MatMulNBits": frozenset({2}),
     "QLinearConv": frozenset({1, 4, 6}),
     "QLinearMatMul": frozenset({1, 4, 6}),
     "QuantizeLinear": frozenset({1}),
 }
+
+
+@dataclass(frozen=True)
+class Quantization:
+    """How a tensor is quantized.
+
+    Attributes:
+        scale: float32, one number or one for each place of an axis.
+        zero_point: integers, of the scale's shape.
+        axis: that axis; None for one number.
+    """
+
+    scale: np.ndarray
+    zero_point: np.ndarray
+    axis: int | None
+
+
+def is_fake_quantization(node: ir.Node) -> bool:
+    """Whether a node quantizes and dequantizes."""
+    return node.op_type == FAKE_QUANTIZE and node.domain == DOMAIN
 
 
 def is_dequantizing(node: ir.Node) -> bool:

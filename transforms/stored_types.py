@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+SINGLE = "float32"
+
 # In the metadata of an initializer: the type that the model as it came has it in.
 STORED_AS = "svgd.stored_as"
+# The tensor itself there, and how it is quantized, if it is.
+STORED_TENSOR = "svgd.stored_tensor"
+QUANTIZATION = "svgd.quantization"
 
 
 def stored_as(value: ir.Value) -> str:
-    """The type of an initializer in the model as it came: "float32", "float16" or "bfloat16"."""
-    return str(value.meta.get(STORED_AS, "float32"))
+    """The type of an initializer in the model as it came: "float32", "float16", "int8", …"""
+    return str(value.meta.get(STORED_AS, SINGLE))

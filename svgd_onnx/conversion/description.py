@@ -18,11 +18,13 @@ from svgd_onnx.manifest import (
     Manifest,
     Operation,
     Parameter,
+    Quantization,
     Tensor,
 )
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.parameters import Selection
+from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE
 from svgd_onnx.transforms.stored_types import stored_as as type_as_it_came
 from svgd_onnx.transforms.virtualize import ParameterUse
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
@@ -93,19 +95,31 @@ def describe_parameters(
 ) -> list[Parameter]:
     """The tensors that go into the checkpoint; the types that they are exported in, if not as they came."""
     trainable, decayed = set(selection.trainable), set(selection.decayed)
-    return [
-        Parameter(
-            name,
-            list(initial_value(graph, name).shape.numpy()),
-            trainable=name in trainable,
-            l1=l1 and name in decayed,
-            separated_from=graph.initializers[name].meta.get(SEPARATED_FROM),
-            stored_as=type_as_it_came(graph.initializers[name])
-            if stored_as is None
-            else stored_as[name],
+    described = []
+    for name in selection.all:
+        value = graph.initializers[name]
+        dtype = type_as_it_came(value) if stored_as is None else stored_as[name]
+        described.append(
+            Parameter(
+                name,
+                list(initial_value(graph, name).shape.numpy()),
+                trainable=name in trainable,
+                l1=l1 and name in decayed,
+                separated_from=value.meta.get(SEPARATED_FROM),
+                stored_as=dtype,
+                quantization=None if dtype == SINGLE else _quantization(value),
+            )
         )
-        for name in selection.all
-    ]
+    return described
+
+
+def _quantization(value: ir.Value) -> Quantization | None:
+    """How the model as it came has an initializer in integers."""
+    given = value.meta.get(QUANTIZATION)
+    if given is None:
+        return None
+    scale, zero_point = given.scale.reshape(-1).tolist(), given.zero_point.reshape(-1).tolist()
+    return Quantization(scale, zero_point, given.axis)
 
 
 def describe_operation(use: ParameterUse) -> Operation:

@@ -14,6 +14,7 @@ from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.bodies import CONTROL_FLOW, read_by
 from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN, differentiate
+from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
     ParameterUse,
@@ -48,6 +49,7 @@ def virtual_gradients(
         uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients.graph)
         VirtualGradient(uses, settings)(gradients)
     MergeParameterUses(plan.copies)(gradients)
+    LowerFakeQuantize()(gradients)
     return gradients, uses, differentiator
 
 

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.conversion.description import describe_operation, describe_parameters
 from svgd_onnx.conversion.model import load_model
 from svgd_onnx.conversion.plan import initial_value
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
 from svgd_onnx.transforms.canonicalize import canonicalize
@@ -19,6 +19,7 @@ from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
+from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
 
 # What makes of a tensor what it is not taken for.
@@ -89,29 +90,32 @@ def inspect(
     freeze: Sequence[str] = (),
     t_scope: Sequence[str] = VirtualGradientSettings.t_scope,
     granularity: str = VirtualGradientSettings.granularity,
+    quantized: str = FROZEN,
 ) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
-        train, freeze, t_scope, granularity: as for `convert`; not of a folder.
+        train, freeze, t_scope, granularity, quantized: as for `convert`; not of a folder.
 
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
     """
     virtual_gradient = VirtualGradientSettings(t_scope=t_scope, granularity=granularity)
     virtual_gradient.check()
+    check_choice("quantized", quantized, QUANTIZED_CHOICES)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
-        if train or freeze or virtual_gradient != VirtualGradientSettings():
-            options = ", ".join(map(option, ("train", "freeze", "t_scope")))
+        given = train or freeze or quantized != FROZEN
+        if given or virtual_gradient != VirtualGradientSettings():
+            options = ", ".join(map(option, ("train", "freeze", "t_scope", "granularity")))
             raise UserError(
                 f"'{path}' shows what was made, with its own options: leave out {options} and "
-                f"{option('granularity')}, or inspect the model."
+                f"{option('quantized')}, or inspect the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(manifest.operations, manifest.parameters, manifest=manifest)
-    model = canonicalize(load_model(source), train)
+    model = canonicalize(load_model(source), train, quantized)
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)

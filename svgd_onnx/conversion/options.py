@@ -10,6 +10,7 @@ from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
+from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,9 @@ class TrainingSettings:
         train: globs; if given, only parameters that match one are trained.
         freeze: globs; parameters that match one are not trained.
         freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
+        quantized: pairs of quantize and dequantize, and integer weights that are dequantized, either stay as
+            they are and stop gradients ("frozen"); or gradients pass where the range does not clip, and the
+            weights are trained as real numbers and quantized again ("straight-through").
         differentiator: who makes the gradient graph: "onnxruntime" for the builder of
             onnxruntime-training, "own" for rules of ours, "auto" for the builder where the target is
             ort-training and it is installed and right, and ours otherwise.
@@ -36,6 +40,7 @@ class TrainingSettings:
     train: Sequence[str] = ()
     freeze: Sequence[str] = ()
     freeze_bn: bool = False
+    quantized: str = FROZEN
     differentiator: str = AUTO
 
     def check(self) -> None:
@@ -45,6 +50,7 @@ class TrainingSettings:
             UserError: names the setting.
         """
         check_settings(loss_named(self.loss), self.loss_settings)
+        check_choice("quantized", self.quantized, QUANTIZED_CHOICES)
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
 
 

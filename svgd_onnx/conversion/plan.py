@@ -19,6 +19,7 @@ from svgd_onnx.transforms.emit import ExportedModel, exported_model
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
+from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 
 
@@ -78,7 +79,7 @@ def plan_training(
         of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
     source = source_form(load_model(model))
-    canonical = canonicalize(source.clone(), settings.train)
+    canonical = canonicalize(source.clone(), settings.train, settings.quantized)
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     EmbedConstants(selection.all)(canonical)
@@ -98,6 +99,7 @@ def plan_training(
         freeze_bn=settings.freeze_bn,
         dropout=dropout,
     )
+    LowerFakeQuantize()(evaluation)
     ParametersAsInputs(selection.all)(evaluation)
     return TrainingPlan(
         canonical=canonical,

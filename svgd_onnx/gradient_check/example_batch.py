@@ -14,6 +14,7 @@ from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.gradient_check.gradients import run
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
+from svgd_onnx.transforms.lower import LowerFakeQuantize
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
@@ -30,6 +31,7 @@ def random_batch(
     """Random inputs of a model, and a label that goes with what it makes of them; by name."""
     batch = random_inputs(plan.canonical.graph.inputs, batch_size, random, sizes)
     model = plan.canonical.clone()
+    LowerFakeQuantize()(model)
     ParametersAsInputs(plan.selection.all)(
         model
     )  # they may be in external data, or too large for a proto

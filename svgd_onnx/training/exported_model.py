@@ -25,7 +25,16 @@ _TENSOR_DIMS, _TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 1, 2, 8, 9
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _EXTERNAL = 1
-_DATA_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}
+_DATA_TYPES = {
+    "float32": 1,
+    "uint8": 2,
+    "int8": 3,
+    "uint16": 4,
+    "int16": 5,
+    "int32": 6,
+    "float16": 10,
+    "bfloat16": 16,
+}
 
 # A file of protocol buffers holds 2 GiB; the graph itself needs some room too.
 _LARGEST_FILE = 1_900_000_000
@@ -76,7 +85,7 @@ def _tensor(parameter: Parameter, array: np.ndarray, place: _Place) -> bytes:
         dims
         + _integer(_TENSOR_DATA_TYPE, _DATA_TYPES[parameter.stored_as])
         + _field(_TENSOR_NAME, parameter.name.encode())
-        + place(stored(array, parameter.stored_as, parameter.name).tobytes())
+        + place(stored(array, parameter).tobytes())
     )
 
 

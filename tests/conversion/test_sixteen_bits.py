@@ -14,6 +14,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import svgd_onnx
+from svgd_onnx.manifest import Parameter
 from svgd_onnx.training.stored_types import stored
 
 TYPES = {"float16": (TensorProto.FLOAT16, np.float16), "bfloat16": (16, ml_dtypes.bfloat16)}
@@ -179,15 +180,19 @@ def test_types_within_branches_are_converted(tmp_path: Path) -> None:
     assert max(each.error for each in checks) < 1e-4
 
 
+def parameter(dtype: str) -> Parameter:
+    return Parameter("w", [1], trainable=True, stored_as=dtype)
+
+
 def test_numbers_are_rounded_to_the_nearest_ties_to_even() -> None:
     numbers = np.random.default_rng(0).normal(size=1000).astype(np.float32)
     halfway = np.array([1 + 2**-8, 1 + 3 * 2**-8, 65519, -np.inf, 0, -0.0], np.float32)
     for array in (numbers, halfway):
         for name, (_, dtype) in TYPES.items():
-            bits = stored(array, name, "w").view(np.uint16)
+            bits = stored(array, parameter(name)).view(np.uint16)
             np.testing.assert_array_equal(bits, array.astype(dtype).view(np.uint16))
 
 
 def test_a_number_that_the_type_does_not_hold_is_refused() -> None:
     with pytest.raises(svgd_onnx.UserError, match="'w' has grown to 6.55e"):
-        stored(np.array([1, -65521], np.float32), "float16", "w")
+        stored(np.array([1, -65521], np.float32), parameter("float16"))

@@ -10,6 +10,7 @@ from onnx_ir.passes import common
 from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.dequantized_weights import DequantizedWeights
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
+from svgd_onnx.transforms.canonicalize.fake_quantization import FakeQuantization
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
@@ -21,6 +22,7 @@ from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
+from svgd_onnx.transforms.quantization import FROZEN, STRAIGHT_THROUGH
 
 # The IR version from which on an initializer need not be an input.
 _INITIALIZERS_ALONE = 4
@@ -49,12 +51,13 @@ def source_form(model: ir.Model) -> ir.Model:
     return run(model, common.RemoveInitializersFromInputsPass(), SeparateVectors())
 
 
-def canonicalize(model: ir.Model, train: Sequence[str] = ()) -> ir.Model:
+def canonicalize(model: ir.Model, train: Sequence[str] = (), quantized: str = FROZEN) -> ir.Model:
     """The model at a current opset, in inference mode, weights as initializers, shapes inferred.
 
     Args:
         model: an exported model; it is not to be used afterwards.
         train: globs; quantized weights that match one become real numbers.
+        quantized: one of `QUANTIZED_CHOICES`.
 
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
@@ -66,7 +69,7 @@ def canonicalize(model: ir.Model, train: Sequence[str] = ()) -> ir.Model:
         LiftConstants(),
         common.InlinePass(),
         SinglePrecision(),
-        DequantizedWeights(train),
+        DequantizedWeights(() if quantized == STRAIGHT_THROUGH else train),
         FoldConstants(),
     )
     while InlineIf()(model).modified:
@@ -83,4 +86,6 @@ def canonicalize(model: ir.Model, train: Sequence[str] = ()) -> ir.Model:
     )
     if Unroll()(model).modified:
         InferShapes()(model)
+    if quantized == STRAIGHT_THROUGH:
+        FakeQuantization()(model)
     return model

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
-from svgd_onnx.transforms.stored_types import STORED_AS
+from svgd_onnx.transforms.stored_types import STORED_AS, STORED_TENSOR
 
 _HALVES = {ir.DataType.FLOAT16: "float16", ir.DataType.BFLOAT16: "bfloat16"}
 _SINGLE = ir.DataType.FLOAT
@@ -90,6 +90,7 @@ def _convert(value: ir.Value) -> None:
     if tensor is None or tensor.dtype not in _HALVES:
         return
     value.meta[STORED_AS] = _HALVES[tensor.dtype]
+    value.meta[STORED_TENSOR] = tensor
     value.const_value = _as_single(tensor, value.name)
     value.type = ir.TensorType(_SINGLE)
 

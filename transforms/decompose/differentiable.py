@@ -45,6 +45,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "DequantizeLinear": frozenset({0, 2}),
     "Dropout": frozenset({1, 2}),
     "Expand": frozenset({1}),
+    "FakeQuantize": frozenset({1, 2}),
     "Gather": frozenset({1}),
     "GatherElements": frozenset({1}),
     "GatherND": frozenset({1}),

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.quantization import is_fake_quantization
 from svgd_onnx.transforms.rule import constant_value, input_of, integer, rank, static_shape, text
 
 # From a node to what is wrong with its gradient, or None.
@@ -100,6 +101,8 @@ FAULTS: dict[str, Fault] = {
 def fault_of(graph: ir.Graph) -> str | None:
     """Why onnxruntime's gradient of a graph cannot be trusted; None if nothing is known against it."""
     for node in graph:
+        if is_fake_quantization(node):
+            return f"no gradient goes straight through a quantization ('{node.name}')"
         fault = FAULTS.get(node.op_type) if node.domain == "" else None
         reason = None if fault is None else fault(node)
         if reason is not None:

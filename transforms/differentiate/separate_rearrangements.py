@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.rearrangements import hands_on
 
 
 class SeparateRearrangements(ir.passes.InPlacePass):
@@ -57,8 +57,7 @@ class SeparateRearrangements(ir.passes.InPlacePass):
         rearranged = {value for value in graph.inputs if value.name in self._parameters}
         nodes = []
         for node in graph:
-            moves = node.op_type in REARRANGEMENTS and node.domain == ""
-            if moves and node.inputs[0] in rearranged:
+            if hands_on(node, 0) and node.inputs and node.inputs[0] in rearranged:
                 rearranged.add(node.outputs[0])
                 nodes.append(node)
         return nodes

@@ -12,7 +12,8 @@ from onnx_ir.passes import common
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
-from svgd_onnx.transforms.stored_types import stored_as
+from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
+from svgd_onnx.transforms.stored_types import SINGLE, STORED_TENSOR, stored_as
 
 # What onnxruntime 1.17 reads.
 _IR_VERSION = 9
@@ -52,7 +53,7 @@ def exported_model(
         parameters: names of initializers of the canonical form.
         trained: those of them whose numbers training changes.
     """
-    initial = {name: canonical.graph.initializers[name].const_value for name in parameters}
+    initial = {name: _initial(canonical.graph.initializers[name]) for name in parameters}
     try:
         _refuse_folded(canonical.graph, trained)
         _refuse_training_mode(source)
@@ -60,10 +61,11 @@ def exported_model(
         places = [_place(values, source.graph, name, initial.get(name)) for name in parameters]
     except _NoPlaceError as why:
         model = canonical.clone()
+        LowerFakeQuantize()(model)
         for name in parameters:
             del model.graph.initializers[name]
         model.ir_version = min(model.ir_version, _IR_VERSION)
-        return ExportedModel(model, dict.fromkeys(parameters, "float32"), str(why))
+        return ExportedModel(model, dict.fromkeys(parameters, SINGLE), str(why))
     InferenceMode()(source)
     for place in places:
         _clear(place)
@@ -71,6 +73,12 @@ def exported_model(
     EmbedConstants(())(source)
     types = {name: stored_as(canonical.graph.initializers[name]) for name in parameters}
     return ExportedModel(source, types)
+
+
+def _initial(value: ir.Value) -> ir.TensorProtocol | None:
+    """What a parameter starts from, as the model as it came has it."""
+    stored: ir.TensorProtocol | None = value.meta.get(STORED_TENSOR)
+    return value.const_value if stored is None else stored
 
 
 def _refuse_folded(graph: ir.Graph, trained: Collection[str]) -> None:

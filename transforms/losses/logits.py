@@ -9,11 +9,14 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.losses.written_out import written_out_activation
+from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, is_fake_quantization
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.writer import Writer
 
 # They take some of the elements, or take them over into another type.
 _SELECTIONS = frozenset({"Cast", "Gather", "Slice"})
+# They leave all elements where they are.
+_UNMOVING = frozenset({"Cast", "Identity", FAKE_QUANTIZE})
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def find_logits(
             f"be compared with classes: name with {option('prediction')} an output that has all of them."
         )
     logits = found.logits
-    moved = [step for step in steps if step.op_type not in ("Cast", "Identity")]
+    moved = [step for step in steps if step.op_type not in _UNMOVING]
     for step in moved:
         (logits,) = write.nodes_with(step.op_type, [logits, *step.inputs[1:]], step.attributes, 1)
         logits.shape, logits.type = step.outputs[0].shape, step.outputs[0].type
@@ -111,7 +114,7 @@ def _moves(node: ir.Node) -> bool:
     if node.op_type == "Cast":
         value = _first_input(node)
         return value.dtype is not None and value.dtype.is_floating_point()
-    return node.op_type in REARRANGEMENTS | _SELECTIONS
+    return node.op_type in REARRANGEMENTS | _SELECTIONS or is_fake_quantization(node)
 
 
 def _cuts(steps: Sequence[ir.Node], axis: int | None) -> bool:
@@ -145,7 +148,7 @@ def _softmax_axis(activation: Activation, steps: Sequence[ir.Node]) -> int | Non
         elif step.op_type in ("Gather", "Slice") and len(before) == len(after):
             if before[axis] != after[axis]:
                 return None
-        elif step.op_type == "Cast":
+        elif step.op_type in _UNMOVING:
             continue
         elif list(before)[: axis + 1] != list(after)[: axis + 1]:
             axis = _moved_axis(step, axis, len(after))

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.bodies import has_rows
 from svgd_onnx.transforms.names import gradient_name
-from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.rearrangements import hands_on
 from svgd_onnx.transforms.virtualize.linear_operators import (
     channel_axis,
     role,
@@ -93,7 +93,7 @@ def sigma_prime(
             name = standing_for.get(value) if value is not None else None
             if name is None:
                 continue
-            if node.op_type in REARRANGEMENTS and position == 0:
+            if hands_on(node, position):
                 # a transposed weight is the weight still
                 standing_for[node.outputs[0]] = name
                 continue

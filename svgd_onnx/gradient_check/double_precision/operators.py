@@ -26,7 +26,7 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
     LpPool,
     MaxPool,
 )
-from svgd_onnx.gradient_check.double_precision.quantization import DequantizeLinear
+from svgd_onnx.gradient_check.double_precision.quantization import DequantizeLinear, FakeQuantize
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
@@ -39,6 +39,7 @@ OPERATORS = [
     DeformConv,
     DequantizeLinear,
     Erf,
+    FakeQuantize,
     GatherElements,
     Gelu,
     GlobalLpPool,

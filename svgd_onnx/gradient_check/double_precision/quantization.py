@@ -1,9 +1,12 @@
-"""Dequantization; the onnx package's reference begins at opset 19."""
+"""Dequantization, of which the onnx package has references from opset 19 on, and what goes straight through."""
 
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 from onnx.reference.op_run import OpRun
+
+from svgd_onnx.transforms.quantization import RANGES
 
 
 class DequantizeLinear(OpRun):
@@ -36,3 +39,42 @@ def _spread(numbers: np.ndarray, shape: tuple[int, ...], axis: int, block: int) 
     if block:
         return np.repeat(numbers, block, axis)[tuple(slice(size) for size in shape)]
     return numbers.reshape([-1 if place == axis else 1 for place in range(len(shape))])
+
+
+class FakeQuantize(OpRun):
+    """`ai.svgd::FakeQuantize`, and after its first run the function whose gradient is taken for its own.
+
+    That is what it gave then, and to this is added what the input has changed by, where it is in range.
+    """
+
+    op_domain = "ai.svgd"
+    _first: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
+
+    def _run(
+        self,
+        x: np.ndarray,
+        scale: np.ndarray,
+        zero_point: np.ndarray | None = None,
+        axis: int = 1,
+        to: int = 0,
+    ) -> tuple[np.ndarray]:
+        if self._first is None:
+            self._first = (x, *_quantized(x, scale, zero_point, axis, ir.DataType(to)))
+        before, result, inside = self._first
+        return (result + np.where(inside, x - before, 0),)
+
+
+def _quantized(
+    x: np.ndarray,
+    scale: np.ndarray,
+    zero_point: np.ndarray | None,
+    axis: int,
+    dtype: ir.DataType,
+) -> tuple[np.ndarray, np.ndarray]:
+    """What comes out, and where the range does not clip."""
+    step = _spread(np.asarray(scale), x.shape, axis, 0)
+    zero = np.zeros(()) if zero_point is None else _spread(zero_point, x.shape, axis, 0)
+    least, most = RANGES[dtype]
+    integers = np.rint(x / step) + zero.astype(np.float64)
+    clipped = np.clip(integers, least, most)
+    return (clipped - zero) * step, integers == clipped

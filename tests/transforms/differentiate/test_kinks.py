@@ -19,10 +19,6 @@ KINKS: dict[str, tuple[Case, list[float]]] = {
         case("Clip", given([-2.0, -1, 0, 1, 2]), np.array(-1, np.float32), np.array(1, np.float32)),
         [0, 1, 1, 1, 0],
     ),
-    "DynamicQuantizeLinear, by its scale": (
-        case("DynamicQuantizeLinear", given([-1.0, 0.5, 2]), outputs=3, read=(1,)),
-        [-1 / 255, 0, 1 / 255],
-    ),
     "Elu": (case("Elu", given([0.0]), alpha=0.5), [0.5]),
     "HardSigmoid": (case("HardSigmoid", given([-2.5, 0, 2.5])), [0, 0.2, 0]),
     "HardSwish": (case("HardSwish", given([-3.0, 3, 4])), [0, 1, 1]),

@@ -10,6 +10,7 @@ from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, Grad
 from svgd_onnx.transforms.differentiate.gradients.layers import LAYERS
 from svgd_onnx.transforms.differentiate.gradients.movement import MOVEMENT
 from svgd_onnx.transforms.differentiate.gradients.products import PRODUCTS
+from svgd_onnx.transforms.differentiate.gradients.quantization import QUANTIZATION
 from svgd_onnx.transforms.differentiate.gradients.reductions import REDUCTIONS
 from svgd_onnx.transforms.differentiate.gradients.regions import REGIONS
 from svgd_onnx.transforms.differentiate.gradients.resize import RESIZE
@@ -27,6 +28,7 @@ GRADIENTS: dict[str, GradientRule] = table(
     LAYERS,
     MOVEMENT,
     PRODUCTS,
+    QUANTIZATION,
     REDUCTIONS,
     REGIONS,
     RESIZE,
