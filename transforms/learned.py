@@ -79,7 +79,8 @@ class LearnedTensors:
         if constant is not None:
             return Verdict(False, constant)
         if any(scales_quantized_numbers(node, at) for node, at in value.uses()):
-            return Verdict(False, "a scale of quantized numbers", doubtful=True)
+            several = value.const_value is not None and value.const_value.size > 1
+            return Verdict(False, "a scale of quantized numbers", doubtful=several)
         verdicts = [self._of_use(value, node, at, way) for node, at, way in self._flow.uses(value)]
         verdicts.sort(key=lambda each: (not each.learned, each.learned == each.doubtful))
         return verdicts[0] if verdicts else Verdict(False, "nothing that is computed reads it")

@@ -16,6 +16,11 @@ _GENERATED = re.compile(r"unk__\d+")
 # Operators that onnxruntime has in ONNX's domain, and ones of the same shapes.
 _LIKE = {"SimplifiedLayerNormalization": "LayerNormalization"}
 
+_ONNXRUNTIME = "com.microsoft"
+_QUANTIZED = frozenset(
+    {"DequantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits"}
+)
+
 
 class InferShapes(ir.passes.InPlacePass):
     """onnx's shape inference, less the names that it makes up for axes of unknown size.
@@ -42,7 +47,10 @@ class InferShapes(ir.passes.InPlacePass):
         for node, op_type in unknown.items():
             node.op_type = _LIKE[op_type]
         # not strict: what one node withholds must not cost the shapes of all others
-        common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
+        inference = common.ShapeInferencePass(check_type=False, strict_mode=False)
+        inference(model)
+        while _infer_quantized(model.graph):
+            inference(model)
         for node, op_type in unknown.items():
             node.op_type = op_type
         for graph in model.graphs():
@@ -68,6 +76,30 @@ class InferShapes(ir.passes.InPlacePass):
             return dim
         name = dim.value
         return name if name and (name in self._known or not _GENERATED.fullmatch(name)) else None
+
+
+def _infer_quantized(graph: ir.Graph) -> bool:
+    """Shapes and types of onnxruntime's quantized operators that give real numbers; whether any is new."""
+    found = False
+    for node in graph:
+        if node.domain != _ONNXRUNTIME or node.outputs[0].shape is not None:
+            continue
+        x, output = node.inputs[0], node.outputs[0]
+        shape = None if x is None else x.shape
+        if x is None or shape is None or node.op_type not in _QUANTIZED:
+            continue
+        if node.op_type == "DequantizeLinear":
+            scale = node.inputs[1]
+            output.shape, output.type = shape.copy(), None if scale is None else scale.type
+        else:
+            columns = node.attributes.get("N")
+            other = node.inputs[1].shape if node.inputs[1] is not None else None
+            last = other[-1] if columns is None and other else columns and columns.as_int()
+            real = ir.DataType.FLOAT if node.op_type != "MatMulNBits" else x.dtype
+            output.shape = ir.Shape([*list(shape)[:-1], last])
+            output.type = None if real is None else ir.TensorType(real)
+        found = True
+    return found
 
 
 def _values(graph: ir.Graph) -> Iterator[ir.Value]:
