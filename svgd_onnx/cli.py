@@ -163,9 +163,14 @@ def evaluate(
 def export(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     output: Path = typer.Option(..., help="The ONNX file to write."),
+    requantize: bool = typer.Option(
+        False,
+        "--requantize",
+        help="Find scales of quantized weights anew, by what these have become.",
+    ),
 ) -> None:
     """Write the trained model as plain ONNX."""
-    export_folder(folder, output)
+    export_folder(folder, output, requantize=requantize)
     _console.print(f"{output}: the trained model.")
 
 

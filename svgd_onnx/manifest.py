@@ -43,11 +43,17 @@ class Quantization:
         scale: one number, or one for each place of the axis.
         zero_point: as many integers.
         axis: that axis; None for one number.
+        scale_name: the scale's, if it is this parameter's own: the model without weights lacks it then.
+        scale_shape: its shape.
+        follows: the weight as whose scale this one changes, as that of its bias.
     """
 
     scale: list[float]
     zero_point: list[int]
     axis: int | None
+    scale_name: str | None = None
+    scale_shape: list[int] = field(default_factory=list)
+    follows: str | None = None
 
 
 @dataclass

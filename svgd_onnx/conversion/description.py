@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import onnx
@@ -23,9 +23,9 @@ from svgd_onnx.manifest import (
 )
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
+from svgd_onnx.transforms.emit import ExportedModel, OwnScale
 from svgd_onnx.transforms.parameters import Selection
-from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE
-from svgd_onnx.transforms.stored_types import stored_as as type_as_it_came
+from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, stored_as
 from svgd_onnx.transforms.virtualize import ParameterUse
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.version import __version__
@@ -68,7 +68,7 @@ def describe(
         t_kernel=t_kernel,
         random=any(node.op_type == "Dropout" for node in plan.forward.graph.all_nodes()),
         parameters=describe_parameters(
-            graph, plan.selection, l1=update.l1 > 0, stored_as=plan.exported.stored_as
+            graph, plan.selection, l1=update.l1 > 0, exported=plan.exported
         ),
         operations=[describe_operation(use) for use in uses],
         accumulation_steps=accumulation_steps,
@@ -91,14 +91,15 @@ def describe_tensor(value: ir.Value) -> Tensor:
 
 
 def describe_parameters(
-    graph: ir.Graph, selection: Selection, *, l1: bool, stored_as: Mapping[str, str] | None = None
+    graph: ir.Graph, selection: Selection, *, l1: bool, exported: ExportedModel | None = None
 ) -> list[Parameter]:
     """The tensors that go into the checkpoint; the types that they are exported in, if not as they came."""
     trainable, decayed = set(selection.trainable), set(selection.decayed)
     described = []
     for name in selection.all:
         value = graph.initializers[name]
-        dtype = type_as_it_came(value) if stored_as is None else stored_as[name]
+        dtype = stored_as(value) if exported is None else exported.stored_as[name]
+        own = None if exported is None else exported.own_scales.get(name)
         described.append(
             Parameter(
                 name,
@@ -107,19 +108,22 @@ def describe_parameters(
                 l1=l1 and name in decayed,
                 separated_from=value.meta.get(SEPARATED_FROM),
                 stored_as=dtype,
-                quantization=None if dtype == SINGLE else _quantization(value),
+                quantization=None if dtype == SINGLE else _quantization(value, own),
             )
         )
     return described
 
 
-def _quantization(value: ir.Value) -> Quantization | None:
+def _quantization(value: ir.Value, own: OwnScale | None) -> Quantization | None:
     """How the model as it came has an initializer in integers."""
     given = value.meta.get(QUANTIZATION)
     if given is None:
         return None
     scale, zero_point = given.scale.reshape(-1).tolist(), given.zero_point.reshape(-1).tolist()
-    return Quantization(scale, zero_point, given.axis)
+    if own is None:
+        return Quantization(scale, zero_point, given.axis)
+    shape = list(given.scale.shape)
+    return Quantization(scale, zero_point, given.axis, own.value.name, shape, own.follows)
 
 
 def describe_operation(use: ParameterUse) -> Operation:

@@ -10,18 +10,20 @@ from svgd_onnx.targets import TARGETS
 from svgd_onnx.training.exported_model import write_model
 
 
-def export(folder: PathLike, path: PathLike) -> None:
+def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> None:
     """Writes the model of a folder's checkpoint as plain ONNX.
 
     Args:
         folder: training artifacts.
         path: the file to write; it is replaced all at once. Tensors of more than 1.9 GB in all go into
             a second file, of the same name and `.data` after it.
+        requantize: whether scales of quantized weights are found anew, so that their range is that of what
+            the weights have become.
 
     Raises:
-        UserError: the folder holds no artifacts, or the file cannot be written.
+        UserError: the folder holds no artifacts, no scale can be found anew, or the file cannot be written.
     """
     source = Path(folder)
     manifest = Manifest.load(source)
     value = TARGETS[manifest.target].checkpoint(source)
-    write_model(source, manifest, value, Path(path))
+    write_model(source, manifest, value, Path(path), requantize=requantize)

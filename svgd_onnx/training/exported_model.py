@@ -6,7 +6,7 @@ initializers completes `model_without_weights.onnx`, and no ONNX library is need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +16,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Values
+from svgd_onnx.training.requantize import requantized
 from svgd_onnx.training.stored_types import stored
 
 # Field numbers of onnx.proto.
@@ -43,7 +44,9 @@ _LARGEST_FILE = 1_900_000_000
 _Place = Callable[[bytes], bytes]
 
 
-def write_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
+def write_model(
+    folder: Path, manifest: Manifest, value: Values, path: Path, *, requantize: bool = False
+) -> None:
     """Writes the trained model, all at once.
 
     Args:
@@ -52,10 +55,11 @@ def write_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> 
         value: that of a parameter, float32, by its name.
         path: the file to write. Of more than 1.9 GB, the parameters go into a second file, of the same
             name and `.data` after it.
+        requantize: whether scales of quantized weights are found anew.
 
     Raises:
-        UserError: the artifacts are damaged, a value does not fit into the type that the model has it in,
-            or the file cannot be written.
+        UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
+            that the model has it in, or the file cannot be written.
     """
     source = folder / MODEL_WITHOUT_WEIGHTS
     if not source.is_file():
@@ -63,30 +67,38 @@ def write_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> 
             f"'{folder}' has no {MODEL_WITHOUT_WEIGHTS}: convert the model again, and put the checkpoint in "
             "its place to go on."
         )
+    parameters = manifest.parameters
+    if requantize:
+        parameters = requantized(parameters, value)
     size = source.stat().st_size + sum(each.nbytes for each in manifest.parameters)
     with whole_file(path) as temporary, temporary.open("wb") as file:
         file.write(source.read_bytes())
         if size < _LARGEST_FILE:
-            _write(file, manifest, value, lambda content: _field(_TENSOR_RAW_DATA, content))
+            _write(file, parameters, value, lambda content: _field(_TENSOR_RAW_DATA, content))
             return
         with temporary.with_name(f"{temporary.name}.data").open("wb") as data:
-            _write(file, manifest, value, lambda content: _outside(content, data, path))
+            _write(file, parameters, value, lambda content: _outside(content, data, path))
 
 
-def _write(file: BinaryIO, manifest: Manifest, value: Values, place: _Place) -> None:
-    for parameter in manifest.parameters:
-        tensor = _tensor(parameter, value(parameter.name), place)
-        file.write(_field(_MODEL_GRAPH, _field(_GRAPH_INITIALIZER, tensor)))
+def _write(file: BinaryIO, parameters: Sequence[Parameter], value: Values, place: _Place) -> None:
+    for each in parameters:
+        numbers = stored(value(each.name), each)
+        file.write(_initializer(each.name, each.stored_as, numbers, place))
+        how = each.quantization
+        if how is not None and how.scale_name is not None:
+            scale = np.array(how.scale, "<f4").reshape(how.scale_shape)
+            file.write(_initializer(how.scale_name, "float32", scale, place))
 
 
-def _tensor(parameter: Parameter, array: np.ndarray, place: _Place) -> bytes:
-    dims = b"".join(_integer(_TENSOR_DIMS, size) for size in array.shape)
-    return (
-        dims
-        + _integer(_TENSOR_DATA_TYPE, _DATA_TYPES[parameter.stored_as])
-        + _field(_TENSOR_NAME, parameter.name.encode())
-        + place(stored(array, parameter).tobytes())
+def _initializer(name: str, dtype: str, numbers: np.ndarray, place: _Place) -> bytes:
+    """A model that holds one initializer and nothing else."""
+    tensor = (
+        b"".join(_integer(_TENSOR_DIMS, size) for size in numbers.shape)
+        + _integer(_TENSOR_DATA_TYPE, _DATA_TYPES[dtype])
+        + _field(_TENSOR_NAME, name.encode())
+        + place(numbers.tobytes())
     )
+    return _field(_MODEL_GRAPH, _field(_GRAPH_INITIALIZER, tensor))
 
 
 def _outside(content: bytes, data: BinaryIO, path: Path) -> bytes:

@@ -216,13 +216,19 @@ class Trainer:
         self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
         self.saved_step = self.step
 
-    def export(self, path: PathLike) -> None:
+    def export(self, path: PathLike, *, requantize: bool = False) -> None:
         """Writes the model with its parameters as they are now, as plain ONNX.
 
+        Args:
+            path: the file to write.
+            requantize: whether scales of quantized weights are found anew.
+
         Raises:
-            UserError: the file cannot be written.
+            UserError: no scale can be found anew, or the file cannot be written.
         """
-        write_model(self._folder, self.manifest, self._session.tensor, Path(path))
+        write_model(
+            self._folder, self.manifest, self._session.tensor, Path(path), requantize=requantize
+        )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         update = (self.step + 1) % self.manifest.accumulation_steps == 0

@@ -181,6 +181,43 @@ def test_a_weight_that_is_frozen_keeps_its_integers(tmp_path: Path) -> None:
     assert (exported["b"] != weights(model)["b"]).any()
 
 
+def test_scales_are_found_anew_by_what_the_weights_have_become(
+    model: onnx.ModelProto, tmp_path: Path
+) -> None:
+    trainer = converted(model, tmp_path / "a", target="onnx", optimizer="sgd")
+    batch = models.examples(model, COUNT)
+    for _ in range(20):
+        trainer.train_step(batch, 0.1)
+    trainer.export(tmp_path / "out.onnx", requantize=True)
+    exported = onnx.load(tmp_path / "out.onnx")
+    onnx.checker.check_model(exported)
+    assert list(exported.graph.node) == list(model.graph.node)
+    before, after = weights(model), weights(exported)
+    assert before.keys() == after.keys()
+    scales = {node.input[0]: node.input[1] for node in exported.graph.node if len(node.input) > 1}
+    for name in (each for each in after if each.endswith("weight_quantized")):
+        others = tuple(range(1, after[name].ndim)) if after[scales[name]].ndim else None
+        if name == "fc.weight_quantized" and others:
+            others = (0,)
+        ends = np.iinfo(after[name].dtype)
+        full = (after[name].max(others) == ends.max) | (after[name].min(others) == ends.min)
+        assert full.all()
+    for name in (each for each in after if each.endswith("bias_quantized")):
+        kept = after[name] * after[scales[name]].astype(np.float64)
+        np.testing.assert_allclose(
+            kept, trainer.tensor(name), rtol=0, atol=after[scales[name]].max()
+        )
+    changed = {name for name in after if (after[name] != before[name]).any()}
+    assert {"fc2.weight_scale", "fc.weight_scale"} & changed
+    assert not {"x_scale", "image_scale", "relu_2_scale"} & changed
+
+
+def test_of_a_model_that_is_not_quantized_no_scale_is_found_anew(tmp_path: Path) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx")
+    with pytest.raises(svgd_onnx.UserError, match="leave out requantize"):
+        svgd_onnx.Trainer(tmp_path / "a").export(tmp_path / "out.onnx", requantize=True)
+
+
 def test_twins_train_the_same(tmp_path: Path) -> None:
     model = layer("int8", 1)
     batch = models.examples(model, COUNT)

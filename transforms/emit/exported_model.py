@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx_ir as ir
@@ -12,8 +12,9 @@ from onnx_ir.passes import common
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.emit.own_scales import OwnScale, own_scales
 from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
-from svgd_onnx.transforms.stored_types import SINGLE, STORED_TENSOR, stored_as
+from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, STORED_TENSOR, stored_as
 
 # What onnxruntime 1.17 reads.
 _IR_VERSION = 9
@@ -26,11 +27,13 @@ class ExportedModel:
     Attributes:
         model: reads the parameters, and has no initializers for them.
         stored_as: the element type of each there, "float32" or another.
+        own_scales: of quantized parameters, those that it has no initializers for either.
         obstacle: why it is the canonical form; None where it is the model as it came.
     """
 
     model: ir.Model
     stored_as: dict[str, str]
+    own_scales: Mapping[str, OwnScale] = field(default_factory=dict)
     obstacle: str | None = None
 
 
@@ -65,14 +68,18 @@ def exported_model(
         for name in parameters:
             del model.graph.initializers[name]
         model.ir_version = min(model.ir_version, _IR_VERSION)
-        return ExportedModel(model, dict.fromkeys(parameters, SINGLE), str(why))
+        return ExportedModel(model, dict.fromkeys(parameters, SINGLE), {}, str(why))
     InferenceMode()(source)
-    for place in places:
+    quantized = [
+        name for name in parameters if QUANTIZATION in canonical.graph.initializers[name].meta
+    ]
+    scales = own_scales(source.graph, quantized)
+    for place in (*places, *(each.value for each in scales.values())):
         _clear(place)
     common.RemoveUnusedNodesPass()(source)
     EmbedConstants(())(source)
     types = {name: stored_as(canonical.graph.initializers[name]) for name in parameters}
-    return ExportedModel(source, types)
+    return ExportedModel(source, types, scales)
 
 
 def _initial(value: ir.Value) -> ir.TensorProtocol | None:
