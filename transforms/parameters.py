@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.transforms.canonicalize.fold_constants import SCALE
 from svgd_onnx.transforms.learned import LearnedTensors, Verdict
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
@@ -21,7 +22,6 @@ _NORMALIZATIONS = frozenset(
         "LayerNormalization",
         "InstanceNormalization",
         "GroupNormalization",
-        "SimplifiedLayerNormalization",
     }
 )
 
@@ -117,7 +117,11 @@ def select_parameters(
                 f"Parameter '{name}' is {str(dtype).lower()}, and only float32 can be trained: "
                 "export the model in float32."
             )
-    decayed = [name for name in trainable if not _used_in(floats[name], _NORMALIZATIONS)]
+    decayed = [
+        name
+        for name in trainable
+        if not _used_in(floats[name], _NORMALIZATIONS) and not floats[name].meta.get(SCALE)
+    ]
     frozen = [name for name in learned if name not in trainable]
     return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
 

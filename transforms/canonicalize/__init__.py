@@ -8,6 +8,7 @@ from onnx_ir.passes import common
 from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.fused import ExpandFused, OwnDomain
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
@@ -43,10 +44,12 @@ def canonicalize(model: ir.Model) -> ir.Model:
     model = run(
         model,
         OpenNegativeSizes(),
+        OwnDomain(),
         Opset(),
         common.RemoveInitializersFromInputsPass(),
         LiftConstants(),
         common.InlinePass(),
+        ExpandFused(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:

@@ -11,6 +11,8 @@ from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 
 # Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
 NO_WEIGHT = "svgd.no_weight"
+# That it is the scale of a normalization which is written with other operators.
+SCALE = "svgd.scale"
 
 # An exporter computes them for constants; left in a file, one stands behind a parameter.
 REPARAMETRIZATIONS = frozenset({"Exp", "Sigmoid", "Softplus", "Tanh"})

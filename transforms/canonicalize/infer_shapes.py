@@ -13,9 +13,6 @@ from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
 
-# Operators that onnxruntime has in ONNX's domain, and ones of the same shapes.
-_LIKE = {"SimplifiedLayerNormalization": "LayerNormalization"}
-
 
 class InferShapes(ir.passes.InPlacePass):
     """onnx's shape inference, less the names that it makes up for axes of unknown size.
@@ -37,14 +34,8 @@ class InferShapes(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def _infer(self, model: ir.Model) -> None:
-        # what onnx does not know would end the inference of all others
-        unknown = {node: node.op_type for node in model.graph.all_nodes() if node.op_type in _LIKE}
-        for node, op_type in unknown.items():
-            node.op_type = _LIKE[op_type]
         # not strict: what one node withholds must not cost the shapes of all others
         common.ShapeInferencePass(check_type=False, strict_mode=False)(model)
-        for node, op_type in unknown.items():
-            node.op_type = op_type
         for graph in model.graphs():
             for value in _values(graph):
                 if value.shape is not None and self._made_up(value):

@@ -17,7 +17,6 @@ from svgd_onnx.gradient_check.double_precision.normalizations import (
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
-    SimplifiedLayerNormalization,
 )
 from svgd_onnx.gradient_check.double_precision.pooling import (
     AveragePool,
@@ -55,6 +54,5 @@ OPERATORS = [
     Resize,
     Scan,
     ScatterElements,
-    SimplifiedLayerNormalization,
     *RECURRENT,
 ]
