@@ -14,6 +14,8 @@ from svgd_onnx.loss_settings import LossSettings
 FORMAT = 1
 FILE_NAME = "svgd.json"
 
+AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
+
 # A fixed size, or the name of a size that each run may choose.
 Dimension = int | str
 
@@ -44,6 +46,7 @@ class Parameter:
         l1: whether L1 regularization acts on it.
         separated_from: the name under which the model's file has it, where the exporter stored equal
             vectors of several layers once; None where it has a place of its own.
+        stored_as: the type that the exported model has it in: "float32", "float16" or "bfloat16".
     """
 
     name: str
@@ -51,6 +54,7 @@ class Parameter:
     trainable: bool
     l1: bool = False
     separated_from: str | None = None
+    stored_as: str = "float32"
 
     @property
     def nbytes(self) -> int:
@@ -118,6 +122,7 @@ class Manifest:
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
         encapsulation: how T came into it: "graph" or "operators", by twins.
         recompute: whether segments of the forward pass are computed again in the backward pass.
+        exported: what export writes: the model "as it came", or in "canonical form".
     """
 
     versions: dict[str, str]
@@ -141,6 +146,7 @@ class Manifest:
     differentiator: str = "onnxruntime"
     encapsulation: str = "graph"
     recompute: bool = False
+    exported: str = CANONICAL_FORM
     format: int = FORMAT
 
     @property

@@ -5,23 +5,24 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-# What stands in a mask for minus infinity is at least so large.
-_INFINITE = 1e9
+# What stands in a mask for minus infinity is at least so large; in float16 nothing is larger.
+_INFINITE = {"float32": 1e9, "bfloat16": 1e9, "float16": 65504.0}
 _NEAR = 1e-4
 # Fewer numbers may be in a row by chance.
 _FEWEST = 4
 
 
-def kind(array: np.ndarray) -> str | None:
+def kind(array: np.ndarray, stored_as: str = "float32") -> str | None:
     """What a constant is, in a few words; None if it may be a parameter.
 
     Args:
         array: floating-point.
+        stored_as: the type that the model as it came has it in.
     """
     numbers = array.astype(np.float64)
     if array.size < _FEWEST:
         return None
-    if _is_mask(numbers):
+    if _is_mask(numbers, _INFINITE[stored_as]):
         return "a mask"
     if _is_grid(numbers):
         return "numbers at equal distances"
@@ -42,9 +43,9 @@ def are_cosine_and_sine(one: ir.TensorProtocol | None, other: ir.TensorProtocol 
     return bool(np.all(np.abs(first**2 + second**2 - 1) < _NEAR))
 
 
-def _is_mask(numbers: np.ndarray) -> bool:
+def _is_mask(numbers: np.ndarray, infinite: float) -> bool:
     """Zeros (or ones), and numbers that stand for minus infinity."""
-    large = np.abs(numbers) >= _INFINITE
+    large = np.abs(numbers) >= infinite
     return bool(large.any()) and len(np.unique(numbers[~large])) <= 1
 
 

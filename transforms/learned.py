@@ -12,6 +12,7 @@ from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, REPARAME
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 from svgd_onnx.transforms.data_flow import DataFlow
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.stored_types import stored_as
 
 # Operator -> inputs that exporters fill with learned tensors.
 _LEARNED_INPUTS: dict[str, frozenset[int]] = {
@@ -142,7 +143,7 @@ class LearnedTensors:
         if not self._flow.carries_data(other):
             return Verdict(False, f"{name} joins it with sizes and positions alone")
         tensor = value.const_value
-        known = None if tensor is None else constants.kind(tensor.numpy())
+        known = None if tensor is None else constants.kind(tensor.numpy(), stored_as(value))
         if known is not None:
             return Verdict(False, known)
         axes = 0 if tensor is None else sum(size > 1 for size in tensor.shape.numpy())

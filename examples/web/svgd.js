@@ -102,6 +102,8 @@ export class Trainer {
   exportModel() {
     return this.#next(async () => {
       const names = this.manifest.parameters.map(({ name }) => name);
+      const other = this.manifest.parameters.find(({ stored_as }) => (stored_as ?? 'float32') !== 'float32');
+      if (other) throw new Error(`'${other.name}' is to be ${other.stored_as}: export with svgd-onnx export.`);
       const model = await this.#read('model_without_weights.onnx');
       // Protocol buffers merge when they are concatenated.
       return concatenate([model, ...(await this.#values(names)).map(modelOfInitializer)]);

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
@@ -23,7 +24,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.target import Target
+from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import SVGD
 from svgd_onnx.transforms.recompute import SplitSequences
@@ -45,9 +46,9 @@ def convert(
     """Makes a folder of training artifacts from an exported ONNX model.
 
     For the target ort-training the folder holds `training_model.onnx`, `eval_model.onnx`,
-    `optimizer_model.onnx`, `checkpoint` and `svgd.json`. The first four are what onnxruntime's own
-    training API loads. For the target onnx it holds `training_step.onnx`, `eval_model.onnx`,
-    `model_without_weights.onnx`, `checkpoint.safetensors` and `svgd.json`.
+    `optimizer_model.onnx` and `checkpoint`, which are what onnxruntime's own training API loads. For the
+    target onnx it holds `training_step.onnx`, `eval_model.onnx` and `checkpoint.safetensors`. In both are
+    `model_without_weights.onnx`, which `export` puts trained parameters into, and `svgd.json`.
 
     Args:
         model: an ONNX file, or the model itself.
@@ -112,7 +113,14 @@ def convert(
             differentiator=differentiator,
             recompute=recompute,
         )
+        if plan.exported.obstacle is not None:
+            warnings.warn(
+                "What is exported will be the model's canonical form, not the model as it came: "
+                f"{plan.exported.obstacle}.",
+                stacklevel=3,
+            )
         runtime.write(folder, graphs)
+        ir.save(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.save(folder)
     return manifest
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import onnx
@@ -11,10 +11,19 @@ import onnx_ir as ir
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, initial_value
 from svgd_onnx.errors import UserError
-from svgd_onnx.manifest import Dimension, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.manifest import (
+    AS_IT_CAME,
+    CANONICAL_FORM,
+    Dimension,
+    Manifest,
+    Operation,
+    Parameter,
+    Tensor,
+)
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.parameters import Selection
+from svgd_onnx.transforms.stored_types import stored_as as type_as_it_came
 from svgd_onnx.transforms.virtualize import ParameterUse
 from svgd_onnx.transforms.virtualize.settings import VirtualGradientSettings
 from svgd_onnx.version import __version__
@@ -56,12 +65,15 @@ def describe(
         hyper_parameters={**of_t, **update.hyper_parameters, "l1": update.l1},
         t_kernel=t_kernel,
         random=any(node.op_type == "Dropout" for node in plan.forward.graph.all_nodes()),
-        parameters=describe_parameters(graph, plan.selection, l1=update.l1 > 0),
+        parameters=describe_parameters(
+            graph, plan.selection, l1=update.l1 > 0, stored_as=plan.exported.stored_as
+        ),
         operations=[describe_operation(use) for use in uses],
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
         recompute=recompute,
+        exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
     )
 
 
@@ -76,8 +88,10 @@ def describe_tensor(value: ir.Value) -> Tensor:
     return Tensor(value.name or "", str(value.dtype.numpy()), _shape(value))
 
 
-def describe_parameters(graph: ir.Graph, selection: Selection, *, l1: bool) -> list[Parameter]:
-    """The tensors that go into the checkpoint."""
+def describe_parameters(
+    graph: ir.Graph, selection: Selection, *, l1: bool, stored_as: Mapping[str, str] | None = None
+) -> list[Parameter]:
+    """The tensors that go into the checkpoint; the types that they are exported in, if not as they came."""
     trainable, decayed = set(selection.trainable), set(selection.decayed)
     return [
         Parameter(
@@ -86,6 +100,9 @@ def describe_parameters(graph: ir.Graph, selection: Selection, *, l1: bool) -> l
             trainable=name in trainable,
             l1=l1 and name in decayed,
             separated_from=graph.initializers[name].meta.get(SEPARATED_FROM),
+            stored_as=type_as_it_came(graph.initializers[name])
+            if stored_as is None
+            else stored_as[name],
         )
         for name in selection.all
     ]

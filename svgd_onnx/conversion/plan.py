@@ -13,8 +13,9 @@ from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
-from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize
+from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
+from svgd_onnx.transforms.emit import ExportedModel, exported_model
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
@@ -36,6 +37,7 @@ class TrainingPlan:
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
         label: what the loss compares it with, or None if the loss is the model's own.
+        exported: the model that trained parameters are put into.
     """
 
     canonical: ir.Model
@@ -48,6 +50,7 @@ class TrainingPlan:
     logits: ir.Value
     class_axis: int | None
     label: ir.Value | None
+    exported: ExportedModel
 
     @property
     def values(self) -> dict[str, ir.TensorProtocol]:
@@ -74,7 +77,8 @@ def plan_training(
     Warns:
         of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
-    canonical = canonicalize(load_model(model))
+    source = source_form(load_model(model))
+    canonical = canonicalize(source.clone())
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     EmbedConstants(selection.all)(canonical)
@@ -108,6 +112,9 @@ def plan_training(
         ),
         class_axis=added.class_axis,
         label=label,
+        exported=exported_model(
+            source, canonical, selection.all, (*selection.trainable, *selection.statistics)
+        ),
     )
 
 

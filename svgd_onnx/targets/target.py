@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EVAL_MODEL = "eval_model.onnx"
 """In every target's artifacts: the loss and the model's outputs, with the parameters as inputs."""
+MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
+"""In every target's artifacts: what is exported, without its parameters."""
 
 # The value of a parameter, by its name.
 Values = Callable[[str], np.ndarray]
@@ -36,11 +38,10 @@ class Target:
         accumulates: whether a step may be of several batches.
         differentiator: what "auto" is for its gradient graphs, one of `DIFFERENTIATOR_NAMES`.
         require: refuses an environment in which `write` cannot work; raises UserError.
-        write: the artifacts but svgd.json into a folder; raises UserError.
+        write: the artifacts but svgd.json and the model without weights into a folder; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
             onnxruntime's choice) and device (None for its choice); raises UserError.
         checkpoint: the parameters that a folder's checkpoint holds; raises UserError.
-        export: the model with these parameters as plain ONNX, written all at once; raises UserError.
     """
 
     name: str
@@ -52,4 +53,3 @@ class Target:
     write: Callable[[Path, TrainingGraphs], None]
     open: Callable[[Path, Manifest, int | None, str | None], Session]
     checkpoint: Callable[[Path], Values]
-    export: Callable[[Path, Manifest, Values, Path], None]

@@ -7,6 +7,7 @@ from pathlib import Path
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.training.exported_model import write_model
 
 
 def export(folder: PathLike, path: PathLike) -> None:
@@ -14,14 +15,13 @@ def export(folder: PathLike, path: PathLike) -> None:
 
     Args:
         folder: training artifacts.
-        path: the file to write; it is replaced all at once. Of artifacts of the target ort-training,
-            tensors of more than 1.9 GB in all go into a second file, of the same name and `.data`
-            after it.
+        path: the file to write; it is replaced all at once. Tensors of more than 1.9 GB in all go into
+            a second file, of the same name and `.data` after it.
 
     Raises:
         UserError: the folder holds no artifacts, or the file cannot be written.
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    target = TARGETS[manifest.target]
-    target.export(source, manifest, target.checkpoint(source), Path(path))
+    value = TARGETS[manifest.target].checkpoint(source)
+    write_model(source, manifest, value, Path(path))

@@ -18,6 +18,7 @@ from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
+from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedule import Schedule, check_positive, total_steps
 from svgd_onnx.training.training_log import TrainingLog
@@ -221,9 +222,7 @@ class Trainer:
         Raises:
             UserError: the file cannot be written.
         """
-        TARGETS[self.manifest.target].export(
-            self._folder, self.manifest, self._session.tensor, Path(path)
-        )
+        write_model(self._folder, self.manifest, self._session.tensor, Path(path))
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         update = (self.step + 1) % self.manifest.accumulation_steps == 0

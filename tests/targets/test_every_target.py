@@ -13,6 +13,7 @@ import pytest
 
 import svgd_onnx
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.training.export import export
 
 RATE, STEPS = 0.1, 4
 MODEL = models.mlp()
@@ -151,8 +152,7 @@ def test_evaluation_and_export_have_the_parameters_as_they_are_now(
     loss = trainer.evaluate(batch)["loss"]
     trainer.export(tmp_path / "now.onnx")
     trainer.save()
-    target = TARGETS[trainer.manifest.target]
-    target.export(folder, trainer.manifest, target.checkpoint(folder), tmp_path / "saved.onnx")
+    export(folder, tmp_path / "saved.onnx")
     for path in (tmp_path / "now.onnx", tmp_path / "saved.onnx"):
         onnx.checker.check_model(str(path))
         (probability,) = onnxruntime.InferenceSession(str(path)).run(None, {"x": batch["x"]})

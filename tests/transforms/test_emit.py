@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import onnx_ir as ir
 import pytest
 
-from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.emit.ort_training import AccumulateGradients, EvaluationInputs
 from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
 
@@ -37,8 +36,6 @@ def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = Non
 @pytest.mark.parametrize(
     ("emit", "lacking"),
     [
-        (InferenceModel({}, ["x"], LOSS), model(["w"], [LOSS, "y"])),
-        (InferenceModel({}, ["x"], LOSS), model(["x", "w"], ["y"])),
         (AccumulateGradients(["w"]), model(["x", "w"], [LOSS])),
         (AccumulateGradients(["w"]), model(["x", "w"], ["w_grad"])),
         (EvaluationInputs(model(["w"], []).graph, ["w", "u"]), model(["x", "u"], [LOSS])),
@@ -48,8 +45,6 @@ def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = Non
         (StateOutputs(), model(["x"], [LOSS], state="r")),
     ],
     ids=[
-        "InferenceModel, input",
-        "InferenceModel, loss",
         "AccumulateGradients, gradient",
         "AccumulateGradients, loss",
         "EvaluationInputs, tensor that only evaluation takes",

@@ -16,8 +16,12 @@ from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
+from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
+
+# The IR version from which on an initializer need not be an input.
+_INITIALIZERS_ALONE = 4
 
 __all__ = [
     "EmbedConstants",
@@ -29,7 +33,18 @@ __all__ = [
     "Opset",
     "SeparateVectors",
     "canonicalize",
+    "source_form",
 ]
+
+
+def source_form(model: ir.Model) -> ir.Model:
+    """The model as it came, each parameter under the name that it is trained by.
+
+    Initializers are no inputs any more, and equal vectors that were stored once are separated; all else
+    stays. Export puts trained parameters into it.
+    """
+    model.ir_version = max(model.ir_version, _INITIALIZERS_ALONE)
+    return run(model, common.RemoveInitializersFromInputsPass(), SeparateVectors())
 
 
 def canonicalize(model: ir.Model) -> ir.Model:
@@ -42,13 +57,13 @@ def canonicalize(model: ir.Model) -> ir.Model:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
     """
     model = run(
-        model,
+        source_form(model),
         OpenNegativeSizes(),
         OwnDomain(),
         Opset(),
-        common.RemoveInitializersFromInputsPass(),
         LiftConstants(),
         common.InlinePass(),
+        SinglePrecision(),
         ExpandFused(),
         FoldConstants(),
     )

@@ -16,7 +16,7 @@ class EmbedConstants(ir.passes.InPlacePass):
     Args:
         parameters: names of initializers of the graph that are left where they are.
 
-    Ensures: no other initializer, in inner graphs either, is in external data.
+    Ensures: no other initializer and no Constant node, in inner graphs either, is in external data.
     """
 
     def __init__(self, parameters: Collection[str]) -> None:
@@ -33,4 +33,18 @@ class EmbedConstants(ir.passes.InPlacePass):
                     value.const_value = ir.Tensor(tensor.numpy().copy(), name=name)
                     tensor.release()
                     modified = True
+            modified |= _embed_attributes(graph)
         return ir.passes.PassResult(model, modified)
+
+
+def _embed_attributes(graph: ir.Graph) -> bool:
+    """Reads the tensors of Constant nodes."""
+    modified = False
+    for node in graph:
+        for name, attribute in list(node.attributes.items()):
+            tensor = attribute.value
+            if attribute.type == ir.AttributeType.TENSOR and isinstance(tensor, ir.ExternalTensor):
+                embedded = ir.Tensor(tensor.numpy().copy(), name=tensor.name)
+                node.attributes[name] = ir.AttrTensor(name, embedded)
+                modified = True
+    return modified

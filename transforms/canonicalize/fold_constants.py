@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -13,6 +15,9 @@ from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 NO_WEIGHT = "svgd.no_weight"
 # That it is the scale of a normalization which is written with other operators.
 SCALE = "svgd.scale"
+
+# Metadata of an initializer of floating-point numbers: that constants were computed from it.
+FOLDED_FROM = "svgd.folded_from"
 
 # An exporter computes them for constants; left in a file, one stands behind a parameter.
 REPARAMETRIZATIONS = frozenset({"Exp", "Sigmoid", "Softplus", "Tanh"})
@@ -65,6 +70,7 @@ class FoldConstants(ir.passes.InPlacePass):
                     constant = _replace(inside, value, array)
                     constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
+                _mark(node.inputs)
                 inside.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))
@@ -143,6 +149,12 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
     opsets = [onnx.helper.make_opsetid("", opset)]
     evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
     return [np.asarray(value) for value in evaluator.run(None, feeds)]
+
+
+def _mark(values: Iterable[ir.Value | None]) -> None:
+    for value in values:
+        if value is not None and value.dtype is not None and value.dtype.is_floating_point():
+            value.meta[FOLDED_FROM] = True
 
 
 def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> ir.Value:

@@ -51,6 +51,7 @@ class Opset(ir.passes.InPlacePass):
 
 def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
     _forget_statistics(model.graph)
+    metadata = {name: value.meta for name, value in model.graph.initializers.items()}
     weights = _take_out_weights(model.graph)
     proto = ir.to_proto(model)
     try:
@@ -61,6 +62,8 @@ def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
             f"export it again with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}."
         ) from error
     _put_back_weights(converted, weights)
+    for name, value in converted.initializers.items():
+        value.meta.update(metadata.get(name, {}))
     if version < _RESIZE_WITH_MODES:
         _keep_old_resize(converted)
     return converted

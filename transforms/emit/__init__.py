@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from svgd_onnx.transforms.emit.inference_model import InferenceModel
+from svgd_onnx.transforms.emit.exported_model import ExportedModel, exported_model
 
-__all__ = ["InferenceModel"]
+__all__ = ["ExportedModel", "exported_model"]

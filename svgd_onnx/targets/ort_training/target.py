@@ -41,12 +41,6 @@ def _checkpoint(folder: Path) -> Values:
     return lambda name: checkpoint.array(state, name)
 
 
-def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
-    from svgd_onnx.targets.ort_training.export import export_model
-
-    export_model(folder, manifest, value, path)
-
-
 ORT_TRAINING = Target(
     name="ort-training",
     t_kernel="fused",
@@ -57,6 +51,5 @@ ORT_TRAINING = Target(
     write=_write,
     open=_open,
     checkpoint=_checkpoint,
-    export=_export,
 )
 """onnxruntime's training session."""

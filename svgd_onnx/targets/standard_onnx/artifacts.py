@@ -11,15 +11,9 @@ from onnx_ir.passes import common
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.file_names import (
-    CHECKPOINT,
-    MODEL_WITHOUT_WEIGHTS,
-    TRAINING_STEP,
-)
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
-from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
@@ -29,7 +23,7 @@ _IR_VERSION = 9
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
-    """Writes the training step, the evaluation model, the model without weights, and the checkpoint.
+    """Writes the training step, the evaluation model and the checkpoint.
 
     Raises:
         UserError: an operator cannot be expressed, or the checkpoint cannot be written.
@@ -53,8 +47,6 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         model.ir_version = _IR_VERSION
     ir.save(training, folder / TRAINING_STEP)
     ir.save(evaluation, folder / EVAL_MODEL)
-    InferenceModel({}, graphs.inputs, LOSS_OUTPUT)(evaluation)
-    ir.save(evaluation, folder / MODEL_WITHOUT_WEIGHTS)
     zeros = {**graphs.states, **update.states}
     checkpoint.save(
         folder / CHECKPOINT,

@@ -34,12 +34,6 @@ def _checkpoint(folder: Path) -> Values:
     return tensors.__getitem__
 
 
-def _export(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
-    from svgd_onnx.targets.standard_onnx.export import export_model
-
-    export_model(folder, manifest, value, path)
-
-
 STANDARD_ONNX = Target(
     name="onnx",
     t_kernel="portable",
@@ -50,6 +44,5 @@ STANDARD_ONNX = Target(
     write=_write,
     open=_open,
     checkpoint=_checkpoint,
-    export=_export,
 )
 """One step as a model of standard operators, for any onnxruntime."""

@@ -1,0 +1,117 @@
+"""The trained model, by putting weights behind a graph that lacks them.
+
+A message of protocol buffers that follows another is merged with it, so a model of nothing but
+initializers completes `model_without_weights.onnx`, and no ONNX library is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.files import whole_file
+from svgd_onnx.manifest import Manifest, Parameter
+from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Values
+from svgd_onnx.training.stored_types import stored
+
+# Field numbers of onnx.proto.
+_MODEL_GRAPH = 7
+_GRAPH_INITIALIZER = 5
+_TENSOR_DIMS, _TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 1, 2, 8, 9
+_TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
+_ENTRY_KEY, _ENTRY_VALUE = 1, 2
+_EXTERNAL = 1
+_DATA_TYPES = {"float32": 1, "float16": 10, "bfloat16": 16}
+
+# A file of protocol buffers holds 2 GiB; the graph itself needs some room too.
+_LARGEST_FILE = 1_900_000_000
+
+# From a tensor's bytes to the fields that say where they are.
+_Place = Callable[[bytes], bytes]
+
+
+def write_model(folder: Path, manifest: Manifest, value: Values, path: Path) -> None:
+    """Writes the trained model, all at once.
+
+    Args:
+        folder: training artifacts.
+        manifest: theirs.
+        value: that of a parameter, float32, by its name.
+        path: the file to write. Of more than 1.9 GB, the parameters go into a second file, of the same
+            name and `.data` after it.
+
+    Raises:
+        UserError: the artifacts are damaged, a value does not fit into the type that the model has it in,
+            or the file cannot be written.
+    """
+    source = folder / MODEL_WITHOUT_WEIGHTS
+    if not source.is_file():
+        raise UserError(
+            f"'{folder}' has no {MODEL_WITHOUT_WEIGHTS}: convert the model again, and put the checkpoint in "
+            "its place to go on."
+        )
+    size = source.stat().st_size + sum(each.nbytes for each in manifest.parameters)
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        file.write(source.read_bytes())
+        if size < _LARGEST_FILE:
+            _write(file, manifest, value, lambda content: _field(_TENSOR_RAW_DATA, content))
+            return
+        with temporary.with_name(f"{temporary.name}.data").open("wb") as data:
+            _write(file, manifest, value, lambda content: _outside(content, data, path))
+
+
+def _write(file: BinaryIO, manifest: Manifest, value: Values, place: _Place) -> None:
+    for parameter in manifest.parameters:
+        tensor = _tensor(parameter, value(parameter.name), place)
+        file.write(_field(_MODEL_GRAPH, _field(_GRAPH_INITIALIZER, tensor)))
+
+
+def _tensor(parameter: Parameter, array: np.ndarray, place: _Place) -> bytes:
+    dims = b"".join(_integer(_TENSOR_DIMS, size) for size in array.shape)
+    return (
+        dims
+        + _integer(_TENSOR_DATA_TYPE, _DATA_TYPES[parameter.stored_as])
+        + _field(_TENSOR_NAME, parameter.name.encode())
+        + place(stored(array, parameter.stored_as, parameter.name).tobytes())
+    )
+
+
+def _outside(content: bytes, data: BinaryIO, path: Path) -> bytes:
+    """Puts a tensor into the second file, which the model calls by its final name."""
+    place = {"location": f"{path.name}.data", "offset": data.tell(), "length": len(content)}
+    data.write(content)
+    return _entries(place) + _integer(_TENSOR_DATA_LOCATION, _EXTERNAL)
+
+
+def _entries(items: Mapping[str, object]) -> bytes:
+    return b"".join(
+        _field(
+            _TENSOR_EXTERNAL_DATA,
+            _field(_ENTRY_KEY, key.encode()) + _field(_ENTRY_VALUE, str(value).encode()),
+        )
+        for key, value in items.items()
+    )
+
+
+def _integer(number: int, value: int) -> bytes:
+    """A field of an integer: its number with wire type 0, the integer."""
+    return _varint(number << 3) + _varint(value)
+
+
+def _field(number: int, content: bytes) -> bytes:
+    """A field of bytes: its number with wire type 2, the length, the content."""
+    return _varint(number << 3 | 2) + _varint(len(content)) + content
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits a byte, the lowest first; all but the last have the highest bit set."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)

@@ -1,0 +1,156 @@
+"""What is exported: the model as it came, with places for its parameters instead of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
+from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
+from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.stored_types import stored_as
+
+# What onnxruntime 1.17 reads.
+_IR_VERSION = 9
+
+
+@dataclass(frozen=True)
+class ExportedModel:
+    """What `export` puts trained parameters into.
+
+    Attributes:
+        model: reads the parameters, and has no initializers for them.
+        stored_as: the element type of each there, "float32" or another.
+        obstacle: why it is the canonical form; None where it is the model as it came.
+    """
+
+    model: ir.Model
+    stored_as: dict[str, str]
+    obstacle: str | None = None
+
+
+class _NoPlaceError(Exception):
+    """Why a parameter cannot be put into the model as it came."""
+
+
+def exported_model(
+    source: ir.Model, canonical: ir.Model, parameters: Collection[str], trained: Collection[str]
+) -> ExportedModel:
+    """The model as it came, where each parameter has a place in it, or else the canonical form.
+
+    A parameter takes the place of the source's value of its name, if that holds the numbers that the
+    parameter starts from: an initializer, of the main graph or of a body, or what a node computes from
+    constants alone, which is then not computed any more.
+
+    Args:
+        source: the model as it came, in `source_form`; it is not to be used afterwards.
+        canonical: the same in canonical form; it stays as it is.
+        parameters: names of initializers of the canonical form.
+        trained: those of them whose numbers training changes.
+    """
+    initial = {name: canonical.graph.initializers[name].const_value for name in parameters}
+    try:
+        _refuse_folded(canonical.graph, trained)
+        _refuse_training_mode(source)
+        values = _values_by_name(source)
+        places = [_place(values, source.graph, name, initial.get(name)) for name in parameters]
+    except _NoPlaceError as why:
+        model = canonical.clone()
+        for name in parameters:
+            del model.graph.initializers[name]
+        model.ir_version = min(model.ir_version, _IR_VERSION)
+        return ExportedModel(model, dict.fromkeys(parameters, "float32"), str(why))
+    InferenceMode()(source)
+    for place in places:
+        _clear(place)
+    common.RemoveUnusedNodesPass()(source)
+    EmbedConstants(())(source)
+    types = {name: stored_as(canonical.graph.initializers[name]) for name in parameters}
+    return ExportedModel(source, types)
+
+
+def _refuse_folded(graph: ir.Graph, trained: Collection[str]) -> None:
+    for name in trained:
+        if graph.initializers[name].meta.get(FOLDED_FROM):
+            raise _NoPlaceError(f"constants were computed from '{name}'")
+
+
+def _refuse_training_mode(model: ir.Model) -> None:
+    """What a function gives in training mode may be read anywhere."""
+    for function in model.functions.values():
+        for node in function:
+            if "training_mode" in node.attributes or (
+                node.op_type == "Dropout" and len(node.inputs) > 2
+            ):
+                raise _NoPlaceError(f"a function has {node.op_type} in training mode")
+
+
+def _values_by_name(model: ir.Model) -> dict[str, ir.Value | None]:
+    """The values of the main graph and of bodies; None where several have one name."""
+    found: dict[str, ir.Value | None] = {}
+    for graph in (model.graph, *model.graph.subgraphs()):
+        for value in _values_of(graph):
+            if value.name:
+                found[value.name] = None if value.name in found else value
+    return found
+
+
+def _values_of(graph: ir.Graph) -> Iterator[ir.Value]:
+    yield from dict.fromkeys([*graph.inputs, *graph.initializers.values()])
+    for node in graph:
+        yield from node.outputs
+
+
+def _place(
+    values: Mapping[str, ir.Value | None],
+    main: ir.Graph,
+    name: str,
+    initial: ir.TensorProtocol | None,
+) -> ir.Value:
+    """The value of the model as it came that a parameter takes the place of.
+
+    Raises:
+        _NoPlaceError: it is in a function, or computed in a body, or another value has its name.
+    """
+    value = values.get(name)
+    if value is None or value.is_graph_input():
+        raise _NoPlaceError(f"'{name}' has no place of that name in the model as it came")
+    tensor = value.const_value if value.is_initializer() else _written(value)
+    if value.graph is not main and (tensor is None or value.is_graph_output()):
+        raise _NoPlaceError(f"'{name}' is computed or returned in a body")
+    if tensor is not None and not _equal(tensor, initial):
+        raise _NoPlaceError(f"'{name}' has other numbers in the model as it came")
+    return value
+
+
+def _clear(value: ir.Value) -> None:
+    """Takes a value away, so that its readers read an initializer of the main graph to be."""
+    if value.is_initializer():
+        assert isinstance(value.graph, ir.Graph) and value.name is not None
+        del value.graph.initializers[value.name]
+        value.const_value = None
+        return
+    place = ir.val(value.name, type=value.type, shape=value.shape)
+    value.name = f"{value.name}/replaced"
+    value.replace_all_uses_with(place, replace_graph_outputs=True)
+
+
+def _written(value: ir.Value) -> ir.TensorProtocol | None:
+    """What a Constant node says in an attribute."""
+    node = value.producer()
+    if node is None or node.op_type != "Constant" or "value" not in node.attributes:
+        return None
+    return node.attributes["value"].as_tensor()
+
+
+def _equal(tensor: ir.TensorProtocol, other: ir.TensorProtocol | None) -> bool:
+    if other is None or list(tensor.shape.numpy()) != list(other.shape.numpy()):
+        return False
+    if tensor is other:
+        return True
+    numbers = tensor.numpy().astype(np.float32)
+    return bool(np.array_equal(numbers, other.numpy().astype(np.float32), equal_nan=True))
