@@ -27,7 +27,7 @@ from svgd_onnx.gradient_check.example_batch import given_batch, random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.transforms.differentiate.differentiators import OWN, differentiate
-from svgd_onnx.transforms.lower import Lower
+from svgd_onnx.transforms.lower import Lower, operators_of
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
 
@@ -139,7 +139,7 @@ def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
     """The gradient graph, of operators that the installed onnxruntime has."""
     model, maker = differentiate(plan.forward, plan.copies, differentiator)
     if maker == OWN:
-        Lower()(model)
+        Lower(own=operators_of(plan.forward))(model)
     return model
 
 

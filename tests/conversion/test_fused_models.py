@@ -30,6 +30,10 @@ def loss_of(
     return -float(chances[np.arange(len(chances)), batch["labels"]].mean())
 
 
+def operators(model: onnx.ModelProto) -> list[tuple[str, str]]:
+    return [(node.domain, node.op_type) for node in model.graph.node]
+
+
 @pytest.mark.parametrize("target", ["ort-training", "onnx"])
 def test_a_fused_encoder_trains_as_its_kernels_compute(tmp_path: Path, target: str) -> None:
     model, batch = bert(256), bert_batch(4)
@@ -51,6 +55,39 @@ def test_a_fused_encoder_trains_as_its_kernels_compute(tmp_path: Path, target: s
         for sign in (1, -1)
     ]
     assert (sides[0] - sides[1]) / (2 * step) == pytest.approx(square, rel=1e-2)
+
+
+def test_fused_operators_come_out_as_they_went_in(tmp_path: Path) -> None:
+    model, batch = bert(32), bert_batch(4)
+    svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx")
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    for _ in range(3):
+        trainer.train_step(batch, 0.01)
+    trainer.export(tmp_path / "trained.onnx")
+    trained = onnx.load(tmp_path / "trained.onnx")
+    assert operators(trained) == operators(model)
+    expected = trainer.evaluate(batch)["loss"]
+    assert loss_of(trained, {}, batch) == pytest.approx(expected, rel=1e-5)
+
+
+def test_scales_that_are_stored_once_are_trained_apart(tmp_path: Path) -> None:
+    """As in a model that is not trained yet: ones, and zeros."""
+    model = bert(32, layers=1)
+    names = {"scale": np.ones(32, np.float32), "shift": np.zeros(32, np.float32)}
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name.rpartition(".")[2] in names:
+                node.input[place] = name.rpartition(".")[2]
+    kept = [each for each in model.graph.initializer if each.name.rpartition(".")[2] not in names]
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(kept)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(each, name) for name, each in names.items()
+    )
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx")
+    assert sum(each.shape == [32] and each.trainable for each in manifest.parameters) == 6 + 2
+    svgd_onnx.Trainer(tmp_path / "artifacts").export(tmp_path / "trained.onnx")
+    assert operators(onnx.load(tmp_path / "trained.onnx")) == operators(model)
 
 
 def test_gradients_of_a_fused_encoder_pass_the_check() -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from svgd_onnx.transforms.lower.lower import RULES, Lower
+from svgd_onnx.transforms.lower.lower import RULES, Lower, operators_of
 from svgd_onnx.transforms.lower.portable_virtual_gradient import PortableVirtualGradient
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
 
-__all__ = ["RULES", "Lower", "LowerReluGradient", "LowerUntrusted", "PortableVirtualGradient"]
+__all__ = [
+    "RULES",
+    "Lower",
+    "LowerReluGradient",
+    "LowerUntrusted",
+    "PortableVirtualGradient",
+    "operators_of",
+]

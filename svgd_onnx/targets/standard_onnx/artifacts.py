@@ -14,7 +14,7 @@ from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
-from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient
+from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
 
@@ -32,7 +32,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     StateOutputs()(training)
     if graphs.portable:
         PortableVirtualGradient()(training)
-    Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
+    kept = frozenset() if graphs.portable else frozenset({DOMAIN})
+    Lower(kept, operators_of(evaluation))(training)
     if not list(training.graph.subgraphs()):
         # it would make outer values outputs of bodies, which onnxruntime does not take
         common.IdentityEliminationPass()(training)

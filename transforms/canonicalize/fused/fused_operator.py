@@ -49,7 +49,7 @@ class FusedOperator:
             return None
         outputs = [written] if isinstance(written, ir.Value) else list(written)
         for index, value in enumerate(node.outputs):
-            if value.uses() or value.is_graph_output():
-                if index >= len(outputs) or outputs[index] is None:
-                    raise RefusedError(f"its output {index + 1}, '{value.name}', is read")
+            read = value.uses() or value.is_graph_output()
+            if read and (index >= len(outputs) or outputs[index] is None):
+                raise RefusedError(f"its output {index + 1}, '{value.name}', is read")
         return outputs
