@@ -11,6 +11,7 @@ from svgd_onnx.transforms import constants
 from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, REPARAMETRIZATIONS
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 from svgd_onnx.transforms.data_flow import DataFlow
+from svgd_onnx.transforms.quantization import scales_quantized_numbers
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.stored_types import stored_as
 
@@ -76,6 +77,8 @@ class LearnedTensors:
         constant = self._written_as_constant(value)
         if constant is not None:
             return Verdict(False, constant)
+        if any(scales_quantized_numbers(node, at) for node, at in value.uses()):
+            return Verdict(False, "a scale of quantized numbers", doubtful=True)
         verdicts = [self._of_use(value, node, at, way) for node, at, way in self._flow.uses(value)]
         verdicts.sort(key=lambda each: (not each.learned, each.learned == each.doubtful))
         return verdicts[0] if verdicts else Verdict(False, "nothing that is computed reads it")

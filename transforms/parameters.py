@@ -9,8 +9,10 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.transforms.canonicalize.dequantized_weights import DEQUANTIZED_FROM
 from svgd_onnx.transforms.canonicalize.fold_constants import SCALE
 from svgd_onnx.transforms.learned import LearnedTensors, Verdict
+from svgd_onnx.transforms.quantization import QUANTIZED_TYPES, is_dequantizing
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 # Written by training itself.
@@ -81,7 +83,9 @@ def select_parameters(
     floats = {
         name: value
         for name, value in model.graph.initializers.items()
-        if value.dtype is not None and value.dtype.is_floating_point()
+        if value.dtype is not None
+        and value.dtype.is_floating_point()
+        and value.dtype not in QUANTIZED_TYPES
     }
     statistics = {
         name: None for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)
@@ -91,12 +95,14 @@ def select_parameters(
     verdicts = {name: tensors.verdict(floats[name]) for name in candidates}
     learned = [name for name in candidates if verdicts[name].learned]
     chosen = [
-        name for name in (candidates if train else learned) if not train or _matches(name, train)
+        name
+        for name in (candidates if train else learned)
+        if not train or _matches(floats[name], train)
     ]
     for name, globs in (("train", train), ("freeze", freeze)):
         check_several(name, globs)
         for glob in globs:
-            if not any(fnmatchcase(candidate, glob) for candidate in candidates):
+            if not any(_matches(floats[candidate], [glob]) for candidate in candidates):
                 if any(fnmatchcase(each, glob) for each in statistics):
                     raise UserError(
                         f"{option(name, glob)} matches running statistics of BatchNormalization only, "
@@ -106,9 +112,9 @@ def select_parameters(
                     f"{option(name)} '{glob}' matches no parameter of the model; it has: "
                     f"{listed(learned)}."
                 )
-    trainable = {name: None for name in chosen if not _matches(name, freeze)}
+    trainable = {name: None for name in chosen if not _matches(floats[name], freeze)}
     if not trainable:
-        reason = "all of them are frozen" if chosen else "none of its initializers is a weight"
+        reason = "all of them are frozen" if chosen else _nothing_learned(model.graph)
         raise UserError(f"The model has no trainable parameter: {reason}.")
     for name in trainable:
         dtype = floats[name].dtype
@@ -126,8 +132,26 @@ def select_parameters(
     return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
 
 
-def _matches(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
+def _matches(value: ir.Value, globs: Sequence[str]) -> bool:
+    """Whether a glob matches the name of an initializer, or of the quantized one that it was computed from."""
+    names = (value.name, value.meta.get(DEQUANTIZED_FROM))
+    return any(name and fnmatchcase(name, glob) for name in names for glob in globs)
+
+
+def _nothing_learned(graph: ir.Graph) -> str:
+    """Why none of a model's initializers can be trained."""
+    quantized = [f"'{name}'" for name, value in graph.initializers.items() if _is_quantized(value)]
+    if not quantized:
+        return "none of its initializers is a weight"
+    return f"its weights are quantized ({listed(quantized)}): name with {option('train')} which to dequantize"
+
+
+def _is_quantized(value: ir.Value) -> bool:
+    tensor = value.const_value
+    if tensor is None or tensor.size <= 1:
+        return False
+    read = any(is_dequantizing(node) and position == 0 for node, position in value.uses())
+    return read or (value.dtype in QUANTIZED_TYPES and len(tensor.shape) > 1)
 
 
 def _used_as(value: ir.Value, inputs: Mapping[str, Collection[int]]) -> bool:

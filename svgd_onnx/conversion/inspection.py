@@ -111,7 +111,7 @@ def inspect(
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(manifest.operations, manifest.parameters, manifest=manifest)
-    model = canonicalize(load_model(source))
+    model = canonicalize(load_model(source), train)
     selection = select_parameters(model, train, freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)

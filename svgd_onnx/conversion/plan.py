@@ -78,7 +78,7 @@ def plan_training(
         of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
     source = source_form(load_model(model))
-    canonical = canonicalize(source.clone())
+    canonical = canonicalize(source.clone(), settings.train)
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     EmbedConstants(selection.all)(canonical)

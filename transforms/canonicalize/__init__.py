@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.body_form import BodyForm
+from svgd_onnx.transforms.canonicalize.dequantized_weights import DequantizedWeights
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.fused import ExpandFused, OwnDomain
@@ -47,11 +50,12 @@ def source_form(model: ir.Model) -> ir.Model:
     return run(model, common.RemoveInitializersFromInputsPass(), SeparateVectors())
 
 
-def canonicalize(model: ir.Model) -> ir.Model:
+def canonicalize(model: ir.Model, train: Sequence[str] = ()) -> ir.Model:
     """The model at a current opset, in inference mode, weights as initializers, shapes inferred.
 
     Args:
         model: an exported model; it is not to be used afterwards.
+        train: globs; quantized weights that match one become real numbers.
 
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
@@ -64,6 +68,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         LiftConstants(),
         common.InlinePass(),
         SinglePrecision(),
+        DequantizedWeights(train),
         ExpandFused(),
         FoldConstants(),
     )

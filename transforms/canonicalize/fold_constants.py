@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
+from svgd_onnx.transforms.quantization import QUANTIZING, is_dequantizing
 
 # Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
 NO_WEIGHT = "svgd.no_weight"
@@ -42,7 +43,7 @@ class FoldConstants(ir.passes.InPlacePass):
 
     A node that reads a floating-point tensor of more than one element is left alone: that may be a
     weight, which training changes; and so is Exp and its like of one number (a logit scale).
-    ConstantOfShape is folded, so a weight may come out of it.
+    ConstantOfShape is folded, so a weight may come out of it. What is quantized stays so.
 
     Args:
         sizes: whether to take sizes of any value that are fixed for constants too, not those of weights only.
@@ -66,7 +67,10 @@ class FoldConstants(ir.passes.InPlacePass):
                 inside.remove(node, safe=True)
                 folded += 1
             elif _foldable(node):
-                for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
+                results = _evaluate(node, graph.opset_imports[""])
+                if results is None:
+                    continue
+                for value, array in zip(node.outputs, results):
                     constant = _replace(inside, value, array)
                     constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
@@ -116,6 +120,8 @@ def _foldable(node: ir.Node) -> bool:
         return False
     if any(output.is_graph_output() for output in node.outputs):
         return False
+    if node.op_type in QUANTIZING or is_dequantizing(node):
+        return False
     if node.op_type in REPARAMETRIZATIONS and _is_written_as_weight(node.inputs[0]):
         return False
     return all(value is None or _is_constant(value) for value in node.inputs)
@@ -132,7 +138,8 @@ def _is_constant(value: ir.Value) -> bool:
     return tensor.size <= 1 or not tensor.dtype.is_floating_point()
 
 
-def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
+def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray] | None:
+    """The outputs of a node; None where the reference evaluator has it not, or errs on it."""
     names = [value.name or "" if value is not None else "" for value in node.inputs]
     feeds = {
         value.name or "": value.const_value.numpy()
@@ -147,8 +154,11 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
     graph = onnx.helper.make_graph([proto], "folded", infos, results)
     opsets = [onnx.helper.make_opsetid("", opset)]
-    evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-    return [np.asarray(value) for value in evaluator.run(None, feeds)]
+    try:
+        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
+        return [np.asarray(value) for value in evaluator.run(None, feeds)]
+    except Exception:  # each operator raises its own
+        return None
 
 
 def _mark(values: Iterable[ir.Value | None]) -> None:

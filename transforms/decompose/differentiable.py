@@ -25,9 +25,9 @@ DIFFERENTIABLE = frozenset(
 WITHOUT_GRADIENT = frozenset(
     """
     And ArgMax ArgMin Bernoulli BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr BitwiseXor ConstantOfShape
-    ConvInteger Equal EyeLike Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual MatMulInteger
-    MelWeightMatrix Multinomial NonMaxSuppression NonZero Not OptionalHasElement Or QLinearConv QLinearMatMul
-    QuantizeLinear RandomNormalLike RandomUniformLike SequenceLength Shape Size Xor
+    ConvInteger DynamicQuantizeLinear Equal EyeLike Greater GreaterOrEqual IsInf IsNaN Less LessOrEqual
+    MatMulInteger MelWeightMatrix Multinomial NonMaxSuppression NonZero Not OptionalHasElement Or QLinearConv
+    QLinearMatMul QuantizeLinear RandomNormalLike RandomUniformLike SequenceLength Shape Size Xor
     """.split()
 )
 

@@ -38,6 +38,10 @@ def _slice(node: ir.Node) -> str | None:
     return None
 
 
+def _quantize(node: ir.Node) -> str | None:
+    return "a gradient passes QuantizeLinear as if nothing were rounded or clipped"
+
+
 def _scatter(node: ir.Node) -> str | None:
     if text(node, "reduction", "none") != "none":
         return f"the gradient of {node.op_type} takes no notice of its reduction"
@@ -82,6 +86,7 @@ FAULTS: dict[str, Fault] = {
     "Loop": _with_bodies,
     "MatMul": _matrix_product,
     "MaxPool": _max_pool,
+    "QuantizeLinear": _quantize,
     "Scan": _with_bodies,
     "ScatterElements": _scatter,
     "ScatterND": _scatter,

@@ -25,6 +25,7 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
     LpPool,
     MaxPool,
 )
+from svgd_onnx.gradient_check.double_precision.quantization import DequantizeLinear
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
@@ -35,6 +36,7 @@ OPERATORS = [
     Conv,
     ConvTranspose,
     DeformConv,
+    DequantizeLinear,
     Erf,
     GatherElements,
     Gelu,
