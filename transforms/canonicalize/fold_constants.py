@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
+from svgd_onnx.transforms.reference_movement import MOVEMENT
 
 # Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
 NO_WEIGHT = "svgd.no_weight"
@@ -59,7 +60,10 @@ class FoldConstants(ir.passes.InPlacePass):
                 inside.remove(node, safe=True)
                 folded += 1
             elif _foldable(node):
-                for value, array in zip(node.outputs, _evaluate(node, graph.opset_imports[""])):
+                results = _evaluate(node, graph.opset_imports[""])
+                if results is None:
+                    continue
+                for value, array in zip(node.outputs, results):
                     constant = _replace(inside, value, array)
                     constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
@@ -124,7 +128,8 @@ def _is_constant(value: ir.Value) -> bool:
     return tensor.size <= 1 or not tensor.dtype.is_floating_point()
 
 
-def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
+def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray] | None:
+    """The outputs of a node; None if the onnx package cannot say, and the runtime is left to."""
     names = [value.name or "" if value is not None else "" for value in node.inputs]
     feeds = {
         value.name or "": value.const_value.numpy()
@@ -139,8 +144,12 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray]:
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
     graph = onnx.helper.make_graph([proto], "folded", infos, results)
     opsets = [onnx.helper.make_opsetid("", opset)]
-    evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
-    return [np.asarray(value) for value in evaluator.run(None, feeds)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
+    try:
+        results = ReferenceEvaluator(model, new_ops=MOVEMENT).run(None, feeds)
+    except Exception:  # each operator's reference raises its own
+        return None
+    return [np.asarray(value) for value in results]
 
 
 def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> ir.Value:
