@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training import checkpoint_file
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
@@ -27,7 +26,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     """Writes training, evaluation and optimizer model, and the checkpoint that training starts from.
 
     Raises:
-        UserError: the checkpoint cannot be written.
+        OSError: the disk is full.
     """
     training, selection = graphs.training, graphs.selection
     if graphs.portable:
@@ -45,20 +44,14 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     opset = training.graph.opset_imports[""]
     optimizer = optimizer_model(graphs.update, graphs.hyper_parameters, opset)
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
-    checkpoint.create(
+    values = graphs.values
+    zeros = [_zeros(name, shape) for name, shape in graphs.states.items()]
+    checkpoint_file.write(
         folder / CHECKPOINT,
-        trainable=[_serialized(graphs.values[name]) for name in selection.trainable],
-        others=[_serialized(graphs.values[name]) for name in selection.untrained]
-        + [_zeros(name, shape) for name, shape in graphs.states.items()],
+        trainable=[values[name] for name in selection.trainable],
+        others=[*(values[name] for name in selection.untrained), *zeros],
     )
 
 
-def _serialized(tensor: ir.TensorProtocol) -> bytes:
-    # with its values, wherever they were kept
-    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
-    return bytes(whole.SerializeToString())
-
-
-def _zeros(name: str, shape: Sequence[int]) -> bytes:
-    tensor = onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
-    return bytes(tensor.SerializeToString())
+def _zeros(name: str, shape: Sequence[int]) -> ir.TensorProtocol:
+    return ir.tensor(np.zeros(shape, np.float32), name=name)
