@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.learned import LearnedTensors, Verdict
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
@@ -96,8 +97,8 @@ def select_parameters(
     for name, globs in (("train", train), ("freeze", freeze)):
         check_several(name, globs)
         for glob in globs:
-            if not any(fnmatchcase(candidate, glob) for candidate in candidates):
-                if any(fnmatchcase(each, glob) for each in statistics):
+            if not any(_matches(candidate, [glob]) for candidate in candidates):
+                if any(_matches(each, [glob]) for each in statistics):
                     raise UserError(
                         f"{option(name, glob)} matches running statistics of BatchNormalization only, "
                         "which training writes itself: leave it out."
@@ -123,7 +124,7 @@ def select_parameters(
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:
-    return any(fnmatchcase(name, glob) for glob in globs)
+    return any(fnmatchcase(unquoted(name), glob) for glob in globs)
 
 
 def _used_as(value: ir.Value, inputs: Mapping[str, Collection[int]]) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from svgd_onnx.transforms.emit.final_names import FinalNames
 from svgd_onnx.transforms.emit.inference_model import InferenceModel
 
-__all__ = ["InferenceModel"]
+__all__ = ["FinalNames", "InferenceModel"]

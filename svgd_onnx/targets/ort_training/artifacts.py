@@ -14,6 +14,7 @@ from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
+from svgd_onnx.transforms.emit import FinalNames
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
@@ -29,7 +30,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     Raises:
         UserError: the checkpoint cannot be written.
     """
-    training, selection = graphs.training, graphs.selection
+    training, selection, values = graphs.training, graphs.selection, graphs.values
     if graphs.portable:
         PortableVirtualGradient()(training)
     if graphs.differentiator == OWN:
@@ -40,6 +41,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
+    names = FinalNames(graphs.own_names)
+    names(training)
+    names(graphs.evaluation)
     ir.save(training, folder / TRAINING_MODEL)
     ir.save(graphs.evaluation, folder / EVAL_MODEL)
     opset = training.graph.opset_imports[""]
@@ -47,15 +51,15 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
     checkpoint.create(
         folder / CHECKPOINT,
-        trainable=[_serialized(graphs.values[name]) for name in selection.trainable],
-        others=[_serialized(graphs.values[name]) for name in selection.untrained]
-        + [_zeros(name, shape) for name, shape in graphs.states.items()],
+        trainable=[_serialized(names.of(name), values[name]) for name in selection.trainable],
+        others=[_serialized(names.of(name), values[name]) for name in selection.untrained]
+        + [_zeros(names.of(name), shape) for name, shape in graphs.states.items()],
     )
 
 
-def _serialized(tensor: ir.TensorProtocol) -> bytes:
+def _serialized(name: str, tensor: ir.TensorProtocol) -> bytes:
     # with its values, wherever they were kept
-    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
+    whole = onnx.numpy_helper.from_array(tensor.numpy(), name)
     return bytes(whole.SerializeToString())
 
 

@@ -10,9 +10,9 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.step_names import LOSS, beside
 from svgd_onnx.targets.target import EVAL_MODEL, Values
 from svgd_onnx.transforms.emit import InferenceModel
-from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.validity import refused_by_checker
 
 # Protocol buffers end at 2 GiB; the graph itself needs some room too.
@@ -34,7 +34,7 @@ def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) ->
     model = ir.load(folder / EVAL_MODEL)
     parameters = {parameter.name: value(parameter.name) for parameter in manifest.parameters}
     inputs = [tensor.name for tensor in manifest.inputs]
-    InferenceModel(parameters, inputs, LOSS_OUTPUT)(model)
+    InferenceModel(parameters, inputs, beside(LOSS, manifest.own_names))(model)
     size = sum(array.nbytes for array in parameters.values())
     with whole_file(path) as temporary:
         if size < _LARGEST_FILE:
