@@ -44,7 +44,9 @@ _BATCH_AXIS = typer.Option(
     "every step; may be repeated.",
 )
 _SIZE = typer.Option(
-    [], metavar="AXIS=N", help="Fix an open axis of the model, by its name or a glob; may be repeated."
+    [],
+    metavar="AXIS=N",
+    help="Fix an open axis of the model, by its name or a glob; may be repeated.",
 )
 _REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
 _CLASS_AXIS = typer.Option(

@@ -165,9 +165,7 @@ class Manifest:
         """How many examples a step takes, where the model leaves no choice."""
         if self.takes_one_example:
             return 1
-        sizes = [
-            each.shape[each.batch_axis] for each in self.arrays if each.batch_axis is not None
-        ]
+        sizes = [each.shape[each.batch_axis] for each in self.arrays if each.batch_axis is not None]
         return next((size for size in sizes if isinstance(size, int)), None)
 
     @property

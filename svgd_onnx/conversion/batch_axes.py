@@ -41,7 +41,9 @@ class _Sizes:
 
     def places(self, symbol: str | None) -> list[int]:
         """The axes of a name."""
-        return [axis for axis, size in enumerate(self.axes) if symbol is not None and size == symbol]
+        return [
+            axis for axis, size in enumerate(self.axes) if symbol is not None and size == symbol
+        ]
 
     @property
     def names(self) -> list[str]:

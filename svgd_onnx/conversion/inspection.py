@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gra
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import initial_value, plan_of, read_model
-from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.step_names import unquoted
@@ -112,11 +112,11 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
     check_choice("target", target, TARGETS)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
-        if (training, virtual_gradient) != (TrainingSettings(), VirtualGradientSettings()):
-            options = ", ".join(map(option, ("loss", "train", "freeze", "t_scope")))
+        given = _given(training, virtual_gradient, training.loss_settings)
+        if given:
             raise UserError(
-                f"'{path}' shows what was made, with its own options: leave out {options}, "
-                f"{option('granularity')} and the like, or inspect the model."
+                f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
+                "the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(
@@ -140,6 +140,17 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
             raise refusal from None
     operations = [describe_operation(use) for use in uses]
     return Inspection(operations, parameters, refusal, tensors, arrays)
+
+
+def _given(*settings: Any) -> list[str]:
+    """The options that are not as they are by default."""
+    return [
+        option(field.name)
+        for each in settings
+        for field in fields(each)
+        if getattr(each, field.name) != getattr(type(each)(), field.name)
+        and not is_dataclass(getattr(each, field.name))
+    ]
 
 
 def _as_converted(

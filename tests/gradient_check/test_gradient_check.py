@@ -71,7 +71,9 @@ def test_random_token_numbers_are_rows_of_their_embedding() -> None:
     assert batch["tokens"].shape == batch["mask"].shape == (50, 9)
     assert set(np.unique(batch["tokens"])) == set(range(7))
     assert set(np.unique(batch["labels"])) == {0, 1, 2}
-    assert all(item.is_right() for item in svgd_onnx.check(model, batch_size=5, random_size={"time": 9}))
+    assert all(
+        item.is_right() for item in svgd_onnx.check(model, batch_size=5, random_size={"time": 9})
+    )
 
 
 def test_sizes_of_axes_that_there_are_not_are_refused() -> None:

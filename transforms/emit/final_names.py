@@ -25,18 +25,19 @@ class FinalNames(ir.passes.InPlacePass):
         self._plain = frozenset(map(unquoted, own))
 
     def of(self, name: str) -> str:
-        """The final name of a value that artifacts take or give."""
-        if name in self._own:
-            return unquoted(name)
-        stem = name.removesuffix(NEW_SUFFIX)
-        if stem != name:
-            return beside(f"{self.of(stem)}{NEW_SUFFIX}", self._plain)
-        return beside(unquoted(name), self._plain)
+        """The final name of a value that artifacts take or give, if it is not what an input becomes."""
+        return unquoted(name) if name in self._own else beside(unquoted(name), self._plain)
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        outside = dict.fromkeys([*graph.inputs, *graph.outputs])
-        names = {value: self.of(value.name or "") for value in outside}
+        names = {value: self.of(value.name or "") for value in graph.inputs}
+        after = {f"{value.name}{NEW_SUFFIX}": name for value, name in names.items()}
+        own = self._plain.union(names.values())
+        for value in graph.outputs:
+            before = after.get(value.name or "")
+            new = None if before is None else beside(f"{before}{NEW_SUFFIX}", own)
+            names[value] = self.of(value.name or "") if new is None else new
+        outside = frozenset(names)
         taken = set(names.values())
         hidden = [
             value

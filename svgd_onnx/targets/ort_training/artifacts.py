@@ -12,6 +12,7 @@ import onnx_ir as ir
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit import FinalNames
@@ -44,6 +45,10 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     names = FinalNames(graphs.own_names)
     names(training)
     names(graphs.evaluation)
+    own = {names.of(name) for name in graphs.own_names}
+    for model in (training, graphs.evaluation):
+        for value in model.graph.inputs[: len(graphs.inputs)]:
+            value.name = input_name(value.name or "", own)
     ir.save(training, folder / TRAINING_MODEL)
     ir.save(graphs.evaluation, folder / EVAL_MODEL)
     opset = training.graph.opset_imports[""]

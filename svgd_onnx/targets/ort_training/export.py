@@ -11,6 +11,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import LOSS, beside
+from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL, Values
 from svgd_onnx.transforms.emit import InferenceModel
 from svgd_onnx.transforms.validity import refused_by_checker
@@ -33,8 +34,11 @@ def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) ->
     """
     model = ir.load(folder / EVAL_MODEL)
     parameters = {parameter.name: value(parameter.name) for parameter in manifest.parameters}
-    inputs = [tensor.name for tensor in manifest.inputs]
-    InferenceModel(parameters, inputs, beside(LOSS, manifest.own_names))(model)
+    own = manifest.own_names
+    inputs = {input_name(tensor.name, own): tensor.name for tensor in manifest.inputs}
+    InferenceModel(parameters, inputs, beside(LOSS, own))(model)
+    for value in model.graph.inputs:
+        value.name = inputs[value.name or ""]
     size = sum(array.nbytes for array in parameters.values())
     with whole_file(path) as temporary:
         if size < _LARGEST_FILE:

@@ -61,13 +61,13 @@ class InferenceTrainingSession:
         self._onnxruntime = inference_runtime()
         self._device = self._choose_device(device)
         self._manifest = manifest
-        self._own_names = manifest.own_names
-        self._rate = beside(LEARNING_RATE, self._own_names)
-        self._update = beside(UPDATE, self._own_names)
+        own = manifest.own_names
+        self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
         tensors, self.progress = checkpoint.load(folder / CHECKPOINT)
         self._session = self._open(TRAINING_STEP, profile)
         inputs = {value.name for value in self._session.get_inputs()}
+        self._taken = inputs | own
         self._accumulates = self._update in inputs
         wanted = inputs - {tensor.name for tensor in manifest.arrays} - {self._rate, self._update}
         if wanted - set(tensors):
@@ -217,7 +217,7 @@ class InferenceTrainingSession:
 
     def _new(self, name: str) -> str:
         """What a step calls a tensor after it."""
-        return beside(f"{name}{NEW_SUFFIX}", self._own_names)
+        return beside(f"{name}{NEW_SUFFIX}", self._taken)
 
     @functools.cached_property
     def _outputs(self) -> set[str]:
