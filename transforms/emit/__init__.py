@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.emit.exported_model import ExportedModel, exported_model
+from svgd_onnx.transforms.emit.final_names import FinalNames
 
-__all__ = ["ExportedModel", "exported_model"]
+__all__ = ["ExportedModel", "FinalNames", "exported_model"]

@@ -9,9 +9,11 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.emit.final_names import FinalNames
 from svgd_onnx.transforms.stored_types import stored_as
 
 # What onnxruntime 1.17 reads.
@@ -38,7 +40,11 @@ class _NoPlaceError(Exception):
 
 
 def exported_model(
-    source: ir.Model, canonical: ir.Model, parameters: Collection[str], trained: Collection[str]
+    source: ir.Model,
+    canonical: ir.Model,
+    parameters: Collection[str],
+    trained: Collection[str],
+    own: Collection[str],
 ) -> ExportedModel:
     """The model as it came, where each parameter has a place in it, or else the canonical form.
 
@@ -51,6 +57,7 @@ def exported_model(
         canonical: the same in canonical form; it stays as it is.
         parameters: names of initializers of the canonical form.
         trained: those of them whose numbers training changes.
+        own: the names of the model's inputs, outputs and parameters in the canonical form.
     """
     initial = {name: canonical.graph.initializers[name].const_value for name in parameters}
     try:
@@ -63,6 +70,7 @@ def exported_model(
         for name in parameters:
             del model.graph.initializers[name]
         model.ir_version = min(model.ir_version, _IR_VERSION)
+        FinalNames(own)(model)
         return ExportedModel(model, dict.fromkeys(parameters, "float32"), str(why))
     InferenceMode()(source)
     for place in places:
@@ -76,7 +84,7 @@ def exported_model(
 def _refuse_folded(graph: ir.Graph, trained: Collection[str]) -> None:
     for name in trained:
         if graph.initializers[name].meta.get(FOLDED_FROM):
-            raise _NoPlaceError(f"constants were computed from '{name}'")
+            raise _NoPlaceError(f"constants were computed from '{unquoted(name)}'")
 
 
 def _refuse_training_mode(model: ir.Model) -> None:
@@ -116,6 +124,7 @@ def _place(
     Raises:
         _NoPlaceError: it is in a function, or computed in a body, or another value has its name.
     """
+    name = unquoted(name)
     value = values.get(name)
     if value is None or value.is_graph_input():
         raise _NoPlaceError(f"'{name}' has no place of that name in the model as it came")

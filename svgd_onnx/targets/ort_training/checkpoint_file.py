@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping
 from itertools import accumulate
 from pathlib import Path
 
@@ -32,9 +32,9 @@ _ALIGNMENT = 8
 
 
 def write(
-    path: Path, trainable: Sequence[ir.TensorProtocol], others: Sequence[ir.TensorProtocol]
+    path: Path, trainable: Mapping[str, ir.TensorProtocol], others: Mapping[str, ir.TensorProtocol]
 ) -> None:
-    """Writes tensors under their names; beside the file, as `.data`, if they are too large for one.
+    """Writes tensors by name; beside the file, as `.data`, if they are too large for one.
 
     Args:
         path: the file to write.
@@ -44,12 +44,12 @@ def write(
     Raises:
         OSError: the disk is full.
     """
-    tensors = [*trainable, *others]
+    names, tensors = [*trainable, *others], [*trainable.values(), *others.values()]
     external = sum(tensor.nbytes for tensor in tensors) > _LARGEST_FILE
     head = _Head(external)
     objects = [*head.objects(4, len(trainable)), *head.objects(8, len(others))]
-    for place, tensor in zip(objects, tensors):
-        head.describe(place, tensor)
+    for place, name, tensor in zip(objects, names, tensors):
+        head.describe(place, name, tensor)
     head.align()
     length = 0 if external else 4  # stands before the numbers
     sizes = [_aligned(length + tensor.nbytes) for tensor in tensors]
@@ -108,10 +108,10 @@ class _Head:
             self._refer(vector + 4 + 4 * index, place)
         return places
 
-    def describe(self, place: int, tensor: ir.TensorProtocol) -> None:
+    def describe(self, place: int, name: str, tensor: ir.TensorProtocol) -> None:
         """Writes a tensor's name, shape and type into its object."""
-        name = (tensor.name or "").encode()
-        self._refer(place + 4, self._append(struct.pack("<I", len(name)) + name + b"\0"))
+        text = name.encode()
+        self._refer(place + 4, self._append(struct.pack("<I", len(text)) + text + b"\0"))
         self.align()
         self.content.extend(bytes(4))  # the sizes begin after their number, and are aligned
         sizes = [int(size) for size in tensor.shape.numpy()]
