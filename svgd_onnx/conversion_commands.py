@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,17 @@ _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 _LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSSES)}.")
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
+)
+_BATCH_AXIS = typer.Option(
+    [],
+    metavar="NAME=AXIS|none",
+    help="The axis that examples lie along in an input or output, or none, for what is given whole at "
+    "every step; may be repeated.",
+)
+_SIZE = typer.Option(
+    [],
+    metavar="AXIS=N",
+    help="Fix an open axis of the model, by its name or a glob; may be repeated.",
 )
 _REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
 _CLASS_AXIS = typer.Option(
@@ -75,6 +87,15 @@ _T_SCOPE = typer.Option(
 _GRANULARITY = typer.Option(
     _T.granularity, help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
 )
+_ENCAPSULATION = typer.Option(
+    _T.encapsulation,
+    help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
+)
+_TARGET = typer.Option(
+    DEFAULT_TARGET,
+    help="onnxruntime's training session, or one step as a model for any onnxruntime: "
+    f"{' or '.join(TARGETS)}.",
+)
 
 
 def convert(
@@ -83,6 +104,8 @@ def convert(
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
     loss: str = _LOSS,
     prediction: str | None = _PREDICTION,
+    batch_axis: list[str] = _BATCH_AXIS,
+    size: list[str] = _SIZE,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
@@ -114,17 +137,10 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
-    encapsulation: str = typer.Option(
-        _T.encapsulation,
-        help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
-    ),
+    encapsulation: str = _ENCAPSULATION,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
-    target: str = typer.Option(
-        DEFAULT_TARGET,
-        help="onnxruntime's training session, or one step as a model for any onnxruntime: "
-        f"{' or '.join(TARGETS)}.",
-    ),
+    target: str = _TARGET,
     accumulation_steps: int = typer.Option(
         1, help="Batches of a step, over which gradients are averaged; of the target onnx."
     ),
@@ -142,14 +158,27 @@ def convert(
 def inspect(
     context: typer.Context,
     path: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
+    loss: str = _LOSS,
+    prediction: str | None = _PREDICTION,
+    batch_axis: list[str] = _BATCH_AXIS,
+    size: list[str] = _SIZE,
+    reduction: str = _REDUCTION,
+    class_axis: int | None = _CLASS_AXIS,
+    ignore_index: int | None = _IGNORE_INDEX,
+    class_weights: str | None = _CLASS_WEIGHTS,
+    label_smoothing: float = _LABEL_SMOOTHING,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
+    freeze_bn: bool = _FREEZE_BN,
     t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
+    encapsulation: str = _ENCAPSULATION,
     quantized: str = _QUANTIZED,
+    differentiator: str = _DIFFERENTIATOR,
+    target: str = _TARGET,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    show_inspection(svgd_onnx.inspect(**context.params))
+    show_inspection(svgd_onnx.inspect(**_settings(context)))
 
 
 def check(
@@ -157,6 +186,8 @@ def check(
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     loss: str = _LOSS,
     prediction: str | None = _PREDICTION,
+    batch_axis: list[str] = _BATCH_AXIS,
+    size: list[str] = _SIZE,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
@@ -171,8 +202,8 @@ def check(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
     batch_size: int = typer.Option(2, help="Examples in the batch."),
-    size: list[str] = typer.Option(
-        [], metavar="AXIS=N", help="Size of another open axis of random data; may be repeated."
+    random_size: list[str] = typer.Option(
+        [], metavar="AXIS=N", help="Size of an open axis of random data; may be repeated."
     ),
     only: list[str] = typer.Option(
         [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
@@ -190,14 +221,14 @@ def check(
     settings = _settings(context)
     if not settings.pop("tolerance") >= 0:
         raise UserError(f"{option('tolerance')} is {tolerance}, but must be 0 or more.")
-    del settings["data_file"], settings["size"]
+    del settings["data_file"], settings["random_size"]
     if data_file is not None:
-        settings["arrays"] = data.first(data.load(data_file), batch_size)
+        settings |= {"arrays": data.load(data_file), "examples": batch_size}
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
-            sizes=_parse_sizes(size),
+            random_size=_parse_sizes("random_size", random_size),
             progress=lambda name: bar.update(task, description=name),
         )
     if show_checks(found, tolerance):
@@ -207,8 +238,22 @@ def check(
 def _settings(context: typer.Context) -> dict[str, Any]:
     """A command's options as keywords, those of the loss in one."""
     settings = dict(context.params)
+    settings["size"] = _parse_sizes("size", settings["size"])
+    settings["batch_axis"] = _parse_axes(settings["batch_axis"])
     settings["class_weights"] = _parse_weights(settings["class_weights"])
     return {"loss_settings": take(LossSettings, settings), **settings}
+
+
+def _parse_axes(items: list[str]) -> dict[str, int | None]:
+    axes: dict[str, int | None] = {}
+    for item in items:
+        name, _, axis = item.rpartition("=")
+        if not name or not re.fullmatch(r"-?\d+|none", axis):
+            raise UserError(
+                f"{option('batch_axis')} has '{item}', which is not NAME=AXIS: write it as x=1, or x=none."
+            )
+        axes[name] = None if axis == "none" else int(axis)
+    return axes
 
 
 def _parse_weights(text: str | None) -> tuple[float, ...] | None:
@@ -224,13 +269,13 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _parse_sizes(items: list[str]) -> dict[str, int]:
+def _parse_sizes(given: str, items: list[str]) -> dict[str, int]:
     sizes = {}
     for item in items:
         name, _, size = item.rpartition("=")
         if not name or not size.isdigit() or int(size) < 1:
             raise UserError(
-                f"{option('size')} has '{item}', which is not AXIS=N: write it as sequence=16."
+                f"{option(given)} has '{item}', which is not AXIS=N: write it as sequence=16."
             )
         sizes[name] = int(size)
     return sizes

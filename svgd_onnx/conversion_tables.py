@@ -13,6 +13,7 @@ from rich.table import Table
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.manifest import Tensor
 
 _console = Console(soft_wrap=True)
 
@@ -26,9 +27,8 @@ def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
-    shared = _shared(manifest)
-    if shared:
-        _console.print(shared, markup=False)
+    for line in (*_examples(manifest.arrays), *_shared(manifest)):
+        _console.print(line, markup=False)
 
 
 def show_inspection(inspection: Inspection) -> None:
@@ -39,6 +39,8 @@ def show_inspection(inspection: Inspection) -> None:
     if roles is not None:
         console.print(roles)
     console.print(_totals(inspection))
+    for line in _examples(inspection.arrays):
+        _console.print(line, markup=False)
     if inspection.manifest is not None:
         _console.print(f"Gradients by {inspection.manifest.maker}.")
     if inspection.refusal is not None:
@@ -75,7 +77,27 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
     return len(wrong)
 
 
-def _shared(manifest: svgd_onnx.Manifest) -> str:
+def _examples(arrays: Sequence[Tensor]) -> list[str]:
+    """What has its examples elsewhere than along the first axis, or none."""
+    if not arrays:
+        return []
+    whole = [f"'{each.name}'" for each in arrays if each.batch_axis is None]
+    if len(whole) == len(arrays):
+        return [
+            "The model takes one example a step, without a batch axis: in the data examples are stacked along a "
+            "new first axis, and an array without it is the same for all."
+        ]
+    lines = []
+    if whole:
+        other = UserError(option("batch_axis", f"{whole[0][1:-1]}=0")).on_command_line()
+        lines.append(f"Given whole at every step: {listed(whole)}. If not: {other}.")
+    for axis in sorted({each.batch_axis for each in arrays} - {None, 0}):
+        names = listed(f"'{each.name}'" for each in arrays if each.batch_axis == axis)
+        lines.append(f"Examples lie along axis {axis} of {names}.")
+    return lines
+
+
+def _shared(manifest: svgd_onnx.Manifest) -> list[str]:
     """What was stored once: which of it is several parameters, and which one that several use."""
     separated = [each.name for each in manifest.parameters if each.separated_from is not None]
     uses = Counter(operation.parameter for operation in manifest.operations)
@@ -87,7 +109,7 @@ def _shared(manifest: svgd_onnx.Manifest) -> str:
         )
     if tied:
         parts.append(f"Used in several places, and one parameter: {listed(tied, 3)}.")
-    return " ".join(parts)
+    return [" ".join(parts)] if parts else []
 
 
 def _operations(inspection: Inspection) -> Table:

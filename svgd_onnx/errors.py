@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Iterable
 from math import isfinite
 
+from svgd_onnx.step_names import unquoted
+
 INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 # Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
@@ -24,11 +26,11 @@ class UserError(Exception):
     """
 
     def __str__(self) -> str:
-        return _OPTIONS.sub(_keyword, super().__str__())
+        return _OPTIONS.sub(_keyword, unquoted(super().__str__()))
 
     def on_command_line(self) -> str:
         """The message, options as flags."""
-        return _OPTIONS.sub(_flag, super().__str__())
+        return _OPTIONS.sub(_flag, unquoted(super().__str__()))
 
 
 def option(name: str, value: str | None = None) -> str:

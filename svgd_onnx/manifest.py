@@ -28,11 +28,13 @@ class Tensor:
         name: its name.
         dtype: NumPy's name of its element type.
         shape: its axes; a string names an axis of any size, "?" is one without a name.
+        batch_axis: the axis that examples lie along; None where it has none, and is given whole.
     """
 
     name: str
     dtype: str
     shape: list[Dimension]
+    batch_axis: int | None = 0
 
 
 @dataclass
@@ -177,6 +179,24 @@ class Manifest:
     def arrays(self) -> list[Tensor]:
         """What a training step takes: the inputs and the label."""
         return self.inputs if self.label is None else [*self.inputs, self.label]
+
+    @property
+    def own_names(self) -> set[str]:
+        """The names of the model's inputs, outputs and parameters, to which those of a step give way."""
+        return {each.name for each in (*self.inputs, *self.outputs, *self.parameters)}
+
+    @property
+    def takes_one_example(self) -> bool:
+        """Whether nothing that a step takes has an axis of examples: it takes one, as it is."""
+        return all(tensor.batch_axis is None for tensor in self.arrays)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many examples a step takes, where the model leaves no choice."""
+        if self.takes_one_example:
+            return 1
+        sizes = [each.shape[each.batch_axis] for each in self.arrays if each.batch_axis is not None]
+        return next((size for size in sizes if isinstance(size, int)), None)
 
     @property
     def maker(self) -> str:

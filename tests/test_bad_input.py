@@ -247,14 +247,15 @@ class TestConvert:
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), path)
         assert "Parameter 'w' is double" in self.refuse(command_line, path)
 
-    def test_an_input_with_the_name_of_the_label(
-        self, command_line: CommandLine, tmp_path: Path
-    ) -> None:
+    def test_a_prediction_of_whole_numbers(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()
-        net.node("MatMul", "labels", net.weight("w", 6, 4), output="y")
-        path = tmp_path / "labels.onnx"
-        onnx.save(net.model({"labels": ("batch", 6)}, {"y": ("batch", 4)}), path)
-        assert "already has an input or output named 'labels'" in self.refuse(command_line, path)
+        net.node("ArgMax", net.node("MatMul", "x", net.weight("w", 6, 4)), output="y", axis=1)
+        model = net.model({"x": ("batch", 6)}, {"y": ("batch", 1)}, check=False)
+        model.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+        path = tmp_path / "argmax.onnx"
+        onnx.save(model, path)
+        sentence = "The prediction 'y', which ArgMax 'y_node' gives, is of type int64"
+        assert sentence in self.refuse(command_line, path)
 
     @pytest.mark.parametrize(
         ("option", "value", "sentence"),

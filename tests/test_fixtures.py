@@ -85,7 +85,7 @@ def trainer_on(path: Path, folder: Path, **options: Any) -> svgd_onnx.Trainer:
 
 def random_batch(path: Path) -> dict[str, np.ndarray]:
     """Inputs, and labels or a target."""
-    return example_batch(path, batch_size=BATCH_SIZE, sizes=SIZES, **options_for(path.stem))
+    return example_batch(path, batch_size=BATCH_SIZE, random_size=SIZES, **options_for(path.stem))
 
 
 def run(path: Path, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -78,7 +78,7 @@ def main() -> int:
         found = svgd_onnx.check(
             case.model,
             batch_size=arguments.batch_size,
-            sizes=SIZES,
+            random_size=SIZES,
             directions=arguments.directions,
             only=_sample(manifest, arguments.sample),
             **case.options,  # type: ignore[arg-type]
@@ -124,7 +124,7 @@ def _train(case: Case, batch_size: int) -> tuple[float, list[float], float, Mani
             batch = example_batch(
                 case.model,
                 batch_size=batch_size,
-                sizes=SIZES,
+                random_size=SIZES,
                 **case.options,
             )
             try:

@@ -127,7 +127,7 @@ def _error(
     """Of a parameter's gradient, beside central differences in float64."""
     (found,) = svgd_onnx.check(
         model,
-        sizes=SIZES,
+        random_size=SIZES,
         only=[parameter],
         directions=1,
         differentiator=differentiator,
@@ -149,7 +149,7 @@ def _losses(
         artifacts = f"{folder}/artifacts"
         svgd_onnx.convert(model, artifacts, target=target, differentiator=differentiator, **options)
         trainer = svgd_onnx.Trainer(artifacts, threads=threads)
-        batch = example_batch(model, batch_size=size, sizes=SIZES, **options)  # type: ignore[arg-type]
+        batch = example_batch(model, batch_size=size, random_size=SIZES, **options)  # type: ignore[arg-type]
         return [trainer.train_step(batch, rate) for _ in range(STEPS)]
 
 

@@ -85,7 +85,7 @@ def main() -> None:
         if given.names and not any(name in path.stem for name in given.names):
             continue
         loss = options_for(path.stem)
-        batch = example_batch(path, batch_size=BATCH_SIZE, sizes=SIZES, **loss)
+        batch = example_batch(path, batch_size=BATCH_SIZE, random_size=SIZES, **loss)
         options = {**loss, "t_scope": scope, "granularity": given.granularity}
         for target in TARGETS:
             runs = [

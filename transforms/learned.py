@@ -24,7 +24,6 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "BatchNormalization": frozenset({1, 2}),
     "LayerNormalization": frozenset({1, 2}),
     "RMSNormalization": frozenset({1}),
-    "SimplifiedLayerNormalization": frozenset({1}),
     "InstanceNormalization": frozenset({1, 2}),
     "GroupNormalization": frozenset({1, 2}),
     "Einsum": frozenset({0, 1}),

@@ -9,7 +9,9 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize.dequantized_weights import DEQUANTIZED_FROM
+from svgd_onnx.transforms.canonicalize.fold_constants import SCALE
 from svgd_onnx.transforms.learned import LearnedTensors, Verdict
 from svgd_onnx.transforms.quantization import (
     QUANTIZED_TYPES,
@@ -27,7 +29,6 @@ _NORMALIZATIONS = frozenset(
         "LayerNormalization",
         "InstanceNormalization",
         "GroupNormalization",
-        "SimplifiedLayerNormalization",
     }
 )
 
@@ -92,7 +93,7 @@ def select_parameters(
         and value.dtype not in QUANTIZED_TYPES
     }
     statistics = {
-        name: None for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)
+        name: value for name, value in floats.items() if _used_as(value, _RUNNING_STATISTICS)
     }
     candidates = [name for name in floats if name not in statistics]
     tensors = LearnedTensors(model.graph, [floats[name] for name in candidates])
@@ -107,7 +108,7 @@ def select_parameters(
         check_several(name, globs)
         for glob in globs:
             if not any(_matches(floats[candidate], [glob]) for candidate in candidates):
-                if any(fnmatchcase(each, glob) for each in statistics):
+                if any(_matches(each, [glob]) for each in statistics.values()):
                     raise UserError(
                         f"{option(name, glob)} matches running statistics of BatchNormalization only, "
                         "which training writes itself: leave it out."
@@ -127,7 +128,11 @@ def select_parameters(
                 f"Parameter '{name}' is {str(dtype).lower()}, and only float32 can be trained: "
                 "export the model in float32."
             )
-    decayed = [name for name in trainable if not _used_in(floats[name], _NORMALIZATIONS)]
+    decayed = [
+        name
+        for name in trainable
+        if not _used_in(floats[name], _NORMALIZATIONS) and not floats[name].meta.get(SCALE)
+    ]
     frozen = [name for name in learned if name not in trainable]
     return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
 
@@ -135,7 +140,7 @@ def select_parameters(
 def _matches(value: ir.Value, globs: Sequence[str]) -> bool:
     """Whether a glob matches the name of an initializer, or of the quantized one that it was computed from."""
     names = (value.name, value.meta.get(DEQUANTIZED_FROM))
-    return any(name and fnmatchcase(name, glob) for name in names for glob in globs)
+    return any(name and fnmatchcase(unquoted(name), glob) for name in names for glob in globs)
 
 
 def _nothing_learned(graph: ir.Graph) -> str:

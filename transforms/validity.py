@@ -8,10 +8,19 @@ import onnx
 
 from svgd_onnx.errors import first_line
 
-# onnxruntime registers it in the default domain, where the standard does not have it.
-_ONNXRUNTIME_ONLY = "SimplifiedLayerNormalization"
+# onnxruntime has them in the default domain, where the standard has the former since opset 17 only.
+_ONNXRUNTIME_ONLY = frozenset({"LayerNormalization", "SimplifiedLayerNormalization"})
 # Deprecated since its opset's next version, but runs as it always did.
 _DEPRECATED = "GroupNormalization"
+
+
+def is_of_onnx(op_type: str, opset: int) -> bool:
+    """Whether the standard has an operator in an opset of the default domain."""
+    try:
+        onnx.defs.get_schema(op_type, opset, "")
+    except onnx.defs.SchemaError:
+        return False
+    return True
 
 
 def refused_by_checker(path: Path) -> str | None:
@@ -46,8 +55,10 @@ def _as_the_checker_wants_it(proto: onnx.ModelProto) -> onnx.ModelProto:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             # a link to a file, which it does not follow
             tensor.CopyFrom(_empty_like(tensor))
+    opset = max((each.version for each in copy.opset_import if not each.domain), default=1)
     for node in copy.graph.node:
-        if not node.domain and node.op_type in (_ONNXRUNTIME_ONLY, _DEPRECATED):
+        alone = node.op_type in _ONNXRUNTIME_ONLY and not is_of_onnx(node.op_type, opset)
+        if not node.domain and (alone or node.op_type == _DEPRECATED):
             node.domain = "com.microsoft"
     if not any(each.domain == "com.microsoft" for each in copy.opset_import):
         copy.opset_import.append(onnx.helper.make_opsetid("com.microsoft", 1))

@@ -101,8 +101,9 @@ def convert(
         graphs = TrainingGraphs(
             training=gradients,
             evaluation=plan.evaluation,
-            inputs=[tensor.name for tensor in manifest.inputs],
-            batch=[tensor.name for tensor in manifest.arrays],
+            inputs=plan.inputs,
+            batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
+            own_names=plan.own_names,
             selection=plan.selection,
             values=plan.values,
             states={use.state: use.state_shape for use in uses if use.state is not None},

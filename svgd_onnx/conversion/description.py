@@ -8,6 +8,7 @@ from dataclasses import replace
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, initial_value
 from svgd_onnx.errors import UserError
@@ -22,8 +23,10 @@ from svgd_onnx.manifest import (
     Tensor,
 )
 from svgd_onnx.runtime import installed_packages
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.emit import ExportedModel, OwnScale
+from svgd_onnx.transforms.emit.final_names import FinalNames
 from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, stored_as
 from svgd_onnx.transforms.virtualize import ParameterUse
@@ -56,12 +59,12 @@ def describe(
         target=target,
         loss=settings.loss,
         loss_settings=replace(settings.loss_settings, class_axis=plan.class_axis),
-        prediction=plan.prediction,
-        logits=plan.logits.name or "",
+        prediction=unquoted(plan.prediction),
+        logits=unquoted(plan.logits.name or ""),
         logits_shape=_shape(plan.logits),
-        inputs=[describe_tensor(value) for value in graph.inputs],
-        label=None if plan.label is None else describe_tensor(plan.label),
-        outputs=[describe_tensor(value) for value in graph.outputs],
+        inputs=[describe_tensor(value, plan.batch_axes) for value in graph.inputs],
+        label=None if plan.label is None else describe_tensor(plan.label, plan.batch_axes),
+        outputs=[describe_tensor(value, plan.batch_axes) for value in graph.outputs],
         optimizer=update.optimizer,
         update=update.rule,
         hyper_parameters={**of_t, **update.hyper_parameters, "l1": update.l1},
@@ -70,7 +73,7 @@ def describe(
         parameters=describe_parameters(
             graph, plan.selection, l1=update.l1 > 0, exported=plan.exported
         ),
-        operations=[describe_operation(use) for use in uses],
+        operations=[describe_operation(use, FinalNames(plan.own_names)) for use in uses],
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
@@ -79,15 +82,20 @@ def describe(
     )
 
 
-def describe_tensor(value: ir.Value) -> Tensor:
+def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:
     """An input or output.
+
+    Args:
+        value: the tensor.
+        axes: the axis of examples of each.
 
     Raises:
         UserError: its type or shape is unknown.
     """
     if value.dtype is None:
         raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
-    return Tensor(value.name or "", str(value.dtype.numpy()), _shape(value))
+    name = value.name or ""
+    return Tensor(unquoted(name), str(value.dtype.numpy()), _shape(value), axes[name])
 
 
 def describe_parameters(
@@ -99,10 +107,10 @@ def describe_parameters(
     for name in selection.all:
         value = graph.initializers[name]
         dtype = stored_as(value) if exported is None else exported.stored_as[name]
-        own = None if exported is None else exported.own_scales.get(name)
+        own = None if exported is None else exported.own_scales.get(unquoted(name))
         described.append(
             Parameter(
-                name,
+                unquoted(name),
                 list(initial_value(graph, name).shape.numpy()),
                 trainable=name in trainable,
                 l1=l1 and name in decayed,
@@ -126,16 +134,24 @@ def _quantization(value: ir.Value, own: OwnScale | None) -> Quantization | None:
     return Quantization(scale, zero_point, given.axis, own.value.name, shape, own.follows)
 
 
-def describe_operation(use: ParameterUse) -> Operation:
-    """An element of sigma-prime."""
+def describe_operation(use: ParameterUse, names: FinalNames | None = None) -> Operation:
+    """An element of sigma-prime.
+
+    Args:
+        use: the element.
+        names: what is called how in artifacts; None where there are none.
+    """
+    state = use.state
+    if state is not None:
+        state = unquoted(state) if names is None else names.of(state)
     return Operation(
-        node=use.node,
+        node=unquoted(use.node),
         op_type=use.op_type,
-        parameter=use.parameter,
+        parameter=unquoted(use.parameter),
         role=use.role,
-        output=use.output,
-        reason=use.reason,
-        state=use.state,
+        output=unquoted(use.output),
+        reason=unquoted(use.reason),
+        state=state,
         state_shape=list(use.state_shape),
         granularity="element" if use.channel_axis is None else "channel",
     )

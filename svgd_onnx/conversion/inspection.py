@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import onnx_ir as ir
 
-from svgd_onnx.conversion.description import describe_operation, describe_parameters
-from svgd_onnx.conversion.model import load_model
-from svgd_onnx.conversion.plan import initial_value
-from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.conversion.batch_axes import find_batch_axes
+from svgd_onnx.conversion.description import (
+    describe_operation,
+    describe_parameters,
+    describe_tensor,
+)
+from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
+from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.conversion.plan import initial_value, plan_of, read_model
+from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
-from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter
-from svgd_onnx.transforms.canonicalize import canonicalize
+from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.step_names import unquoted
+from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.transforms.differentiate import training_form
-from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
+from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
-from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
+from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
 
 # What makes of a tensor what it is not taken for.
 _OTHERWISE = {"trained": "freeze", "constant": "train"}
@@ -52,8 +60,8 @@ class Inspection:
     Attributes:
         operations: sigma-prime.
         parameters: everything learned, trainable or not.
-        refusal: what `convert` would raise, if operators without a gradient are in its way. Not looked
-            for in a model with several outputs, of which `convert` is told one.
+        refusal: what `convert` would raise with the same options.
+        arrays: what a training step takes of data; of a model without the label.
         tensors: what each floating-point initializer of a model is taken for; none of a folder.
         manifest: of a folder of artifacts, all that it says; None for a model.
     """
@@ -62,6 +70,7 @@ class Inspection:
     parameters: list[Parameter]
     refusal: UserError | None = None
     tensors: Sequence[TensorRole] = ()
+    arrays: Sequence[Tensor] = ()
     manifest: Manifest | None = None
 
     @property
@@ -83,50 +92,104 @@ class Inspection:
         return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
 
 
-def inspect(
-    path: PathLike,
-    *,
-    train: Sequence[str] = (),
-    freeze: Sequence[str] = (),
-    t_scope: Sequence[str] = VirtualGradientSettings.t_scope,
-    granularity: str = VirtualGradientSettings.granularity,
-    quantized: str = FROZEN,
-) -> Inspection:
+@keywords_of(TrainingSettings, VirtualGradientSettings)
+def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
-        train, freeze, t_scope, granularity, quantized: as for `convert`; not of a folder.
+        target: as for `convert`.
+        **settings: the fields of `TrainingSettings` and `VirtualGradientSettings`, as for `convert`; not
+            of a folder.
 
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
     """
-    virtual_gradient = VirtualGradientSettings(t_scope=t_scope, granularity=granularity)
+    training = take(TrainingSettings, settings)
+    virtual_gradient = take(VirtualGradientSettings, settings)
+    training.check()
     virtual_gradient.check()
-    check_choice("quantized", quantized, QUANTIZED_CHOICES)
+    check_choice("target", target, TARGETS)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
-        given = train or freeze or quantized != FROZEN
-        if given or virtual_gradient != VirtualGradientSettings():
-            options = ", ".join(map(option, ("train", "freeze", "t_scope", "granularity")))
+        given = _given(training, virtual_gradient, training.loss_settings)
+        if given:
             raise UserError(
-                f"'{path}' shows what was made, with its own options: leave out {options} and "
-                f"{option('quantized')}, or inspect the model."
+                f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
+                "the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
-        return Inspection(manifest.operations, manifest.parameters, manifest=manifest)
-    model = canonicalize(load_model(source), train, quantized)
-    selection = select_parameters(model, train, freeze)
+        return Inspection(
+            manifest.operations, manifest.parameters, arrays=manifest.arrays, manifest=manifest
+        )
+    as_it_came, model = read_model(source, training)
+    selection = select_parameters(model, training.train, training.freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)
-    copies = training_form(model, selection.trainable, selection.untrained, frozen=selection.frozen)
-    gradients, refusal = _gradients(model, copies)
+    axes = find_batch_axes(model.graph, _prediction(model.graph, training), training.batch_axis)
+    arrays = [describe_tensor(value, axes) for value in model.graph.inputs]
+    refusal = None
     try:
-        uses = sigma_prime(model.graph, copies, virtual_gradient, gradients)
+        uses = _as_converted(as_it_came, model.clone(), training, virtual_gradient, target)
     except UserError as error:
-        # as convert: what follows an operator that is refused may have no known shape
-        raise refusal or error from None
-    return Inspection([describe_operation(use) for use in uses], parameters, refusal, tensors)
+        refusal = error
+        try:
+            uses = _without_loss(model, selection, training, virtual_gradient)
+        except UserError:
+            # what follows an operator that is refused may have no known shape
+            raise refusal from None
+    operations = [describe_operation(use) for use in uses]
+    return Inspection(operations, parameters, refusal, tensors, arrays)
+
+
+def _given(*settings: Any) -> list[str]:
+    """The options that are not as they are by default."""
+    return [
+        option(field.name)
+        for each in settings
+        for field in fields(each)
+        if getattr(each, field.name) != getattr(type(each)(), field.name)
+        and not is_dataclass(getattr(each, field.name))
+    ]
+
+
+def _as_converted(
+    source: ir.Model,
+    model: ir.Model,
+    training: TrainingSettings,
+    virtual_gradient: VirtualGradientSettings,
+    target: str,
+) -> Sequence[ParameterUse]:
+    """Sigma-prime as `convert` finds it; raises what that would."""
+    check_differentiator(virtual_gradient, training.differentiator)
+    plan = plan_of(source, model, training)
+    wanted = training.differentiator
+    if wanted == AUTO:
+        wanted = TARGETS[target].differentiator
+    return virtual_gradients(plan, virtual_gradient, wanted)[1]
+
+
+def _without_loss(
+    model: ir.Model,
+    selection: Selection,
+    training: TrainingSettings,
+    virtual_gradient: VirtualGradientSettings,
+) -> Sequence[ParameterUse]:
+    """Sigma-prime of a model that is refused: of all its outputs, whatever the loss."""
+    copies = training_form(
+        model,
+        selection.trainable,
+        selection.untrained,
+        frozen=selection.frozen,
+        freeze_bn=training.freeze_bn,
+    )
+    return sigma_prime(model.graph, copies, virtual_gradient)
+
+
+def _prediction(graph: ir.Graph, training: TrainingSettings) -> str | None:
+    """The output that the loss compares; None where it is not said which, or wrongly."""
+    names = {unquoted(value.name or ""): value.name for value in graph.outputs}
+    return names.get(training.prediction or "")
 
 
 def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
@@ -136,7 +199,7 @@ def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
     }
     found = [
         TensorRole(
-            name,
+            unquoted(name),
             list(initial_value(graph, name).shape.numpy()),
             roles.get(name, "constant"),
             verdict.reason,
@@ -146,7 +209,7 @@ def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
     ]
     running = [
         TensorRole(
-            name,
+            unquoted(name),
             list(initial_value(graph, name).shape.numpy()),
             "statistics",
             "running statistics of BatchNormalization",
@@ -154,15 +217,3 @@ def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
         for name in selection.statistics
     ]
     return [*found, *running]
-
-
-def _gradients(
-    model: ir.Model, copies: Mapping[str, Sequence[str]]
-) -> tuple[ir.Graph | None, UserError | None]:
-    """The gradient graph of a model with one output, or why there is none."""
-    if len(model.graph.outputs) > 1:
-        return None, None
-    try:
-        return differentiate_in_reverse(model, copies).graph, None
-    except UserError as error:
-        return None, error

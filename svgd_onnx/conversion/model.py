@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.validity import refused_by_checker
 
 
@@ -60,15 +61,15 @@ def _check_external_data(model: ir.Model, name: str) -> None:
 
 
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
-    """The output that the loss compares.
+    """The output that the loss compares, as the graph calls it.
 
     Raises:
         UserError: there is no such output, or there are several and none is named.
     """
-    names = [value.name or "" for value in graph.outputs]
+    names = {unquoted(value.name or ""): value.name or "" for value in graph.outputs}
     if prediction is None:
         if len(names) == 1:
-            return names[0]
+            return next(iter(names.values()))
         raise UserError(
             f"The model has several outputs ({listed(names)}): say with {option('prediction')} which "
             "one the loss compares."
@@ -77,4 +78,4 @@ def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
         raise UserError(
             f"{option('prediction')} '{prediction}' is no output of the model: it has {listed(names)}."
         )
-    return prediction
+    return names[prediction]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from svgd_onnx.errors import check_choice, check_range
@@ -23,6 +23,9 @@ class TrainingSettings:
             if the prediction is itself the loss, one float32 number.
         loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
         prediction: the model's output that the loss compares; needed if it has several.
+        batch_axis: the axis that examples lie along, by input or output; None for what is given whole at
+            every step. What is not named here is told from the names of axes.
+        size: sizes of open axes, which become fixed, by the axis's name or a glob.
         train: globs; if given, only parameters that match one are trained.
         freeze: globs; parameters that match one are not trained.
         freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
@@ -37,6 +40,8 @@ class TrainingSettings:
     loss: str = "cross-entropy"
     loss_settings: LossSettings = field(default_factory=LossSettings)
     prediction: str | None = None
+    batch_axis: Mapping[str, int | None] = field(default_factory=dict)
+    size: Mapping[str, int] = field(default_factory=dict)
     train: Sequence[str] = ()
     freeze: Sequence[str] = ()
     freeze_bn: bool = False
@@ -51,6 +56,8 @@ class TrainingSettings:
         """
         check_settings(loss_named(self.loss), self.loss_settings)
         check_choice("quantized", self.quantized, QUANTIZED_CHOICES)
+        for axis, size in self.size.items():
+            check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
 
 

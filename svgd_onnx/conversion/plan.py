@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
@@ -39,6 +41,7 @@ class TrainingPlan:
         class_axis: its axis of classes, or None if it has none.
         label: what the loss compares it with, or None if the loss is the model's own.
         exported: the model that trained parameters are put into.
+        batch_axes: the axis of examples of each input, output and the label, by name.
     """
 
     canonical: ir.Model
@@ -52,6 +55,17 @@ class TrainingPlan:
     class_axis: int | None
     label: ir.Value | None
     exported: ExportedModel
+    batch_axes: BatchAxes
+
+    @property
+    def inputs(self) -> list[str]:
+        """The names of the model's own inputs."""
+        return [value.name or "" for value in self.canonical.graph.inputs]
+
+    @property
+    def own_names(self) -> list[str]:
+        """The names of the model's inputs, outputs and parameters, as the graphs have them."""
+        return own_names(self.canonical.graph, self.selection)
 
     @property
     def values(self) -> dict[str, ir.TensorProtocol]:
@@ -78,17 +92,38 @@ def plan_training(
     Warns:
         of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
+    source, canonical = read_model(model, settings)
+    return plan_of(source, canonical, settings, dropout=dropout)
+
+
+def read_model(
+    model: PathLike | onnx.ModelProto, settings: TrainingSettings
+) -> tuple[ir.Model, ir.Model]:
+    """A model as it came, in `source_form`, and in canonical form.
+
+    Raises:
+        UserError: it cannot be read, or brought to that form.
+    """
     source = source_form(load_model(model))
-    canonical = canonicalize(source.clone(), settings.train, settings.quantized)
+    return source, canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+
+
+def plan_of(
+    source: ir.Model, canonical: ir.Model, settings: TrainingSettings, *, dropout: bool = True
+) -> TrainingPlan:
+    """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
     loss = LOSSES[settings.loss]
-    added = AddLoss(loss, prediction, settings.loss_settings)
+    axes = find_batch_axes(canonical.graph, prediction, settings.batch_axis)
+    added = AddLoss(loss, prediction, settings.loss_settings, batch_axis=axes[prediction])
     added(evaluation)
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
+    if label is not None:
+        axes[label.name or ""] = label_axis(axes[prediction], added.class_axis)
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
     copies = training_form(
@@ -115,8 +150,13 @@ def plan_training(
         class_axis=added.class_axis,
         label=label,
         exported=exported_model(
-            source, canonical, selection.all, (*selection.trainable, *selection.statistics)
+            source,
+            canonical,
+            selection.all,
+            (*selection.trainable, *selection.statistics),
+            own_names(canonical.graph, selection),
         ),
+        batch_axes=axes,
     )
 
 
@@ -132,8 +172,16 @@ def _without_what_the_loss_ignores(
             f"The loss does not depend on {named}: leave that out with {option('freeze')}, or choose "
             f"with {option('prediction')} an output that depends on it."
         )
-    warnings.warn(f"The loss does not depend on {named}: that stays as it is.", stacklevel=4)
+    warnings.warn(
+        f"The loss does not depend on {unquoted(named)}: that stays as it is.", stacklevel=4
+    )
     return selection.freeze(ignored)
+
+
+def own_names(graph: ir.Graph, selection: Selection) -> list[str]:
+    """The names of a model's inputs, outputs and parameters."""
+    values = dict.fromkeys([*graph.inputs, *graph.outputs])
+    return [*(value.name or "" for value in values), *selection.all]
 
 
 def initial_value(graph: ir.Graph, name: str) -> ir.TensorProtocol:

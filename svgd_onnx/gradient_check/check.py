@@ -25,9 +25,10 @@ from svgd_onnx.gradient_check.difference import (
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.example_batch import given_batch, random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.transforms.differentiate.differentiators import OWN, differentiate
-from svgd_onnx.transforms.lower import Lower, LowerFakeQuantize
+from svgd_onnx.transforms.lower import Lower, LowerFakeQuantize, operators_of
 from svgd_onnx.transforms.quantization import is_fake_quantization
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
@@ -44,8 +45,9 @@ def check(
     model: PathLike | onnx.ModelProto,
     *,
     arrays: Arrays | None = None,
+    examples: int | None = None,
     batch_size: int = 2,
-    sizes: Mapping[str, int] | None = None,
+    random_size: Mapping[str, int] | None = None,
     only: Sequence[str] = (),
     directions: int = 2,
     seed: int = 0,
@@ -61,9 +63,10 @@ def check(
 
     Args:
         model: an ONNX file, or the model itself.
-        arrays: a batch to check on, by name, the label with it; random if None.
-        batch_size: of random data, where the first axis is open.
-        sizes: of other open axes of random data, by the axis's name or a glob.
+        arrays: examples to check on, by name, the label with them; random if None.
+        examples: how many of `arrays` to take, from the first; None for all.
+        batch_size: of random data, where the axis of examples is open.
+        random_size: of other open axes of random data, by the axis's name or a glob.
         only: globs; if given, only trainable parameters that match one are checked.
         directions: how many directions for each parameter.
         seed: of random data and directions.
@@ -82,9 +85,9 @@ def check(
     checked = _matching(trainable, only)
     random = np.random.default_rng(seed)
     inputs = (
-        random_batch(plan, batch_size, sizes, random)
+        random_batch(plan, batch_size, random_size, random)
         if arrays is None
-        else given_batch(plan, arrays)
+        else given_batch(plan, arrays, examples)
     )
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}
@@ -105,11 +108,11 @@ def check(
     def check_one(index: int) -> ParameterCheck:
         name = trainable[index]
         if progress is not None:
-            progress(name)
+            progress(unquoted(name))
         scale = max(_norm(found[name]), _NEGLIGIBLE * largest * values[name].size ** 0.5)
         random = np.random.default_rng([seed, index])
         return check_parameter(
-            name,
+            unquoted(name),
             values[name],
             found[name],
             scale=scale,
@@ -127,13 +130,14 @@ def example_batch(
     model: PathLike | onnx.ModelProto,
     *,
     batch_size: int = 2,
-    sizes: Mapping[str, int] | None = None,
+    random_size: Mapping[str, int] | None = None,
     seed: int = 0,
     **settings: Any,
 ) -> dict[str, np.ndarray]:
     """A random batch of data for a model, the label with it, by name; arguments as for `check`."""
     plan = _plan(model, take(TrainingSettings, settings))
-    return random_batch(plan, batch_size, sizes, np.random.default_rng(seed))
+    batch = random_batch(plan, batch_size, random_size, np.random.default_rng(seed))
+    return {unquoted(name): array for name, array in batch.items()}
 
 
 def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
@@ -146,7 +150,7 @@ def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
     model, maker = differentiate(plan.forward, plan.copies, differentiator)
     LowerFakeQuantize()(model)
     if maker == OWN:
-        Lower()(model)
+        Lower(own=operators_of(plan.forward))(model)
     return model
 
 
@@ -154,11 +158,15 @@ def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:
     """The names that match a glob; all if there is none."""
     check_several("only", globs)
     for glob in globs:
-        if not any(fnmatchcase(name, glob) for name in names):
+        if not any(fnmatchcase(unquoted(name), glob) for name in names):
             raise UserError(
                 f"{option('only')} '{glob}' matches no trainable parameter: there are {listed(names)}."
             )
-    return {name for name in names if not globs or any(fnmatchcase(name, glob) for glob in globs)}
+    return {
+        name
+        for name in names
+        if not globs or any(fnmatchcase(unquoted(name), glob) for glob in globs)
+    }
 
 
 def _norm(array: np.ndarray) -> float:

@@ -70,7 +70,7 @@ def check_parameter(
         rounding: how far float32 can be trusted, relative to `scale`.
     """
     center = value.astype(np.float64)
-    size = max(rms(value), _SMALLEST_SIZE)
+    size = max(rms(value[np.isfinite(value)]), _SMALLEST_SIZE)
     accepted = size * scale * (DEFAULT_TOLERANCE + _ROUNDING_FACTOR * rounding)
     computed = [float(np.sum(gradient * direction)) for direction in directions]
     expected = [
@@ -105,5 +105,7 @@ def _difference_quotient(
 
 
 def rms(array: np.ndarray) -> float:
-    """The root of the mean of squares, computed in float64."""
+    """The root of the mean of squares, computed in float64; 0 of nothing."""
+    if not array.size:
+        return 0.0
     return float(np.sqrt(np.mean(np.square(array, dtype=np.float64))))

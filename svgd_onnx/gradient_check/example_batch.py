@@ -8,11 +8,12 @@ from fnmatch import fnmatchcase
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.plan import TrainingPlan
-from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.gradient_check.gradients import run
 from svgd_onnx.training.data import Arrays, check_arrays
+from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 
@@ -29,7 +30,8 @@ def random_batch(
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Random inputs of a model, and a label that goes with what it makes of them; by name."""
-    batch = random_inputs(plan.canonical.graph.inputs, batch_size, random, sizes)
+    inputs = plan.canonical.graph.inputs
+    batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes)
     model = plan.canonical.clone()
     LowerFakeQuantize()(model)
     ParametersAsInputs(plan.selection.all)(
@@ -40,18 +42,29 @@ def random_batch(
     return {**batch, **random_label(plan, prediction, random)}
 
 
-def given_batch(plan: TrainingPlan, arrays: Arrays) -> dict[str, np.ndarray]:
-    """Arrays of the user's, checked, and of the model's types; by name.
+def given_batch(
+    plan: TrainingPlan, arrays: Arrays, count: int | None = None
+) -> dict[str, np.ndarray]:
+    """The user's first examples, checked, and of the model's types; by name.
+
+    Args:
+        plan: of the model.
+        arrays: all of the examples.
+        count: how many to take; None for all. Of a model that takes one example it is always one.
 
     Raises:
         UserError: they do not fit the model.
     """
     values = [*plan.canonical.graph.inputs, *([plan.label] if plan.label is not None else [])]
-    return check_arrays(arrays, [describe_tensor(value) for value in values], "the data")
+    tensors = [describe_tensor(value, plan.batch_axes) for value in values]
+    examples = check_arrays(arrays, tensors, "the data")
+    taken = examples.take(slice(1 if examples.one_by_one else count))
+    return {value.name or "": array for value, array in zip(values, taken)}
 
 
 def random_inputs(
     values: Sequence[ir.Value],
+    axes: BatchAxes,
     batch_size: int,
     random: np.random.Generator,
     sizes: Mapping[str, int] | None = None,
@@ -63,18 +76,19 @@ def random_inputs(
 
     Args:
         values: the inputs.
-        batch_size: size of an open first axis.
+        axes: the axis of examples of each, by name.
+        batch_size: size of that axis, where it is open.
         random: where numbers come from.
         sizes: sizes of other open axes, by the axis's name or a glob.
 
     Raises:
         UserError: no input has an axis of a name that a size is given for.
     """
-    _check_names(values, sizes or {})
+    check_axes("random_size", sizes or {}, values)
     arrays = {}
     named: dict[str, int] = {}
     for value in values:
-        shape = _shape(value, batch_size, sizes or {}, named)
+        shape = _shape(value, axes[value.name or ""], batch_size, sizes or {}, named)
         dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
         if dtype.kind == "f":
             array = random.normal(size=shape).astype(dtype)
@@ -105,24 +119,12 @@ def random_label(
     return {plan.label.name or "": target}
 
 
-def _check_names(values: Sequence[ir.Value], sizes: Mapping[str, int]) -> None:
-    names = [
-        dim.value
-        for value in values
-        for dim in value.shape or ()
-        if not isinstance(dim, int) and dim.value
-    ]
-    for glob in sizes:
-        # "*" is whatever axes there are, which may be none
-        if glob != "*" and not any(fnmatchcase(name, glob) for name in names):
-            raise UserError(
-                f"{option('size')} '{glob}' is no open axis of the model's inputs: it has "
-                f"{listed(dict.fromkeys(names)) or 'none'}."
-            )
-
-
 def _shape(
-    value: ir.Value, batch_size: int, sizes: Mapping[str, int], named: dict[str, int]
+    value: ir.Value,
+    batch_axis: int | None,
+    batch_size: int,
+    sizes: Mapping[str, int],
+    named: dict[str, int],
 ) -> list[int]:
     shape = []
     dims = list(value.shape or ())
@@ -131,7 +133,7 @@ def _shape(
         given = [size for glob, size in sizes.items() if name and fnmatchcase(name, glob)]
         if isinstance(dim, int):
             shape.append(dim)
-        elif axis == 0 and name not in named:
+        elif axis == batch_axis and name not in named:
             shape.append(batch_size)
         elif name in named:
             shape.append(named[name])

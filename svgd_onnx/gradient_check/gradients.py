@@ -64,6 +64,6 @@ def run(
     except Exception as error:
         raise UserError(
             f"onnxruntime cannot run the model on this data ({first_line(error)}): give data that fits "
-            f"it with {option('data')}, {option('batch_size')} or {option('size')}."
+            f"it with {option('data')}, {option('batch_size')} or {option('random_size')}."
         ) from error
     return results

@@ -19,6 +19,7 @@ class TrainingGraphs:
         evaluation: inference mode; the loss and the model's outputs, with parameters as inputs.
         inputs: the model's own inputs.
         batch: these, and the label.
+        own_names: of the model's inputs, outputs and parameters.
         selection: the parameters.
         values: the initial value of each.
         states: shape of each r, which starts at zero.
@@ -34,6 +35,7 @@ class TrainingGraphs:
     evaluation: ir.Model
     inputs: list[str]
     batch: list[str]
+    own_names: list[str]
     selection: Selection
     values: Mapping[str, ir.TensorProtocol]
     states: Mapping[str, tuple[int, ...]]

@@ -9,7 +9,7 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
-from svgd_onnx.training.batches import BatchOrder
+from svgd_onnx.training.batches import BatchOrder, rows_of
 
 # From a batch's arrays by name, and what to draw random numbers from, to what the model takes.
 Augment = Callable[[dict[str, np.ndarray], np.random.Generator], Mapping[str, np.ndarray]]
@@ -19,7 +19,8 @@ class AugmentedExamples:
     """Examples of any type and shape, which become what a model takes when they are taken.
 
     Args:
-        arrays: by name, each of shape (examples, ...).
+        arrays: by name, each of shape (examples, ...); those of the name of an input as that has them:
+            along its batch axis, or without examples.
         manifest: of the artifacts.
         augment: makes a batch of them into arrays for the model and the loss.
 
@@ -33,7 +34,15 @@ class AugmentedExamples:
         self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
         self._manifest = manifest
         self._augment = augment
-        lengths = {len(array) if array.ndim else 0 for array in self._arrays.values()}
+        axes = {each.name: each.batch_axis for each in manifest.arrays}
+        self._axes = {
+            name: 0 if manifest.takes_one_example else axes.get(name, 0) for name in self._arrays
+        }
+        lengths = {
+            array.shape[axis] if array.ndim > axis else 0
+            for array, axis in zip(self._arrays.values(), self._axes.values())
+            if axis is not None
+        }
         if len(lengths) != 1 or not lengths.isdisjoint({0}):
             raise UserError("The arrays of the training data are empty, or differ in length.")
         (self._length,) = lengths
@@ -48,6 +57,8 @@ class AugmentedExamples:
             UserError: what the augmentation gives does not fit the model.
         """
         rows = order.rows(step)
-        taken = {name: array[rows] for name, array in self._arrays.items()}
+        taken = {
+            name: rows_of(array, self._axes[name], rows) for name, array in self._arrays.items()
+        }
         batch = self._augment(taken, order.generator(step))
-        return list(data.check(batch, self._manifest, "the augmented batch").arrays)
+        return data.check_batch(batch, self._manifest, "the augmented batch")

@@ -13,21 +13,47 @@ class Examples:
     """Arrays that fit a model, in the order that a training step takes them.
 
     Attributes:
-        arrays: each of shape (examples, ...); the label last, if the loss has one.
+        arrays: the label last, if the loss has one.
+        axes: for each, the axis that examples lie along; None for what every step takes whole.
+        one_by_one: whether a step takes one example, without that axis.
     """
 
     arrays: tuple[np.ndarray, ...]
+    axes: tuple[int | None, ...]
+    one_by_one: bool = False
 
     def __len__(self) -> int:
-        return len(self.arrays[-1])
+        counts = (array.shape[axis] for array, axis in self._along_axes() if axis is not None)
+        return next(counts, 1)
 
     def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
-        """The arrays of some examples, contiguous."""
-        return [np.ascontiguousarray(array[rows]) for array in self.arrays]
+        """The arrays of some examples, contiguous; of one example, where a step takes no more."""
+        taken = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
+        if self.one_by_one:
+            taken = [
+                array if axis is None else array.reshape(array.shape[1:])
+                for array, axis in zip(taken, self.axes)
+            ]
+        return taken
+
+    def all(self) -> list[np.ndarray]:
+        """The arrays of all examples, as one step takes them."""
+        return self.take(slice(None))
 
     def of_step(self, order: BatchOrder, step: int) -> list[np.ndarray]:
         """The arrays of a training step."""
         return self.take(order.rows(step))
+
+    def _along_axes(self) -> Iterator[tuple[np.ndarray, int | None]]:
+        return zip(self.arrays, self.axes)
+
+
+def rows_of(array: np.ndarray, axis: int | None, rows: np.ndarray | slice) -> np.ndarray:
+    """Some examples of an array, contiguous; all of it where it has no axis of examples."""
+    # not ascontiguousarray, which makes a vector of a single number
+    if axis is None:
+        return np.asarray(array, order="C")
+    return np.asarray(array[(slice(None),) * axis + (rows,)], order="C")
 
 
 def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:

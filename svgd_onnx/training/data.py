@@ -54,11 +54,6 @@ def load_vector(path: PathLike) -> np.ndarray:
         ) from error
 
 
-def first(arrays: Arrays, count: int) -> dict[str, np.ndarray]:
-    """The first examples of each array."""
-    return {name: np.asarray(array)[:count] for name, array in arrays.items()}
-
-
 def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
     """Checks arrays against what a model wants.
 
@@ -76,15 +71,34 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     _check_mapping(arrays, source)
     loss, label = loss_named(manifest.loss), manifest.label
     if label is not None and label.name in arrays:
-        loss.check_form(np.asarray(arrays[label.name]), len(label.shape), source)
-    checked = tuple(check_arrays(arrays, manifest.arrays, source).values())
+        axes = len(label.shape) + manifest.takes_one_example
+        loss.check_form(np.asarray(arrays[label.name]), axes, source)
+    examples = check_arrays(arrays, manifest.arrays, source)
     if label is not None:
-        loss.check_target(checked[-1], manifest.logits_shape, manifest.loss_settings, source)
-    return Examples(checked)
+        target = examples.arrays[-1]
+        loss.check_target(target, manifest.logits_shape, manifest.loss_settings, source)
+    return examples
 
 
-def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[str, np.ndarray]:
-    """Checks arrays against inputs, all of which have an axis of examples first.
+def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndarray]:
+    """As `check`, of what one step takes.
+
+    Raises:
+        UserError: as `check`; or a step takes one example, and there are more.
+    """
+    examples = check(arrays, manifest, source)
+    if examples.one_by_one and len(examples) > 1:
+        raise UserError(
+            f"There are {len(examples)} examples in {source}, but the model takes one: give one a step."
+        )
+    return examples.all()
+
+
+def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examples:
+    """Checks arrays against inputs.
+
+    Where no input has an axis of examples, the model takes one. Arrays then have examples along a new first
+    axis; or they have no axis more than the input, and are the same for all.
 
     Args:
         arrays: by name.
@@ -111,14 +125,26 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> dict[
             f"Array '{unknown[0]}' in {source} is no input of the model: leave it out, it wants "
             f"{_list(names)}."
         )
-    checked = {each.name: _check(np.asarray(arrays[each.name]), each, source) for each in wanted}
-    lengths = {name: len(array) for name, array in checked.items() if array.ndim}
+    one_by_one = all(tensor.batch_axis is None for tensor in wanted)
+    checked, axes = [], []
+    for tensor in wanted:
+        array = np.asarray(arrays[tensor.name])
+        stacked = one_by_one and array.ndim == len(tensor.shape) + 1
+        if stacked:
+            tensor = Tensor(tensor.name, tensor.dtype, ["examples", *tensor.shape])
+        checked.append(_check(array, tensor, source))
+        axes.append(tensor.batch_axis)
+    lengths = {
+        tensor.name: array.shape[axis]
+        for tensor, array, axis in zip(wanted, checked, axes)
+        if axis is not None
+    }
     if len(set(lengths.values())) > 1:
         listed = ", ".join(f"{name}: {length}" for name, length in lengths.items())
         raise UserError(f"The arrays in {source} differ in length ({listed}).")
     if not all(lengths.values()):
         raise UserError(f"There is no example in {source}: it is empty.")
-    return checked
+    return Examples(tuple(checked), tuple(axes), one_by_one)
 
 
 def _check_mapping(arrays: object, source: str) -> None:
@@ -136,12 +162,14 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
         raise UserError(
             f"Array '{tensor.name}' in {source} is {array.dtype}, but the model wants {dtype}: {advice}."
         )
-    fits = array.ndim == len(tensor.shape) and all(
-        not isinstance(wanted, int) or wanted == size
-        for wanted, size in zip(tensor.shape[1:], array.shape[1:])
+    wanted = [
+        "examples" if axis == tensor.batch_axis else size for axis, size in enumerate(tensor.shape)
+    ]
+    fits = array.ndim == len(wanted) and all(
+        not isinstance(size, int) or size == given for size, given in zip(wanted, array.shape)
     )
     if not fits:
-        shape = ", ".join(["examples", *map(str, tensor.shape[1:])])
+        shape = ", ".join(map(str, wanted))
         raise UserError(
             f"Array '{tensor.name}' in {source} has shape {array.shape}, but the model wants "
             f"({shape})."

@@ -17,9 +17,9 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch.
     """
-    fixed = manifest.inputs[0].shape[0]
-    batch_size = fixed if isinstance(fixed, int) else BATCH_SIZE
-    if isinstance(fixed, int) and len(examples) % fixed:
+    fixed = manifest.batch_size
+    batch_size = fixed or BATCH_SIZE
+    if fixed is not None and len(examples) % fixed:
         raise UserError(
             f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
             "multiple of that: export it with a batch axis of any size."
@@ -29,9 +29,10 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
     settings, loss = manifest.loss_settings, loss_named(manifest.loss)
     summed = settings.reduction == "sum"
     logits = manifest.logits == manifest.prediction
-    for batch in batches(examples, batch_size):
+    for number, batch in enumerate(batches(examples, batch_size)):
         results = session.eval_step(batch)
-        of_batch = 1.0 if summed else loss.batch_weight(batch, settings)
+        count = min(batch_size, len(examples) - number * batch_size)
+        of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
         total += float(results[0]) * of_batch
         weight += of_batch
         answers = loss.right_answers(results[1 + position], batch[-1], settings, logits=logits)

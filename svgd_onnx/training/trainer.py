@@ -62,12 +62,14 @@ class Trainer:
             )
         self.seed = saved.seed if self.step else (seed or 0)
         self._batch_size = saved.batch_size
+        self._infinite: dict[str, np.ndarray | None] = {}
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
 
         Args:
-            batch: an array for each model input and the label, by name; first axis the batch.
+            batch: an array for each model input and the label, by name, as the model takes it: examples
+                along the batch axis.
             learning_rate: alpha.
 
         Returns:
@@ -77,8 +79,7 @@ class Trainer:
             UserError: the batch does not fit the model, or the loss is NaN or infinite; then the
                 parameters are as before the step.
         """
-        examples = data.check(batch, self.manifest, "the batch")
-        return self._step(list(examples.arrays), learning_rate)
+        return self._step(data.check_batch(batch, self.manifest, "the batch"), learning_rate)
 
     def train(
         self,
@@ -103,7 +104,9 @@ class Trainer:
         that do not fill a last batch are left out of that epoch.
 
         Args:
-            examples: an array for each model input and the label, by name; first axis the examples.
+            examples: an array for each model input and the label, by name, with all examples along the
+                batch axis. What has none is taken whole at every step; where nothing has one, examples
+                are stacked along a new first axis.
             epochs: how many epochs in all; or
             steps: how many steps in all.
             batch_size: examples a step.
@@ -197,12 +200,16 @@ class Trainer:
         """Refuses parameters that have diverged, as `save` does, but writes nothing.
 
         Raises:
-            UserError: a parameter or a running statistic is NaN or infinite.
+            UserError: a parameter or a running statistic became NaN or infinite, where it was not before
+                the first step of this trainer (as rows of -inf of an embedding may be).
         """
-        for parameter in self.manifest.parameters:
-            if not np.isfinite(self._session.tensor(parameter.name)).all():
+        for name, before in self._infinite.items():
+            infinite = ~np.isfinite(self._session.tensor(name))
+            if before is not None:
+                infinite &= ~before
+            if infinite.any():
                 raise UserError(
-                    f"Parameter '{parameter.name}' became NaN or infinite by step {self.step}: "
+                    f"Parameter '{name}' became NaN or infinite by step {self.step}: "
                     "lower the learning rate. The last good checkpoint is kept."
                 )
 
@@ -231,6 +238,8 @@ class Trainer:
         )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
+        if not self._infinite:
+            self._infinite = self._not_finite()
         update = (self.step + 1) % self.manifest.accumulation_steps == 0
         seed = self._seed() if self.manifest.random else None
         loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
@@ -241,6 +250,14 @@ class Trainer:
             )
         self.step += 1
         return loss
+
+    def _not_finite(self) -> dict[str, np.ndarray | None]:
+        """Where each parameter is NaN or infinite; None where it is not."""
+        places = {
+            each.name: ~np.isfinite(self._session.tensor(each.name))
+            for each in self.manifest.parameters
+        }
+        return {name: place if place.any() else None for name, place in places.items()}
 
     def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
@@ -253,8 +270,13 @@ class Trainer:
             raise UserError(
                 f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
             )
-        fixed = self.manifest.inputs[0].shape[0]
-        if isinstance(fixed, int) and batch_size != fixed:
+        fixed = self.manifest.batch_size
+        if self.manifest.takes_one_example and batch_size != 1:
+            raise UserError(
+                f"{option('batch_size')} is {batch_size}, but the model takes one example, without a "
+                "batch axis: use 1."
+            )
+        if fixed is not None and batch_size != fixed:
             raise UserError(
                 f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
                 "that, or export it with a batch axis of any size."

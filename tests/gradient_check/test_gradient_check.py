@@ -67,16 +67,18 @@ def test_random_token_numbers_are_rows_of_their_embedding() -> None:
         {"tokens": ("batch", "time"), "mask": ("batch", "time")}, {"logits": ("batch", 3)}
     )
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
-    batch = example_batch(model, batch_size=50, sizes={"*": 9})  # the batch is not among them
+    batch = example_batch(model, batch_size=50, random_size={"*": 9})  # the batch is not among them
     assert batch["tokens"].shape == batch["mask"].shape == (50, 9)
     assert set(np.unique(batch["tokens"])) == set(range(7))
     assert set(np.unique(batch["labels"])) == {0, 1, 2}
-    assert all(item.is_right() for item in svgd_onnx.check(model, batch_size=5, sizes={"time": 9}))
+    assert all(
+        item.is_right() for item in svgd_onnx.check(model, batch_size=5, random_size={"time": 9})
+    )
 
 
 def test_sizes_of_axes_that_there_are_not_are_refused() -> None:
     with pytest.raises(svgd_onnx.UserError, match="size 'time' is no open axis .* has batch"):
-        svgd_onnx.check(models.mlp(), sizes={"time": 9})
+        svgd_onnx.check(models.mlp(), random_size={"time": 9})
 
 
 def test_a_model_that_onnxruntime_cannot_run_is_refused() -> None:

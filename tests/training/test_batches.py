@@ -22,6 +22,6 @@ def test_a_step_takes_the_same_examples_whatever_was_asked_before() -> None:
 
 
 def test_an_evaluation_takes_all_examples_in_order() -> None:
-    examples = Examples((np.arange(5), np.arange(5) * 10))
+    examples = Examples((np.arange(5), np.arange(5) * 10), (0, 0))
     taken = list(batches(examples, 2))
     assert [array.tolist() for _, array in taken] == [[0, 10], [20, 30], [40]]

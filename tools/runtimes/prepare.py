@@ -51,7 +51,7 @@ def main() -> None:
 def _prepare(name: str, model: Any, folder: Path, steps: int) -> None:
     options = options_for(name)
     sizes = {} if name in BATCH_SIZE else SIZES
-    batch = example_batch(model, batch_size=BATCH_SIZE.get(name, 4), sizes=sizes, **options)
+    batch = example_batch(model, batch_size=BATCH_SIZE.get(name, 4), random_size=sizes, **options)
     svgd_onnx.convert(model, folder / "artifacts", target="onnx", force=True, **options)
     step = onnx.load(folder / "artifacts" / "training_step.onnx")
     domains = {node.domain for node in step.graph.node}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -11,13 +11,16 @@ from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.dequantized_weights import DequantizedWeights
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fake_quantization import FakeQuantization
+from svgd_onnx.transforms.canonicalize.fix_sizes import FixSizes
 from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
+from svgd_onnx.transforms.canonicalize.fused import ExpandFused, OwnDomain
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
+from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
@@ -51,25 +54,35 @@ def source_form(model: ir.Model) -> ir.Model:
     return run(model, common.RemoveInitializersFromInputsPass(), SeparateVectors())
 
 
-def canonicalize(model: ir.Model, train: Sequence[str] = (), quantized: str = FROZEN) -> ir.Model:
+def canonicalize(
+    model: ir.Model,
+    train: Sequence[str] = (),
+    sizes: Mapping[str, int] | None = None,
+    quantized: str = FROZEN,
+) -> ir.Model:
     """The model at a current opset, in inference mode, weights as initializers, shapes inferred.
 
     Args:
         model: an exported model; it is not to be used afterwards.
         train: globs; quantized weights that match one become real numbers.
+        sizes: of open axes that are fixed, by the axis's name or a glob.
         quantized: one of `QUANTIZED_CHOICES`.
 
     Raises:
-        UserError: the opset cannot be brought to one that onnxruntime's training layer knows.
+        UserError: the opset cannot be brought to one that onnxruntime's training layer knows, or there
+            is no axis that a size is given for.
     """
     model = run(
         source_form(model),
         OpenNegativeSizes(),
+        OwnDomain(),
+        FixSizes(sizes or {}),
         Opset(),
         LiftConstants(),
         common.InlinePass(),
         SinglePrecision(),
         DequantizedWeights(() if quantized == STRAIGHT_THROUGH else train),
+        ExpandFused(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:
@@ -88,4 +101,4 @@ def canonicalize(model: ir.Model, train: Sequence[str] = (), quantized: str = FR
         InferShapes()(model)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
-    return model
+    return run(model, QuoteNames())

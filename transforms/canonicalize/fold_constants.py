@@ -11,9 +11,12 @@ from onnx.reference import ReferenceEvaluator
 
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 from svgd_onnx.transforms.quantization import QUANTIZING, is_dequantizing
+from svgd_onnx.transforms.reference_movement import MOVEMENT
 
 # Metadata of an initializer: that it is no weight, but one number spread over it, or a function's constant.
 NO_WEIGHT = "svgd.no_weight"
+# That it is the scale of a normalization which is written with other operators.
+SCALE = "svgd.scale"
 
 # Metadata of an initializer of floating-point numbers: that constants were computed from it.
 FOLDED_FROM = "svgd.folded_from"
@@ -137,7 +140,7 @@ def _is_constant(value: ir.Value) -> bool:
 
 
 def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray] | None:
-    """The outputs of a node; None where the reference evaluator has it not, or errs on it."""
+    """The outputs of a node; None where the onnx package errs on it, and the runtime is left to."""
     names = [value.name or "" if value is not None else "" for value in node.inputs]
     feeds = {
         value.name or "": value.const_value.numpy()
@@ -152,10 +155,11 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray] | None:
     results = [onnx.helper.make_empty_tensor_value_info(name) for name in outputs]
     graph = onnx.helper.make_graph([proto], "folded", infos, results)
     opsets = [onnx.helper.make_opsetid("", opset)]
+    model = onnx.helper.make_model(graph, opset_imports=opsets)
     try:
-        evaluator = ReferenceEvaluator(onnx.helper.make_model(graph, opset_imports=opsets))
+        evaluator = ReferenceEvaluator(model, new_ops=MOVEMENT)
         return [np.asarray(value) for value in evaluator.run(None, feeds)]
-    except Exception:  # each operator raises its own
+    except Exception:  # each operator's reference raises its own
         return None
 
 

@@ -13,9 +13,6 @@ from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
 
-# Operators that onnxruntime has in ONNX's domain, and ones of the same shapes.
-_LIKE = {"SimplifiedLayerNormalization": "LayerNormalization"}
-
 _ONNXRUNTIME = "com.microsoft"
 _QUANTIZED = frozenset(
     {"DequantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits"}
@@ -42,17 +39,11 @@ class InferShapes(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def _infer(self, model: ir.Model) -> None:
-        # what onnx does not know would end the inference of all others
-        unknown = {node: node.op_type for node in model.graph.all_nodes() if node.op_type in _LIKE}
-        for node, op_type in unknown.items():
-            node.op_type = _LIKE[op_type]
         # not strict: what one node withholds must not cost the shapes of all others
         inference = common.ShapeInferencePass(check_type=False, strict_mode=False)
         inference(model)
         while _infer_quantized(model.graph):
             inference(model)
-        for node, op_type in unknown.items():
-            node.op_type = op_type
         for graph in model.graphs():
             for value in _values(graph):
                 if value.shape is not None and self._made_up(value):

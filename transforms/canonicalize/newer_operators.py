@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.canonicalize.fused.normalizations import root_mean_square
 from svgd_onnx.transforms.rule import (
     Rule,
     fixed_size,
@@ -46,9 +47,7 @@ def rms_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
         return None  # the standard's body knows other types, and open ranks
     rank = known_rank(x)
     axes = range(integer(node, "axis", -1) % rank, rank)
-    square = write.reduce("ReduceMean", write.node("Mul", x, x), axes)
-    epsilon = write.scalar(number(node, "epsilon", 1e-5))
-    root = write.node("Sqrt", write.node("Add", square, epsilon))
+    root = root_mean_square(write, x, axes, number(node, "epsilon", 1e-5))
     return write.node("Mul", write.node("Div", x, root), scale)
 
 
@@ -85,6 +84,9 @@ def tensor_scatter(node: ir.Node, write: Writer) -> ir.Value:
 
 # The inputs that exporters fill with learned tensors; others, as the caches of RotaryEmbedding, are none.
 LEARNED_INPUTS = {"CausalConvWithState": frozenset({1, 2}), "RMSNormalization": frozenset({1})}
+
+# By which normalizations scale.
+SCALES = {"RMSNormalization": frozenset({1})}
 
 NEWER_OPERATORS: dict[str, Rule] = {
     "CumProd": cumulative_product,

@@ -10,9 +10,13 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, listed
-from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, FoldConstants
+from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, SCALE, FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
-from svgd_onnx.transforms.canonicalize.newer_operators import LEARNED_INPUTS, NEWER_OPERATORS
+from svgd_onnx.transforms.canonicalize.newer_operators import (
+    LEARNED_INPUTS,
+    NEWER_OPERATORS,
+    SCALES,
+)
 from svgd_onnx.transforms.canonicalize.schema_functions import InlineSchemaFunctions
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.rule import RefusedError, apply_rule
@@ -114,7 +118,7 @@ class OlderOpset(ir.passes.InPlacePass):
 
 
 def _tell_weights(nodes: Sequence[ir.Node]) -> None:
-    """Notes of the constants that newer nodes read which are no weights, as it will not be seen any more."""
+    """Notes what the constants that newer nodes read are to them, as it will not be seen any more."""
     newer = set(nodes)
     for node in nodes:
         learned = LEARNED_INPUTS.get(node.op_type, frozenset())
@@ -122,6 +126,8 @@ def _tell_weights(nodes: Sequence[ir.Node]) -> None:
             if value is not None and value.is_initializer() and position not in learned:
                 alone = all(reader in newer for reader, _ in value.uses())
                 value.meta[NO_WEIGHT] = value.meta.get(NO_WEIGHT, alone)
+            elif value is not None and position in SCALES.get(node.op_type, ()):
+                value.meta[SCALE] = True
 
 
 def _apply_rules(model: ir.Model, nodes: Iterable[ir.Node], refusals: dict[ir.Node, str]) -> None:

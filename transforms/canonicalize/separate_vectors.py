@@ -27,6 +27,17 @@ _ROLES: dict[str, dict[int, str]] = {
     "Mul": {0: "weight", 1: "weight"},
     "PRelu": {1: "weight"},
     "RMSNormalization": {1: "weight"},
+    # onnxruntime's
+    "Attention": {2: "bias"},
+    "BiasGelu": {1: "bias"},
+    "EmbedLayerNormalization": {5: "weight", 6: "bias"},
+    "FastGelu": {1: "bias"},
+    "FusedConv": {2: "bias"},
+    "FusedGemm": {2: "bias"},
+    "MultiHeadAttention": {3: "bias"},
+    "SimplifiedLayerNormalization": {1: "weight"},
+    "SkipLayerNormalization": {2: "weight", 3: "bias", 4: "bias"},
+    "SkipSimplifiedLayerNormalization": {2: "weight", 3: "bias"},
 }
 
 

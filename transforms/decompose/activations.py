@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.canonicalize.fused.activations import tanh_gelu
 from svgd_onnx.transforms.rule import Rule, inputs_of, number, text
 from svgd_onnx.transforms.writer import Writer
 
@@ -102,11 +103,7 @@ def gelu(node: ir.Node, write: Writer) -> ir.Value | None:
     if text(node, "approximate", "none") != "tanh":
         return None
     (x,) = inputs_of(node, 1)
-    cube = write.node("Mul", x, write.node("Mul", x, x))
-    inner = write.node("Add", x, write.node("Mul", cube, write.scalar(0.044715)))
-    tanh = write.node("Tanh", write.node("Mul", inner, write.scalar(0.7978845608028654)))
-    half = write.node("Mul", x, write.scalar(0.5))
-    return write.node("Mul", half, write.node("Add", tanh, write.scalar(1.0)))
+    return tanh_gelu(write, x)
 
 
 ACTIVATIONS: dict[str, Rule] = {

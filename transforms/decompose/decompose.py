@@ -6,6 +6,7 @@ from collections.abc import Collection, Container
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.canonicalize.fused import FUSED_OPERATORS, is_fused
 from svgd_onnx.transforms.decompose.activations import ACTIVATIONS
 from svgd_onnx.transforms.decompose.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.decompose.cross_entropy import CROSS_ENTROPY
@@ -77,6 +78,8 @@ class Decompose(ir.passes.InPlacePass):
         modified = False
         for node in path_to_loss(graph, self._trainable, self._outputs):
             rule = RULES.get(node.op_type) if node.domain == "" else None
+            if is_fused(node):
+                rule = FUSED_OPERATORS[node.op_type]  # says again why it could not write it
             if rule is None or node.op_type in self._kept:
                 continue
             try:

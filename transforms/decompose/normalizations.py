@@ -7,9 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.canonicalize.newer_operators import rms_normalization
 from svgd_onnx.transforms.rule import (
-    RefusedError,
     Rule,
     attributes_of,
     constant_value,
@@ -60,16 +58,6 @@ def batch_normalization(node: ir.Node, write: Writer) -> ir.Value | None:
     centered = write.node("Sub", x, _per_channel(write, mean, size - 2))
     factor = write.node("Div", scale, root)
     return _scale_and_shift(write, centered, factor, shift, size - 2)
-
-
-def simplified_layer_normalization(node: ir.Node, write: Writer) -> ir.Value:
-    """RMSNormalization, as onnxruntime called it before ONNX had it."""
-    if any(value.uses() for value in node.outputs[1:]):
-        raise RefusedError("its second output is read")
-    written = rms_normalization(node, write)
-    if written is None:
-        raise RefusedError("the number of axes of its input is not known, or it is not of float32")
-    return written
 
 
 def instance_normalization(node: ir.Node, write: Writer) -> ir.Value:
@@ -155,5 +143,4 @@ NORMALIZATIONS: dict[str, Rule] = {
     "LpNormalization": lp_normalization,
     "LRN": local_response_normalization,
     "MeanVarianceNormalization": mean_variance_normalization,
-    "SimplifiedLayerNormalization": simplified_layer_normalization,
 }

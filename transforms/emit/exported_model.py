@@ -9,9 +9,11 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
+from svgd_onnx.transforms.emit.final_names import FinalNames
 from svgd_onnx.transforms.emit.own_scales import OwnScale, own_scales
 from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
 from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, STORED_TENSOR, stored_as
@@ -27,7 +29,7 @@ class ExportedModel:
     Attributes:
         model: reads the parameters, and has no initializers for them.
         stored_as: the element type of each there, "float32" or another.
-        own_scales: of quantized parameters, those that it has no initializers for either.
+        own_scales: of quantized parameters, by the names that they came with; it has none of these either.
         obstacle: why it is the canonical form; None where it is the model as it came.
     """
 
@@ -42,7 +44,11 @@ class _NoPlaceError(Exception):
 
 
 def exported_model(
-    source: ir.Model, canonical: ir.Model, parameters: Collection[str], trained: Collection[str]
+    source: ir.Model,
+    canonical: ir.Model,
+    parameters: Collection[str],
+    trained: Collection[str],
+    own: Collection[str],
 ) -> ExportedModel:
     """The model as it came, where each parameter has a place in it, or else the canonical form.
 
@@ -55,6 +61,7 @@ def exported_model(
         canonical: the same in canonical form; it stays as it is.
         parameters: names of initializers of the canonical form.
         trained: those of them whose numbers training changes.
+        own: the names of the model's inputs, outputs and parameters in the canonical form.
     """
     initial = {name: _initial(canonical.graph.initializers[name]) for name in parameters}
     try:
@@ -68,10 +75,13 @@ def exported_model(
         for name in parameters:
             del model.graph.initializers[name]
         model.ir_version = min(model.ir_version, _IR_VERSION)
+        FinalNames(own)(model)
         return ExportedModel(model, dict.fromkeys(parameters, SINGLE), {}, str(why))
     InferenceMode()(source)
     quantized = [
-        name for name in parameters if QUANTIZATION in canonical.graph.initializers[name].meta
+        unquoted(name)
+        for name in parameters
+        if QUANTIZATION in canonical.graph.initializers[name].meta
     ]
     scales = own_scales(source.graph, quantized)
     for place in (*places, *(each.value for each in scales.values())):
@@ -91,7 +101,7 @@ def _initial(value: ir.Value) -> ir.TensorProtocol | None:
 def _refuse_folded(graph: ir.Graph, trained: Collection[str]) -> None:
     for name in trained:
         if graph.initializers[name].meta.get(FOLDED_FROM):
-            raise _NoPlaceError(f"constants were computed from '{name}'")
+            raise _NoPlaceError(f"constants were computed from '{unquoted(name)}'")
 
 
 def _refuse_training_mode(model: ir.Model) -> None:
@@ -131,6 +141,7 @@ def _place(
     Raises:
         _NoPlaceError: it is in a function, or computed in a body, or another value has its name.
     """
+    name = unquoted(name)
     value = values.get(name)
     if value is None or value.is_graph_input():
         raise _NoPlaceError(f"'{name}' has no place of that name in the model as it came")

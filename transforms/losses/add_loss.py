@@ -10,12 +10,13 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.step_names import LOSS, beside, unquoted
 from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.writer import Writer
 
-LOSS_OUTPUT = "svgd.loss"
+LOSS_OUTPUT = LOSS
 
 
 class AddLoss(ir.passes.InPlacePass):
@@ -29,19 +30,29 @@ class AddLoss(ir.passes.InPlacePass):
         loss: which loss.
         prediction: name of the graph output to compare with the target.
         settings: of the loss.
+        batch_axis: the prediction's axis of examples; None if it has none.
 
     Requires: the prediction is an output.
     Ensures: the first output is the scalar float32 `svgd.loss`, the last input the target.
-    After the call, `logits` names the value that the loss reads, and `class_axis` its axis of classes.
+    After the call, `logits` names the value that the loss reads, `class_axis` its axis of classes, and
+    `target` the target, which gives way to a tensor of the model's own of the loss's name for it.
     """
 
-    def __init__(self, loss: Loss, prediction: str, settings: LossSettings) -> None:
+    def __init__(
+        self,
+        loss: Loss,
+        prediction: str,
+        settings: LossSettings,
+        batch_axis: int | None = 0,
+    ) -> None:
         super().__init__()
+        self._batch_axis = batch_axis
         self._loss = loss
         self._prediction = prediction
         self._settings = settings
         self.logits = ""
         self.class_axis: int | None = None
+        self.target: str | None = None
 
     def requires(self, model: ir.Model) -> None:
         if self._prediction not in {value.name for value in model.graph.outputs}:
@@ -49,16 +60,7 @@ class AddLoss(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        names = _names(graph)
-        target = self._loss.target
-        if target in names:
-            outside = {value.name for value in (*graph.inputs, *graph.outputs)}
-            kind = "an input or output" if target in outside else "a parameter or hidden value"
-            raise UserError(
-                f"The model already has {kind} named '{target}', the name that the loss needs: rename "
-                "it in the export."
-            )
-        write = Writer(_free_prefix(names), graph.opset_imports[""])
+        write = Writer(_free_prefix(_names(graph)), graph.opset_imports[""])
         loss, compared = self._write(write, graph)
         loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
         for constant in write.constants:
@@ -72,11 +74,12 @@ class AddLoss(ir.passes.InPlacePass):
     def _write(self, write: Writer, graph: ir.Graph) -> tuple[ir.Value, ir.Value | None]:
         """The loss, and its target."""
         output = next(value for value in graph.outputs if value.name == self._prediction)
+        _check_type(output)
         logits, softmax_axis = find_logits(write, output, self._loss.contains)
         activation = final_activation(output)
         if self._loss.contains and activation not in (None, *self._loss.contains):
             warnings.warn(
-                f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes it "
+                f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss {self._loss.name} takes it "
                 f"for logits: choose another {option('loss')} if that is not meant.",
                 stacklevel=2,
             )
@@ -89,8 +92,14 @@ class AddLoss(ir.passes.InPlacePass):
         if self._loss.has_classes:
             name = self._loss.name
             self.class_axis = find_class_axis(logits, softmax_axis, self._settings, name)
+            if self.class_axis == self._batch_axis:
+                raise UserError(
+                    f"Axis {self.class_axis} of the logits '{logits.name}' has the examples, so that it "
+                    f"cannot have the classes: say with {option('class_axis')} which one has."
+                )
             logits = classes_on_axis_1(write, logits, self.class_axis)
-        target = _target(self._loss, logits)
+        target = _target(self._loss, logits, _own_names(graph))
+        self.target = None if target is None else target.name
         return self._loss.build(write, logits, target, self._settings), target
 
     def ensures(self, model: ir.Model) -> None:
@@ -98,15 +107,35 @@ class AddLoss(ir.passes.InPlacePass):
         scalar = loss.shape is not None and not len(loss.shape)
         if loss.name != LOSS_OUTPUT or loss.dtype != ir.DataType.FLOAT or not scalar:
             raise ir.passes.PostconditionError("the first output is not the loss")
-        if self._loss.target not in (None, model.graph.inputs[-1].name):
+        if self.target is not None and self.target != model.graph.inputs[-1].name:
             raise ir.passes.PostconditionError("the last input is not the target")
 
 
-def _target(loss: Loss, logits: ir.Value) -> ir.Value | None:
+def _check_type(output: ir.Value) -> None:
+    """Refuses a prediction that is no floating-point number."""
+    if output.dtype is None or output.dtype.is_floating_point():
+        return
+    node = output.producer()
+    given = "" if node is None else f", which {node.op_type} '{node.name}' gives"
+    raise UserError(
+        f"The prediction '{output.name}'{given}, is of type {str(output.dtype).lower()}, and has no gradient: "
+        f"name with {option('prediction')} an output of floating-point numbers, or export the model without "
+        "what makes them whole."
+    )
+
+
+def _own_names(graph: ir.Graph) -> set[str]:
+    """What the model's inputs, outputs and initializers are called."""
+    values = (*graph.inputs, *graph.outputs, *graph.initializers.values())
+    return {unquoted(value.name or "") for value in values}
+
+
+def _target(loss: Loss, logits: ir.Value, own: Collection[str]) -> ir.Value | None:
     if loss.target is None:
         return None
     dtype = ir.DataType.from_numpy(np.dtype(loss.target_dtype))
-    return ir.val(loss.target, dtype, ir.Shape(loss.target_shape(list(logits.shape or ()))))
+    name = loss.target if loss.target not in own else beside(f"svgd.{loss.target}", own)
+    return ir.val(name, dtype, ir.Shape(loss.target_shape(list(logits.shape or ()))))
 
 
 def _names(graph: ir.Graph) -> set[str]:

@@ -133,14 +133,17 @@ class Loss:
         """
         return None
 
-    def batch_weight(self, batch: Sequence[np.ndarray], settings: LossSettings) -> float:
+    def batch_weight(
+        self, examples: int, batch: Sequence[np.ndarray], settings: LossSettings
+    ) -> float:
         """What the mean loss of a batch was divided by, up to a constant: it weighs batches.
 
         Args:
-            batch: arrays of (examples, ...) as a step takes them, the target last.
+            examples: how many the batch has.
+            batch: arrays as a step takes them, the target last.
             settings: of the loss.
         """
-        return float(len(batch[-1]))
+        return float(examples)
 
 
 def reduced(write: Writer, each: ir.Value, settings: LossSettings) -> ir.Value:

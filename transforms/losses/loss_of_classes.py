@@ -78,7 +78,9 @@ class LossOfClasses(Loss):
         counted = _counts(target, settings)
         return int(np.sum((classes == target) & counted)), int(np.sum(counted))
 
-    def batch_weight(self, batch: Sequence[np.ndarray], settings: LossSettings) -> float:
+    def batch_weight(
+        self, examples: int, batch: Sequence[np.ndarray], settings: LossSettings
+    ) -> float:
         counted = _counts(batch[-1], settings)
         if settings.class_weights is not None:
             return float(np.sum(np.asarray(settings.class_weights)[batch[-1][counted]]))

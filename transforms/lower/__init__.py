@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
-from svgd_onnx.transforms.lower.lower import RULES, Lower
+from svgd_onnx.transforms.lower.lower import RULES, Lower, operators_of
 from svgd_onnx.transforms.lower.portable_virtual_gradient import PortableVirtualGradient
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
@@ -15,4 +15,5 @@ __all__ = [
     "LowerReluGradient",
     "LowerUntrusted",
     "PortableVirtualGradient",
+    "operators_of",
 ]

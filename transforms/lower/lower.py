@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import onnx_ir as ir
 from onnx_ir.passes import common
@@ -49,17 +49,24 @@ class Lower(ir.passes.InPlacePass):
 
     Args:
         kept: other domains whose operators may stay.
+        own: operators, by domain and name, that came with the model and may stay.
 
     Raises:
         UserError: operators without a rule, or that theirs cannot write; the message names them, their
             nodes and why.
 
-    Ensures: all operators are standard ones or of a domain that is kept, and so are the opset imports.
+    Ensures: all operators are standard ones, of a domain that is kept, or the model's own; and so are the
+        opset imports.
     """
 
-    def __init__(self, kept: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self,
+        kept: frozenset[str] = frozenset(),
+        own: Collection[tuple[str, str]] = (),
+    ) -> None:
         super().__init__()
         self._domains = {"", *kept}
+        self._own = own
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
@@ -68,7 +75,8 @@ class Lower(ir.passes.InPlacePass):
         refusals = _write(graph)
         self._check(graph, refusals)
         common.RemoveUnusedNodesPass()(model)
-        for domain in [name for name in graph.opset_imports if name not in self._domains]:
+        domains = self._domains | {node.domain for node in graph.all_nodes()}
+        for domain in [name for name in graph.opset_imports if name not in domains]:
             del graph.opset_imports[domain]
         for body in graph.subgraphs():
             body.opset_imports.clear()
@@ -89,12 +97,15 @@ class Lower(ir.passes.InPlacePass):
             )
 
     def _is_left(self, node: ir.Node) -> bool:
-        return node.domain not in self._domains or lowering_of(node) is not None
+        if lowering_of(node) is not None:
+            return True
+        return node.domain not in self._domains and (node.domain, node.op_type) not in self._own
 
     def ensures(self, model: ir.Model) -> None:
         if any(self._is_left(node) for node in model.graph.all_nodes()):
             raise ir.passes.PostconditionError("an operator of the training set is left")
-        if not self._domains.issuperset(model.graph.opset_imports):
+        domains = self._domains | {domain for domain, _ in self._own}
+        if not domains.issuperset(model.graph.opset_imports):
             raise ir.passes.PostconditionError("another domain is still imported")
 
 
@@ -111,6 +122,11 @@ def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]
         except RefusedError as refused:
             refusals[node] = str(refused)
     return refusals
+
+
+def operators_of(model: ir.Model) -> set[tuple[str, str]]:
+    """The operators of a graph that are not standard, by domain and name."""
+    return {(node.domain, node.op_type) for node in model.graph.all_nodes() if node.domain}
 
 
 def lowering_of(node: ir.Node) -> Lowering | None:

@@ -10,6 +10,7 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import has_rows
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.rearrangements import hands_on
@@ -242,12 +243,12 @@ def _check_globs(
     if settings.t_scope in ((), (WEIGHTS,), (ALL_LINEAR,)):
         return
     for glob in settings.t_scope:
-        if not any(fnmatchcase(name, glob) for name in parameters):
+        if not any(fnmatchcase(unquoted(name), glob) for name in parameters):
             raise UserError(f"{option('t_scope')} '{glob}' matches no trainable parameter.")
 
 
 def _matches(name: str, settings: VirtualGradientSettings) -> bool:
-    return any(fnmatchcase(name, glob) for glob in settings.t_scope)
+    return any(fnmatchcase(unquoted(name), glob) for glob in settings.t_scope)
 
 
 def _plain(dim: object) -> object:

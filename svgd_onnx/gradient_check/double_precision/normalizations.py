@@ -77,20 +77,3 @@ class MeanVarianceNormalization(OpRun):
         centered = x - x.mean(axis=tuple(axes), keepdims=True)
         deviation = np.sqrt(np.square(centered).mean(axis=tuple(axes), keepdims=True))
         return (centered / (deviation + 1e-9),)
-
-
-class SimplifiedLayerNormalization(OpRun):
-    """RMSNormalization, which onnxruntime has by this name in ONNX's domain."""
-
-    op_domain = ""
-
-    def _run(
-        self,
-        x: np.ndarray,
-        scale: np.ndarray,
-        axis: int = -1,
-        epsilon: float = 1e-5,
-        stash_type: int = 1,
-    ) -> tuple[np.ndarray]:
-        axes = tuple(range(axis % x.ndim, x.ndim))
-        return (x / np.sqrt(np.mean(np.square(x), axis=axes, keepdims=True) + epsilon) * scale,)

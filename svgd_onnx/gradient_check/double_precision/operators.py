@@ -6,18 +6,11 @@ from svgd_onnx.gradient_check.double_precision.activations import Erf, Gelu
 from svgd_onnx.gradient_check.double_precision.control_flow import Loop, Scan
 from svgd_onnx.gradient_check.double_precision.convolutions import Conv, ConvTranspose
 from svgd_onnx.gradient_check.double_precision.means import Mean
-from svgd_onnx.gradient_check.double_precision.movement import (
-    GatherElements,
-    OneHot,
-    Pad,
-    ScatterElements,
-)
 from svgd_onnx.gradient_check.double_precision.normalizations import (
     LRN,
     GroupNormalization,
     LpNormalization,
     MeanVarianceNormalization,
-    SimplifiedLayerNormalization,
 )
 from svgd_onnx.gradient_check.double_precision.pooling import (
     AveragePool,
@@ -30,6 +23,7 @@ from svgd_onnx.gradient_check.double_precision.quantization import DequantizeLin
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
+from svgd_onnx.transforms.reference_movement import MOVEMENT
 
 OPERATORS = [
     AffineGrid,
@@ -40,7 +34,6 @@ OPERATORS = [
     DequantizeLinear,
     Erf,
     FakeQuantize,
-    GatherElements,
     Gelu,
     GlobalLpPool,
     GlobalMaxPool,
@@ -53,11 +46,8 @@ OPERATORS = [
     MaxPool,
     Mean,
     MeanVarianceNormalization,
-    OneHot,
-    Pad,
     Resize,
     Scan,
-    ScatterElements,
-    SimplifiedLayerNormalization,
+    *MOVEMENT,
     *RECURRENT,
 ]

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training import checkpoint_file
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
+from svgd_onnx.transforms.emit import FinalNames
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
@@ -27,9 +28,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     """Writes training, evaluation and optimizer model, and the checkpoint that training starts from.
 
     Raises:
-        UserError: the checkpoint cannot be written.
+        OSError: the disk is full.
     """
-    training, selection = graphs.training, graphs.selection
+    training, selection, values = graphs.training, graphs.selection, graphs.values
     if graphs.portable:
         PortableVirtualGradient()(training)
     if graphs.differentiator == OWN:
@@ -40,25 +41,27 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
+    names = FinalNames(graphs.own_names)
+    names(training)
+    names(graphs.evaluation)
+    own = {names.of(name) for name in graphs.own_names}
+    for model in (training, graphs.evaluation):
+        for value in model.graph.inputs[: len(graphs.inputs)]:
+            value.name = input_name(value.name or "", own)
     ir.save(training, folder / TRAINING_MODEL)
     ir.save(graphs.evaluation, folder / EVAL_MODEL)
     opset = training.graph.opset_imports[""]
     optimizer = optimizer_model(graphs.update, graphs.hyper_parameters, opset)
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
-    checkpoint.create(
+    checkpoint_file.write(
         folder / CHECKPOINT,
-        trainable=[_serialized(graphs.values[name]) for name in selection.trainable],
-        others=[_serialized(graphs.values[name]) for name in selection.untrained]
-        + [_zeros(name, shape) for name, shape in graphs.states.items()],
+        trainable={names.of(name): values[name] for name in selection.trainable},
+        others={
+            **{names.of(name): values[name] for name in selection.untrained},
+            **{names.of(name): _zeros(shape) for name, shape in graphs.states.items()},
+        },
     )
 
 
-def _serialized(tensor: ir.TensorProtocol) -> bytes:
-    # with its values, wherever they were kept
-    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
-    return bytes(whole.SerializeToString())
-
-
-def _zeros(name: str, shape: Sequence[int]) -> bytes:
-    tensor = onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
-    return bytes(tensor.SerializeToString())
+def _zeros(shape: Sequence[int]) -> ir.TensorProtocol:
+    return ir.tensor(np.zeros(shape, np.float32))

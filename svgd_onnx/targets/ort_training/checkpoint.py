@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,6 @@ from svgd_onnx.targets.session import TrainingProgress
 
 _PREFIX = "svgd."
 _CHUNK = 1 << 20
-
-
-def create(path: Path, *, trainable: Sequence[bytes], others: Sequence[bytes]) -> None:
-    """Writes the checkpoint that training starts from.
-
-    Args:
-        path: the file to write.
-        trainable: parameters with a gradient, each a serialized ONNX tensor.
-        others: tensors without one: frozen weights, running statistics and r.
-
-    Raises:
-        UserError: it cannot be written.
-    """
-    size = sum(map(len, (*trainable, *others)))
-    _write(path, size, list(trainable), list(others), str(path), False)
 
 
 def load(path: Path) -> Any:

@@ -13,8 +13,9 @@ from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.emit import FinalNames
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
-from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient
+from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
 
@@ -32,7 +33,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     StateOutputs()(training)
     if graphs.portable:
         PortableVirtualGradient()(training)
-    Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
+    kept = frozenset() if graphs.portable else frozenset({DOMAIN})
+    Lower(kept, operators_of(evaluation))(training)
     if not list(training.graph.subgraphs()):
         # it would make outer values outputs of bodies, which onnxruntime does not take
         common.IdentityEliminationPass()(training)
@@ -43,16 +45,18 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )
     update(training)
+    names = FinalNames(graphs.own_names)
     for model in (training, evaluation):
         model.ir_version = _IR_VERSION
+        names(model)
     ir.save(training, folder / TRAINING_STEP)
     ir.save(evaluation, folder / EVAL_MODEL)
     zeros = {**graphs.states, **update.states}
     checkpoint.save(
         folder / CHECKPOINT,
         {
-            **{name: value.numpy() for name, value in graphs.values.items()},
-            **{name: np.zeros(shape, np.float32) for name, shape in zeros.items()},
+            **{names.of(name): value.numpy() for name, value in graphs.values.items()},
+            **{names.of(name): np.zeros(shape, np.float32) for name, shape in zeros.items()},
         },
         TrainingProgress(),
     )

@@ -15,7 +15,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
-from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
+from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
@@ -61,12 +61,15 @@ class InferenceTrainingSession:
         self._onnxruntime = inference_runtime()
         self._device = self._choose_device(device)
         self._manifest = manifest
+        own = manifest.own_names
+        self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
         tensors, self.progress = checkpoint.load(folder / CHECKPOINT)
         self._session = self._open(TRAINING_STEP, profile)
         inputs = {value.name for value in self._session.get_inputs()}
-        self._accumulates = UPDATE in inputs
-        wanted = inputs - {tensor.name for tensor in manifest.arrays} - {LEARNING_RATE, UPDATE}
+        self._taken = inputs | own
+        self._accumulates = self._update in inputs
+        wanted = inputs - {tensor.name for tensor in manifest.arrays} - {self._rate, self._update}
         if wanted - set(tensors):
             raise UserError(
                 f"The checkpoint of '{folder}' has no '{min(wanted - set(tensors))}': convert the "
@@ -92,9 +95,9 @@ class InferenceTrainingSession:
         binding = self._binding
         for tensor, array in zip(self._manifest.arrays, arrays):
             binding.bind_cpu_input(tensor.name, array)
-        binding.bind_cpu_input(LEARNING_RATE, np.array(learning_rate, np.float32))
+        binding.bind_cpu_input(self._rate, np.array(learning_rate, np.float32))
         if self._accumulates:
-            binding.bind_cpu_input(UPDATE, np.array(update))
+            binding.bind_cpu_input(self._update, np.array(update))
         seed_onnxruntime(seed)
         with batch_at_fault():
             self._session.run_with_iobinding(binding)
@@ -209,8 +212,12 @@ class InferenceTrainingSession:
         return self._onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
 
     def _output(self, name: str) -> str | None:
-        new = f"{name}{NEW_SUFFIX}"
+        new = self._new(name)
         return new if new in self._outputs else None
+
+    def _new(self, name: str) -> str:
+        """What a step calls a tensor after it."""
+        return beside(f"{name}{NEW_SUFFIX}", self._taken)
 
     @functools.cached_property
     def _outputs(self) -> set[str]:
@@ -222,5 +229,5 @@ class InferenceTrainingSession:
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:
-            binding.bind_ortvalue_output(f"{name}{NEW_SUFFIX}", written[name])
+            binding.bind_ortvalue_output(self._new(name), written[name])
         return binding

@@ -135,9 +135,6 @@ NORMALIZATIONS: dict[str, Case] = {
     "LpNormalization of magnitudes": case("LpNormalization", real(2, 3, 4), p=1, axis=1, open=True),
     "LRN": case("LRN", real(2, 5, 3), size=3, alpha=0.9, bias=1.5),
     "MeanVarianceNormalization": case("MeanVarianceNormalization", real(2, 3, 2, 2)),
-    "SimplifiedLayerNormalization": case(
-        "SimplifiedLayerNormalization", real(2, 3, 4), real(4), epsilon=0.01
-    ),
     "RMSNormalization": case("RMSNormalization", real(2, 3, 4), real(4), opset=23),
     "RMSNormalization of two axes": case("RMSNormalization", real(2, 3, 4), real(3, 4), axis=1, opset=23),
 }  # fmt: skip

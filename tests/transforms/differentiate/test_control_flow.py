@@ -19,12 +19,12 @@ TARGETS = ("ort-training", "onnx") if has_training() else ("onnx",)
 
 
 def batch_of(model: onnx.ModelProto, size: int = 3) -> dict[str, np.ndarray]:
-    return example_batch(model, batch_size=size, sizes={"*": 5}, loss="mse")
+    return example_batch(model, batch_size=size, random_size={"*": 5}, loss="mse")
 
 
 @pytest.mark.parametrize("name", flows.MODELS)
 def test_gradients_are_those_of_central_differences(name: str) -> None:
-    checks = svgd_onnx.check(flows.MODELS[name](), batch_size=3, sizes={"*": 5}, loss="mse")
+    checks = svgd_onnx.check(flows.MODELS[name](), batch_size=3, random_size={"*": 5}, loss="mse")
     assert max(check.error for check in checks) < 1e-5, checks
 
 

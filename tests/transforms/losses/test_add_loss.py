@@ -62,15 +62,14 @@ def test_names_of_the_loss_are_none_of_the_model(trainer_of: MakeTrainer) -> Non
     assert trainer.train_step(batch, 0.1) < before
 
 
-@pytest.mark.parametrize("parameter", [True, False])
-def test_a_label_has_no_name_that_the_model_has_inside(parameter: bool) -> None:
+@pytest.mark.parametrize(("weight", "target"), [("labels", "svgd.labels"), ("weight", "labels")])
+def test_a_label_gives_way_to_tensors_that_users_know(weight: str, target: str) -> None:
     net = Network()
-    weight, hidden = ("labels", "hidden") if parameter else ("weight", "labels")
+    hidden = "labels" if weight == "weight" else "hidden"
     net.node("MatMul", "x", net.weight(weight, 6, 4), output=hidden)
     net.node("Relu", hidden, output="logits")
-    model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
-    with pytest.raises(UserError, match="already has a parameter or hidden value named 'labels'"):
-        with_loss(model, "logits")
+    model, _ = with_loss(net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)}), "logits")
+    assert model.graph.inputs[-1].name == target
 
 
 def test_parameters_that_the_loss_does_not_depend_on_are_named() -> None:

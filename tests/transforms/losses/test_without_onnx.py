@@ -29,7 +29,7 @@ for name, loss in LOSSES.items():
     loss.check_target(target, ["batch", 5], settings, "the data")
     answers = loss.right_answers(prediction, target, settings, logits=True)
     assert answers is None or 0 <= answers[0] <= answers[1] == target.size
-    assert loss.batch_weight([prediction, target], settings) == 6
+    assert loss.batch_weight(6, [prediction, target], settings) == 6
     print(name)
 """
 

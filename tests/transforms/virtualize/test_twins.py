@@ -129,7 +129,7 @@ def test_where_gradients_are_accumulated() -> None:
 @pytest.mark.parametrize("name", ["cnn_keras_tf2onnx", "lstm_torch_dynamo", "mlp_keras_export"])
 def test_on_exports(name: str) -> None:
     path = FIXTURES / f"{name}.onnx"
-    batch = example_batch(path, batch_size=2, sizes=SIZES, **options_for(name))
+    batch = example_batch(path, batch_size=2, random_size=SIZES, **options_for(name))
     assert_the_same(path, batch, "onnx", **options_for(name))
 
 

@@ -1,7 +1,8 @@
-"""Operators that move elements.
+"""References of operators that move elements, for the onnx package's evaluator.
 
-The onnx package's GatherElements and ScatterElements want indices of the size of the data along all other
-axes, its Pad crops nothing, and its OneHot takes no depth of one axis (1.19 to 1.23).
+Its own GatherElements and ScatterElements want indices of the size of the data along all other axes,
+and its GatherElements fails on an axis of more than 64; its Pad crops nothing, and its OneHot takes no
+depth of one axis (1.19 to 1.23).
 """
 
 from __future__ import annotations
@@ -92,3 +93,6 @@ class OneHot(OpRun):
             rows, np.where(inside, indices % count, 0)[..., None], inside[..., None], -1
         )
         return (np.moveaxis(np.where(rows, values[1], values[0]), -1, axis),)
+
+
+MOVEMENT = [GatherElements, OneHot, Pad, ScatterElements]

@@ -1,0 +1,61 @@
+"""Sizes that a user gives to open axes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+
+import onnx_ir as ir
+
+from svgd_onnx.errors import UserError, listed, option
+
+
+class FixSizes(ir.passes.InPlacePass):
+    """Fixes open axes, wherever their names occur.
+
+    Args:
+        sizes: by the axis's name or a glob; the first that matches counts.
+
+    Raises: UserError, where no input has an axis of such a name.
+    Ensures: no input, output or value has an open axis whose name matches.
+    """
+
+    def __init__(self, sizes: Mapping[str, int]) -> None:
+        super().__init__()
+        self._sizes = sizes
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        check_axes("size", self._sizes, model.graph.inputs)
+        for graph in (model.graph, *model.graph.subgraphs()):
+            for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
+                if value.shape is not None and any(self._size(dim) for dim in value.shape):
+                    value.shape = ir.Shape([self._size(dim) or dim for dim in value.shape])
+        return ir.passes.PassResult(model, modified=bool(self._sizes))
+
+    def _size(self, dim: int | ir.SymbolicDim) -> int | None:
+        if isinstance(dim, int) or not dim.value:
+            return None
+        given = (size for glob, size in self._sizes.items() if fnmatchcase(dim.value or "", glob))
+        return next(given, None)
+
+
+def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) -> None:
+    """Refuses globs that match no open axis of the inputs; "*" may match none.
+
+    Raises:
+        UserError: names the option and the axes that there are.
+    """
+    names = list(dict.fromkeys(_names(inputs)))
+    for glob in globs:
+        if glob != "*" and not any(fnmatchcase(each, glob) for each in names):
+            raise UserError(
+                f"{option(name)} '{glob}' is no open axis of the model's inputs: it has "
+                f"{listed(names) or 'none'}."
+            )
+
+
+def _names(values: Sequence[ir.Value]) -> Iterator[str]:
+    for value in values:
+        for dim in value.shape or ():
+            if not isinstance(dim, int) and dim.value:
+                yield dim.value
