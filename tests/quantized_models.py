@@ -79,3 +79,24 @@ def cast_weights() -> onnx.ModelProto:
     value = net.node("MatMul", "x", net.node("Mul", weight, "w.scale"))
     net.node("MatMul", value, net.weight("head.weight", 5, 4), output="logits")
     return net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
+
+
+def few_bits(bits: int, *, zero_points: bool) -> onnx.ModelProto:
+    """x -> MatMul -> Relu -> onnxruntime's MatMulNBits -> Add -> MatMul -> logits."""
+    net, random = models.Network(), np.random.default_rng(4)
+    rows, columns, block = 40, 12, 16
+    blocks = -(-rows // block)
+    packed = random.integers(0, 256, (columns, blocks, block * bits // 8))
+    inputs = [net.constant("packed", packed.astype(np.uint8))]
+    scales = random.uniform(0.01, 0.1, columns * blocks)
+    inputs.append(net.constant("scales", scales.astype(np.float32)))
+    if zero_points:
+        zeros = random.integers(0, 256, columns * -(-blocks * bits // 8))
+        inputs.append(net.constant("zeros", zeros.astype(np.uint8)))
+    value = net.node("Relu", net.node("MatMul", "x", net.weight("first.weight", 6, rows)))
+    sizes = {"K": rows, "N": columns, "bits": bits, "block_size": block}
+    value = net.node("MatMulNBits", value, *inputs, domain="com.microsoft", **sizes)
+    value = net.node("Relu", net.node("Add", value, net.weight("bias", columns)))
+    net.node("MatMul", value, net.weight("head.weight", columns, 4), output="logits")
+    inputs_of_model, outputs = {"x": ("batch", 6)}, {"logits": ("batch", 4)}
+    return net.model(inputs_of_model, outputs, domains=["com.microsoft"], check=False)

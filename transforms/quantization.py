@@ -23,6 +23,9 @@ DOMAIN = "ai.svgd"
 FAKE_QUANTIZE = "FakeQuantize"
 """x, scale, zero point -> x quantized `to` a type and dequantized again, per tensor or along `axis`."""
 
+PRODUCT_OF_BITS = "MatMulNBits"
+"""onnxruntime's product with a matrix of 2 to 8 bits, in blocks that each have a scale."""
+
 # The integers of each type that real numbers are quantized to; of int32 no real number is beyond.
 RANGES = {
     ir.DataType.INT8: (-128, 127),

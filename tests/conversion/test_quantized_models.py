@@ -117,3 +117,23 @@ def test_a_scale_is_no_weight(tmp_path: Path) -> None:
     assert roles["w.scale"].role == "constant"
     assert roles["w.scale"].reason == "a scale of quantized numbers"
     assert roles["w.scale"].decide_with == "train"
+
+
+@pytest.mark.parametrize("zero_points", [False, True])
+def test_gradients_through_products_of_few_bits_are_right(zero_points: bool) -> None:
+    checks = svgd_onnx.check(quantized_models.few_bits(4, zero_points=zero_points))
+    assert {each.parameter for each in checks} == {"first.weight", "bias", "head.weight"}
+    assert max(each.error for each in checks) < 1e-4
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_what_comes_before_and_after_products_of_few_bits_is_trained(
+    target: str, tmp_path: Path
+) -> None:
+    model = quantized_models.few_bits(4, zero_points=True)
+    manifest, exported = trained(model, tmp_path, target=target)
+    names = {each.name for each in manifest.parameters if each.trainable}
+    assert names == {"first.weight", "bias", "head.weight"}
+    assert list(exported.graph.node) == list(model.graph.node)
+    for name, array in weights(model).items():
+        assert (weights(exported)[name] != array).any() == (name in names)

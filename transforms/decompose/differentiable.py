@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterable
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import read_by
+from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
@@ -49,6 +50,7 @@ _OTHER_INPUTS: dict[str, frozenset[int]] = {
     "Gather": frozenset({1}),
     "GatherElements": frozenset({1}),
     "GatherND": frozenset({1}),
+    "MatMulNBits": frozenset({1, 2, 3, 4}),
     "MaxUnpool": frozenset({1, 2}),
     "NegativeLogLikelihoodLoss": frozenset({1}),
     "OneHot": frozenset({0, 1}),
@@ -148,7 +150,7 @@ def blocking_nodes(
     return [
         node
         for node in path_to_loss(graph, trainable, outputs)
-        if node.domain not in ("", "ai.onnx", DOMAIN)
+        if (node.domain not in ("", "ai.onnx", DOMAIN) and node.op_type != PRODUCT_OF_BITS)
         or node.op_type not in differentiable
         or node in refused
     ]

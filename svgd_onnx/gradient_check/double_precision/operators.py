@@ -19,7 +19,11 @@ from svgd_onnx.gradient_check.double_precision.pooling import (
     LpPool,
     MaxPool,
 )
-from svgd_onnx.gradient_check.double_precision.quantization import DequantizeLinear, FakeQuantize
+from svgd_onnx.gradient_check.double_precision.quantization import (
+    DequantizeLinear,
+    FakeQuantize,
+    MatMulNBits,
+)
 from svgd_onnx.gradient_check.double_precision.recurrent import RECURRENT
 from svgd_onnx.gradient_check.double_precision.resize import Resize
 from svgd_onnx.gradient_check.double_precision.sampling import AffineGrid, DeformConv, GridSample
@@ -43,6 +47,7 @@ OPERATORS = [
     Loop,
     LpNormalization,
     LpPool,
+    MatMulNBits,
     MaxPool,
     Mean,
     MeanVarianceNormalization,

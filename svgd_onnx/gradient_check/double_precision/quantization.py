@@ -78,3 +78,42 @@ def _quantized(
     integers = np.rint(x / step) + zero.astype(np.float64)
     clipped = np.clip(integers, least, most)
     return (clipped - zero) * step, integers == clipped
+
+
+class MatMulNBits(OpRun):
+    """onnxruntime's operator: a product with a matrix (N, K) of few bits, the lowest bits of a byte first."""
+
+    op_domain = "com.microsoft"
+
+    def _run(
+        self,
+        a: np.ndarray,
+        b: np.ndarray,
+        scales: np.ndarray,
+        zero_points: np.ndarray | None = None,
+        g_idx: np.ndarray | None = None,
+        bias: np.ndarray | None = None,
+        **attributes: int,
+    ) -> tuple[np.ndarray]:
+        rows, columns, bits = attributes["K"], attributes["N"], attributes.get("bits", 4)
+        if g_idx is not None:
+            raise NotImplementedError("MatMulNBits with an order of groups")
+        block = attributes["block_size"]
+        blocks = -(-rows // block)
+        integers = _unpacked(b.reshape(columns, -1), bits)[:, : blocks * block]
+        zero = np.full((columns, blocks), 2.0 ** (bits - 1))
+        if zero_points is not None and zero_points.dtype == np.uint8:
+            zero = _unpacked(zero_points.reshape(columns, -1), bits)[:, :blocks]
+        elif zero_points is not None:
+            zero = zero_points.reshape(columns, blocks)
+        centered = integers.reshape(columns, blocks, block) - zero[..., None]
+        matrix = (centered * scales.reshape(columns, blocks, 1)).reshape(columns, -1)[:, :rows]
+        product = a @ matrix.T
+        return (product if bias is None else product + bias,)
+
+
+def _unpacked(packed: np.ndarray, bits: int) -> np.ndarray:
+    """The integers in the bytes of each row."""
+    places = np.unpackbits(packed, axis=1, bitorder="little")
+    whole = places[:, : places.shape[1] // bits * bits].reshape(len(packed), -1, bits)
+    return whole @ (2.0 ** np.arange(bits))
