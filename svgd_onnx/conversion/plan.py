@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
@@ -99,7 +100,10 @@ def read_model(model: PathLike | onnx.ModelProto, settings: TrainingSettings) ->
     Raises:
         UserError: it cannot be read, or brought to that form.
     """
-    return canonicalize(load_model(model), settings.size)
+    canonical = canonicalize(load_model(model), settings.size)
+    if not settings.fixed_batch:
+        open_batch(canonical, settings.prediction, settings.batch_axis)
+    return canonical
 
 
 def plan_of(
