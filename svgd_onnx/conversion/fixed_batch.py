@@ -2,29 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes
+from svgd_onnx.manifest import FixedBatch
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.open_batch import OpenBatch
 
 # In the metadata of a model.
 _OUTCOME = "svgd.fixed_batch"
-
-
-@dataclass(frozen=True)
-class FixedBatch:
-    """What became of a batch axis of fixed size.
-
-    Attributes:
-        size: in the file.
-        kept: why it stays fixed; None where it is open now.
-    """
-
-    size: int
-    kept: str | None = None
 
 
 def open_batch(model: ir.Model, prediction: str | None, given: BatchAxes) -> None:

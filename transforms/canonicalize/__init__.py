@@ -14,6 +14,7 @@ from svgd_onnx.transforms.canonicalize.fold_constants import FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
+from svgd_onnx.transforms.canonicalize.known_sizes import KnownSizes
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
@@ -70,4 +71,4 @@ def canonicalize(model: ir.Model, sizes: Mapping[str, int] | None = None) -> ir.
     )
     if Unroll()(model).modified:
         InferShapes()(model)
-    return run(model, QuoteNames())
+    return run(model, KnownSizes(), QuoteNames())

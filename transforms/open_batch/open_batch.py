@@ -14,7 +14,6 @@ from svgd_onnx.transforms.open_batch.rules import RULES
 from svgd_onnx.transforms.open_batch.sizes import SIZE_RULES
 from svgd_onnx.transforms.rule import RefusedError
 
-
 _MOST_STEPS_BACK = 1000
 
 
