@@ -119,8 +119,8 @@ def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
     whole = [f"'{each.name}'" for each in arrays if each.batch_axis is None]
     if len(whole) == len(arrays):
         return [
-            "The model takes one example a step, without a batch axis: in the data examples are stacked along a "
-            "new first axis, and an array without it is the same for all."
+            "The model takes one example a step, without a batch axis: in the data examples are stacked "
+            "along a new first axis, and an array without it is the same for all."
         ]
     lines = []
     if whole:

@@ -157,7 +157,9 @@ def expand(node: ir.Node, tracing: Tracing) -> Where:
         if axis - rank + len(new) >= 0:
             new[axis - rank + len(new)] = 1  # as many as there are
         tracing.edits.append(lambda graph: _replace(graph, node, 1, new))
-    elif not isinstance(told, Sizes) or told.entries[axis - rank] not in (1, Count()):
+    elif not isinstance(told, Sizes) or (
+        axis - rank + len(told.entries) >= 0 and told.entries[axis - rank] not in (1, Count())
+    ):
         raise RefusedError("it is told a size that is computed")
     return rows.at(axis)
 

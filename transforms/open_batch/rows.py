@@ -1,7 +1,8 @@
 """Where a value has its examples, and what rules of operators ask about it.
 
 A rule says of one operator: given where its inputs have their examples, where its outputs have theirs. By
-induction over the graph, row n of each value then depends on example n alone. A rule that cannot say so refuses.
+induction over the graph, row n of each value then depends on example n alone. A rule that cannot say so
+refuses.
 """
 
 from __future__ import annotations

@@ -87,8 +87,12 @@ def examples_first(node: ir.Node, tracing: Tracing) -> Sequence[Where]:
     rows = tracing.first(node)
     if rows.axis != 0:
         raise RefusedError("its first axis is not the batch")
-    if node.op_type == "Resize" and (tracing.numbers(node, 3) or (tracing.numbers(node, 1) or [])):
-        raise RefusedError("it names the size of every axis")
+    if node.op_type == "Resize" and (input_of(node, 1) or input_of(node, 3)):
+        raise RefusedError("it is told the size of every axis")
+    if node.inputs[0] is not None and size(node.outputs[0], 0) != size(node.inputs[0], 0):
+        raise RefusedError("it changes how many examples there are")
+    if any(value.uses() for value in node.outputs[1:]):
+        raise RefusedError("its places are counted through the whole batch")
     return [rows] * len(node.outputs)
 
 
@@ -96,11 +100,14 @@ def apart(node: ir.Node, tracing: Tracing) -> Sequence[Where]:
     """What works along one axis, or from one axis on."""
     rows = tracing.first(node)
     rank = known_rank(node.inputs[0]) if node.inputs[0] is not None else 0
-    default = 1 if node.op_type == "GroupNormalization" else (0 if "Arg" in node.op_type else -1)
-    axis = integer(node, "axis", default) % rank
+    axis = integer(node, "axis", 0 if "Arg" in node.op_type else -1) % rank
     onward = node.op_type in ("LayerNormalization", "SimplifiedLayerNormalization")
     if rows.axis == axis or (onward and rows.axis > axis):
         raise RefusedError("it works over examples")
+    if any(
+        value is not None and known_rank(value) >= rank - rows.axis for value in node.inputs[1:]
+    ):
+        raise RefusedError("a constant has an entry for each example")
     gone = "Arg" in node.op_type and not integer(node, "keepdims", 1)
     return [rows.at(rows.axis - (gone and axis < rows.axis))] * len(node.outputs)
 
@@ -157,13 +164,19 @@ def gather(node: ir.Node, tracing: Tracing) -> Where:
     return of_data.at(of_data.axis + more)
 
 
+# An end that no axis reaches.
+_TO_THE_END = 2**31 - 1
+
+
 def slices(node: ir.Node, tracing: Tracing) -> Where:
     rows = tracing.first(node)
     rank = known_rank(*(value for value in node.inputs[:1] if value is not None))
-    starts = tracing.numbers(node, 1) or []
-    axes = tracing.numbers(node, 3) or list(range(len(starts)))
-    if rows.axis in from_front(axes, rank):
-        raise RefusedError("it takes some of the examples")
+    starts, ends = (tracing.numbers(node, place) or [] for place in (1, 2))
+    axes = from_front(tracing.numbers(node, 3) or list(range(len(starts))), rank)
+    steps = tracing.numbers(node, 4) or [1] * len(axes)
+    for axis, *taken in zip(axes, starts, ends, steps):
+        if axis == rows.axis and (taken[0] != 0 or taken[1] < _TO_THE_END or taken[2] != 1):
+            raise RefusedError("it takes some of the examples")
     return rows
 
 
@@ -180,6 +193,8 @@ def pad(node: ir.Node, tracing: Tracing) -> Where:
 def recurrent(node: ir.Node, tracing: Tracing) -> Sequence[Where]:
     layout = integer(node, "layout", 0)
     sequence = node.inputs[0]
+    if any(tracing.rows(value) for value in (*node.inputs[1:4], input_of(node, 7))):
+        raise RefusedError("its parameters depend on the batch")
     if tracing.rows(sequence) != Rows(1 - layout):
         raise RefusedError("its examples are not where it has them")
     assert sequence is not None
@@ -218,14 +233,14 @@ def einsum(node: ir.Node, tracing: Tracing) -> Where:
 
 
 _ELEMENTWISE = (
-    "Abs Acos Acosh Add And Asin Asinh Atan Atanh Cast Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf Exp "
-    "Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less LessOrEqual Log "
-    "Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink Sigmoid Sign Sin Sinh "
-    "Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Where Xor"
+    "Abs Acos Acosh Add And Asin Asinh Atan Atanh Cast Ceil Celu Clip Cos Cosh Div Dropout Elu Equal Erf "
+    "Exp Floor Gelu Greater GreaterOrEqual HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Less "
+    "LessOrEqual Log Max Mean Min Mish Mod Mul Neg Not Or PRelu Pow Reciprocal Relu Round Selu Shrink "
+    "Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Sub Sum Tan Tanh ThresholdedRelu Where Xor"
 )
 _EXAMPLES_FIRST = (
-    "AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool GlobalMaxPool "
-    "InstanceNormalization LRN LpPool MaxPool Resize SpaceToDepth GroupNormalization"
+    "AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool "
+    "GlobalMaxPool GroupNormalization InstanceNormalization LRN LpPool MaxPool Resize SpaceToDepth"
 )
 _APART = "ArgMax ArgMin Hardmax LayerNormalization LogSoftmax LpNormalization SimplifiedLayerNormalization Softmax"
 _REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
