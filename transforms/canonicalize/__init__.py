@@ -71,4 +71,6 @@ def canonicalize(model: ir.Model, sizes: Mapping[str, int] | None = None) -> ir.
     )
     if Unroll()(model).modified:
         InferShapes()(model)
-    return run(model, KnownSizes(), QuoteNames())
+    if KnownSizes()(model).modified:
+        FoldConstants()(model)
+    return run(model, QuoteNames())

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.open_batch.picked import gather_nd, gather_of_one
 from svgd_onnx.transforms.open_batch.reshape import RESHAPES, expanded
 from svgd_onnx.transforms.open_batch.rows import (
     Rows,
@@ -158,8 +159,10 @@ def gather(node: ir.Node, tracing: Tracing) -> Where:
     of_data, of_index = tracing.rows(data), tracing.rows(index)
     if of_data is None and of_index is not None:
         return of_index.at(axis + of_index.axis)
-    if of_data is None or of_index is not None or of_data.axis == axis:
+    if of_data is None or of_index is not None:
         raise RefusedError("it takes examples by their numbers")
+    if of_data.axis == axis:
+        return gather_of_one(node, tracing)
     more = known_rank(index) - 1 if of_data.axis > axis else 0
     return of_data.at(of_data.axis + more)
 
@@ -258,6 +261,7 @@ RULES: dict[str, Rule] = {
     "Concat": concat,
     "Split": split,
     "Gather": gather,
+    "GatherND": gather_nd,
     "Slice": slices,
     "Pad": pad,
     "GRU": recurrent,
