@@ -26,10 +26,17 @@ from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Param
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.transforms.differentiate import training_form
-from svgd_onnx.transforms.differentiate.differentiators import AUTO
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, OWN
+from svgd_onnx.transforms.emit.standard_onnx import StateOutputs
+from svgd_onnx.transforms.lower import Lower
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
+from svgd_onnx.transforms.virtualize import (
+    DOMAIN,
+    ParameterUse,
+    VirtualGradientSettings,
+    sigma_prime,
+)
 
 # What makes of a tensor what it is not taken for.
 _OTHERWISE = {"trained": "freeze", "constant": "train"}
@@ -172,7 +179,12 @@ def _as_converted(
     wanted = training.differentiator
     if wanted == AUTO:
         wanted = TARGETS[target].differentiator
-    return virtual_gradients(plan, virtual_gradient, wanted)[1]
+    gradients, uses, _ = virtual_gradients(plan, virtual_gradient, wanted)
+    if TARGETS[target].differentiator == OWN:
+        # a target of standard operators has to be able to say all of it
+        StateOutputs()(gradients)
+        Lower(frozenset({DOMAIN}))(gradients)
+    return uses
 
 
 def _without_loss(

@@ -43,7 +43,9 @@ def attention(batch: int) -> onnx.ModelProto:
     parts = []
     for name in "qkv":
         flat = net.node("Reshape", x, ints(net, 5 * batch, 4))
-        each = net.node("Reshape", net.node("MatMul", flat, net.weight(name, 4, 4)), ints(net, 5, -1, 2))
+        each = net.node(
+            "Reshape", net.node("MatMul", flat, net.weight(name, 4, 4)), ints(net, 5, -1, 2)
+        )
         parts.append(net.node("Transpose", each, perm=[1, 0, 2]))
     scores = net.node("MatMul", parts[0], net.node("Transpose", parts[1], perm=[0, 2, 1]))
     mixed = net.node("MatMul", net.node("Softmax", scores, axis=-1), parts[2])
@@ -129,7 +131,10 @@ KEPT: dict[str, tuple[Build, str]] = {
     "mean": (mixed("ReduceMean", 1, 6, axes=[0]), "it reduces over examples"),
     "gather": (mixed("Gather", 2, 6), "it takes examples by their numbers"),
     "sum": (mixed("CumSum", 2, 6), "it is not known whether it mixes examples"),
-    "squeeze": (mixed("Squeeze", 6, batch=1), "it takes every|it takes the batch|no axis of its own"),
+    "squeeze": (
+        mixed("Squeeze", 6, batch=1),
+        "it takes every|it takes the batch|no axis of its own",
+    ),
 }
 
 

@@ -59,9 +59,9 @@ class OpenBatch(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         for value in model.graph.inputs:
             axis = self._inputs.get(value.name or "")
-            if self.refusal is None and axis is not None and value.shape is not None:
-                if isinstance(value.shape[axis], int):
-                    raise ir.passes.PostconditionError(f"'{value.name}' has a fixed batch axis")
+            shape = None if self.refusal is not None or axis is None else value.shape
+            if shape is not None and axis is not None and isinstance(shape[axis], int):
+                raise ir.passes.PostconditionError(f"'{value.name}' has a fixed batch axis")
 
 
 def _trace_all(nodes: Sequence[ir.Node], tracing: Tracing) -> str | None:

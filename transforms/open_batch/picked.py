@@ -78,9 +78,7 @@ def _writer(graph: ir.Graph, node: ir.Node) -> Writer:
     return Writer(f"{node.outputs[0].name}/of_each", graph.opset_imports[""])
 
 
-def _put(
-    graph: ir.Graph, node: ir.Node, write: Writer, new: ir.Value, tracing: Tracing
-) -> None:
+def _put(graph: ir.Graph, node: ir.Node, write: Writer, new: ir.Value, tracing: Tracing) -> None:
     """Gives what was written the place of a node's output."""
     old = node.outputs[0]
     write.insert_before(graph, node)

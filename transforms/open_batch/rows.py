@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Union
 
 import onnx_ir as ir
 
@@ -25,7 +24,7 @@ class Count:
     times: int = 1
 
 
-Entry = Union[int, Count, None]
+Entry = int | Count | None
 
 
 @dataclass(frozen=True)

@@ -245,7 +245,10 @@ _EXAMPLES_FIRST = (
     "AveragePool BatchNormalization Conv ConvTranspose DepthToSpace GlobalAveragePool GlobalLpPool "
     "GlobalMaxPool GroupNormalization InstanceNormalization LRN LpPool MaxPool Resize SpaceToDepth"
 )
-_APART = "ArgMax ArgMin Hardmax LayerNormalization LogSoftmax LpNormalization SimplifiedLayerNormalization Softmax"
+_APART = (
+    "ArgMax ArgMin Hardmax LayerNormalization LogSoftmax LpNormalization SimplifiedLayerNormalization "
+    "Softmax"
+)
 _REDUCTIONS = "L1 L2 LogSum LogSumExp Max Mean Min Prod Sum SumSquare"
 
 RULES: dict[str, Rule] = {
