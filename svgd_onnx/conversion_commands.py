@@ -49,6 +49,11 @@ _SIZE = typer.Option(
     metavar="AXIS=N",
     help="Fix an open axis of the model, by its name or a glob; may be repeated.",
 )
+_FIXED_BATCH = typer.Option(
+    False,
+    "--fixed-batch",
+    help="Keep a batch axis that the file fixes; else it is opened where it can be.",
+)
 _REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
 _CLASS_AXIS = typer.Option(
     None, help="The logits' axis of classes; by default that of a final Softmax, or 1."
@@ -106,6 +111,7 @@ def convert(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
@@ -162,6 +168,7 @@ def inspect(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
@@ -188,6 +195,7 @@ def check(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,

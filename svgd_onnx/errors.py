@@ -54,7 +54,7 @@ def _flag(found: re.Match[str]) -> str:
     flag = f"--{name.replace('_', '-')}"
     if value is None:
         return flag
-    return f"{flag} {value}" if re.fullmatch(r"[\w.:/-]+", value) else f"{flag} '{value}'"
+    return f"{flag} {value}" if re.fullmatch(r"[\w.:/=-]+", value) else f"{flag} '{value}'"
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
@@ -105,7 +106,10 @@ def read_model(
         UserError: it cannot be read, or brought to that form.
     """
     source = source_form(load_model(model))
-    return source, canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    if not settings.fixed_batch:
+        open_batch(canonical, settings.prediction, settings.batch_axis)
+    return source, canonical
 
 
 def plan_of(

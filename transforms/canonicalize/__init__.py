@@ -17,6 +17,7 @@ from svgd_onnx.transforms.canonicalize.fused import ExpandFused, OwnDomain
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
+from svgd_onnx.transforms.canonicalize.known_sizes import KnownSizes
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
@@ -99,6 +100,8 @@ def canonicalize(
     )
     if Unroll()(model).modified:
         InferShapes()(model)
+    if KnownSizes()(model).modified:
+        FoldConstants()(model)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
     return run(model, QuoteNames())

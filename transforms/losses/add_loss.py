@@ -79,8 +79,8 @@ class AddLoss(ir.passes.InPlacePass):
         activation = final_activation(output)
         if self._loss.contains and activation not in (None, *self._loss.contains):
             warnings.warn(
-                f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss {self._loss.name} takes it "
-                f"for logits: choose another {option('loss')} if that is not meant.",
+                f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss "
+                f"{self._loss.name} takes it for logits: choose another {option('loss')} if that is not meant.",
                 stacklevel=2,
             )
         if logits.shape is None:
