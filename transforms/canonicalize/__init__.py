@@ -17,6 +17,7 @@ from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
+from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
 
@@ -65,6 +66,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         common.InlinePass(),
         SinglePrecision(),
         ExpandFused(),
+        TimeMajor(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:

@@ -69,6 +69,12 @@ def _matrix_product(node: ir.Node) -> str | None:
     return None
 
 
+def _split(node: ir.Node) -> str | None:
+    if not all(value.uses() for value in node.outputs):
+        return "SplitGrad leaves out outputs that nothing reads"
+    return None
+
+
 def _cross_entropy(node: ir.Node) -> str | None:
     if any(value.uses() for value in node.outputs[1:]):
         return "the log-probabilities of SoftmaxCrossEntropyLoss have no gradient"
@@ -87,6 +93,7 @@ FAULTS: dict[str, Fault] = {
     "ScatterND": _scatter,
     "Slice": _slice,
     "SoftmaxCrossEntropyLoss": _cross_entropy,
+    "Split": _split,
     "Where": _where,
 }
 """By operator of the forward graph."""

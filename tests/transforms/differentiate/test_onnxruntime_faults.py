@@ -36,6 +36,15 @@ def graph(
     return model.graph
 
 
+def split_once() -> ir.Graph:
+    """A Split of which one output is read."""
+    made = graph("Split", (4, 3), outputs=2)
+    reader = made[2]
+    made.outputs.pop()
+    made.remove(reader, safe=True)
+    return made
+
+
 @pytest.mark.parametrize(
     ("faulty", "sound"),
     [
@@ -43,6 +52,7 @@ def graph(
             graph("Where", (2, 3), (), (2, 3), types="b"),
             graph("Where", (3,), (2, 3), (2, 3), types="b"),
         ),
+        (split_once(), graph("Split", (4, 3), outputs=2)),
         (graph("MatMul", (3,), (2, 3, 4)), graph("MatMul", (3,), (3, 4))),
         (
             graph("SoftmaxCrossEntropyLoss", (2, 3), (2,), types=" i", outputs=2),
@@ -61,7 +71,15 @@ def graph(
             graph("LayerNormalization", (2, 3), (3,), (3,)),
         ),
     ],
-    ids=["Where", "MatMul", "SoftmaxCrossEntropyLoss", "Conv", "MaxPool", "LayerNormalization"],
+    ids=[
+        "Where",
+        "Split",
+        "MatMul",
+        "SoftmaxCrossEntropyLoss",
+        "Conv",
+        "MaxPool",
+        "LayerNormalization",
+    ],
 )
 def test_a_fault_is_seen(faulty: ir.Graph, sound: ir.Graph) -> None:
     assert "'node'" in str(fault_of(faulty))
