@@ -17,6 +17,7 @@ from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
+from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
 from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.passes import run
@@ -67,6 +68,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
         SinglePrecision(),
         ExpandFused(),
         TimeMajor(),
+        NameSplitOutputs(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.rule import constant_value, input_of, integer, rank, static_shape, text
 
 # From a node to what is wrong with its gradient, or None.
@@ -63,15 +64,9 @@ def _where(node: ir.Node) -> str | None:
 
 
 def _matrix_product(node: ir.Node) -> str | None:
-    ranks = sorted(rank(value) or 2 for value in node.inputs if value is not None)
-    if ranks[0] == 1 and ranks[-1] > 2:
-        return "the gradient of MatMul by a vector with more than two axes beside it is wrong"
-    return None
-
-
-def _split(node: ir.Node) -> str | None:
-    if not all(value.uses() for value in node.outputs):
-        return "SplitGrad leaves out outputs that nothing reads"
+    left, right = (2 if value is None else rank(value) or 2 for value in node.inputs)
+    if right == 1 or (left == 1 and right > 2):
+        return "the gradient of MatMul by a vector is wrong, but for one before a matrix"
     return None
 
 
@@ -93,14 +88,22 @@ FAULTS: dict[str, Fault] = {
     "ScatterND": _scatter,
     "Slice": _slice,
     "SoftmaxCrossEntropyLoss": _cross_entropy,
-    "Split": _split,
     "Where": _where,
 }
 """By operator of the forward graph."""
 
 
-def fault_of(graph: ir.Graph) -> str | None:
-    """Why onnxruntime's gradient of a graph cannot be trusted; None if nothing is known against it."""
+def fault_of(graph: ir.Graph, parameters: Collection[str] = ()) -> str | None:
+    """Why onnxruntime's gradient of a graph cannot be trusted; None if nothing is known against it.
+
+    Args:
+        graph: the loss its first output.
+        parameters: names of the inputs that it is differentiated by.
+    """
+    path, flowing = gradient_flow(graph, parameters, graph.outputs[:1])
+    for node in path:
+        if node.op_type == "Split" and not flowing.issuperset(node.outputs):
+            return f"SplitGrad leaves out outputs of which no gradient comes ('{node.name}')"
     for node in graph:
         fault = FAULTS.get(node.op_type) if node.domain == "" else None
         reason = None if fault is None else fault(node)
