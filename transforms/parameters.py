@@ -15,6 +15,8 @@ from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
+# Trees, support vector machines and other operators of classical machine learning.
+_CLASSICAL = "ai.onnx.ml"
 # Scale and shift of a normalization are exempt from weight decay.
 _NORMALIZATIONS = frozenset(
     {
@@ -108,7 +110,7 @@ def select_parameters(
                 )
     trainable = {name: None for name in chosen if not _matches(name, freeze)}
     if not trainable:
-        reason = "all of them are frozen" if chosen else "none of its initializers is a weight"
+        reason = "all of them are frozen" if chosen else _without_weights(model.graph)
         raise UserError(f"The model has no trainable parameter: {reason}.")
     for name in trainable:
         dtype = floats[name].dtype
@@ -124,6 +126,17 @@ def select_parameters(
     ]
     frozen = [name for name in learned if name not in trainable]
     return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
+
+
+def _without_weights(graph: ir.Graph) -> str:
+    """Why nothing of a graph can be trained, as of trees, whose numbers are no tensors."""
+    nodes = [f"{node.op_type} '{node.name}'" for node in graph if node.domain == _CLASSICAL]
+    if not nodes:
+        return "none of its initializers is a weight"
+    return (
+        f"none of its initializers is a weight, and what {listed(nodes)} may have learned is in "
+        "attributes, which are not trained"
+    )
 
 
 def _matches(name: str, globs: Sequence[str]) -> bool:

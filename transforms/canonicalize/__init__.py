@@ -20,6 +20,7 @@ from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
 from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
+from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
 from svgd_onnx.transforms.passes import run
 
 # The IR version from which on an initializer need not be an input.
@@ -61,6 +62,7 @@ def canonicalize(model: ir.Model) -> ir.Model:
     model = run(
         source_form(model),
         OpenNegativeSizes(),
+        UnzipMaps(),
         OwnDomain(),
         Opset(),
         LiftConstants(),
