@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.errors import UserError, check_choice, option
@@ -121,7 +121,7 @@ def convert(
                 stacklevel=3,
             )
         runtime.write(folder, graphs)
-        ir.save(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
+        save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.save(folder)
     return manifest
 

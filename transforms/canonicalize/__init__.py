@@ -24,7 +24,10 @@ from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
+from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
+from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
+from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.quantization import FROZEN, STRAIGHT_THROUGH
 
@@ -76,6 +79,7 @@ def canonicalize(
     model = run(
         source_form(model),
         OpenNegativeSizes(),
+        UnzipMaps(),
         OwnDomain(),
         FixSizes(sizes or {}),
         Opset(),
@@ -84,6 +88,8 @@ def canonicalize(
         SinglePrecision(),
         DequantizedWeights(() if quantized == STRAIGHT_THROUGH else train),
         ExpandFused(),
+        TimeMajor(),
+        NameSplitOutputs(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:
