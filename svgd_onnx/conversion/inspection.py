@@ -20,6 +20,7 @@ from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_rev
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings, sigma_prime
+from svgd_onnx.transforms.writer import Writer
 
 # What makes of a tensor what it is not taken for.
 _OTHERWISE = {"trained": "freeze", "constant": "train"}
@@ -159,6 +160,18 @@ def _gradients(
     if len(model.graph.outputs) > 1:
         return None, None
     try:
-        return differentiate_in_reverse(model, copies).graph, None
+        return differentiate_in_reverse(_summed(model), copies).graph, None
     except UserError as error:
         return None, error
+
+
+def _summed(model: ir.Model) -> ir.Model:
+    """A copy whose output is the sum of all that the model gives, which stands for any loss."""
+    copy = model.clone()
+    (output,) = copy.graph.outputs
+    write = Writer("summed", copy.graph.opset_imports[""])
+    total = write.node("ReduceSum", output, keepdims=0)
+    total.shape, total.type = ir.Shape(()), output.type
+    write.append_to(copy.graph)
+    copy.graph.outputs[0] = total
+    return copy
