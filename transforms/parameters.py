@@ -146,7 +146,7 @@ def _matches(value: ir.Value, globs: Sequence[str]) -> bool:
 
 
 def _nothing_learned(graph: ir.Graph) -> str:
-    """Why none of a model's initializers can be trained: they are quantized, or numbers of trees are no tensors."""
+    """Why none of a model's initializers can be trained: they are quantized, or trees."""
     quantized = [f"'{name}'" for name, value in graph.initializers.items() if _is_quantized(value)]
     classical = [f"{node.op_type} '{node.name}'" for node in graph if node.domain == _CLASSICAL]
     if classical and not quantized:

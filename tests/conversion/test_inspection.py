@@ -75,6 +75,16 @@ def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     assert r > 0
 
 
+def test_a_language_model_that_ends_in_its_product_is_shown(tmp_path: Path) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("head", 4, 3), output="y")
+    shapes = {"x": ("batch", 5, 4)}, {"y": ("batch", 5, 3)}
+    onnx.save(net.model(*shapes), tmp_path / "model.onnx")
+    inspection = svgd_onnx.inspect(tmp_path / "model.onnx")
+    assert inspection.obstacle is None
+    assert [each.parameter for each in inspection.operations] == ["head"]
+
+
 def test_operators_in_the_way_of_a_conversion_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
