@@ -26,6 +26,11 @@ def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
+    if manifest.verified is not None:
+        by = f"{manifest.verified.package} {manifest.verified.version}"
+        _console.print(f"Verified on made-up data, with {by}.", markup=False)
+    elif manifest.unverified is not None:
+        _console.print(f"Not verified: {manifest.unverified}", markup=False)
     shared = _shared(manifest)
     if shared:
         _console.print(shared, markup=False)

@@ -10,6 +10,8 @@ INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 # Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
 _OPTION = "\ue000{}\ue001"
+# What stands for the value of one that is turned off.
+_OFF = "\ue002"
 _OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 
@@ -44,15 +46,24 @@ def option(name: str, value: str | None = None) -> str:
 
 def _keyword(found: re.Match[str]) -> str:
     name, value = found.groups()
+    if value == _OFF:
+        return f"{name}=False"
     return name if value is None else f"{name}={value!r}"
 
 
 def _flag(found: re.Match[str]) -> str:
     name, value = found.groups()
     flag = f"--{name.replace('_', '-')}"
+    if value == _OFF:
+        return f"--no-{name.replace('_', '-')}"
     if value is None:
         return flag
     return f"{flag} {value}" if re.fullmatch(r"[\w.:/-]+", value) else f"{flag} '{value}'"
+
+
+def without(name: str) -> str:
+    """Turning an option off in a message: verify=False, or --no-verify on the command line."""
+    return _OPTION.format(f"{name}={_OFF}")
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -92,6 +92,21 @@ class Operation:
 
 
 @dataclass
+class Verified:
+    """That conversion verified what it made, and by what.
+
+    Attributes:
+        package: the onnxruntime that ran it, by the name of its package.
+        version: its version.
+        unresolved: parameters whose gradient is too small, or whose loss too rough, for float32 to tell.
+    """
+
+    package: str
+    version: str
+    unresolved: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Manifest:
     """The contents of `svgd.json`.
 
@@ -118,6 +133,8 @@ class Manifest:
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
         encapsulation: how T came into it: "graph" or "operators", by twins.
         recompute: whether segments of the forward pass are computed again in the backward pass.
+        verified: by what conversion verified the artifacts; None if it did not.
+        unverified: why it did not, if there is a reason to give.
     """
 
     versions: dict[str, str]
@@ -141,6 +158,8 @@ class Manifest:
     differentiator: str = "onnxruntime"
     encapsulation: str = "graph"
     recompute: bool = False
+    verified: Verified | None = None
+    unverified: str | None = None
     format: int = FORMAT
 
     @property
@@ -192,6 +211,8 @@ class Manifest:
             content["outputs"] = [Tensor(**item) for item in content["outputs"]]
             content["parameters"] = [Parameter(**item) for item in content["parameters"]]
             content["operations"] = [Operation(**item) for item in content["operations"]]
+            verified = content.get("verified")
+            content["verified"] = None if verified is None else Verified(**verified)
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None

@@ -13,6 +13,7 @@ from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.losses import LOSSES, Loss
@@ -35,6 +36,7 @@ class TrainingPlan:
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
+        loss_settings: of the loss, as they were given.
         label: what the loss compares it with, or None if the loss is the model's own.
     """
 
@@ -47,6 +49,7 @@ class TrainingPlan:
     prediction: str
     logits: ir.Value
     class_axis: int | None
+    loss_settings: LossSettings
     label: ir.Value | None
 
     @property
@@ -107,6 +110,7 @@ def plan_training(
             value for node in forward.graph for value in node.outputs if value.name == added.logits
         ),
         class_axis=added.class_axis,
+        loss_settings=settings.loss_settings,
         label=label,
     )
 

@@ -72,9 +72,10 @@ class AddLoss(ir.passes.InPlacePass):
     def _write(self, write: Writer, graph: ir.Graph) -> tuple[ir.Value, ir.Value | None]:
         """The loss, and its target."""
         output = next(value for value in graph.outputs if value.name == self._prediction)
-        logits, softmax_axis = find_logits(write, output, self._loss.contains)
+        contained = frozenset() if self._settings.from_logits else self._loss.contains
+        logits, softmax_axis = find_logits(write, output, contained)
         activation = final_activation(output)
-        if self._loss.contains and activation not in (None, *self._loss.contains):
+        if contained and activation not in (None, *contained):
             warnings.warn(
                 f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes it "
                 f"for logits: choose another {option('loss')} if that is not meant.",

@@ -30,11 +30,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         UserError: the checkpoint cannot be written.
     """
     training, selection = graphs.training, graphs.selection
-    if graphs.portable:
-        PortableVirtualGradient()(training)
-    if graphs.differentiator == OWN:
-        LowerUntrusted()(training)
-    LowerReluGradient()(training)
+    lower(training, graphs.differentiator, portable=graphs.portable)
     if graphs.recompute:
         Recompute(graphs.batch)(training)
     AccumulateGradients(selection.trainable)(training)
@@ -51,6 +47,21 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         others=[_serialized(graphs.values[name]) for name in selection.untrained]
         + [_zeros(name, shape) for name, shape in graphs.states.items()],
     )
+
+
+def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
+    """Writes a gradient graph with operators whose kernels are right, and fast.
+
+    Args:
+        model: loss and gradients are outputs.
+        differentiator: who made it.
+        portable: whether T is to be written with standard operators.
+    """
+    if portable:
+        PortableVirtualGradient()(model)
+    if differentiator == OWN:
+        LowerUntrusted()(model)
+    LowerReluGradient()(model)
 
 
 def _serialized(tensor: ir.TensorProtocol) -> bytes:

@@ -35,13 +35,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         UserError: an operator cannot be expressed, or the checkpoint cannot be written.
     """
     training, evaluation, selection = graphs.training, graphs.evaluation, graphs.selection
-    StateOutputs()(training)
-    if graphs.portable:
-        PortableVirtualGradient()(training)
-    Lower(frozenset() if graphs.portable else frozenset({DOMAIN}))(training)
-    if not list(training.graph.subgraphs()):
-        # it would make outer values outputs of bodies, which onnxruntime does not take
-        common.IdentityEliminationPass()(training)
+    lower(training, graphs.differentiator, portable=graphs.portable)
     if graphs.recompute:
         Recompute(graphs.batch)(training)
     GradientsLast()(training)
@@ -64,3 +58,23 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         },
         TrainingProgress(),
     )
+
+
+def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
+    """Writes a gradient graph with standard operators.
+
+    Args:
+        model: loss and gradients are outputs.
+        differentiator: who made it.
+        portable: whether T is to be written with standard operators too.
+
+    Raises:
+        UserError: an operator cannot be expressed.
+    """
+    StateOutputs()(model)
+    if portable:
+        PortableVirtualGradient()(model)
+    Lower(frozenset() if portable else frozenset({DOMAIN}))(model)
+    if not list(model.graph.subgraphs()):
+        # it would make outer values outputs of bodies, which onnxruntime does not take
+        common.IdentityEliminationPass()(model)

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.standard_onnx.file_names import TRAINING_STEP
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from svgd_onnx.targets.graphs import TrainingGraphs
 
 
@@ -18,6 +21,12 @@ def _write(folder: Path, graphs: TrainingGraphs) -> None:
     from svgd_onnx.targets.standard_onnx.artifacts import write
 
     write(folder, graphs)
+
+
+def _lower(model: ir.Model, differentiator: str) -> None:
+    from svgd_onnx.targets.standard_onnx.artifacts import lower
+
+    lower(model, differentiator, portable=True)
 
 
 def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
@@ -46,8 +55,10 @@ STANDARD_ONNX = Target(
     optimizers=OPTIMIZERS,
     accumulates=True,
     differentiator="own",
+    step=TRAINING_STEP,
     require=lambda: None,
     write=_write,
+    lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
     export=_export,

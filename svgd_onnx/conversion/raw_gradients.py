@@ -1,0 +1,108 @@
+"""The training step of a folder as a function of the parameters: its loss, and gradients without T."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library, inference_runtime
+from svgd_onnx.targets.session import seed_onnxruntime
+from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
+from svgd_onnx.transforms.names import gradient_name
+
+# Before each run, so that Dropout drops the same.
+_SEED = 1
+
+
+class RawGradients:
+    """A training step as it was written, opened for its loss and its gradients; nothing in it changes.
+
+    Args:
+        path: the model of the step, of any target.
+        manifest: the folder's.
+        batch: an array for each input and the label.
+        values: the parameters, and all else that the checkpoint holds but r.
+
+    Raises:
+        UserError: onnxruntime does not take it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        batch: Mapping[str, np.ndarray],
+        values: Mapping[str, np.ndarray],
+    ) -> None:
+        onnxruntime = inference_runtime()
+        states = {each.state: each.state_shape for each in manifest.operations if each.state}
+        self._trained = [each.name for each in manifest.parameters if each.trainable]
+        self._l1 = {
+            each.name: manifest.hyper_parameters["l1"] for each in manifest.parameters if each.l1
+        }
+        model = _loss_and_gradients(path, self._trained, states)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.enable_mem_pattern = False
+        if manifest.needs_library:
+            options.register_custom_ops_library(str(custom_op_library()))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the binding has an exception class for each status
+            raise UserError(
+                f"onnxruntime {onnxruntime.__version__} cannot load the step ({first_line(error)})"
+            ) from error
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
+        given = {**zeros, **batch, **values}
+        # what a kernel may overwrite where it lies
+        kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
+        self._given = {
+            each.name: given[each.name] if each.name in kept else np.array(given[each.name])
+            for each in self._session.get_inputs()
+        }
+
+    def loss(self, changed: Mapping[str, np.ndarray]) -> float:
+        """The loss, with some parameters changed."""
+        seed_onnxruntime(_SEED)
+        given = {**self._given, **changed}
+        (loss,) = self._session.run([LOSS_OUTPUT], given, self._options)
+        return float(loss)
+
+    def gradients(self, changed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The gradient of the loss by each trained parameter, without T and without L1's."""
+        seed_onnxruntime(_SEED)
+        given = {**self._given, **changed}
+        names = [gradient_name(name) for name in self._trained]
+        found = dict(zip(self._trained, self._session.run(names, given, self._options)))
+        for name, strength in self._l1.items():
+            if name in found:
+                found[name] = found[name] - np.float32(strength) * np.sign(given[name])
+        return found
+
+
+def _loss_and_gradients(path: Path, trained: list[str], states: Mapping[str, object]) -> ir.Model:
+    """The part of a step that gives the loss and the gradients, and T without effect."""
+    model = ir.load(path)
+    graph = model.graph
+    NeutralVirtualGradient(states)(model)
+    wanted = {LOSS_OUTPUT, *map(gradient_name, trained)}
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    outputs = [value for value in values if value.name in wanted]
+    graph.outputs.clear()
+    graph.outputs.extend(outputs)
+    common.RemoveUnusedNodesPass()(model)
+    read = {value for node in graph.all_nodes() for value in node.inputs} | set(outputs)
+    for value in [each for each in graph.inputs if each not in read]:
+        graph.inputs.remove(value)
+    return model
