@@ -144,9 +144,8 @@ def convert(
 ) -> None:
     """Make training artifacts from an exported model."""
     settings = _settings(context)
-    del settings["random_size"]
-    sizes = _parse_sizes("random_size", random_size)
-    show_conversion(str(output), svgd_onnx.convert(**settings, random_sizes=sizes))
+    settings["random_size"] = _parse_sizes("random_size", random_size)
+    show_conversion(str(output), svgd_onnx.convert(**settings))
 
 
 def inspect(

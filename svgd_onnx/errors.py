@@ -15,14 +15,10 @@ _OFF = "\ue002"
 _OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 
-class UserError(Exception):
-    """A mistake in what the user gave: a file, an option, data, an environment.
+class _Sentence(Exception):
+    """A message in which options stand as `option` writes them.
 
-    The message is one sentence that says what is wrong, where, and what to do about it. The command
-    line prints it and exits with code 2; every other exception is a bug of this package.
-
-    Options stand in it as `option` writes them: `str` calls them by the name that they have in Python,
-    `on_command_line` by that of the command line.
+    `str` calls them by the name that they have in Python, `on_command_line` by that of the command line.
     """
 
     def __str__(self) -> str:
@@ -31,6 +27,18 @@ class UserError(Exception):
     def on_command_line(self) -> str:
         """The message, options as flags."""
         return _OPTIONS.sub(_flag, super().__str__())
+
+
+class UserError(_Sentence):
+    """A mistake in what the user gave: a file, an option, data, an environment.
+
+    The message is one sentence that says what is wrong, where, and what to do about it. The command
+    line prints it and exits with code 2; every other exception is a bug of this package.
+    """
+
+
+class Advice(_Sentence, UserWarning):
+    """A warning in which options stand as in a `UserError`, for `warnings.warn`."""
 
 
 def option(name: str, value: str | None = None) -> str:

@@ -42,7 +42,7 @@ def convert(
     recompute: bool = False,
     force: bool = False,
     verify: bool = True,
-    random_sizes: Mapping[str, int] | None = None,
+    random_size: Mapping[str, int] | None = None,
     **settings: Any,
 ) -> Manifest:
     """Makes a folder of training artifacts from an exported ONNX model.
@@ -62,7 +62,7 @@ def convert(
             kept for it: less memory, more time, the same numbers.
         force: whether to replace a folder that is not empty.
         verify: whether to run what was made on made-up data, and hold its gradients against its loss.
-        random_sizes: of open axes of the made-up data, by the axis's name or a glob.
+        random_size: of open axes of the made-up data, by the axis's name or a glob.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
             and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
 
@@ -121,7 +121,7 @@ def convert(
         runtime.write(folder, graphs)
         manifest.save(folder)
         if verify:
-            verify_artifacts(folder, manifest, plan, random_sizes)
+            verify_artifacts(folder, manifest, plan, random_size)
             manifest.save(folder)
     return manifest
 

@@ -26,7 +26,7 @@ def run(
     """
     onnxruntime = inference_runtime()
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what is raised says it too
     try:
         session = onnxruntime.InferenceSession(
             ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]

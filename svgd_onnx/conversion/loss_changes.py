@@ -219,7 +219,9 @@ class _Comparison:
         for one, two in itertools.pairwise(against):
             rates = one.off / one.step, two.off / two.step
             agree = abs(rates[0] - rates[1]) <= _AGREEMENT * min(map(abs, rates))
-            if agree and one.bend <= _BEND * abs(one.off):
+            # where the loss is smooth, it bends by the square of the step; at a kink by the step itself
+            kink = one.bend > max(floor, two.bend * _AGREEMENT * one.step / two.step)
+            if agree and not kink and one.bend <= _BEND * abs(one.off):
                 return _relative(one)
         return None
 

@@ -51,6 +51,7 @@ class RawGradients:
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.enable_mem_pattern = False
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # for many short runs
         if manifest.needs_library:
             options.register_custom_ops_library(str(custom_op_library()))
         try:

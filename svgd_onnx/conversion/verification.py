@@ -14,7 +14,7 @@ from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import compare
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.raw_gradients import RawGradients
-from svgd_onnx.errors import UserError, first_line, listed, option, without
+from svgd_onnx.errors import Advice, UserError, first_line, listed, option, without
 from svgd_onnx.manifest import Manifest, Verified
 from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.targets import TARGETS
@@ -60,11 +60,13 @@ def verify(
         check_packages(installed_packages(), training=False)
         example = _example(plan, sizes)
     except NotRunError as error:
-        manifest.unverified = f"the model does not run on made-up data: {first_line(error)}"
+        manifest.unverified = f"the model does not run on made-up data ({first_line(error)})."
         warnings.warn(
-            f"What was made could not be verified, as {manifest.unverified} Give sizes that the model takes "
-            f"with {option('random_size', 'AXIS=N')}, or leave this out with {without('verify')}.",
-            stacklevel=3,
+            Advice(
+                f"What was made could not be verified, as {manifest.unverified} Give sizes that the model "
+                f"takes with {option('random_size')}, or leave this out with {without('verify')}."
+            ),
+            stacklevel=5,
         )
         return
     except UserError as error:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
@@ -77,8 +77,10 @@ class AddLoss(ir.passes.InPlacePass):
         activation = final_activation(output)
         if contained and activation not in (None, *contained):
             warnings.warn(
-                f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes it "
-                f"for logits: choose another {option('loss')} if that is not meant.",
+                Advice(
+                    f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes "
+                    f"it for logits: choose another {option('loss')} if that is not meant."
+                ),
                 stacklevel=2,
             )
         if logits.shape is None:
