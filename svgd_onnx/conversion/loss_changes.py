@@ -19,9 +19,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+# Of each parameter how far it moves: an array that may be written to.
+Moves = Iterator[tuple[str, np.ndarray]]
 
-# How many parameters, the largest, are looked at each alone, and into how many groups the others go.
-_ALONE, _GROUPS = 8, 8
+LARGE = 1 << 22
+"""From so many trained numbers on a model is looked at less closely, as each look takes its time."""
 # How far from the prediction a difference may be: along gradients relative to it, in random directions
 # relative to its standard deviation.
 _TOLERANCE, _RANDOM_TOLERANCE = 0.02, 0.25
@@ -30,8 +32,6 @@ _REACH, _CHANGE = 1e-2, 1e-3
 _RANDOM_REACH = 1e-3
 _STEPS = (1.0, 1 / 4, 4.0, 1 / 16, 16.0)
 _SMALLEST_SIZE = 1e-2
-# Random directions: how many speak for a gradient, how many against it, and how many are tried at most.
-_FOR, _AGAINST, _MOST_DIRECTIONS = 2, 2, 5
 # Rounding: how often it is probed, with how many units of the last place, of how many numbers at most.
 _PROBES, _UNITS, _PROBED = 3, 4, 1 << 20
 # A difference may be off by so many times what the probes show, and needs to be so many times that to tell.
@@ -39,6 +39,29 @@ _MARGIN, _RESOLVED = 4, 10
 # Differences agree if they differ by no more than this share of what speaks against the gradient; and the
 # loss is smooth where it bends by no more than this share of it.
 _AGREEMENT, _BEND = 0.5, 0.1
+
+
+@dataclass(frozen=True)
+class _Closeness:
+    """How closely a model is looked at.
+
+    Attributes:
+        alone: how many parameters, the largest, each alone.
+        groups: into how many groups the others go.
+        enough: how many random directions speak for a gradient.
+        against: how many speak against it.
+        most: how many are tried at most.
+    """
+
+    alone: int
+    groups: int
+    enough: int
+    against: int
+    most: int
+
+
+_CLOSELY = _Closeness(alone=8, groups=8, enough=2, against=2, most=5)
+_LESS_CLOSELY = _Closeness(alone=3, groups=4, enough=1, against=2, most=3)
 
 
 @dataclass
@@ -84,9 +107,11 @@ def compare(
         gradients: of each, of its shape, float32.
         random: where directions come from.
     """
-    comparison = _Comparison(loss, values, gradients, random)
+    large = sum(gradient.size for gradient in gradients.values()) >= LARGE
+    closeness = _LESS_CLOSELY if large else _CLOSELY
+    comparison = _Comparison(loss, values, gradients, random, closeness)
     findings = Findings()
-    for names in _groups(values, gradients):
+    for names in _groups(values, gradients, closeness):
         verdict = comparison.verdict(names)
         if verdict is None:
             findings.unresolved.extend(names)
@@ -108,14 +133,14 @@ def _name_wrong(
         findings.wrong[", ".join(names)] = verdict
 
 
-def _groups(values: Arrays, gradients: Arrays) -> Iterator[list[str]]:
+def _groups(values: Arrays, gradients: Arrays, closeness: _Closeness) -> Iterator[list[str]]:
     """The largest parameters alone, the others with those that can change the loss about as much."""
     zero = [name for name, gradient in gradients.items() if not gradient.any()]
     by_size = sorted((n for n in gradients if n not in zero), key=lambda n: -gradients[n].size)
-    yield from ([name] for name in by_size[:_ALONE])
-    rest = sorted(by_size[_ALONE:], key=lambda name: _reach(values[name], gradients[name]))
+    yield from ([name] for name in by_size[: closeness.alone])
+    rest = sorted(by_size[closeness.alone :], key=lambda name: _reach(values[name], gradients[name]))
     for names in (rest, zero):
-        size = max(1, -(-len(names) // _GROUPS))
+        size = max(1, -(-len(names) // closeness.groups))
         yield from (names[start : start + size] for start in range(0, len(names), size))
 
 
@@ -126,7 +151,9 @@ class _Comparison:
         values: Arrays,
         gradients: Arrays,
         random: np.random.Generator,
+        closeness: _Closeness,
     ) -> None:
+        self._closeness = closeness
         self._loss = loss
         self._values = values
         self._gradients = gradients
@@ -154,24 +181,21 @@ class _Comparison:
                 reach = _reach(self._values[name], self._gradients[name])
                 lengths[name] = min(_REACH * reach, most) / norm**2
 
-        def differ(step: float) -> _Difference:
-            moves = {
-                name: (step * length) * self._gradients[name] for name, length in lengths.items()
-            }
-            found = self._difference(moves, step)
-            return _Difference(found.actual, found.predicted, abs(found.predicted), found.bend, step)
+        def moves(step: float) -> Moves:
+            for name, length in lengths.items():
+                yield name, np.float32(step * length) * self._gradients[name]
 
-        return self._decide(differ, _TOLERANCE) if lengths else None
+        return self._decide(moves, None, _TOLERANCE) if lengths else None
 
     def _across(self, names: Sequence[str]) -> float | None:
         """In random directions, until several of them say the same."""
         verdicts: list[float | None] = []
-        for _ in range(_MOST_DIRECTIONS):
+        for _ in range(self._closeness.most):
             verdicts.append(self._in_one_direction(names))
             wrong = [each for each in verdicts if each not in (None, 1)]
-            if len(wrong) == _AGAINST:
+            if len(wrong) == self._closeness.against:
                 return wrong[0]
-            if not wrong and verdicts.count(1) == _FOR:
+            if not wrong and verdicts.count(1) == self._closeness.enough:
                 break
         return 1 if 1 in verdicts else None
 
@@ -184,28 +208,32 @@ class _Comparison:
             reach = float(np.clip(40 * self._noise / slope, _RANDOM_REACH, reach))
         seed = int(self._random.integers(1 << 31))
 
-        def differ(step: float) -> _Difference:
+        def moves(step: float) -> Moves:
             random = np.random.default_rng(seed)
-            moves = {
-                name: (step * reach * size)
-                * random.standard_normal(self._values[name].shape, np.float32)
-                for name, size in sizes.items()
-            }
-            found = self._difference(moves, step)
-            scale = 2 * step * reach * slope
-            return _Difference(found.actual, found.predicted, scale, found.bend, step)
+            for name, size in sizes.items():
+                direction = random.standard_normal(self._values[name].shape, np.float32)
+                direction *= np.float32(step * reach * size)
+                yield name, direction
 
-        return self._decide(differ, _RANDOM_TOLERANCE)
+        return self._decide(moves, 2 * reach * slope, _RANDOM_TOLERANCE)
 
-    def _decide(self, differ: Callable[[float], _Difference], tolerance: float) -> float | None:
-        """1 as soon as a step agrees with the gradient; what the steps agree on if that is something else."""
+    def _decide(
+        self, moves: Callable[[float], Moves], scale: float | None, tolerance: float
+    ) -> float | None:
+        """1 as soon as a step agrees with the gradient; what the steps agree on if that is something else.
+
+        Args:
+            moves: of each parameter, by the step.
+            scale: what the tolerance is relative to, for a step of 1; None for what the gradient says.
+            tolerance: how far off a difference may be.
+        """
         floor = _MARGIN * self._noise
         against: list[_Difference] = []
         too_small = 0.0
         for step in _STEPS:
             if step <= too_small:
                 continue
-            found = differ(step)
+            found = self._difference(moves, step, scale)
             if not np.isfinite(found.off) or not np.isfinite(found.bend):
                 continue
             if abs(found.off) > tolerance * found.scale + floor:
@@ -225,20 +253,23 @@ class _Comparison:
                 return _relative(one)
         return None
 
-    def _difference(self, moves: Arrays, step: float) -> _Difference:
+    def _difference(
+        self, moves: Callable[[float], Moves], step: float, scale: float | None
+    ) -> _Difference:
         """Between the points that lie a move on and a move back, each as float32 has it."""
         losses, predicted = [], 0.0
-        ends = []
         for sign in (1, -1):
-            ends.append(
-                {name: self._values[name] + np.float32(sign) * move for name, move in moves.items()}
-            )
-            losses.append(self._loss(ends[-1]))
-        for name in moves:
-            predicted += _product(self._gradients[name], ends[0][name] - ends[1][name])
+            end = {}
+            for name, move in moves(sign * step):
+                move += self._values[name]
+                end[name] = move
+                predicted += sign * _product(self._gradients[name], move, self._values[name])
+            losses.append(self._loss(end))
         actual = losses[0] - losses[1]
         bend = abs(losses[0] + losses[1] - 2 * self._here)
-        return _Difference(actual, predicted, abs(predicted), bend, step)
+        return _Difference(
+            actual, predicted, abs(predicted) if scale is None else step * scale, bend, step
+        )
 
     def _rounding(self) -> float:
         """How far apart the loss is from where it should be, with numbers changed in their last places."""
@@ -254,7 +285,7 @@ class _Comparison:
                 for name in probed
             }
             expected = sum(
-                _product(self._gradients[name], array - self._values[name])
+                _product(self._gradients[name], array, self._values[name])
                 for name, array in changed.items()
             )
             found = self._loss(changed) - self._here - expected
@@ -287,12 +318,14 @@ def _norm(array: np.ndarray) -> float:
 _CHUNK = 1 << 20
 
 
-def _product(one: np.ndarray, two: np.ndarray) -> float:
-    """The sum of products in float64, without copies of all of it in float64."""
-    flat = one.reshape(-1), two.reshape(-1)
-    return float(
-        sum(
-            np.dot(*(array[start : start + _CHUNK].astype(np.float64) for array in flat))
-            for start in range(0, one.size, _CHUNK)
-        )
-    )
+def _product(one: np.ndarray, two: np.ndarray, less: np.ndarray | None = None) -> float:
+    """The sum of products of one and two (less another) in float64, without copies of all of it."""
+    total = 0.0
+    flat = one.reshape(-1), two.reshape(-1), None if less is None else less.reshape(-1)
+    for start in range(0, one.size, _CHUNK):
+        part = [
+            np.zeros(1) if array is None else array[start : start + _CHUNK].astype(np.float64)
+            for array in flat
+        ]
+        total += float(np.dot(part[0], part[1] - part[2]))
+    return total

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -41,7 +42,7 @@ class RawGradients:
         batch: Mapping[str, np.ndarray],
         values: Mapping[str, np.ndarray],
     ) -> None:
-        onnxruntime = inference_runtime()
+        self._onnxruntime = onnxruntime = inference_runtime()
         states = {each.state: each.state_shape for each in manifest.operations if each.state}
         self._trained = [each.name for each in manifest.parameters if each.trainable]
         self._l1 = {
@@ -50,7 +51,7 @@ class RawGradients:
         model = _loss_and_gradients(path, self._trained, states)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.enable_mem_pattern = False
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = False  # nothing is held between runs
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # for many short runs
         if manifest.needs_library:
             options.register_custom_ops_library(str(custom_op_library()))
@@ -68,28 +69,37 @@ class RawGradients:
         given = {**zeros, **batch, **values}
         # what a kernel may overwrite where it lies
         kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
-        self._given = {
+        self._values = {
             each.name: given[each.name] if each.name in kept else np.array(given[each.name])
             for each in self._session.get_inputs()
         }
+        self._given = {name: self._tensor(array) for name, array in self._values.items()}
 
     def loss(self, changed: Mapping[str, np.ndarray]) -> float:
         """The loss, with some parameters changed."""
-        seed_onnxruntime(_SEED)
-        given = {**self._given, **changed}
-        (loss,) = self._session.run([LOSS_OUTPUT], given, self._options)
+        (loss,) = self._run([LOSS_OUTPUT], changed)
         return float(loss)
 
     def gradients(self, changed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """The gradient of the loss by each trained parameter, without T and without L1's."""
-        seed_onnxruntime(_SEED)
-        given = {**self._given, **changed}
         names = [gradient_name(name) for name in self._trained]
-        found = dict(zip(self._trained, self._session.run(names, given, self._options)))
+        found = dict(zip(self._trained, self._run(names, changed)))
         for name, strength in self._l1.items():
             if name in found:
-                found[name] = found[name] - np.float32(strength) * np.sign(given[name])
+                value = changed.get(name, self._values[name])
+                found[name] = found[name] - np.float32(strength) * np.sign(value)
         return found
+
+    def _run(self, names: list[str], changed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Views of what the session gives, which it does not hold."""
+        seed_onnxruntime(_SEED)
+        given = {**self._given, **{name: self._tensor(array) for name, array in changed.items()}}
+        found = self._session.run_with_ort_values(names, given, self._options)
+        return [np.asarray(each.numpy()) for each in found]
+
+    def _tensor(self, array: np.ndarray) -> Any:
+        """As onnxruntime takes it, without a copy."""
+        return self._onnxruntime.OrtValue.ortvalue_from_numpy(np.require(array, requirements="C"))
 
 
 def _loss_and_gradients(path: Path, trained: list[str], states: Mapping[str, object]) -> ir.Model:

@@ -11,7 +11,7 @@ import numpy as np
 
 from svgd_onnx.conversion.example_batch import random_examples
 from svgd_onnx.conversion.inference import NotRunError
-from svgd_onnx.conversion.loss_changes import compare
+from svgd_onnx.conversion.loss_changes import LARGE, compare
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.raw_gradients import RawGradients
 from svgd_onnx.errors import Advice, UserError, first_line, listed, option, without
@@ -20,7 +20,7 @@ from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.losses import LOSSES
 
-_BATCH_SIZE = 4
+_BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 # Rows of probabilities, as float32 adds them up.
 _SUM_TOLERANCE = 1e-3
 _SHIFT = 1e-2
@@ -80,7 +80,9 @@ def verify(
 
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> _Example:
-    batch, prediction = random_examples(plan, _BATCH_SIZE, sizes, np.random.default_rng(0))
+    numbers = sum(plan.values[name].size for name in plan.selection.trainable)
+    batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
+    batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
     if not np.isfinite(prediction).all():
         raise NotRunError("the prediction is NaN or infinite.")
     return _Example(batch, prediction)
