@@ -15,7 +15,7 @@ _OFF = "\ue002"
 _OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 
-class _Sentence(Exception):
+class _Sentence:
     """A message in which options stand as `option` writes them.
 
     `str` calls them by the name that they have in Python, `on_command_line` by that of the command line.
@@ -29,7 +29,7 @@ class _Sentence(Exception):
         return _OPTIONS.sub(_flag, super().__str__())
 
 
-class UserError(_Sentence):
+class UserError(_Sentence, Exception):
     """A mistake in what the user gave: a file, an option, data, an environment.
 
     The message is one sentence that says what is wrong, where, and what to do about it. The command

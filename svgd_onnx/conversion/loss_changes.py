@@ -15,8 +15,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import sqrt
+from typing import NamedTuple
 
 import numpy as np
+
+from svgd_onnx.conversion.sums import norm, product, size_of
 
 Arrays = Mapping[str, np.ndarray]
 # Of each parameter how far it moves: an array that may be written to.
@@ -31,7 +35,6 @@ _TOLERANCE, _RANDOM_TOLERANCE = 0.02, 0.25
 _REACH, _CHANGE = 1e-2, 1e-3
 _RANDOM_REACH = 1e-3
 _STEPS = (1.0, 1 / 4, 4.0, 1 / 16, 16.0)
-_SMALLEST_SIZE = 1e-2
 # Rounding: how often it is probed, with how many units of the last place, of how many numbers at most.
 _PROBES, _UNITS, _PROBED = 3, 4, 1 << 20
 # A difference may be off by so many times what the probes show, and needs to be so many times that to tell.
@@ -41,27 +44,17 @@ _MARGIN, _RESOLVED = 4, 10
 _AGREEMENT, _BEND = 0.5, 0.1
 
 
-@dataclass(frozen=True)
-class _Closeness:
-    """How closely a model is looked at.
+class _Closeness(NamedTuple):
+    """How closely a model is looked at."""
 
-    Attributes:
-        alone: how many parameters, the largest, each alone.
-        groups: into how many groups the others go.
-        enough: how many random directions speak for a gradient.
-        against: how many speak against it.
-        most: how many are tried at most.
-    """
-
-    alone: int
-    groups: int
-    enough: int
-    against: int
-    most: int
+    alone: int  # how many parameters, the largest, each alone
+    groups: int  # of the others
+    enough: int  # random directions that speak for a gradient; two speak against it
+    most: int  # that are tried
 
 
-_CLOSELY = _Closeness(alone=8, groups=8, enough=2, against=2, most=5)
-_LESS_CLOSELY = _Closeness(alone=3, groups=4, enough=1, against=2, most=3)
+_CLOSELY = _Closeness(alone=8, groups=8, enough=2, most=5)
+_LESS_CLOSELY = _Closeness(alone=3, groups=4, enough=1, most=3)
 
 
 @dataclass
@@ -111,7 +104,7 @@ def compare(
     closeness = _LESS_CLOSELY if large else _CLOSELY
     comparison = _Comparison(loss, values, gradients, random, closeness)
     findings = Findings()
-    for names in _groups(values, gradients, closeness):
+    for names in comparison.groups():
         verdict = comparison.verdict(names)
         if verdict is None:
             findings.unresolved.extend(names)
@@ -133,17 +126,6 @@ def _name_wrong(
         findings.wrong[", ".join(names)] = verdict
 
 
-def _groups(values: Arrays, gradients: Arrays, closeness: _Closeness) -> Iterator[list[str]]:
-    """The largest parameters alone, the others with those that can change the loss about as much."""
-    zero = [name for name, gradient in gradients.items() if not gradient.any()]
-    by_size = sorted((n for n in gradients if n not in zero), key=lambda n: -gradients[n].size)
-    yield from ([name] for name in by_size[: closeness.alone])
-    rest = sorted(by_size[closeness.alone :], key=lambda name: _reach(values[name], gradients[name]))
-    for names in (rest, zero):
-        size = max(1, -(-len(names) // closeness.groups))
-        yield from (names[start : start + size] for start in range(0, len(names), size))
-
-
 class _Comparison:
     def __init__(
         self,
@@ -158,28 +140,37 @@ class _Comparison:
         self._values = values
         self._gradients = gradients
         self._random = random
+        self._sizes = {name: size_of(values[name]) for name in gradients}
+        self._norms = {name: norm(gradient) for name, gradient in gradients.items()}
         self._here = loss({})
         self._noise = self._rounding()
 
+    def groups(self) -> Iterator[list[str]]:
+        """The largest parameters alone, the others with those that can change the loss about as much."""
+        zero = [name for name, length in self._norms.items() if not length]
+        by_size = sorted(self._norms.keys() - zero, key=lambda n: (-self._gradients[n].size, n))
+        yield from ([name] for name in by_size[: self._closeness.alone])
+        rest = sorted(by_size[self._closeness.alone :], key=self._reach)
+        for names in (rest, zero):
+            size = max(1, -(-len(names) // self._closeness.groups))
+            yield from (names[start : start + size] for start in range(0, len(names), size))
+
     def verdict(self, names: Sequence[str]) -> float | None:
-        """1 if the gradients are right; else how the loss changes relative to what they say; None if
-        that cannot be told."""
+        """1 if the gradients are right, None if that cannot be told; else the change relative to theirs."""
         along = self._along(names)
         across = self._across(names)
         for verdict in (along, across):
             if verdict not in (None, 1):
                 return verdict
-        return along if any(self._gradients[name].any() for name in names) else across
+        return along if any(self._norms[name] for name in names) else across
 
     def _along(self, names: Sequence[str]) -> float | None:
         """Along the gradients, so far that each changes the loss alike."""
         most = (_CHANGE * abs(self._here) + 500 * self._noise) / len(names)
         lengths = {}
         for name in names:
-            norm = _norm(self._gradients[name])
-            if norm:
-                reach = _reach(self._values[name], self._gradients[name])
-                lengths[name] = min(_REACH * reach, most) / norm**2
+            if self._norms[name]:
+                lengths[name] = min(_REACH * self._reach(name), most) / self._norms[name] ** 2
 
         def moves(step: float) -> Moves:
             for name, length in lengths.items():
@@ -193,7 +184,7 @@ class _Comparison:
         for _ in range(self._closeness.most):
             verdicts.append(self._in_one_direction(names))
             wrong = [each for each in verdicts if each not in (None, 1)]
-            if len(wrong) == self._closeness.against:
+            if len(wrong) == 2:
                 return wrong[0]
             if not wrong and verdicts.count(1) == self._closeness.enough:
                 break
@@ -201,8 +192,7 @@ class _Comparison:
 
     def _in_one_direction(self, names: Sequence[str]) -> float | None:
         """In a direction along which a gradient's product has the standard deviation `scale`."""
-        sizes = {name: _size(self._values[name]) for name in names}
-        slope = sum((size * _norm(self._gradients[name])) ** 2 for name, size in sizes.items()) ** 0.5
+        slope = sum((self._sizes[name] * self._norms[name]) ** 2 for name in names) ** 0.5
         reach = 30 * _RANDOM_REACH
         if slope:
             reach = float(np.clip(40 * self._noise / slope, _RANDOM_REACH, reach))
@@ -210,9 +200,12 @@ class _Comparison:
 
         def moves(step: float) -> Moves:
             random = np.random.default_rng(seed)
-            for name, size in sizes.items():
-                direction = random.standard_normal(self._values[name].shape, np.float32)
-                direction *= np.float32(step * reach * size)
+            for name in names:
+                direction = random.random(self._values[name].shape, np.float32)
+                direction -= np.float32(0.5)
+                direction *= np.float32(
+                    step * reach * self._sizes[name] * 12**0.5
+                )  # of variance 1 before
                 yield name, direction
 
         return self._decide(moves, 2 * reach * slope, _RANDOM_TOLERANCE)
@@ -263,13 +256,17 @@ class _Comparison:
             for name, move in moves(sign * step):
                 move += self._values[name]
                 end[name] = move
-                predicted += sign * _product(self._gradients[name], move, self._values[name])
+                predicted += sign * product(self._gradients[name], move, self._values[name])
             losses.append(self._loss(end))
         actual = losses[0] - losses[1]
         bend = abs(losses[0] + losses[1] - 2 * self._here)
         return _Difference(
             actual, predicted, abs(predicted) if scale is None else step * scale, bend, step
         )
+
+    def _reach(self, name: str) -> float:
+        """How much a parameter could change the loss, moved by its own norm along its gradient."""
+        return self._sizes[name] * sqrt(self._values[name].size) * self._norms[name]
 
     def _rounding(self) -> float:
         """How far apart the loss is from where it should be, with numbers changed in their last places."""
@@ -281,11 +278,15 @@ class _Comparison:
         for _ in range(_PROBES):
             changed = {
                 name: self._values[name]
-                * (1 + units * self._random.choice(np.array([-1, 1], np.float32), self._values[name].shape))
+                * (
+                    1
+                    + units
+                    * self._random.choice(np.array([-1, 1], np.float32), self._values[name].shape)
+                )
                 for name in probed
             }
             expected = sum(
-                _product(self._gradients[name], array, self._values[name])
+                product(self._gradients[name], array, self._values[name])
                 for name, array in changed.items()
             )
             found = self._loss(changed) - self._here - expected
@@ -299,33 +300,3 @@ def _relative(difference: _Difference) -> float:
     if abs(difference.predicted) < 1e-3 * abs(difference.actual):
         return float("inf")
     return difference.actual / difference.predicted
-
-
-def _reach(value: np.ndarray, gradient: np.ndarray) -> float:
-    """How much a parameter could change the loss, moved by its own norm along its gradient."""
-    return _size(value) * value.size**0.5 * _norm(gradient)
-
-
-def _size(value: np.ndarray) -> float:
-    """The root of the mean of squares, but never too small to move by."""
-    return max(_norm(value) / max(value.size, 1) ** 0.5, _SMALLEST_SIZE)
-
-
-def _norm(array: np.ndarray) -> float:
-    return _product(array, array) ** 0.5
-
-
-_CHUNK = 1 << 20
-
-
-def _product(one: np.ndarray, two: np.ndarray, less: np.ndarray | None = None) -> float:
-    """The sum of products of one and two (less another) in float64, without copies of all of it."""
-    total = 0.0
-    flat = one.reshape(-1), two.reshape(-1), None if less is None else less.reshape(-1)
-    for start in range(0, one.size, _CHUNK):
-        part = [
-            np.zeros(1) if array is None else array[start : start + _CHUNK].astype(np.float64)
-            for array in flat
-        ]
-        total += float(np.dot(part[0], part[1] - part[2]))
-    return total

@@ -51,8 +51,12 @@ class RawGradients:
         model = _loss_and_gradients(path, self._trained, states)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.enable_mem_pattern = options.enable_cpu_mem_arena = False  # nothing is held between runs
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")  # for many short runs
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = (
+            False  # nothing is held between runs
+        )
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # for many short runs
         if manifest.needs_library:
             options.register_custom_ops_library(str(custom_op_library()))
         try:

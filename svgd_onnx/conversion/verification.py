@@ -112,7 +112,7 @@ def _run(folder: Path, manifest: Manifest, example: _Example) -> None:
     try:
         session = TARGETS[manifest.target].open(folder, manifest, None, "cpu")
         evaluated = session.eval_step(arrays)
-        loss = session.train_step(arrays, 0.0, seed=0)
+        loss = session.train_step(arrays, 0.0, update=True, seed=0)
     except UserError as error:
         raise _fault(f"what was made does not run ({first_line(error)})") from error
     if not np.isfinite(loss):
@@ -150,6 +150,7 @@ def _check_gradients(
     trained = {name: values[name] for name in gradients}
     moved = _off_the_middle(trained, random)
     if moved:
+        del gradients  # before there are others
         gradients = raw.gradients(moved)
     found = compare(
         lambda changed: raw.loss({**moved, **changed}), {**trained, **moved}, gradients, random
@@ -184,6 +185,6 @@ def _quoted(names: list[str]) -> str:
 def _fault(what: str) -> UserError:
     return UserError(
         f"Nothing was written: {what}. That is no fault of the model: convert with another "
-        f"{option('differentiator')} or {option('target')}, leave out with {option('freeze')} what it is about, "
-        f"or do without this with {without('verify')}."
+        f"{option('differentiator')} or {option('target')}, leave out with {option('freeze')} what it is "
+        f"about, or do without this with {without('verify')}."
     )

@@ -60,9 +60,7 @@ def test_svgd_json_says_what_verified(target: str, tmp_path: Path) -> None:
 def test_t_and_the_update_are_left_out(
     name: str, options: dict[str, Any], target: str, tmp_path: Path
 ) -> None:
-    manifest = svgd_onnx.convert(
-        getattr(models, name)(), tmp_path / "a", target=target, **options
-    )
+    manifest = svgd_onnx.convert(getattr(models, name)(), tmp_path / "a", target=target, **options)
     assert manifest.verified is not None
 
 
@@ -99,7 +97,9 @@ def test_a_wrong_gradient_is_an_error_and_nothing_is_written(
     target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(GRADIENTS, "Tanh", half(GRADIENTS["Tanh"]))
-    with pytest.raises(UserError, match=r"^Nothing was written: the loss changes .*'w' \(2 times\)"):
+    with pytest.raises(
+        UserError, match=r"^Nothing was written: the loss changes .*'w' \(2 times\)"
+    ):
         svgd_onnx.convert(tanh(), tmp_path / "a", target=target, differentiator="own")
     assert not list(tmp_path.iterdir())
     svgd_onnx.convert(tanh(), tmp_path / "a", target=target, differentiator="own", verify=False)
@@ -154,7 +154,9 @@ def in_pairs() -> onnx.ModelProto:
 
 
 def test_made_up_data_that_a_model_does_not_take_do_not_refuse_it(tmp_path: Path) -> None:
-    with pytest.warns(UserWarning, match="could not be verified.* with random_size, .*verify=False"):
+    with pytest.warns(
+        UserWarning, match="could not be verified.* with random_size, .*verify=False"
+    ):
         manifest = svgd_onnx.convert(in_pairs(), tmp_path / "a", target="onnx")
     assert manifest.verified is None
     assert "made-up data" in str(Manifest.load(tmp_path / "a").unverified)

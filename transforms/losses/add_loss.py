@@ -78,8 +78,8 @@ class AddLoss(ir.passes.InPlacePass):
         if contained and activation not in (None, *contained):
             warnings.warn(
                 Advice(
-                    f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} takes "
-                    f"it for logits: choose another {option('loss')} if that is not meant."
+                    f"The prediction '{output.name}' ends in {activation}, and the loss {self._loss.name} "
+                    f"takes it for logits: choose another {option('loss')} if that is not meant."
                 ),
                 stacklevel=2,
             )

@@ -41,7 +41,8 @@ class Evaluator:
             ) from error
         self._nodes: list[Any] = reference.rt_nodes_
         self._read = [
-            {value.name for value in read_by(node) if value is not None} for node in copy.graph
+            {value.name or "" for value in read_by(node) if value is not None}
+            for node in copy.graph
         ]
         self._output = reference.output_names[0]
         self._values: dict[str, Any] = {"": None, **reference.rt_inits_, **inputs}
@@ -66,7 +67,7 @@ def _run(node: Any, read: Collection[str], values: Mapping[str, Any]) -> dict[st
     inputs = [_as_double(values[name]) for name in node.input]
     context = {}
     if node.need_context():
-        context["context"] = ChainMap({name: _as_double(values[name]) for name in read}, values)
+        context["context"] = {name: _as_double(values[name]) for name in read}
     try:
         with np.errstate(all="ignore"):
             results = node.run(*inputs, **context)
