@@ -13,12 +13,12 @@ from rich.table import Table
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.manifest import FixedBatch, Operation, Tensor
+from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 
 _console = Console(soft_wrap=True)
 
 
-def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
+def show_conversion(output: str, manifest: Manifest) -> None:
     """What was made, in a sentence or two."""
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
@@ -28,12 +28,21 @@ def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
     lines = (
+        *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),
         *_channels(manifest.operations),
         *_shared(manifest),
     )
     for line in lines:
         _console.print(line, markup=False)
+
+
+def _verification(manifest: Manifest) -> list[str]:
+    """By what the folder was verified, or why it was not."""
+    if manifest.verified is not None:
+        by = f"{manifest.verified.package} {manifest.verified.version}"
+        return [f"Verified on made-up data, with {by}."]
+    return [] if manifest.unverified is None else [f"Not verified: {manifest.unverified}"]
 
 
 def show_inspection(inspection: Inspection) -> None:
@@ -132,7 +141,7 @@ def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
     return lines
 
 
-def _shared(manifest: svgd_onnx.Manifest) -> list[str]:
+def _shared(manifest: Manifest) -> list[str]:
     """What was stored once: which of it is several parameters, and which one that several use."""
     separated = [each.name for each in manifest.parameters if each.separated_from is not None]
     uses = Counter(operation.parameter for operation in manifest.operations)

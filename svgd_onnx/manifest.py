@@ -138,6 +138,21 @@ class Operation:
 
 
 @dataclass
+class Verified:
+    """That conversion verified what it made, and by what.
+
+    Attributes:
+        package: the onnxruntime that ran it, by the name of its package.
+        version: its version.
+        unresolved: parameters whose gradient is too small, or whose loss too rough, for float32 to tell.
+    """
+
+    package: str
+    version: str
+    unresolved: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Manifest:
     """The contents of `svgd.json`.
 
@@ -167,6 +182,8 @@ class Manifest:
         exported: what export writes: the model "as it came", or in "canonical form".
         fixed_batch: what became of a batch axis that the file fixes; None if it has none, or it was to
             stay as it is.
+        verified: by what conversion verified the artifacts; None if it did not.
+        unverified: why it did not, if there is a reason to give.
     """
 
     versions: dict[str, str]
@@ -192,6 +209,8 @@ class Manifest:
     recompute: bool = False
     exported: str = CANONICAL_FORM
     fixed_batch: FixedBatch | None = None
+    verified: Verified | None = None
+    unverified: str | None = None
     format: int = FORMAT
 
     @property
@@ -263,6 +282,8 @@ class Manifest:
             batch = content.get("fixed_batch")
             content["fixed_batch"] = None if batch is None else FixedBatch(**batch)
             content["operations"] = [Operation(**item) for item in content["operations"]]
+            verified = content.get("verified")
+            content["verified"] = None if verified is None else Verified(**verified)
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None

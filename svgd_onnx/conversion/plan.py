@@ -15,6 +15,7 @@ from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
@@ -40,6 +41,7 @@ class TrainingPlan:
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
+        loss_settings: of the loss, as they were given.
         label: what the loss compares it with, or None if the loss is the model's own.
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and the label, by name.
@@ -54,6 +56,7 @@ class TrainingPlan:
     prediction: str
     logits: ir.Value
     class_axis: int | None
+    loss_settings: LossSettings
     label: ir.Value | None
     exported: ExportedModel
     batch_axes: BatchAxes
@@ -152,6 +155,7 @@ def plan_of(
             value for node in forward.graph for value in node.outputs if value.name == added.logits
         ),
         class_axis=added.class_axis,
+        loss_settings=settings.loss_settings,
         label=label,
         exported=exported_model(
             source,

@@ -46,7 +46,7 @@ class FinalNames(ir.passes.InPlacePass):
             for value in values_of(inner)
             if value not in outside
         ]
-        for value in hidden:
+        for value in sorted(hidden, key=lambda value: unquoted(value.name or "") != value.name):
             name = beside(unquoted(value.name or ""), taken)
             taken.add(name)
             if name != value.name:
