@@ -13,7 +13,7 @@ INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 # Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
 _OPTION = "\ue000{}\ue001"
 # What stands for the value of one that is turned off.
-_OFF = "\ue002"
+_OFF = "\ue004"
 _OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 

@@ -31,6 +31,11 @@ def quoted(name: str) -> str:
     return name.join(_MARKS)
 
 
+def is_quoted(name: str) -> bool:
+    """Whether a whole name stands in marks; those of ours that are made of it end behind them."""
+    return name.startswith(_MARKS[0]) and name.endswith(_MARKS[1])
+
+
 def unquoted(text: str) -> str:
     """A name, or a message with names in it, without marks."""
     return text.translate(_UNQUOTED)

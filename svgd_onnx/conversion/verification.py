@@ -101,8 +101,8 @@ def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
         others = [name for name, loss in LOSSES.items() if not loss.contains and loss.target]
         raise UserError(
             f"The prediction '{unquoted(plan.prediction)}' looks like probabilities (on made-up data none "
-            f"is negative, and they sum to 1), but the loss {plan.loss.name} takes it for logits: name the logits with "
-            f"{option('prediction')}, choose {option('loss')} {' or '.join(others)}, or say with "
+            f"is negative, and they sum to 1), but the loss {plan.loss.name} takes it for logits: name the "
+            f"logits with {option('prediction')}, choose {option('loss')} {' or '.join(others)}, or say with "
             f"{option('from_logits')} that these are logits."
         )
 

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from svgd_onnx.step_names import NEW_SUFFIX, beside, unquoted
+from svgd_onnx.step_names import NEW_SUFFIX, beside, is_quoted, unquoted
 from svgd_onnx.transforms.bodies import values_of
 from svgd_onnx.transforms.names import rename
 
@@ -17,7 +17,8 @@ class FinalNames(ir.passes.InPlacePass):
     Args:
         own: their names, in marks where `QuoteNames` put them.
 
-    Ensures: no two values have one name; those of `own` are without marks.
+    Ensures: no two values have one name; those of `own` are without marks. Gradients are called as ever,
+        unless `own` has their name: other tensors of the model give way to them.
     """
 
     def __init__(self, own: Collection[str]) -> None:
@@ -46,7 +47,7 @@ class FinalNames(ir.passes.InPlacePass):
             for value in values_of(inner)
             if value not in outside
         ]
-        for value in sorted(hidden, key=lambda value: unquoted(value.name or "") != value.name):
+        for value in sorted(hidden, key=lambda value: is_quoted(value.name or "")):
             name = beside(unquoted(value.name or ""), taken)
             taken.add(name)
             if name != value.name:

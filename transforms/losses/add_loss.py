@@ -82,7 +82,8 @@ class AddLoss(ir.passes.InPlacePass):
             warnings.warn(
                 Advice(
                     f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss "
-                    f"{self._loss.name} takes it for logits: choose another {option('loss')} if that is not meant."
+                    f"{self._loss.name} takes it for logits: choose another {option('loss')} if that is not "
+                    "meant."
                 ),
                 stacklevel=2,
             )
