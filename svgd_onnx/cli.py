@@ -11,7 +11,7 @@ import typer
 from rich.console import Console
 
 import svgd_onnx
-from svgd_onnx.errors import INTERRUPTED, UserError, option
+from svgd_onnx.errors import INTERRUPTED, Advice, UserError, option
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
@@ -40,7 +40,8 @@ def main() -> None:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"svgd-onnx: {message}", file=sys.stderr)
+    shown = message.on_command_line() if isinstance(message, Advice) else message
+    print(f"svgd-onnx: {shown}", file=sys.stderr)
 
 
 def _version(value: bool) -> None:

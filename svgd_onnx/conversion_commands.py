@@ -49,6 +49,11 @@ _SIZE = typer.Option(
     metavar="AXIS=N",
     help="Fix an open axis of the model, by its name or a glob; may be repeated.",
 )
+_FIXED_BATCH = typer.Option(
+    False,
+    "--fixed-batch",
+    help="Keep a batch axis that the file fixes; else it is opened where it can be.",
+)
 _REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
 _CLASS_AXIS = typer.Option(
     None, help="The logits' axis of classes; by default that of a final Softmax, or 1."
@@ -58,6 +63,11 @@ _CLASS_WEIGHTS = typer.Option(
     None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
 )
 _LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
+_FROM_LOGITS = typer.Option(
+    False,
+    "--from-logits",
+    help="The prediction is logits as it stands, whatever it ends in and looks like.",
+)
 _TRAIN = typer.Option(
     [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
 )
@@ -106,11 +116,13 @@ def convert(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
+    from_logits: bool = _FROM_LOGITS,
     optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(_T.scale, help="T's factor s."),
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
@@ -149,10 +161,20 @@ def convert(
         "--recompute",
         help="Compute segments of the forward pass again in the backward pass: less memory, more time.",
     ),
+    verify: bool = typer.Option(
+        True,
+        "--verify/--no-verify",
+        help="Run what was made on made-up data, and hold its gradients against its loss.",
+    ),
+    random_size: list[str] = typer.Option(
+        [], metavar="AXIS=N", help="Size of an open axis of the made-up data; may be repeated."
+    ),
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    show_conversion(str(output), svgd_onnx.convert(**_settings(context)))
+    settings = _settings(context)
+    settings["random_size"] = _parse_sizes("random_size", random_size)
+    show_conversion(str(output), svgd_onnx.convert(**settings))
 
 
 def inspect(
@@ -162,11 +184,13 @@ def inspect(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
+    from_logits: bool = _FROM_LOGITS,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
@@ -188,6 +212,7 @@ def check(
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
+    fixed_batch: bool = _FIXED_BATCH,
     reduction: str = _REDUCTION,
     class_axis: int | None = _CLASS_AXIS,
     ignore_index: int | None = _IGNORE_INDEX,
@@ -198,6 +223,9 @@ def check(
     freeze_bn: bool = _FREEZE_BN,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
+    target: str | None = typer.Option(
+        None, help=f"Whose step: {' or '.join(TARGETS)}; by default what convert makes here."
+    ),
     data_file: Path | None = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
@@ -269,13 +297,13 @@ def _parse_weights(text: str | None) -> tuple[float, ...] | None:
         ) from None
 
 
-def _parse_sizes(given: str, items: list[str]) -> dict[str, int]:
+def _parse_sizes(name_of_option: str, items: list[str]) -> dict[str, int]:
     sizes = {}
     for item in items:
         name, _, size = item.rpartition("=")
         if not name or not size.isdigit() or int(size) < 1:
             raise UserError(
-                f"{option(given)} has '{item}', which is not AXIS=N: write it as sequence=16."
+                f"{option(name_of_option)} has '{item}', which is not AXIS=N: write it as sequence=16."
             )
         sizes[name] = int(size)
     return sizes

@@ -13,12 +13,12 @@ from rich.table import Table
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.manifest import Tensor
+from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 
 _console = Console(soft_wrap=True)
 
 
-def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
+def show_conversion(output: str, manifest: Manifest) -> None:
     """What was made, in a sentence or two."""
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
@@ -27,8 +27,22 @@ def show_conversion(output: str, manifest: svgd_onnx.Manifest) -> None:
         f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
-    for line in (*_examples(manifest.arrays), *_shared(manifest)):
+    lines = (
+        *_verification(manifest),
+        *_examples(manifest.arrays, manifest.fixed_batch),
+        *_channels(manifest.operations),
+        *_shared(manifest),
+    )
+    for line in lines:
         _console.print(line, markup=False)
+
+
+def _verification(manifest: Manifest) -> list[str]:
+    """By what the folder was verified, or why it was not."""
+    if manifest.verified is not None:
+        by = f"{manifest.verified.package} {manifest.verified.version}"
+        return [f"Verified on made-up data, with {by}."]
+    return [] if manifest.unverified is None else [f"Not verified: {manifest.unverified}"]
 
 
 def show_inspection(inspection: Inspection) -> None:
@@ -39,7 +53,10 @@ def show_inspection(inspection: Inspection) -> None:
     if roles is not None:
         console.print(roles)
     console.print(_totals(inspection))
-    for line in _examples(inspection.arrays):
+    for line in (
+        *_examples(inspection.arrays, inspection.fixed_batch),
+        *_channels(inspection.operations),
+    ):
         _console.print(line, markup=False)
     if inspection.manifest is not None:
         _console.print(f"Gradients by {inspection.manifest.maker}.")
@@ -77,15 +94,42 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
     return len(wrong)
 
 
-def _examples(arrays: Sequence[Tensor]) -> list[str]:
-    """What has its examples elsewhere than along the first axis, or none."""
+def _examples(arrays: Sequence[Tensor], batch: FixedBatch | None) -> list[str]:
+    """What became of a fixed batch axis, and what has examples elsewhere than along the first axis, or none."""
+    return [*_fixed_batch(batch), *_batch_axes(arrays)]
+
+
+def _fixed_batch(batch: FixedBatch | None) -> list[str]:
+    if batch is None:
+        return []
+    if batch.kept is not None:
+        return [f"The batch axis stays fixed at {batch.size} ({batch.kept})."]
+    keep = UserError(option("fixed_batch")).on_command_line()
+    return [f"The batch axis, {batch.size} in the file, is open; {keep} keeps it."]
+
+
+def _channels(operations: Sequence[Operation]) -> list[str]:
+    """Where r is of each channel because sizes are open."""
+    opened = [each for each in operations if each.state is not None and each.open_axes]
+    if not opened:
+        return []
+    axes = dict.fromkeys(name for each in opened for name in each.open_axes)
+    names = [name for name in axes if name != "?"]
+    advice = UserError(option("size", f"{names[0] if names else 'AXIS'}=N")).on_command_line()
+    mend = f"; {advice} fixes one, and makes r of each element" if names else ""
+    return [
+        f"r is of each channel for {len(opened)} operations, whose sizes are open ({listed(axes)}){mend}."
+    ]
+
+
+def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
     if not arrays:
         return []
     whole = [f"'{each.name}'" for each in arrays if each.batch_axis is None]
     if len(whole) == len(arrays):
         return [
-            "The model takes one example a step, without a batch axis: in the data examples are stacked along a "
-            "new first axis, and an array without it is the same for all."
+            "The model takes one example a step, without a batch axis: in the data examples are stacked "
+            "along a new first axis, and an array without it is the same for all."
         ]
     lines = []
     if whole:
@@ -97,7 +141,7 @@ def _examples(arrays: Sequence[Tensor]) -> list[str]:
     return lines
 
 
-def _shared(manifest: svgd_onnx.Manifest) -> list[str]:
+def _shared(manifest: Manifest) -> list[str]:
     """What was stored once: which of it is several parameters, and which one that several use."""
     separated = [each.name for each in manifest.parameters if each.separated_from is not None]
     uses = Counter(operation.parameter for operation in manifest.operations)

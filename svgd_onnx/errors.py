@@ -12,17 +12,15 @@ INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 
 # Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
 _OPTION = "\ue000{}\ue001"
+# What stands for the value of one that is turned off.
+_OFF = "\ue002"
 _OPTIONS = re.compile("\ue000([a-z0-9_]+)(?:=(.*?))?\ue001", re.DOTALL)
 
 
-class UserError(Exception):
-    """A mistake in what the user gave: a file, an option, data, an environment.
+class _Sentence:
+    """A message in which options stand as `option` writes them.
 
-    The message is one sentence that says what is wrong, where, and what to do about it. The command
-    line prints it and exits with code 2; every other exception is a bug of this package.
-
-    Options stand in it as `option` writes them: `str` calls them by the name that they have in Python,
-    `on_command_line` by that of the command line.
+    `str` calls them by the name that they have in Python, `on_command_line` by that of the command line.
     """
 
     def __str__(self) -> str:
@@ -31,6 +29,18 @@ class UserError(Exception):
     def on_command_line(self) -> str:
         """The message, options as flags."""
         return _OPTIONS.sub(_flag, unquoted(super().__str__()))
+
+
+class UserError(_Sentence, Exception):
+    """A mistake in what the user gave: a file, an option, data, an environment.
+
+    The message is one sentence that says what is wrong, where, and what to do about it. The command
+    line prints it and exits with code 2; every other exception is a bug of this package.
+    """
+
+
+class Advice(_Sentence, UserWarning):
+    """A warning in which options stand as in a `UserError`, for `warnings.warn`."""
 
 
 def option(name: str, value: str | None = None) -> str:
@@ -46,15 +56,24 @@ def option(name: str, value: str | None = None) -> str:
 
 def _keyword(found: re.Match[str]) -> str:
     name, value = found.groups()
+    if value == _OFF:
+        return f"{name}=False"
     return name if value is None else f"{name}={value!r}"
 
 
 def _flag(found: re.Match[str]) -> str:
     name, value = found.groups()
     flag = f"--{name.replace('_', '-')}"
+    if value == _OFF:
+        return f"--no-{name.replace('_', '-')}"
     if value is None:
         return flag
-    return f"{flag} {value}" if re.fullmatch(r"[\w.:/-]+", value) else f"{flag} '{value}'"
+    return f"{flag} {value}" if re.fullmatch(r"[\w.:/=-]+", value) else f"{flag} '{value}'"
+
+
+def without(name: str) -> str:
+    """Turning an option off in a message: verify=False, or --no-verify on the command line."""
+    return _OPTION.format(f"{name}={_OFF}")
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

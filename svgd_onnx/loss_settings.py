@@ -25,6 +25,7 @@ class LossSettings:
             weights of the labels, as in ONNX's SoftmaxCrossEntropyLoss.
         label_smoothing: the share of the target that is spread over all classes, in [0, 1) (Szegedy et
             al., arXiv 1512.00567).
+        from_logits: whether the prediction is logits as it stands, whatever it ends in and looks like.
     """
 
     reduction: str = "mean"
@@ -32,6 +33,7 @@ class LossSettings:
     ignore_index: int | None = None
     class_weights: tuple[float, ...] | None = None
     label_smoothing: float = 0.0
+    from_logits: bool = False
 
     def check(self) -> None:
         """Refuses values out of range; `transforms.losses.check_settings` also those of another loss.

@@ -59,6 +59,19 @@ class Quantization:
 
 
 @dataclass
+class FixedBatch:
+    """What became of a batch axis of fixed size.
+
+    Attributes:
+        size: in the model's file.
+        kept: why it stays fixed; None where it is open now.
+    """
+
+    size: int
+    kept: str | None = None
+
+
+@dataclass
 class Parameter:
     """A tensor of the model that lives in the checkpoint.
 
@@ -103,6 +116,8 @@ class Operation:
         state_shape: r's shape, float32.
         granularity: "element" if r has the shape of the output without its batch axis, "channel" if it
             has an entry for each channel.
+        open_axes: the names of axes for which r is not of each element, as it would be by default: their
+            size is open.
     """
 
     node: str
@@ -114,11 +129,27 @@ class Operation:
     state: str | None = None
     state_shape: list[int] = field(default_factory=list)
     granularity: str = "element"
+    open_axes: list[str] = field(default_factory=list)
 
     @property
     def state_nbytes(self) -> int:
         """r's size in bytes; 0 without r."""
         return 0 if self.state is None else 4 * prod(self.state_shape)
+
+
+@dataclass
+class Verified:
+    """That conversion verified what it made, and by what.
+
+    Attributes:
+        package: the onnxruntime that ran it, by the name of its package.
+        version: its version.
+        unresolved: parameters whose gradient is too small, or whose loss too rough, for float32 to tell.
+    """
+
+    package: str
+    version: str
+    unresolved: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -149,6 +180,10 @@ class Manifest:
         encapsulation: how T came into it: "graph" or "operators", by twins.
         recompute: whether segments of the forward pass are computed again in the backward pass.
         exported: what export writes: the model "as it came", or in "canonical form".
+        fixed_batch: what became of a batch axis that the file fixes; None if it has none, or it was to
+            stay as it is.
+        verified: by what conversion verified the artifacts; None if it did not.
+        unverified: why it did not, if there is a reason to give.
     """
 
     versions: dict[str, str]
@@ -173,6 +208,9 @@ class Manifest:
     encapsulation: str = "graph"
     recompute: bool = False
     exported: str = CANONICAL_FORM
+    fixed_batch: FixedBatch | None = None
+    verified: Verified | None = None
+    unverified: str | None = None
     format: int = FORMAT
 
     @property
@@ -241,7 +279,11 @@ class Manifest:
             content["loss_settings"] = _loss_settings(content["loss_settings"])
             content["outputs"] = [Tensor(**item) for item in content["outputs"]]
             content["parameters"] = [_parameter(item) for item in content["parameters"]]
+            batch = content.get("fixed_batch")
+            content["fixed_batch"] = None if batch is None else FixedBatch(**batch)
             content["operations"] = [Operation(**item) for item in content["operations"]]
+            verified = content.get("verified")
+            content["verified"] = None if verified is None else Verified(**verified)
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None

@@ -37,7 +37,7 @@ def unquoted(text: str) -> str:
 
 
 def beside(name: str, own: Collection[str]) -> str:
-    """A name of ours, beside those of the model's own inputs, outputs and parameters: the first that is free."""
+    """A name of ours beside those of the model's own inputs, outputs and parameters: the first free one."""
     while name in own:
         name += "~"
     return name

@@ -23,10 +23,10 @@ from rich.console import Console
 from rich.table import Table
 
 import svgd_onnx
+from svgd_onnx.conversion.example_batch import random_batch
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.gradient_check.check import example_batch
-from svgd_onnx.gradient_check.example_batch import random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN, differentiate

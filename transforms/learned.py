@@ -15,6 +15,8 @@ from svgd_onnx.transforms.quantization import scales_quantized_numbers
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.stored_types import stored_as
 
+# An Einsum has fewer.
+_MOST_FACTORS = 26
 # Operator -> inputs that exporters fill with learned tensors.
 _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "Gemm": frozenset({0, 1, 2}),
@@ -26,7 +28,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "RMSNormalization": frozenset({1}),
     "InstanceNormalization": frozenset({1, 2}),
     "GroupNormalization": frozenset({1, 2}),
-    "Einsum": frozenset({0, 1}),
+    "Einsum": frozenset(range(_MOST_FACTORS)),
     "PRelu": frozenset({1}),
     "Gather": frozenset({0}),
     "LSTM": frozenset({1, 2, 3, 7}),

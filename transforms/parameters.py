@@ -22,6 +22,8 @@ from svgd_onnx.transforms.rearrangements import hands_on
 
 # Written by training itself.
 _RUNNING_STATISTICS = {"BatchNormalization": frozenset({3, 4})}
+# Trees, support vector machines and other operators of classical machine learning.
+_CLASSICAL = "ai.onnx.ml"
 # Scale and shift of a normalization are exempt from weight decay.
 _NORMALIZATIONS = frozenset(
     {
@@ -144,8 +146,14 @@ def _matches(value: ir.Value, globs: Sequence[str]) -> bool:
 
 
 def _nothing_learned(graph: ir.Graph) -> str:
-    """Why none of a model's initializers can be trained."""
+    """Why none of a model's initializers can be trained: they are quantized, or trees."""
     quantized = [f"'{name}'" for name, value in graph.initializers.items() if _is_quantized(value)]
+    classical = [f"{node.op_type} '{node.name}'" for node in graph if node.domain == _CLASSICAL]
+    if classical and not quantized:
+        return (
+            f"none of its initializers is a weight, and what {listed(classical)} may have learned is in "
+            "attributes, which are not trained"
+        )
     if not quantized:
         return "none of its initializers is a weight"
     return (

@@ -30,6 +30,20 @@ Ort::Value Scalar(Element& element) {
   return Ort::Value::CreateTensor<Element>(Cpu(), &element, 1, nullptr, 0);
 }
 
+// Refuses a model whose own tensors are called as those of a step, which then have other names.
+void CheckNames(const nlohmann::json& manifest) {
+  for (const char* kind : {"inputs", "outputs", "parameters"}) {
+    for (const nlohmann::json& tensor : manifest.at(kind)) {
+      const std::string name = tensor.at("name");
+      const size_t stem = name.size() - std::min(name.size(), std::string(kNew).size());
+      if (name == kLoss || name == kLearningRate || name == kUpdate || name.substr(stem) == kNew) {
+        throw std::runtime_error("The model has a tensor '" + name +
+                                 "', as a training step has: train it with Python.");
+      }
+    }
+  }
+}
+
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -40,6 +54,7 @@ Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(fol
   if (!(std::ifstream(folder / "svgd.json") >> manifest_)) {
     throw std::runtime_error("'" + folder.string() + "' has no svgd.json.");
   }
+  CheckNames(manifest_);
   options_.SetIntraOpNumThreads(threads);
   training_ = Open("training_step.onnx");
   evaluation_ = Open("eval_model.onnx");

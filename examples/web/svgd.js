@@ -43,6 +43,7 @@ export class Trainer {
       ['svgd.json', 'training_step.onnx', 'eval_model.onnx', 'checkpoint.safetensors'].map(trainer.#read),
     );
     trainer.manifest = JSON.parse(new TextDecoder().decode(manifest));
+    checkNames(trainer.manifest);
     trainer.#setState(checkpoint);
     // One after the other: onnxruntime-web starts up with the first.
     trainer.#training = await ort.InferenceSession.create(step, {
@@ -219,6 +220,14 @@ export function readSafetensors(bytes) {
   } catch {
     throw damaged;
   }
+}
+
+/** Refuses a model whose own tensors are called as those of a step, which then have other names. */
+function checkNames({ inputs, outputs, parameters }) {
+  const own = [...inputs, ...outputs, ...parameters].map(({ name }) => name);
+  const taken = own.find((name) => [LOSS, LEARNING_RATE, UPDATE].includes(name) || name.endsWith(NEW));
+  if (taken !== undefined)
+    throw new Error(`The model has a tensor '${taken}', as a training step has: train it with Python.`);
 }
 
 /** The bytes of a safetensors file of float32 tensors, each with its name, shape and data. */

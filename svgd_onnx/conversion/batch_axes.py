@@ -1,8 +1,8 @@
-"""Along which axis of each input, of the label and of each output examples lie, or that a tensor has no such axis.
+"""Along which axis of each input, of the label and of each output examples lie, or that it has no such axis.
 
-A file does not say it. What tells it is the name of the axis: the one that the prediction shares with inputs. An
-input without an axis of that name (edges of a graph, a set of references, a sampling rate) is given whole at every
-step. Where no tensor has it, the model takes one example a step.
+A file does not say it. What tells it is the name of the axis: the one that the prediction shares with inputs.
+An input without an axis of that name (edges of a graph, a set of references, a sampling rate) is given whole
+at every step. Where no tensor has it, the model takes one example a step.
 """
 
 from __future__ import annotations

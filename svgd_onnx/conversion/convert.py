@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
-import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import plan_training
+from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
@@ -41,6 +42,8 @@ def convert(
     accumulation_steps: int = 1,
     recompute: bool = False,
     force: bool = False,
+    verify: bool = True,
+    random_size: Mapping[str, int] | None = None,
     **settings: Any,
 ) -> Manifest:
     """Makes a folder of training artifacts from an exported ONNX model.
@@ -59,6 +62,8 @@ def convert(
         recompute: whether segments of the forward pass are computed again in the backward pass, instead of
             kept for it: less memory, more time, the same numbers.
         force: whether to replace a folder that is not empty.
+        verify: whether to run what was made on made-up data, and hold its gradients against its loss.
+        random_size: of open axes of the made-up data, by the axis's name or a glob.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
             and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
 
@@ -66,7 +71,8 @@ def convert(
         The manifest that was written as `svgd.json`.
 
     Raises:
-        UserError: the model, an option or the output folder is at fault. Nothing is written then.
+        UserError: the model, an option or the output folder is at fault, or what was made is not right.
+            Nothing is written then.
     """
     training, virtual_gradient, update = _checked(settings)
     check_choice("target", target, TARGETS)
@@ -121,8 +127,11 @@ def convert(
                 stacklevel=3,
             )
         runtime.write(folder, graphs)
-        ir.save(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
+        save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.save(folder)
+        if verify:
+            verify_artifacts(folder, manifest, plan, random_size)
+            manifest.save(folder)
     return manifest
 
 

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes
+from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, initial_value
 from svgd_onnx.errors import UserError
@@ -79,6 +80,7 @@ def describe(
         encapsulation=virtual_gradient.encapsulation,
         recompute=recompute,
         exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
+        fixed_batch=outcome(plan.canonical),
     )
 
 
@@ -154,6 +156,7 @@ def describe_operation(use: ParameterUse, names: FinalNames | None = None) -> Op
         state=state,
         state_shape=list(use.state_shape),
         granularity="element" if use.channel_axis is None else "channel",
+        open_axes=list(use.open_axes),
     )
 
 

@@ -24,7 +24,7 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientSettings,
     sigma_prime,
 )
-from svgd_onnx.transforms.virtualize.settings import OPERATORS
+from svgd_onnx.transforms.virtualize.settings import EXAMPLE, OPERATORS
 
 
 def virtual_gradients(
@@ -41,6 +41,7 @@ def virtual_gradients(
         UserError: operators on the way have no gradient, the shape of r is not known, or the
             differentiator knows no twins.
     """
+    _check_examples_first(plan, settings)
     if settings.encapsulation == OPERATORS:
         gradients, uses = _of_twins(plan, settings)
         differentiator = OWN
@@ -51,6 +52,16 @@ def virtual_gradients(
     MergeParameterUses(plan.copies)(gradients)
     LowerFakeQuantize()(gradients)
     return gradients, uses, differentiator
+
+
+def _check_examples_first(plan: TrainingPlan, settings: VirtualGradientSettings) -> None:
+    """Refuses gradients of each example, which are counted along the first axis, where that has none."""
+    axes = [plan.batch_axes[name] for name in plan.inputs]
+    if settings.gradient == EXAMPLE and settings.t_scope and 0 not in axes:
+        raise UserError(
+            f"{option('gradient', EXAMPLE)} counts examples along the first axis, but this model has none "
+            f"there: leave it out."
+        )
 
 
 def check_differentiator(settings: VirtualGradientSettings, differentiator: str) -> None:

@@ -16,19 +16,27 @@ from svgd_onnx.conversion.description import (
     describe_tensor,
 )
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
+from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import initial_value, plan_of, read_model
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
-from svgd_onnx.manifest import FILE_NAME, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.transforms.differentiate import training_form
-from svgd_onnx.transforms.differentiate.differentiators import AUTO
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, OWN
+from svgd_onnx.transforms.emit.standard_onnx import StateOutputs
+from svgd_onnx.transforms.lower import Lower
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
-from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings, sigma_prime
+from svgd_onnx.transforms.virtualize import (
+    DOMAIN,
+    ParameterUse,
+    VirtualGradientSettings,
+    sigma_prime,
+)
 
 # What makes of a tensor what it is not taken for.
 _OTHERWISE = {"trained": "freeze", "constant": "train"}
@@ -62,6 +70,7 @@ class Inspection:
         parameters: everything learned, trainable or not.
         refusal: what `convert` would raise with the same options.
         arrays: what a training step takes of data; of a model without the label.
+        fixed_batch: what became of a batch axis that the file fixes.
         tensors: what each floating-point initializer of a model is taken for; none of a folder.
         manifest: of a folder of artifacts, all that it says; None for a model.
     """
@@ -71,6 +80,7 @@ class Inspection:
     refusal: UserError | None = None
     tensors: Sequence[TensorRole] = ()
     arrays: Sequence[Tensor] = ()
+    fixed_batch: FixedBatch | None = None
     manifest: Manifest | None = None
 
     @property
@@ -120,7 +130,11 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
         return Inspection(
-            manifest.operations, manifest.parameters, arrays=manifest.arrays, manifest=manifest
+            manifest.operations,
+            manifest.parameters,
+            arrays=manifest.arrays,
+            fixed_batch=manifest.fixed_batch,
+            manifest=manifest,
         )
     as_it_came, model = read_model(source, training)
     selection = select_parameters(model, training.train, training.freeze)
@@ -139,7 +153,7 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
             # what follows an operator that is refused may have no known shape
             raise refusal from None
     operations = [describe_operation(use) for use in uses]
-    return Inspection(operations, parameters, refusal, tensors, arrays)
+    return Inspection(operations, parameters, refusal, tensors, arrays, outcome(model))
 
 
 def _given(*settings: Any) -> list[str]:
@@ -166,7 +180,12 @@ def _as_converted(
     wanted = training.differentiator
     if wanted == AUTO:
         wanted = TARGETS[target].differentiator
-    return virtual_gradients(plan, virtual_gradient, wanted)[1]
+    gradients, uses, _ = virtual_gradients(plan, virtual_gradient, wanted)
+    if TARGETS[target].differentiator == OWN:
+        # a target of standard operators has to be able to say all of it
+        StateOutputs()(gradients)
+        Lower(frozenset({DOMAIN}))(gradients)
+    return uses
 
 
 def _without_loss(

@@ -7,6 +7,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.step_names import unquoted
@@ -23,7 +24,7 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         UserError: there is no such file, it is not a valid ONNX model, or external data is missing.
     """
     if isinstance(model, onnx.ModelProto):
-        loaded = ir.from_proto(model)
+        loaded = read_with_maps(model)
         _check_external_data(loaded, "the model")
         return loaded
     path = Path(model)
@@ -35,7 +36,7 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         proto = onnx.load(path, load_external_data=False)
         if not proto.HasField("graph"):
             raise ValueError("it has no graph")
-        loaded = ir.from_proto(proto)
+        loaded = read_with_maps(proto)
     except Exception as error:  # protobuf and the reader each raise their own
         raise UserError(
             f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."

@@ -26,6 +26,8 @@ class TrainingSettings:
         batch_axis: the axis that examples lie along, by input or output; None for what is given whole at
             every step. What is not named here is told from the names of axes.
         size: sizes of open axes, which become fixed, by the axis's name or a glob.
+        fixed_batch: whether a batch axis of fixed size stays so; else it is opened, where it is proven
+            that no value mixes examples.
         train: globs; if given, only parameters that match one are trained.
         freeze: globs; parameters that match one are not trained.
         freeze_bn: whether BatchNormalization keeps its running statistics, and normalizes with them.
@@ -42,6 +44,7 @@ class TrainingSettings:
     prediction: str | None = None
     batch_axis: Mapping[str, int | None] = field(default_factory=dict)
     size: Mapping[str, int] = field(default_factory=dict)
+    fixed_batch: bool = False
     train: Sequence[str] = ()
     freeze: Sequence[str] = ()
     freeze_bn: bool = False

@@ -10,10 +10,12 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
@@ -39,6 +41,7 @@ class TrainingPlan:
         prediction: the model's output that the loss compares.
         logits: what the loss reads.
         class_axis: its axis of classes, or None if it has none.
+        loss_settings: of the loss, as they were given.
         label: what the loss compares it with, or None if the loss is the model's own.
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and the label, by name.
@@ -53,6 +56,7 @@ class TrainingPlan:
     prediction: str
     logits: ir.Value
     class_axis: int | None
+    loss_settings: LossSettings
     label: ir.Value | None
     exported: ExportedModel
     batch_axes: BatchAxes
@@ -105,7 +109,10 @@ def read_model(
         UserError: it cannot be read, or brought to that form.
     """
     source = source_form(load_model(model))
-    return source, canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    if not settings.fixed_batch:
+        open_batch(canonical, settings.prediction, settings.batch_axis)
+    return source, canonical
 
 
 def plan_of(
@@ -148,6 +155,7 @@ def plan_of(
             value for node in forward.graph for value in node.outputs if value.name == added.logits
         ),
         class_axis=added.class_axis,
+        loss_settings=settings.loss_settings,
         label=label,
         exported=exported_model(
             source,

@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.example_batch import given_batch, random_batch
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
-from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.errors import UserError, check_choice, check_several, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.gradient_check.difference import (
     DEFAULT_TOLERANCE,
@@ -23,12 +24,13 @@ from svgd_onnx.gradient_check.difference import (
     rms,
 )
 from svgd_onnx.gradient_check.double_precision import Evaluator
-from svgd_onnx.gradient_check.example_batch import given_batch, random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
+from svgd_onnx.runtime import has_training
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.targets import DEFAULT_TARGET, STANDARD_ONNX, TARGETS
 from svgd_onnx.training.data import Arrays
-from svgd_onnx.transforms.differentiate.differentiators import OWN, differentiate
-from svgd_onnx.transforms.lower import Lower, LowerFakeQuantize, operators_of
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
+from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
 from svgd_onnx.transforms.quantization import is_fake_quantization
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
@@ -44,6 +46,7 @@ _UNPROBED = 1e-7
 def check(
     model: PathLike | onnx.ModelProto,
     *,
+    target: str | None = None,
     arrays: Arrays | None = None,
     examples: int | None = None,
     batch_size: int = 2,
@@ -54,7 +57,7 @@ def check(
     progress: Callable[[str], None] | None = None,
     **settings: Any,
 ) -> list[ParameterCheck]:
-    """Compares the gradients that training would use with central differences.
+    """Compares the gradients that training would use, as a target has them, with central differences.
 
     For each trainable parameter w and random standard normal directions v, the product of v with the
     gradient of w is compared with (loss(w + h v) - loss(w - h v)) / 2h, where the loss of the model
@@ -63,6 +66,8 @@ def check(
 
     Args:
         model: an ONNX file, or the model itself.
+        target: whose step: "ort-training" or "onnx"; None is what `convert` makes by default, or onnx
+            where there is no onnxruntime-training.
         arrays: examples to check on, by name, the label with them; random if None.
         examples: how many of `arrays` to take, from the first; None for all.
         batch_size: of random data, where the axis of examples is open.
@@ -91,16 +96,13 @@ def check(
     )
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}
-    gradient_model = _gradient_model(plan, training.differentiator)
+    gradient_model = _gradient_model(plan, target, training.differentiator)
     found = gradients(gradient_model, plan, feeds)
     probed = {name: perturbed(array, random) for name, array in {**inputs, **values}.items()}
     others = gradients(gradient_model, plan, {**probed, **by_use(plan, probed)})
-    try:
-        evaluator = Evaluator(plan.forward, feeds)
-    except NotImplementedError as error:
-        raise UserError(
-            f"The onnx package has no reference implementation to check against ({error})."
-        ) from error
+    changes = {name: _norm(others[name] - gradient) for name, gradient in found.items()}
+    del probed, others
+    evaluator = Evaluator(plan.forward, feeds)
     largest = max(rms(gradient) for gradient in found.values())
     quantized = any(is_fake_quantization(node) for node in plan.forward.graph)
     unprobed = _UNPROBED * largest if quantized else 0.0
@@ -114,12 +116,11 @@ def check(
         return check_parameter(
             unquoted(name),
             values[name],
-            found[name],
+            found[name].astype(np.float64),
             scale=scale,
             loss=lambda point: evaluator.output(dict.fromkeys(plan.copies[name], point)),
             directions=random.normal(size=(directions, *values[name].shape)),
-            rounding=max(_norm(others[name] - found[name]), unprobed * values[name].size ** 0.5)
-            / max(scale, TINY),
+            rounding=max(changes[name], unprobed * values[name].size ** 0.5) / max(scale, TINY),
         )
 
     return [check_one(index) for index, name in enumerate(trainable) if name in checked]
@@ -145,12 +146,17 @@ def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> Trai
     return plan_training(model, settings, dropout=False)
 
 
-def _gradient_model(plan: TrainingPlan, differentiator: str) -> ir.Model:
-    """The gradient graph, of operators that the installed onnxruntime has."""
-    model, maker = differentiate(plan.forward, plan.copies, differentiator)
+def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str) -> ir.Model:
+    """The gradient graph as a target has it."""
+    if target is None:
+        target = DEFAULT_TARGET if has_training() else STANDARD_ONNX.name
+    check_choice("target", target, TARGETS)
+    runtime = TARGETS[target]
+    runtime.require()
+    wanted = runtime.differentiator if differentiator == AUTO else differentiator
+    model, maker = differentiate(plan.forward, plan.copies, wanted)
     LowerFakeQuantize()(model)
-    if maker == OWN:
-        Lower(own=operators_of(plan.forward))(model)
+    runtime.lower(model, maker, operators_of(plan.forward))
     return model
 
 

@@ -13,4 +13,4 @@ from svgd_onnx.targets.target import Target
 TARGETS: dict[str, Target] = {each.name: each for each in (ORT_TRAINING, STANDARD_ONNX)}
 DEFAULT_TARGET = ORT_TRAINING.name
 
-__all__ = ["DEFAULT_TARGET", "TARGETS", "Target"]
+__all__ = ["DEFAULT_TARGET", "STANDARD_ONNX", "TARGETS", "Target"]

@@ -13,6 +13,8 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from svgd_onnx.targets.graphs import TrainingGraphs
 
 EVAL_MODEL = "eval_model.onnx"
@@ -37,8 +39,11 @@ class Target:
         optimizers: the update rules that it can run, of `OPTIMIZERS`.
         accumulates: whether a step may be of several batches.
         differentiator: what "auto" is for its gradient graphs, one of `DIFFERENTIATOR_NAMES`.
+        step: the file of its training step, which gives the loss and has the gradients in it.
         require: refuses an environment in which `write` cannot work; raises UserError.
         write: the artifacts but svgd.json and the model without weights into a folder; raises UserError.
+        lower: a gradient graph, who made it and the model's own operators that are not standard, with the
+            operators that `write` leaves in it; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
             onnxruntime's choice) and device (None for its choice); raises UserError.
         checkpoint: the parameters that a folder's checkpoint holds; raises UserError.
@@ -49,7 +54,9 @@ class Target:
     optimizers: Collection[str]
     accumulates: bool
     differentiator: str
+    step: str
     require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], None]
+    lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
     open: Callable[[Path, Manifest, int | None, str | None], Session]
     checkpoint: Callable[[Path], Values]

@@ -242,6 +242,9 @@ class Trainer:
             self._infinite = self._not_finite()
         update = (self.step + 1) % self.manifest.accumulation_steps == 0
         seed = self._seed() if self.manifest.random else None
+        unproven = not self.step and self.manifest.verified is None
+        if unproven:
+            self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
         loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
         if not math.isfinite(loss):
             raise UserError(
@@ -249,6 +252,8 @@ class Trainer:
                 "at the data. The last good checkpoint is kept."
             )
         self.step += 1
+        if unproven:
+            self.check_finite()
         return loss
 
     def _not_finite(self) -> dict[str, np.ndarray | None]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import models
 import onnx
 import pytest
+from models import Network
 
 import svgd_onnx
 from svgd_onnx import cli
@@ -74,6 +75,16 @@ def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     assert r > 0
 
 
+def test_a_language_model_that_ends_in_its_product_is_shown(tmp_path: Path) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("head", 4, 3), output="y")
+    shapes = {"x": ("batch", 5, 4)}, {"y": ("batch", 5, 3)}
+    onnx.save(net.model(*shapes), tmp_path / "model.onnx")
+    inspection = svgd_onnx.inspect(tmp_path / "model.onnx")
+    assert inspection.obstacle is None
+    assert [each.parameter for each in inspection.operations] == ["head"]
+
+
 def test_operators_in_the_way_of_a_conversion_are_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -87,3 +98,46 @@ def test_operators_in_the_way_of_a_conversion_are_named(
     assert ended.value.code == 0
     assert refused.value.on_command_line() in capsys.readouterr().out
     assert svgd_onnx.inspect(path, train=["head.*"]).obstacle is None
+
+
+REFUSED = {
+    "one class": ({"y": ("N", 1)}, {}),
+    "classes on the batch axis": (
+        {"y": ("N", 4)},
+        {"loss_settings": svgd_onnx.LossSettings(class_axis=0)},
+    ),
+    "no loss": ({"y": ("N", 4)}, {"loss": "none"}),
+    "several outputs": ({"y": ("N", 4), "z": ("N", 4)}, {}),
+    "no such output": ({"y": ("N", 4)}, {"prediction": "other"}),
+    "no such axis": ({"y": ("N", 4)}, {"size": {"time": 3}}),
+    "nothing but frozen": ({"y": ("N", 4)}, {"freeze": ["*"]}),
+}
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_convert_refuses_inspect_says(name: str, target: str, tmp_path: Path) -> None:
+    outputs, options = REFUSED[name]
+    net = Network()
+    for output, shape in outputs.items():
+        net.node("MatMul", "x", net.weight(f"{output}.w", 6, int(shape[1])), output=output)
+    path = tmp_path / "model.onnx"
+    onnx.save(net.model({"x": ("N", 6)}, outputs), path)
+    with pytest.raises(svgd_onnx.UserError) as refused:
+        svgd_onnx.convert(path, tmp_path / "artifacts", target=target, **options)
+    try:
+        said = svgd_onnx.inspect(path, target=target, **options).obstacle
+    except svgd_onnx.UserError as error:
+        said = str(error)
+    assert said == str(refused.value)
+
+
+def test_it_is_said_what_data_a_model_takes(tmp_path: Path) -> None:
+    net = Network()
+    net.node("MatMul", "x", "references", output="h")
+    net.node("Mul", "h", net.weight("w", 5), output="y")
+    path = tmp_path / "model.onnx"
+    onnx.save(net.model({"x": ("N", 3), "references": (3, 5)}, {"y": ("N", 5)}), path)
+    seen = svgd_onnx.inspect(path)
+    assert {each.name: each.batch_axis for each in seen.arrays} == {"x": 0, "references": None}
+    assert svgd_onnx.inspect(path, batch_axis={"references": 1}).arrays[1].batch_axis == 1

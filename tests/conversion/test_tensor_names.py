@@ -119,3 +119,10 @@ def test_globs_and_checks_know_the_names_of_the_file() -> None:
     found = svgd_onnx.check(network(names), train=["w*", "svgd.r.w"], only=["w_grad"])
     assert [each.parameter for each in found] == ["w_grad"]
     assert found[0].is_right()
+
+
+def test_a_model_in_memory_stays_as_it_is(tmp_path: Path) -> None:
+    model = network(BUSY[1])
+    before = model.SerializeToString()
+    svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx")
+    assert model.SerializeToString() == before

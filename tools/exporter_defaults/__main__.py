@@ -7,9 +7,9 @@ are those of the PyTorch module, folded as the exporter folds it, and how many o
 counts what is trained and is nothing there. "Error" is the largest difference of a first-step gradient from
 autograd's, relative to that gradient's largest entry or to a millionth of the largest of the model; "autograd"
 is what autograd in float32 itself differs by from float64, on the same scale; "beyond" counts parameters whose
-error is more than 1e-3 and not explained by that. "Memory" is the peak of conversion beyond the imports, in
-times of the model's files. "Export" is the difference between the loss of the exported model and that of
-`evaluate`.
+error is more than 1e-3 and not explained by that. "Memory" is the peak of conversion beyond the imports, in MB,
+and in times of the model's files. "Export" is the difference between the loss of the exported model and that
+of `evaluate`.
 """
 
 from __future__ import annotations
@@ -30,7 +30,18 @@ from tools.usual_models import trial
 
 BAR = 1e-3
 COLUMNS = (
-    *("network", "target", "MB", "seconds", "memory", "parameters", "strange", "error", "autograd"),
+    *(
+        "network",
+        "target",
+        "MB",
+        "seconds",
+        "memory",
+        "times",
+        "parameters",
+        "strange",
+        "error",
+        "autograd",
+    ),
     *("beyond", "losses", "step (s)", "export"),
 )
 # Axes of classes that are not the first after the batch.
@@ -86,6 +97,7 @@ def _row(folder: Path, name: str, target: str, python: str) -> tuple[list[str], 
     row = [
         f"{converted.size / 1e6:.1f}",
         f"{converted.seconds:.1f}",
+        f"{converted.memory / 1e6:,.0f}",
         f"{converted.times:.2f}",
         f"{len(found)} of {len(found) + len(missing)}",
         str(len(strange)),

@@ -24,13 +24,15 @@ def main() -> None:
     torch.manual_seed(0)
     network = NETWORKS[name]()
     if kind == "moved":
-        moved(network.module)
+        moved(network)
     _export(network, folder / MODEL)
     inputs = {key: value.numpy() for key, value in network.inputs.items()}
     np.savez(folder / BATCH, labels=network.labels.numpy(), **inputs)
     module = folded(network.module)
-    _save(folder / VALUES, module, dict(module.named_parameters()))
-    _save(folder / GRADIENTS, module, _gradients(network, copy.deepcopy(module)))
+    gradients = _gradients(network, copy.deepcopy(module))
+    values = {name: each for name, each in module.named_parameters() if name in gradients}
+    _save(folder / VALUES, module, values)
+    _save(folder / GRADIENTS, module, gradients)
     _save(folder / GRADIENTS_IN_DOUBLE, module, _gradients(network, module.double()))
 
 
@@ -42,8 +44,11 @@ def _export(network: Network, path: Path) -> None:
 
 
 def _gradients(network: Network, module: nn.Module) -> dict[str, torch.Tensor]:
+    """By parameter; those of a BatchNormalization that was folded have none."""
     network.loss(module).backward()
-    return {name: each.grad.float() for name, each in module.named_parameters()}
+    return {
+        name: each.grad.float() for name, each in module.named_parameters() if each.grad is not None
+    }
 
 
 def _save(path: Path, module: nn.Module, tensors: dict[str, torch.Tensor]) -> None:

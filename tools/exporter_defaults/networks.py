@@ -105,20 +105,22 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
 }
 
 
-def moved(module: nn.Module) -> nn.Module:
-    """The module as training may leave it: no scales of 1 and shifts of 0, and statistics of its own.
+def moved(network: Network) -> None:
+    """Leaves a module as training may: no scales of 1 and shifts of 0, and statistics of the data.
 
     Of a new one the exporter drops biases of 0, and stores equal vectors once.
     """
-    for each in module.modules():
-        if isinstance(each, nn.BatchNorm2d):
-            each.running_mean.normal_(0.0, 0.1)
-            each.running_var.uniform_(0.5, 1.5)
+    module = network.module
     with torch.no_grad():
         for parameter in module.parameters():
             if (parameter == parameter.flatten()[0]).all():
                 parameter.add_(0.05 * torch.randn_like(parameter))
-    return module
+        for each in module.modules():
+            if isinstance(each, nn.BatchNorm2d):
+                each.momentum = None  # the mean of all batches
+                each.train()
+        network.loss(module)
+    module.eval()
 
 
 def joined(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:

@@ -17,13 +17,17 @@ from svgd_onnx.transforms.canonicalize.fused import ExpandFused, OwnDomain
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
+from svgd_onnx.transforms.canonicalize.known_sizes import KnownSizes
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import Opset
 from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
+from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
+from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
+from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.quantization import FROZEN, STRAIGHT_THROUGH
 
@@ -75,6 +79,7 @@ def canonicalize(
     model = run(
         source_form(model),
         OpenNegativeSizes(),
+        UnzipMaps(),
         OwnDomain(),
         FixSizes(sizes or {}),
         Opset(),
@@ -83,6 +88,8 @@ def canonicalize(
         SinglePrecision(),
         DequantizedWeights(() if quantized == STRAIGHT_THROUGH else train),
         ExpandFused(),
+        TimeMajor(),
+        NameSplitOutputs(),
         FoldConstants(),
     )
     while InlineIf()(model).modified:
@@ -99,6 +106,8 @@ def canonicalize(
     )
     if Unroll()(model).modified:
         InferShapes()(model)
+    if KnownSizes()(model).modified:
+        FoldConstants()(model)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
     return run(model, QuoteNames())

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from svgd_onnx.step_names import NEW_SUFFIX, quoted
 from svgd_onnx.transforms.bodies import values_of
 from svgd_onnx.transforms.losses import LOSSES
+from svgd_onnx.transforms.names import rename
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 _TARGETS = sorted({re.escape(loss.target) for loss in LOSSES.values() if loss.target})
@@ -32,6 +33,6 @@ class QuoteNames(ir.passes.InPlacePass):
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in list(values_of(graph)):
                 if value.name and _LIKE_OURS.search(value.name):
-                    value.name = quoted(value.name)
+                    rename(value, quoted(value.name))
                     modified = True
         return ir.passes.PassResult(model, modified)

@@ -24,7 +24,7 @@ def _below(write: Writer, x: ir.Value) -> ir.Value:
     return write.node("Mul", write.node("Sub", x, write.node("Abs", x)), write.scalar(0.5))
 
 
-def _exponential(write: Writer, x: ir.Value, alpha: float, sharpness: float = 1.0) -> ir.Value:
+def exponential_unit(write: Writer, x: ir.Value, alpha: float, sharpness: float = 1.0) -> ir.Value:
     """max(x, 0) + alpha (e^(sharpness min(x, 0)) - 1)."""
     below = _below(write, x)
     if sharpness != 1.0:
@@ -33,38 +33,39 @@ def _exponential(write: Writer, x: ir.Value, alpha: float, sharpness: float = 1.
     return write.node("Add", _above(write, x), write.node("Mul", falling, write.scalar(alpha)))
 
 
-def _softplus(write: Writer, x: ir.Value) -> ir.Value:
+def soft_maximum(write: Writer, x: ir.Value) -> ir.Value:
     """log(1 + e^x) = max(x, 0) + log(1 + e^-|x|)."""
     exponential = write.node("Exp", write.node("Neg", write.node("Abs", x)))
     logarithm = write.node("Log", write.node("Add", exponential, write.scalar(1.0)))
     return write.node("Add", _above(write, x), logarithm)
 
 
-def _hard_sigmoid(write: Writer, x: ir.Value, alpha: float, beta: float) -> ir.Value:
+def clipped_line(write: Writer, x: ir.Value, alpha: float, beta: float) -> ir.Value:
+    """alpha x + beta, between 0 and 1."""
     line = write.node("Add", write.node("Mul", x, write.scalar(alpha)), write.scalar(beta))
     return write.node("Clip", line, write.scalar(0.0), write.scalar(1.0))
 
 
 def elu(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return _exponential(write, x, number(node, "alpha", 1.0))
+    return exponential_unit(write, x, number(node, "alpha", 1.0))
 
 
 def celu(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
     alpha = number(node, "alpha", 1.0)
-    return _exponential(write, x, alpha, 1.0 / alpha)
+    return exponential_unit(write, x, alpha, 1.0 / alpha)
 
 
 def selu(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    value = _exponential(write, x, number(node, "alpha", _SELU_ALPHA))
+    value = exponential_unit(write, x, number(node, "alpha", _SELU_ALPHA))
     return write.node("Mul", value, write.scalar(number(node, "gamma", _SELU_GAMMA)))
 
 
 def softplus(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return _softplus(write, x)
+    return soft_maximum(write, x)
 
 
 def softsign(node: ir.Node, write: Writer) -> ir.Value:
@@ -74,17 +75,17 @@ def softsign(node: ir.Node, write: Writer) -> ir.Value:
 
 def mish(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return write.node("Mul", x, write.node("Tanh", _softplus(write, x)))
+    return write.node("Mul", x, write.node("Tanh", soft_maximum(write, x)))
 
 
 def hard_sigmoid(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return _hard_sigmoid(write, x, number(node, "alpha", 0.2), number(node, "beta", 0.5))
+    return clipped_line(write, x, number(node, "alpha", 0.2), number(node, "beta", 0.5))
 
 
 def hard_swish(node: ir.Node, write: Writer) -> ir.Value:
     (x,) = inputs_of(node, 1)
-    return write.node("Mul", x, _hard_sigmoid(write, x, 1.0 / 6.0, 0.5))
+    return write.node("Mul", x, clipped_line(write, x, 1.0 / 6.0, 0.5))
 
 
 def thresholded_relu(node: ir.Node, write: Writer) -> ir.Value:

@@ -45,7 +45,8 @@ def differentiate(
     """
     if differentiator != AUTO:
         return DIFFERENTIATORS[differentiator](forward, copies), differentiator
-    if has_training() and fault_of(forward.graph) is None:
+    parameters = {name for inputs in copies.values() for name in inputs}
+    if has_training() and fault_of(forward.graph, parameters) is None:
         try:
             return differentiate_by_onnxruntime(forward, copies), ONNXRUNTIME
         except (UserError, RuntimeError):

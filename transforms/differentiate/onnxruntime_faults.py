@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.quantization import is_fake_quantization
 from svgd_onnx.transforms.rule import constant_value, input_of, integer, rank, static_shape, text
 
@@ -68,9 +69,9 @@ def _where(node: ir.Node) -> str | None:
 
 
 def _matrix_product(node: ir.Node) -> str | None:
-    ranks = sorted(rank(value) or 2 for value in node.inputs if value is not None)
-    if ranks[0] == 1 and ranks[-1] > 2:
-        return "the gradient of MatMul by a vector with more than two axes beside it is wrong"
+    left, right = (2 if value is None else rank(value) or 2 for value in node.inputs)
+    if right == 1 or (left == 1 and right > 2):
+        return "the gradient of MatMul by a vector is wrong, but for one before a matrix"
     return None
 
 
@@ -98,8 +99,17 @@ FAULTS: dict[str, Fault] = {
 """By operator of the forward graph."""
 
 
-def fault_of(graph: ir.Graph) -> str | None:
-    """Why onnxruntime's gradient of a graph cannot be trusted; None if nothing is known against it."""
+def fault_of(graph: ir.Graph, parameters: Collection[str] = ()) -> str | None:
+    """Why onnxruntime's gradient of a graph cannot be trusted; None if nothing is known against it.
+
+    Args:
+        graph: the loss its first output.
+        parameters: names of the inputs that it is differentiated by.
+    """
+    path, flowing = gradient_flow(graph, parameters, graph.outputs[:1])
+    for node in path:
+        if node.op_type == "Split" and not flowing.issuperset(node.outputs):
+            return f"SplitGrad leaves out outputs of which no gradient comes ('{node.name}')"
     for node in graph:
         if is_fake_quantization(node):
             return f"no gradient goes straight through a quantization ('{node.name}')"

@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX, beside, unquoted
 from svgd_onnx.transforms.bodies import values_of
+from svgd_onnx.transforms.names import rename
 
 
 class FinalNames(ir.passes.InPlacePass):
@@ -45,7 +46,7 @@ class FinalNames(ir.passes.InPlacePass):
             for value in values_of(inner)
             if value not in outside
         ]
-        for value in hidden:
+        for value in sorted(hidden, key=lambda value: unquoted(value.name or "") != value.name):
             name = beside(unquoted(value.name or ""), taken)
             taken.add(name)
             if name != value.name:
@@ -53,9 +54,9 @@ class FinalNames(ir.passes.InPlacePass):
         changed = {value: name for value, name in names.items() if name != value.name}
         # through names that none has, for they may change places
         for index, value in enumerate(changed):
-            value.name = f"svgd.renamed.{index}"
+            rename(value, f"svgd.renamed.{index}")
         for value, name in changed.items():
-            value.name = name
+            rename(value, name)
         return ir.passes.PassResult(model, modified=bool(changed))
 
     def ensures(self, model: ir.Model) -> None:

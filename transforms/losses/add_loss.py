@@ -8,7 +8,7 @@ from collections.abc import Collection
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import LOSS, beside, unquoted
 from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
@@ -75,12 +75,15 @@ class AddLoss(ir.passes.InPlacePass):
         """The loss, and its target."""
         output = next(value for value in graph.outputs if value.name == self._prediction)
         _check_type(output)
-        logits, softmax_axis = find_logits(write, output, self._loss.contains)
+        contained = frozenset() if self._settings.from_logits else self._loss.contains
+        logits, softmax_axis = find_logits(write, output, contained)
         activation = final_activation(output)
-        if self._loss.contains and activation not in (None, *self._loss.contains):
+        if contained and activation not in (None, *contained):
             warnings.warn(
-                f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss {self._loss.name} takes it "
-                f"for logits: choose another {option('loss')} if that is not meant.",
+                Advice(
+                    f"The prediction '{unquoted(output.name or '')}' ends in {activation}, and the loss "
+                    f"{self._loss.name} takes it for logits: choose another {option('loss')} if that is not meant."
+                ),
                 stacklevel=2,
             )
         if logits.shape is None:

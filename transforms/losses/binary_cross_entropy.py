@@ -20,6 +20,7 @@ class BinaryCrossEntropy(Loss):
 
     name = "bce-with-logits"
     contains = frozenset({"Sigmoid"})
+    settings = Loss.settings | {"from_logits"}
 
     def build(
         self, write: Writer, prediction: ir.Value, target: ir.Value | None, settings: LossSettings

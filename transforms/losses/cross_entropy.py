@@ -24,7 +24,7 @@ class CrossEntropy(LossOfClasses):
 
     name = "cross-entropy"
     contains = frozenset({"Softmax", "LogSoftmax"})
-    settings = LossOfClasses.settings | {"label_smoothing"}
+    settings = LossOfClasses.settings | {"label_smoothing", "from_logits"}
 
     def build(
         self, write: Writer, prediction: ir.Value, target: ir.Value | None, settings: LossSettings

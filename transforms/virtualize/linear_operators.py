@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+# An Einsum has fewer.
+_MOST_FACTORS = 26
+
 # Operator -> its inputs in which the output is linear, and what a parameter there is.
 LINEAR_INPUTS: dict[str, dict[int, str]] = {
     "Add": {0: "bias", 1: "bias"},
     "BatchNormalization": {1: "scale", 2: "shift"},
     "Conv": {1: "weight", 2: "bias"},
     "ConvTranspose": {1: "weight", 2: "bias"},
-    "Einsum": {0: "factor", 1: "factor"},
+    "Einsum": dict.fromkeys(range(_MOST_FACTORS), "factor"),
     "Gather": {0: "embedding"},
     "Gemm": {0: "weight", 1: "weight", 2: "bias"},
     "GroupNormalization": {1: "scale", 2: "shift"},

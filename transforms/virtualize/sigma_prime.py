@@ -42,6 +42,8 @@ class ParameterUse:
         channel_axis: the output's axis that r has entries for, or None if r has the output's shape.
         weight_axis: the parameter's axis of the output's channels where T had better act on the
             parameter's gradient, which is smaller than that of the output; None for the output's.
+        open_axes: names of the output's axes that are the reason why r is of each channel; none where
+            that was asked for.
     """
 
     parameter: str
@@ -56,6 +58,7 @@ class ParameterUse:
     state_shape: tuple[int, ...] = ()
     channel_axis: int | None = None
     weight_axis: int | None = None
+    open_axes: tuple[str, ...] = ()
 
 
 def sigma_prime(
@@ -85,6 +88,7 @@ def sigma_prime(
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
     batch_is_open = any(_is_open(value) for value in graph.inputs if value.name not in parameters)
     _check_globs(settings, copies)
+    by_default = settings.granularity == "auto"
     known = None if gradients is None else _names(gradients)
     uses = []
     for node in graph.all_nodes():
@@ -128,6 +132,7 @@ def sigma_prime(
                     state_shape=shape,
                     channel_axis=axis,
                     weight_axis=None if in_body else _weight_axis(node, position, shape),
+                    open_axes=_open_axes(node) if axis is not None and by_default else (),
                 )
                 uses.append(state_of_node)
     return uses
@@ -141,6 +146,7 @@ def _with_its_state(use: ParameterUse, first: ParameterUse) -> ParameterUse:
         state=first.state,
         state_shape=first.state_shape,
         channel_axis=first.channel_axis,
+        open_axes=first.open_axes,
     )
 
 
@@ -214,6 +220,12 @@ def _state_shape(
         )
         + f"export the model with fixed sizes, or leave '{use.parameter}' out with {option('freeze')}."
     )
+
+
+def _open_axes(node: ir.Node) -> tuple[str, ...]:
+    """The names of the output's open axes but its batch axis; "?" for those that have none."""
+    dims = [_plain(dim) for dim in node.outputs[0].shape or ()][1:]
+    return tuple(dict.fromkeys(str(dim or "?") for dim in dims if not isinstance(dim, int)))
 
 
 # What an axis of unknown size counts as where sizes are compared.

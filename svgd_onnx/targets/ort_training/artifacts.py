@@ -31,11 +31,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         OSError: the disk is full.
     """
     training, selection, values = graphs.training, graphs.selection, graphs.values
-    if graphs.portable:
-        PortableVirtualGradient()(training)
-    if graphs.differentiator == OWN:
-        LowerUntrusted()(training)
-    LowerReluGradient()(training)
+    lower(training, graphs.differentiator, portable=graphs.portable)
     if graphs.recompute:
         Recompute(graphs.batch)(training)
     AccumulateGradients(selection.trainable)(training)
@@ -61,6 +57,21 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
             **{names.of(name): _zeros(shape) for name, shape in graphs.states.items()},
         },
     )
+
+
+def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
+    """Writes a gradient graph with operators whose kernels are right, and fast.
+
+    Args:
+        model: loss and gradients are outputs.
+        differentiator: who made it.
+        portable: whether T is to be written with standard operators.
+    """
+    if portable:
+        PortableVirtualGradient()(model)
+    if differentiator == OWN:
+        LowerUntrusted()(model)
+    LowerReluGradient()(model)
 
 
 def _zeros(shape: Sequence[int]) -> ir.TensorProtocol:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.targets.ort_training.file_names import TRAINING_MODEL
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from svgd_onnx.targets.graphs import TrainingGraphs
 
 
@@ -20,6 +24,12 @@ def _write(folder: Path, graphs: TrainingGraphs) -> None:
     from svgd_onnx.targets.ort_training.artifacts import write
 
     write(folder, graphs)
+
+
+def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
+    from svgd_onnx.targets.ort_training.artifacts import lower
+
+    lower(model, differentiator, portable=True)
 
 
 def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
@@ -47,8 +57,10 @@ ORT_TRAINING = Target(
     optimizers=[name for name, each in OPTIMIZERS.items() if each.session_operator is not None],
     accumulates=False,
     differentiator="auto",
+    step=TRAINING_MODEL,
     require=training_binding,
     write=_write,
+    lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
 )

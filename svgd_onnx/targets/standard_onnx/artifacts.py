@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +31,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         UserError: an operator cannot be expressed, or the checkpoint cannot be written.
     """
     training, evaluation, selection = graphs.training, graphs.evaluation, graphs.selection
-    StateOutputs()(training)
-    if graphs.portable:
-        PortableVirtualGradient()(training)
-    kept = frozenset() if graphs.portable else frozenset({DOMAIN})
-    Lower(kept, operators_of(evaluation))(training)
-    if not list(training.graph.subgraphs()):
-        # it would make outer values outputs of bodies, which onnxruntime does not take
-        common.IdentityEliminationPass()(training)
+    own = operators_of(evaluation)
+    lower(training, graphs.differentiator, own, portable=graphs.portable)
     if graphs.recompute:
         Recompute(graphs.batch)(training)
     GradientsLast()(training)
@@ -60,3 +55,26 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         },
         TrainingProgress(),
     )
+
+
+def lower(
+    model: ir.Model, differentiator: str, own: Collection[tuple[str, str]], *, portable: bool
+) -> None:
+    """Writes a gradient graph with standard operators.
+
+    Args:
+        model: loss and gradients are outputs.
+        differentiator: who made it.
+        own: operators that are not standard and of the model itself, which stay, by domain and name.
+        portable: whether T is to be written with standard operators too.
+
+    Raises:
+        UserError: an operator cannot be expressed.
+    """
+    StateOutputs()(model)
+    if portable:
+        PortableVirtualGradient()(model)
+    Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)
+    if not list(model.graph.subgraphs()):
+        # it would make outer values outputs of bodies, which onnxruntime does not take
+        common.IdentityEliminationPass()(model)

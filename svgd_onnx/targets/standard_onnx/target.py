@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.standard_onnx.file_names import TRAINING_STEP
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
+    import onnx_ir as ir
+
     from svgd_onnx.targets.graphs import TrainingGraphs
 
 
@@ -18,6 +22,12 @@ def _write(folder: Path, graphs: TrainingGraphs) -> None:
     from svgd_onnx.targets.standard_onnx.artifacts import write
 
     write(folder, graphs)
+
+
+def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
+    from svgd_onnx.targets.standard_onnx.artifacts import lower
+
+    lower(model, differentiator, own, portable=True)
 
 
 def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
@@ -40,8 +50,10 @@ STANDARD_ONNX = Target(
     optimizers=OPTIMIZERS,
     accumulates=True,
     differentiator="own",
+    step=TRAINING_STEP,
     require=lambda: None,
     write=_write,
+    lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
 )

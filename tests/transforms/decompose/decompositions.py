@@ -207,6 +207,58 @@ DECOMPOSED: dict[str, Callable[[], onnx.ModelProto]] = {
     ),
     "GRU late reset": recurrent("GRU", 3, "bidirectional", linear_before_reset=1),
     "RNN": recurrent("RNN", 1),
+    **{
+        f"{op_type} of lengths, {direction}{', last' if last else ''}": recurrent(
+            op_type, gates, direction, start=start, lengths=True, last=last
+        )
+        for op_type, gates in (("LSTM", 4), ("GRU", 3), ("RNN", 1))
+        for direction, start, last in (
+            ("forward", True, True),
+            ("reverse", False, False),
+            ("bidirectional", True, False),
+            ("bidirectional", False, True),
+        )
+    },
+    "LSTM with peepholes": recurrent("LSTM", 4, "bidirectional", peepholes=True),
+    "LSTM coupled": recurrent("LSTM", 4, input_forget=1),
+    "LSTM coupled, with peepholes": recurrent("LSTM", 4, peepholes=True, input_forget=1),
+    "LSTM clipped": recurrent("LSTM", 4, clip=0.4),
+    "LSTM clipped before large activations": recurrent(
+        "LSTM",
+        4,
+        clip=0.5,
+        activations=["Affine"] * 3,
+        activation_alpha=[3.0] * 3,
+        activation_beta=[0.1] * 3,
+    ),
+    "GRU clipped": recurrent("GRU", 3, clip=0.3, linear_before_reset=1),
+    "RNN clipped": recurrent("RNN", 1, clip=0.5),
+    **{
+        f"RNN with {name}": recurrent("RNN", 1, activations=[name], **numbers)
+        for name, numbers in (
+            ("Relu", {}),
+            ("LeakyRelu", {"activation_alpha": [0.3]}),
+            ("Elu", {"activation_alpha": [0.7]}),
+            ("HardSigmoid", {"activation_alpha": [0.3], "activation_beta": [0.4]}),
+            ("ThresholdedRelu", {"activation_alpha": [0.3]}),
+            ("ScaledTanh", {"activation_alpha": [0.8], "activation_beta": [1.3]}),
+            ("Affine", {"activation_alpha": [0.6], "activation_beta": [0.1]}),
+            ("Softsign", {}),
+            ("Softplus", {}),
+        )
+    },
+    "GRU with numbers for some": recurrent(
+        "GRU",
+        3,
+        "bidirectional",
+        activations=["HardSigmoid", "LeakyRelu", "Sigmoid", "ScaledTanh"],
+        activation_alpha=[0.3, 0.2, 0.9],
+        activation_beta=[0.4, 1.1],
+    ),
+    "GRU with the usual numbers": recurrent("GRU", 3, activations=["HardSigmoid", "LeakyRelu"]),
+    "LSTM with other activations": recurrent(
+        "LSTM", 4, activations=["HardSigmoid", "Softsign", "Relu"]
+    ),
 }
 
 MODELS = {**NATIVE, **FUNCTIONS, **DECOMPOSED}

@@ -111,8 +111,17 @@ def normalization(
 
 
 def recurrent(
-    op_type: str, gates: int, direction: str = "forward", start: bool = False, **attributes: Any
+    op_type: str,
+    gates: int,
+    direction: str = "forward",
+    start: bool = False,
+    lengths: bool = False,
+    peepholes: bool = False,
+    last: bool = False,
+    **attributes: Any,
 ) -> Callable[[], onnx.ModelProto]:
+    """x (batch, 5, 3) -> the layer -> its hidden states, or with `last` those that it ends with."""
+
     def build() -> onnx.ModelProto:
         net = Network()
         hidden, count = 4, 2 if direction == "bidirectional" else 1
@@ -122,19 +131,26 @@ def recurrent(
             net.weight("B", count, 2 * gates * hidden, scale=1.0),
         ]
         sequence = net.node("Transpose", "x", perm=[1, 0, 2])
+        weights.append("")
+        if lengths:
+            weights[-1] = net.constant("lengths", np.array([5, 3, 1], np.int32))
         if start:
-            first = net.node(
-                "Unsqueeze", net.node("MatMul", "z", net.weight("start", 3, hidden)), axes(net, 0)
-            )
-            weights += ["", first]
+            first = net.node("MatMul", "z", net.weight("start", 3, hidden))
+            first = net.node("Reshape", first, net.constant("of states", np.array([1, -1, hidden])))
+            weights.append(net.node("Concat", *[first] * count, axis=0))
+        if peepholes:
+            weights += [*[""] * (6 - len(weights)), net.weight("P", count, 3 * hidden)]
         value = net.node(
             op_type, sequence, *weights, hidden_size=hidden, direction=direction, **attributes
         )
+        if last:
+            net.nodes[-1].output[:] = ["", "final"]
+            value = net.node("Unsqueeze", "final", axes(net, 0))
         net.node("Transpose", value, output="y", perm=[2, 0, 1, 3])
         inputs: dict[str, tuple[Any, ...]] = {"x": ("batch", 5, 3)}
         if start:
             inputs["z"] = ("batch", 3)
-        return net.model(inputs, {"y": ("batch", 5, count, hidden)})
+        return net.model(inputs, {"y": ("batch", 1 if last else 5, count, hidden)})
 
     return build
 

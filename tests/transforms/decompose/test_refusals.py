@@ -15,11 +15,9 @@ from models import Network
 import svgd_onnx
 
 
-def recurrent(steps: Any = 5, lengths: bool = False, **attributes: Any) -> onnx.ModelProto:
+def recurrent(steps: Any = 5, **attributes: Any) -> onnx.ModelProto:
     net = Network()
     weights = [net.weight("W", 1, 4, 3), net.weight("R", 1, 4, 4)]
-    if lengths:
-        weights += ["", net.constant("lengths", np.array([2, 3], np.int32))]
     value = net.node("RNN", "x", *weights, hidden_size=4, **attributes)
     value = net.node("ReduceMean", value, axes=[0, 1], keepdims=0)
     net.node("MatMul", value, net.weight("head", 4, 2), output="logits")
@@ -54,17 +52,11 @@ _OPEN = "the size of axis {} of its input is not fixed"
 REFUSED: dict[str, tuple[onnx.ModelProto, str, str]] = {
     "a norm of another order": (norm(3), "GlobalLpPool", "its p is 3, and known are 1 and 2"),
     "a sequence of any length": (recurrent("time"), "RNN", _OPEN.format(0)),
-    "sequences of their own lengths": (
-        recurrent(lengths=True),
-        "RNN",
-        "its input sequence_lens is given",
-    ),
     "another activation": (
         recurrent(activations=["Affine"]),
         "RNN",
-        "its activation Affine is not the default one",
+        "its activation Affine is not given its numbers",
     ),
-    "clipping": (recurrent(clip=1.0), "RNN", "its attribute clip is given"),
     "a crop": (cropped(), "Resize", "it crops, by tf_crop_and_resize"),
 }
 

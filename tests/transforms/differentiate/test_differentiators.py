@@ -11,9 +11,9 @@ import pytest
 from models import Network
 
 import svgd_onnx
+from svgd_onnx.conversion.example_batch import random_batch
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
-from svgd_onnx.gradient_check.example_batch import random_batch
 from svgd_onnx.gradient_check.gradients import by_use, gradients
 from svgd_onnx.runtime import has_training
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, ONNXRUNTIME, OWN, differentiate

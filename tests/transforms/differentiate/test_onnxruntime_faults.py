@@ -43,6 +43,7 @@ def graph(
             graph("Where", (2, 3), (), (2, 3), types="b"),
             graph("Where", (3,), (2, 3), (2, 3), types="b"),
         ),
+        (graph("MatMul", (3, 4), (4,)), graph("MatMul", (3, 4), (4, 1))),
         (graph("MatMul", (3,), (2, 3, 4)), graph("MatMul", (3,), (3, 4))),
         (
             graph("SoftmaxCrossEntropyLoss", (2, 3), (2,), types=" i", outputs=2),
@@ -61,7 +62,15 @@ def graph(
             graph("LayerNormalization", (2, 3), (3,), (3,)),
         ),
     ],
-    ids=["Where", "MatMul", "SoftmaxCrossEntropyLoss", "Conv", "MaxPool", "LayerNormalization"],
+    ids=[
+        "Where",
+        "MatMul of a vector",
+        "MatMul",
+        "SoftmaxCrossEntropyLoss",
+        "Conv",
+        "MaxPool",
+        "LayerNormalization",
+    ],
 )
 def test_a_fault_is_seen(faulty: ir.Graph, sound: ir.Graph) -> None:
     assert "'node'" in str(fault_of(faulty))
@@ -73,3 +82,14 @@ def test_an_operand_of_where_that_is_constant_may_be_repeated() -> None:
     repeated = where.inputs[1]
     repeated.const_value = ir.tensor(0.0)
     assert fault_of(where) is None
+
+
+def test_a_split_of_which_no_gradient_comes_by_one_output_is_seen() -> None:
+    split = graph("Split", (4, 3), outputs=2)
+    parts = [node.outputs[0] for node in split if node.op_type == "Identity"]
+    joined = ir.node("Add", parts)
+    split.append(joined)
+    split.outputs[:] = joined.outputs
+    assert fault_of(split, ["x0"]) is None
+    joined.replace_input_with(0, parts[1])
+    assert "'node'" in str(fault_of(split, ["x0"]))

@@ -10,7 +10,7 @@ import pytest
 from conftest import MakeTrainer
 from models import Network
 
-from svgd_onnx import LossSettings, UserError
+from svgd_onnx import LossSettings
 from svgd_onnx.transforms.canonicalize import canonicalize
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT, AddLoss

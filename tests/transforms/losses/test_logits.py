@@ -143,3 +143,16 @@ def test_another_activation_is_warned_of(tmp_path: Path) -> None:
         UserWarning, match="'y' ends in Sigmoid, and the loss cross-entropy takes it"
     ):
         svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx")
+
+
+def test_what_is_said_to_be_logits_is_taken_as_it_stands(tmp_path: Path) -> None:
+    head = Head()
+    head.node("Identity", softmax(head), output="y")
+    model = head.model({"x": ("batch", 4)}, {"y": ("batch", CLASSES)})
+    (y,) = onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": X})
+    labels = np.array([0, 1, 2, 1, 0])
+    expected = np.mean(np.log(np.exp(y).sum(axis=1)) - y[np.arange(5), labels])
+    settings = svgd_onnx.LossSettings(from_logits=True)
+    svgd_onnx.convert(model, tmp_path / "a", loss_settings=settings, target="onnx")
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    assert trainer.evaluate({"x": X, "labels": labels})["loss"] == pytest.approx(expected, rel=1e-5)

@@ -62,7 +62,8 @@ def matmul(back: Backward) -> Gradients:
     def gradient(product: ir.Value, operand: ir.Value, matrix: ir.Value) -> ir.Value:
         if back.y.shape is not None and matrix.shape is not None:
             batch = list(back.y.shape)[: len(back.y.shape) - (rank_a > 1) - (rank_b > 1)]
-            product.shape, product.type = ir.Shape([*batch, *list(matrix.shape)[-2:]]), dy.type
+            product.type = back.dy.type
+            product.shape = ir.Shape([*batch, *list(matrix.shape)[-2:]])
         total = sum_to(write, product, product, matrix)
         return total if matrix is operand else reshaped_like(write, total, operand)
 

@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
+from svgd_onnx.conversion.inference import run
 from svgd_onnx.conversion.plan import TrainingPlan
-from svgd_onnx.gradient_check.gradients import run
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
@@ -30,6 +30,21 @@ def random_batch(
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
     """Random inputs of a model, and a label that goes with what it makes of them; by name."""
+    batch, _ = random_examples(plan, batch_size, sizes, random)
+    return batch
+
+
+def random_examples(
+    plan: TrainingPlan,
+    batch_size: int,
+    sizes: Mapping[str, int] | None,
+    random: np.random.Generator,
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """A random batch as `random_batch` makes it, and the model's prediction for it.
+
+    Raises:
+        NotRunError: onnxruntime cannot run the model, or not on these data.
+    """
     inputs = plan.canonical.graph.inputs
     batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes)
     model = plan.canonical.clone()
@@ -39,7 +54,7 @@ def random_batch(
     )  # they may be in external data, or too large for a proto
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     (prediction,) = run(model, [plan.prediction], {**batch, **values})
-    return {**batch, **random_label(plan, prediction, random)}
+    return {**batch, **random_label(plan, prediction, random)}, prediction
 
 
 def given_batch(

@@ -1,0 +1,131 @@
+"""The training step of a folder as a function of the parameters: its loss, and gradients without T."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx_ir.passes import common
+
+from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library, inference_runtime
+from svgd_onnx.step_names import beside
+from svgd_onnx.targets.session import seed_onnxruntime
+from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
+from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
+from svgd_onnx.transforms.names import gradient_name
+
+# Before each run, so that Dropout drops the same.
+_SEED = 1
+
+
+class RawGradients:
+    """A training step as it was written, opened for its loss and its gradients; nothing in it changes.
+
+    Args:
+        path: the model of the step, of any target.
+        manifest: the folder's.
+        batch: an array for each input and the label.
+        values: the parameters, and all else that the checkpoint holds but r.
+
+    Raises:
+        UserError: onnxruntime does not take it.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        manifest: Manifest,
+        batch: Mapping[str, np.ndarray],
+        values: Mapping[str, np.ndarray],
+    ) -> None:
+        self._onnxruntime = onnxruntime = inference_runtime()
+        states = {each.state: each.state_shape for each in manifest.operations if each.state}
+        self._trained = [each.name for each in manifest.parameters if each.trainable]
+        self._l1 = {
+            each.name: manifest.hyper_parameters["l1"] for each in manifest.parameters if each.l1
+        }
+        self._loss = beside(LOSS_OUTPUT, manifest.own_names)
+        self._gradients = {
+            name: beside(gradient_name(name), manifest.own_names) for name in self._trained
+        }
+        inputs = [tensor.name for tensor in manifest.inputs]
+        model = _loss_and_gradients(path, inputs, {self._loss, *self._gradients.values()}, states)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        options.enable_mem_pattern = options.enable_cpu_mem_arena = (
+            False  # nothing is held between runs
+        )
+        options.add_session_config_entry(
+            "session.intra_op.allow_spinning", "0"
+        )  # for many short runs
+        if manifest.needs_library:
+            options.register_custom_ops_library(str(custom_op_library()))
+        try:
+            self._session = onnxruntime.InferenceSession(
+                ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the binding has an exception class for each status
+            raise UserError(
+                f"onnxruntime {onnxruntime.__version__} cannot load the step ({first_line(error)})"
+            ) from error
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
+        given = {**zeros, **batch, **values}
+        # what a kernel may overwrite where it lies
+        kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
+        self._values = {
+            each.name: given[each.name] if each.name in kept else np.array(given[each.name])
+            for each in self._session.get_inputs()
+        }
+        self._given = {name: self._tensor(array) for name, array in self._values.items()}
+
+    def loss(self, changed: Mapping[str, np.ndarray]) -> float:
+        """The loss, with some parameters changed."""
+        (loss,) = self._run([self._loss], changed)
+        return float(loss)
+
+    def gradients(self, changed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """The gradient of the loss by each trained parameter, without T and without L1's."""
+        found = dict(zip(self._trained, self._run([*self._gradients.values()], changed)))
+        for name, strength in self._l1.items():
+            if name in found:
+                value = changed.get(name, self._values[name])
+                found[name] = found[name] - np.float32(strength) * np.sign(value)
+        return found
+
+    def _run(self, names: list[str], changed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        """Views of what the session gives, which it does not hold."""
+        seed_onnxruntime(_SEED)
+        given = {**self._given, **{name: self._tensor(array) for name, array in changed.items()}}
+        found = self._session.run_with_ort_values(names, given, self._options)
+        return [np.asarray(each.numpy()) for each in found]
+
+    def _tensor(self, array: np.ndarray) -> Any:
+        """As onnxruntime takes it, without a copy."""
+        return self._onnxruntime.OrtValue.ortvalue_from_numpy(np.require(array, requirements="C"))
+
+
+def _loss_and_gradients(
+    path: Path, inputs: Sequence[str], wanted: Collection[str], states: Mapping[str, object]
+) -> ir.Model:
+    """The part of a step that gives the loss and the gradients, and T without effect."""
+    model = ir.load(path)
+    graph = model.graph
+    for value, name in zip(graph.inputs, inputs):
+        value.name = name  # which the training session may have under another
+    NeutralVirtualGradient(states)(model)
+    values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
+    outputs = [value for value in values if value.name in wanted]
+    graph.outputs.clear()
+    graph.outputs.extend(outputs)
+    common.RemoveUnusedNodesPass()(model)
+    read = {value for node in graph.all_nodes() for value in node.inputs} | set(outputs)
+    for value in [each for each in graph.inputs if each not in read]:
+        graph.inputs.remove(value)
+    return model

@@ -1,0 +1,32 @@
+"""Norms and products of large float32 arrays, without copies of them in float64."""
+
+from __future__ import annotations
+
+from math import sqrt
+
+import numpy as np
+
+_CHUNK = 1 << 16
+_SMALLEST_SIZE = 1e-2
+
+
+def size_of(value: np.ndarray) -> float:
+    """The root of the mean of squares, but never too small to move by."""
+    return max(norm(value) / sqrt(max(value.size, 1)), _SMALLEST_SIZE)
+
+
+def norm(array: np.ndarray) -> float:
+    """The root of the sum of squares."""
+    return sqrt(product(array, array))
+
+
+def product(one: np.ndarray, two: np.ndarray, less: np.ndarray | None = None) -> float:
+    """The sum of products of one and two (less another), in pieces that float32 adds up well."""
+    one, two = one.reshape(-1), two.reshape(-1)
+    less = None if less is None else less.reshape(-1)
+    total = 0.0
+    for start in range(0, one.size, _CHUNK):
+        piece = slice(start, start + _CHUNK)
+        other = two[piece] if less is None else two[piece] - less[piece]
+        total += float(np.dot(one[piece], other))
+    return total

@@ -1,0 +1,191 @@
+"""Prove what conversion made: open it, take a step on made-up data, hold the gradients against the loss."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from svgd_onnx.conversion.example_batch import random_examples
+from svgd_onnx.conversion.inference import NotRunError
+from svgd_onnx.conversion.loss_changes import LARGE, compare
+from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.conversion.raw_gradients import RawGradients
+from svgd_onnx.errors import Advice, UserError, first_line, listed, option, without
+from svgd_onnx.manifest import Manifest, Verified
+from svgd_onnx.runtime import check_packages, installed_packages
+from svgd_onnx.step_names import unquoted
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.transforms.losses import LOSSES
+
+_BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
+# Rows of probabilities, as float32 adds them up.
+_SUM_TOLERANCE = 1e-3
+_SHIFT = 1e-2
+
+
+@dataclass(frozen=True)
+class _Example:
+    """Made-up data, and what the model says of it."""
+
+    batch: Mapping[str, np.ndarray]
+    prediction: np.ndarray
+
+
+def verify(
+    folder: Path, manifest: Manifest, plan: TrainingPlan, sizes: Mapping[str, int] | None
+) -> None:
+    """Verifies artifacts, and notes in the manifest by what, or why not.
+
+    Every model is opened by the onnxruntime that is installed, and runs once on made-up data. The loss is
+    finite, and so are the gradients; and the loss changes as the gradients say, T left out
+    (`loss_changes`).
+
+    Args:
+        folder: artifacts that are whole but for this.
+        manifest: theirs; its `verified` and `unverified` are set.
+        plan: what they were made from.
+        sizes: of open axes of the made-up data, by the axis's name or a glob.
+
+    Raises:
+        UserError: an artifact does not load or run, the loss or a gradient is not finite, a gradient is
+            wrong, or the loss takes for logits what look like probabilities.
+
+    Warns:
+        where the model does not take made-up data; of gradients that are zero everywhere.
+    """
+    try:
+        check_packages(installed_packages(), training=False)
+        example = _example(plan, sizes)
+    except NotRunError as error:
+        manifest.unverified = f"the model does not run on made-up data ({first_line(error)})."
+        warnings.warn(
+            Advice(
+                f"What was made could not be verified, as {manifest.unverified} Give sizes that the model "
+                f"takes with {option('random_size')}, or leave this out with {without('verify')}."
+            ),
+            stacklevel=5,
+        )
+        return
+    except UserError as error:
+        manifest.unverified = first_line(error)
+        return
+    _check_logits(plan, example.prediction)
+    _run(folder, manifest, example)
+    unresolved = _check_gradients(folder, manifest, plan, example)
+    ((package, version),) = installed_packages().items()
+    manifest.verified = Verified(package, version, unresolved)
+
+
+def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> _Example:
+    numbers = sum(plan.values[name].size for name in plan.selection.trainable)
+    batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
+    batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
+    if not np.isfinite(prediction).all():
+        raise NotRunError("the prediction is NaN or infinite.")
+    return _Example({unquoted(name): array for name, array in batch.items()}, prediction)
+
+
+def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
+    """Refuses a prediction of probabilities where the loss is of logits."""
+    settings = plan.loss_settings
+    if not plan.loss.contains or settings.from_logits or plan.logits.name != plan.prediction:
+        return
+    axis = -1 if plan.class_axis is None else plan.class_axis
+    if prediction.ndim < 2 or prediction.shape[axis] < 2 or prediction.min() < 0:
+        return
+    if np.abs(prediction.sum(axis=axis) - 1).max() < _SUM_TOLERANCE:
+        others = [name for name, loss in LOSSES.items() if not loss.contains and loss.target]
+        raise UserError(
+            f"The prediction '{unquoted(plan.prediction)}' looks like probabilities (on made-up data none "
+            f"is negative, and they sum to 1), but the loss {plan.loss.name} takes it for logits: name the logits with "
+            f"{option('prediction')}, choose {option('loss')} {' or '.join(others)}, or say with "
+            f"{option('from_logits')} that these are logits."
+        )
+
+
+def _run(folder: Path, manifest: Manifest, example: _Example) -> None:
+    """A training step and an evaluation, by the session that will train."""
+    arrays = [example.batch[tensor.name] for tensor in manifest.arrays]
+    try:
+        session = TARGETS[manifest.target].open(folder, manifest, None, "cpu")
+        evaluated = session.eval_step(arrays)
+        loss = session.train_step(arrays, 0.0, update=True, seed=0)
+    except UserError as error:
+        raise _fault(f"what was made does not run ({first_line(error)})") from error
+    if not np.isfinite(loss):
+        raise _fault(
+            f"the loss of the training step is {loss} on made-up data, and that of evaluation is "
+            f"{float(evaluated[0])}"
+        )
+    position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
+    found, wanted = evaluated[1 + position], example.prediction
+    if found.shape != wanted.shape or not np.allclose(
+        found, wanted, rtol=1e-2, atol=1e-3 * max(1.0, float(np.abs(wanted).max()))
+    ):
+        raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
+
+
+def _check_gradients(
+    folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example
+) -> list[str]:
+    """Returns the parameters of which float32 does not tell."""
+    values = {unquoted(name): np.asarray(tensor.numpy()) for name, tensor in plan.values.items()}
+    step = folder / TARGETS[manifest.target].step
+    raw = RawGradients(step, manifest, example.batch, values)
+    gradients = raw.gradients({})
+    infinite = [name for name, array in gradients.items() if not np.isfinite(array).all()]
+    if infinite:
+        raise _fault(f"the gradient of {_quoted(infinite)} is NaN or infinite on made-up data")
+    zero = [name for name, array in gradients.items() if not array.any()]
+    if zero:
+        warnings.warn(
+            f"The gradient of {_quoted(zero)} is zero everywhere on made-up data: that does not train at "
+            "first, as where what follows it is all zeros, or never.",
+            stacklevel=4,
+        )
+    random = np.random.default_rng(0)
+    trained = {name: values[name] for name in gradients}
+    moved = _off_the_middle(trained, random)
+    if moved:
+        del gradients  # before there are others
+        gradients = raw.gradients(moved)
+    found = compare(
+        lambda changed: raw.loss({**moved, **changed}), {**trained, **moved}, gradients, random
+    )
+    if found.wrong:
+        changes = (f"'{name}' ({change:.3g} times)" for name, change in found.wrong.items())
+        raise _fault(
+            "the loss changes by another amount than the gradient that the artifacts give says, along that of "
+            + listed(changes, 3)
+        )
+    return found.unresolved
+
+
+def _off_the_middle(
+    values: Mapping[str, np.ndarray], random: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """Of parameters that are all one number, such as zeros, others beside it.
+
+    Where a scale is 0, what follows a Relu may be 0 exactly, and the loss has no derivative there.
+    """
+    return {
+        name: array + np.float32(_SHIFT) * random.standard_normal(array.shape, np.float32)
+        for name, array in values.items()
+        if array.size > 1 and array.min() == array.max()
+    }
+
+
+def _quoted(names: list[str]) -> str:
+    return listed((f"'{name}'" for name in names), 3)
+
+
+def _fault(what: str) -> UserError:
+    return UserError(
+        f"Nothing was written: {what}. That is no fault of the model: convert with another "
+        f"{option('differentiator')} or {option('target')}, leave out with {option('freeze')} what it is "
+        f"about, or do without this with {without('verify')}."
+    )

@@ -1,0 +1,90 @@
+"""Sizes: those that a user gives, and those that follow from others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from models import Network
+
+import svgd_onnx
+from svgd_onnx import cli
+from svgd_onnx.transforms.canonicalize import canonicalize
+
+
+def numbers(net: Network, *values: int) -> str:
+    return net.constant(f"numbers_{len(net.initializers)}", np.array(values, np.int64))
+
+
+def merged(*sizes: Any) -> onnx.ModelProto:
+    """x (N, 4, 4, 8), as a sequence of length -1: (N, 16, 8)."""
+    net = Network()
+    count = net.node("Gather", net.node("Shape", "x"), numbers(net, 0))
+    shape = net.node("Concat", count, numbers(net, -1), numbers(net, 8), axis=0)
+    value = net.node("MatMul", net.node("Reshape", "x", shape), net.weight("w", 8, 8))
+    net.node("ReduceMean", net.node("Relu", value), axes=[1], keepdims=0, output="y")
+    return net.model({"x": ("N", *(sizes or (4, 4)), 8)}, {"y": ("N", 8)})
+
+
+def halved() -> onnx.ModelProto:
+    """The first half of x (N, 4, 16), whose end is computed."""
+    net = Network()
+    size = net.node("Gather", net.node("Shape", "x"), numbers(net, -1))
+    half = net.node("Div", net.node("Add", size, numbers(net, 1)), numbers(net, 2))
+    part = net.node("Slice", "x", numbers(net, 0), half, numbers(net, 2))
+    value = net.node("MatMul", part, net.weight("w", 8, 8))
+    net.node("ReduceMean", net.node("Relu", value), axes=[1], keepdims=0, output="y")
+    return net.model({"x": ("N", 4, 16)}, {"y": ("N", 8)})
+
+
+def shape_of_r(model: onnx.ModelProto, folder: Path, **options: Any) -> list[int]:
+    manifest = svgd_onnx.convert(model, folder / "artifacts", target="onnx", **options)
+    return manifest.operations[0].state_shape
+
+
+@pytest.mark.parametrize(("model", "shape"), [(merged(), [16, 8]), (halved(), [4, 8])])
+def test_r_is_of_each_element_where_sizes_follow(
+    model: onnx.ModelProto, shape: list[int], tmp_path: Path
+) -> None:
+    assert shape_of_r(model, tmp_path) == shape
+
+
+def test_a_size_that_does_not_follow_stays_open() -> None:
+    graph = canonicalize(ir.from_proto(merged("height", "width"))).graph
+    reshape = next(node for node in graph if node.op_type == "Reshape")
+    assert [str(dim) for dim in reshape.outputs[0].shape or ()] == ["N", "None", "8"]
+
+
+def test_a_user_gives_sizes(tmp_path: Path) -> None:
+    sizes = {"height": 4, "w*": 2}
+    assert shape_of_r(merged("height", "width"), tmp_path, size=sizes) == [8, 8]
+
+
+def test_a_size_of_no_axis(tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match=r"size 'depth' is no open axis .* has N, height"):
+        svgd_onnx.convert(merged("height", "width"), tmp_path / "a", size={"depth": 4})
+
+
+def test_convert_says_where_r_is_of_each_channel_for_an_open_size(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "model.onnx"
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("w", 8, 8))
+    net.node("ReduceMean", value, axes=[1], keepdims=0, output="y")
+    onnx.save(net.model({"x": ("N", "time", 8)}, {"y": ("N", 8)}), path)
+    command = ["svgd-onnx", "convert", str(path), "--output", str(tmp_path / "a"), "--force"]
+    command += ["--target", "onnx"]
+    said = []
+    for options in ([], ["--size", "time=5"], ["--granularity", "channel"]):
+        monkeypatch.setattr("sys.argv", [*command, *options])
+        with pytest.raises(SystemExit):
+            cli.main()
+        said.append(capsys.readouterr().out)
+    assert "r is of each channel for 1 operations, whose sizes are open (time)" in said[0]
+    assert "--size time=N fixes one" in said[0]
+    assert not any("each channel" in each for each in said[1:])
