@@ -17,6 +17,7 @@ from svgd_onnx.step_names import beside
 from svgd_onnx.targets.session import seed_onnxruntime
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
+from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.names import gradient_name
 
 # Before each run, so that Dropout drops the same.
@@ -55,6 +56,50 @@ class RawGradients:
         }
         inputs = [tensor.name for tensor in manifest.inputs]
         model = _loss_and_gradients(path, inputs, {self._loss, *self._gradients.values()}, states)
+        self._options = onnxruntime.RunOptions()
+        self._options.only_execute_path_to_fetches = True
+        zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
+        given = {**zeros, **batch, **values}
+        given.update(self._straight_through(model, manifest, given))
+        self._session = self._open(model, manifest)
+        # what a kernel may overwrite where it lies
+        kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
+        self._values = {
+            each.name: given[each.name] if each.name in kept else np.array(given[each.name])
+            for each in self._session.get_inputs()
+        }
+        self._given = {name: self._tensor(array) for name, array in self._values.items()}
+
+    def _straight_through(
+        self, model: ir.Model, manifest: Manifest, given: Mapping[str, np.ndarray]
+    ) -> dict[str, np.ndarray]:
+        """Makes of a loss that is a staircase, by quantizations, one whose slope the gradients say.
+
+        Returns:
+            Arrays for the inputs that the model has from then on, by name.
+        """
+        surrogate = StraightThroughSurrogate(model)
+        if not surrogate.names:
+            return {}
+        first = model.clone()
+        produced = {value.name: value for node in first.graph for value in node.outputs}
+        produced.update({value.name: value for value in first.graph.inputs})
+        names = list(dict.fromkeys(surrogate.names))
+        first.graph.outputs.clear()
+        first.graph.outputs.extend(produced[name] for name in names)
+        session = self._open(first, manifest)
+        seed_onnxruntime(_SEED)
+        feeds = {value.name: given[value.name] for value in session.get_inputs()}
+        found = dict(zip(names, session.run(names, feeds)))
+        return surrogate.apply([found[name] for name in surrogate.names])
+
+    def _open(self, model: ir.Model, manifest: Manifest) -> Any:
+        """A session of a model.
+
+        Raises:
+            UserError: onnxruntime does not take it.
+        """
+        onnxruntime = self._onnxruntime
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         options.enable_mem_pattern = options.enable_cpu_mem_arena = (
@@ -66,24 +111,13 @@ class RawGradients:
         if manifest.needs_library:
             options.register_custom_ops_library(str(custom_op_library()))
         try:
-            self._session = onnxruntime.InferenceSession(
+            return onnxruntime.InferenceSession(
                 ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the binding has an exception class for each status
             raise UserError(
                 f"onnxruntime {onnxruntime.__version__} cannot load the step ({first_line(error)})"
             ) from error
-        self._options = onnxruntime.RunOptions()
-        self._options.only_execute_path_to_fetches = True
-        zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
-        given = {**zeros, **batch, **values}
-        # what a kernel may overwrite where it lies
-        kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
-        self._values = {
-            each.name: given[each.name] if each.name in kept else np.array(given[each.name])
-            for each in self._session.get_inputs()
-        }
-        self._given = {name: self._tensor(array) for name, array in self._values.items()}
 
     def loss(self, changed: Mapping[str, np.ndarray]) -> float:
         """The loss, with some parameters changed."""

@@ -20,11 +20,15 @@ from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.losses import LOSSES
+from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 
 _BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 # Rows of probabilities, as float32 adds them up.
 _SUM_TOLERANCE = 1e-3
 _SHIFT = 1e-2
+# A number at the edge of two steps of a quantization may fall to either side.
+_PRECISION, _PRECISION_OF_INTEGERS = 1e-3, 5e-2
+_ROUNDING = frozenset({FAKE_QUANTIZE, *QUANTIZING})
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,7 @@ class _Example:
 
     batch: Mapping[str, np.ndarray]
     prediction: np.ndarray
+    precision: float  # of the largest number, to which two graphs of it agree
 
 
 def verify(
@@ -86,7 +91,9 @@ def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> _Example:
     batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
     if not np.isfinite(prediction).all():
         raise NotRunError("the prediction is NaN or infinite.")
-    return _Example({unquoted(name): array for name, array in batch.items()}, prediction)
+    rounds = any(node.op_type in _ROUNDING for node in plan.canonical.graph.all_nodes())
+    precision = _PRECISION_OF_INTEGERS if rounds else _PRECISION
+    return _Example({unquoted(name): array for name, array in batch.items()}, prediction, precision)
 
 
 def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
@@ -124,7 +131,7 @@ def _run(folder: Path, manifest: Manifest, example: _Example) -> None:
     position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
     found, wanted = evaluated[1 + position], example.prediction
     if found.shape != wanted.shape or not np.allclose(
-        found, wanted, rtol=1e-2, atol=1e-3 * max(1.0, float(np.abs(wanted).max()))
+        found, wanted, rtol=1e-2, atol=example.precision * max(1.0, float(np.abs(wanted).max()))
     ):
         raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
 

@@ -98,8 +98,24 @@ def test_what_follows_dynamic_quantization_is_trained(
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_comes_before_it_is_refused_by_name(target: str, tmp_path: Path) -> None:
     model = quantized_models.dynamically(models.mlp, tmp_path)
-    with pytest.raises(svgd_onnx.UserError, match=r"'bn.shift' only .*: DynamicQuantizeLinear \('"):
+    with pytest.raises(
+        svgd_onnx.UserError, match=r"loss: DynamicQuantizeLinear \('relu_2.*fc2.bias"
+    ):
         svgd_onnx.convert(model, tmp_path / "a", target=target)
+
+
+def test_a_quantization_beside_another_way_to_the_loss_is_refused_too(tmp_path: Path) -> None:
+    net = models.Network()
+    net.constant("scale", np.array(0.1, np.float32))
+    net.constant("zero", np.array(0, np.int8))
+    value = net.node("MatMul", "x", net.weight("first.weight", 6, 4))
+    rounded = net.node("QuantizeLinear", value, "scale", "zero")
+    rounded = net.node("DequantizeLinear", rounded, "scale", "zero")
+    net.node("Add", value, rounded, output="logits")
+    model = net.model({"x": ("batch", 6)}, {"logits": ("batch", 4)})
+    for differentiator in ("own", "auto"):
+        with pytest.raises(svgd_onnx.UserError, match=r"QuantizeLinear \('quantizelinear_1_node"):
+            svgd_onnx.convert(model, tmp_path / "a", differentiator=differentiator)
 
 
 def test_a_model_of_quantized_weights_alone_has_nothing_to_train(tmp_path: Path) -> None:

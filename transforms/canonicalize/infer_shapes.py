@@ -85,7 +85,9 @@ def _infer_quantized(graph: ir.Graph) -> bool:
         else:
             columns = node.attributes.get("N")
             other = node.inputs[1].shape if node.inputs[1] is not None else None
-            last = other[-1] if columns is None and other else columns and columns.as_int()
+            last: int | ir.SymbolicDim | None = other[-1] if other else None
+            if columns is not None:
+                last = columns.as_int()
             real = ir.DataType.FLOAT if node.op_type != "MatMulNBits" else x.dtype
             output.shape = ir.Shape([*list(shape)[:-1], last])
             output.type = None if real is None else ir.TensorType(real)

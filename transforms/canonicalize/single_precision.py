@@ -95,8 +95,8 @@ def _convert(value: ir.Value) -> None:
     value.type = ir.TensorType(_SINGLE)
 
 
-def _as_single(tensor: ir.TensorProtocol, name: str | None) -> ir.Tensor:
-    return ir.Tensor(tensor.numpy().astype(np.float32), name=name)
+def _as_single(tensor: ir.TensorProtocol, name: str | None) -> ir.TensorProtocol:
+    return ir.tensor(tensor.numpy().astype(np.float32), name=name)
 
 
 def _half_attributes(node: ir.Node) -> list[ir.Attr]:

@@ -7,7 +7,7 @@ from collections.abc import Collection, Container, Iterable
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import read_by
-from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS
+from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS, QUANTIZING
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # The gradient builders of onnxruntime-training 1.19.2, less ConvTranspose and Resize, whose gradients
@@ -115,6 +115,27 @@ def flow_between(
     return path, reached & needed
 
 
+def _quantizations(graph: ir.Graph, trainable: Collection[str], outputs: int) -> list[ir.Node]:
+    """The nodes that quantize what depends on a trainable input, on the way to the loss.
+
+    They have a gradient, 0 wherever it exists, which is not what anyone wants of them.
+    """
+    quantizing = [node for node in graph if node.op_type in QUANTIZING and node.domain == ""]
+    if not quantizing:
+        return []
+    reads = {value for node in quantizing for value in node.inputs[:1] if value is not None}
+    before = gradient_flow(graph, trainable, reads)[1]
+    needed: set[ir.Value | None] = set(graph.outputs[:outputs])
+    for node in reversed(graph):
+        if any(value in needed for value in node.outputs):
+            needed.update(read_by(node))
+    return [
+        node
+        for node in quantizing
+        if node.inputs[0] in before and any(value in needed for value in node.outputs)
+    ]
+
+
 def where_gradients_end(value: ir.Value) -> list[ir.Node]:
     """The nodes on the way from a value on that pass no gradient on."""
     found: dict[ir.Node, None] = {}
@@ -147,7 +168,8 @@ def blocking_nodes(
         differentiable: the operators that have a gradient.
         outputs: how many of the graph's outputs, from the first on, are differentiated.
     """
-    return [
+    obstacles = _quantizations(graph, trainable, outputs)
+    return obstacles + [
         node
         for node in path_to_loss(graph, trainable, outputs)
         if (node.domain not in ("", "ai.onnx", DOMAIN) and node.op_type != PRODUCT_OF_BITS)

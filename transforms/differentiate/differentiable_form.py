@@ -11,6 +11,7 @@ from svgd_onnx.transforms.canonicalize.schema_functions import InlineSchemaFunct
 from svgd_onnx.transforms.decompose import Decompose, blocking_nodes, where_gradients_end
 from svgd_onnx.transforms.differentiate.obstacles import check_obstacles
 from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.quantization import QUANTIZING
 
 _SHOWN = 5
 
@@ -64,7 +65,9 @@ def write_differentiably(
     decompose = Decompose(names, kept, outputs)
     decompose(model)
     blocking = blocking_nodes(model.graph, names, decompose.refusals, differentiable, outputs)
-    if InlineSchemaFunctions(blocking)(model).modified:
+    # a quantization is refused as it stands, whatever its body does
+    inlined = [node for node in blocking if node.op_type not in QUANTIZING]
+    if InlineSchemaFunctions(inlined)(model).modified:
         decompose(model)
     return decompose.refusals
 

@@ -6,6 +6,7 @@ from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
 from svgd_onnx.transforms.lower.lower import RULES, Lower, operators_of
 from svgd_onnx.transforms.lower.portable_virtual_gradient import PortableVirtualGradient
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
+from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
 
 __all__ = [
@@ -15,5 +16,6 @@ __all__ = [
     "LowerReluGradient",
     "LowerUntrusted",
     "PortableVirtualGradient",
+    "StraightThroughSurrogate",
     "operators_of",
 ]

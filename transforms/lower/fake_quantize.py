@@ -16,6 +16,9 @@ from svgd_onnx.transforms.rule import (
 )
 from svgd_onnx.transforms.writer import Writer
 
+# In the metadata of the node that gives what is quantized and dequantized.
+STRAIGHT_THROUGH = "svgd.straight_through"
+
 
 class LowerFakeQuantize(ir.passes.InPlacePass):
     """Takes `FakeQuantize` out, once it has been differentiated, or where nothing is.
@@ -33,6 +36,12 @@ class LowerFakeQuantize(ir.passes.InPlacePass):
 
 
 def _standard(node: ir.Node, write: Writer) -> ir.Value:
+    result = _quantized(node, write)
+    write.nodes[-1].metadata_props[STRAIGHT_THROUGH] = "1"
+    return result
+
+
+def _quantized(node: ir.Node, write: Writer) -> ir.Value:
     x, scale = inputs_of(node, 2)
     numbers = known_constant(scale, "its scale is")
     dtype = ir.DataType(integer(node, "to", 0))
