@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint
+from svgd_onnx.targets.ort_training.beside import values_beside
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
@@ -41,12 +40,17 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     opset = training.graph.opset_imports[""]
     optimizer = optimizer_model(graphs.update, graphs.hyper_parameters, opset)
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
-    checkpoint.create(
-        folder / CHECKPOINT,
-        trainable=[_serialized(graphs.values[name]) for name in selection.trainable],
-        others=[_serialized(graphs.values[name]) for name in selection.untrained]
-        + [_zeros(name, shape) for name, shape in graphs.states.items()],
-    )
+    with values_beside(folder) as refer:
+        checkpoint.create(
+            folder / CHECKPOINT,
+            trainable=[refer(name, graphs.values[name]) for name in selection.trainable],
+            others=[refer(name, graphs.values[name]) for name in selection.untrained]
+            + [
+                refer(name, ir.tensor(np.zeros(shape, np.float32), name=name))
+                for name, shape in graphs.states.items()
+            ],
+            size=sum(tensor.nbytes for tensor in graphs.values.values()),
+        )
 
 
 def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
@@ -62,14 +66,3 @@ def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
     if differentiator == OWN:
         LowerUntrusted()(model)
     LowerReluGradient()(model)
-
-
-def _serialized(tensor: ir.TensorProtocol) -> bytes:
-    # with its values, wherever they were kept
-    whole = onnx.numpy_helper.from_array(tensor.numpy(), tensor.name)
-    return bytes(whole.SerializeToString())
-
-
-def _zeros(name: str, shape: Sequence[int]) -> bytes:
-    tensor = onnx.numpy_helper.from_array(np.zeros(shape, np.float32), name)
-    return bytes(tensor.SerializeToString())

@@ -18,18 +18,18 @@ _PREFIX = "svgd."
 _CHUNK = 1 << 20
 
 
-def create(path: Path, *, trainable: Sequence[bytes], others: Sequence[bytes]) -> None:
+def create(path: Path, *, trainable: Sequence[bytes], others: Sequence[bytes], size: int) -> None:
     """Writes the checkpoint that training starts from.
 
     Args:
         path: the file to write.
         trainable: parameters with a gradient, each a serialized ONNX tensor.
         others: tensors without one: frozen weights, running statistics and r.
+        size: of it all, in bytes.
 
     Raises:
         UserError: it cannot be written.
     """
-    size = sum(map(len, (*trainable, *others)))
     _write(path, size, list(trainable), list(others), str(path), False)
 
 
