@@ -198,12 +198,7 @@ class Trainer:
         Raises:
             UserError: a parameter or a running statistic is NaN or infinite.
         """
-        for parameter in self.manifest.parameters:
-            if not np.isfinite(self._session.tensor(parameter.name)).all():
-                raise UserError(
-                    f"Parameter '{parameter.name}' became NaN or infinite by step {self.step}: "
-                    "lower the learning rate. The last good checkpoint is kept."
-                )
+        self._refuse(self._not_finite())
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.
@@ -231,6 +226,7 @@ class Trainer:
         unproven = not self.step and self.manifest.verified is None
         if unproven:
             self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
+            before = self._not_finite()
         loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
         if not math.isfinite(loss):
             raise UserError(
@@ -239,8 +235,20 @@ class Trainer:
             )
         self.step += 1
         if unproven:
-            self.check_finite()
+            self._refuse([name for name in self._not_finite() if name not in before])
         return loss
+
+    def _not_finite(self) -> list[str]:
+        """The parameters and running statistics in which something is NaN or infinite."""
+        names = [parameter.name for parameter in self.manifest.parameters]
+        return [name for name in names if not np.isfinite(self._session.tensor(name)).all()]
+
+    def _refuse(self, names: list[str]) -> None:
+        if names:
+            raise UserError(
+                f"Parameter '{names[0]}' became NaN or infinite by step {self.step}: "
+                "lower the learning rate. The last good checkpoint is kept."
+            )
 
     def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
