@@ -26,8 +26,9 @@ Arrays = Mapping[str, np.ndarray]
 # Of each parameter how far it moves: an array that may be written to.
 Moves = Iterator[tuple[str, np.ndarray]]
 
-LARGE = 1 << 22
-"""From so many trained numbers on a model is looked at less closely, as each look takes its time."""
+LARGE = (
+    1 << 22
+)  # from so many trained numbers on a model is looked at less closely, as that takes time
 # How far from the prediction a difference may be: along gradients relative to it, in random directions
 # relative to its standard deviation.
 _TOLERANCE, _RANDOM_TOLERANCE = 0.02, 0.25
@@ -118,10 +119,8 @@ def _name_wrong(
 ) -> None:
     """Finds which of a group it is; the group as a whole where none stands out."""
     alone = {name: comparison.verdict([name]) for name in names} if len(names) > 1 else {}
-    wrong = {name: found for name, found in alone.items() if found not in (None, 1)}
-    for name, found in wrong.items():
-        assert found is not None
-        findings.wrong[name] = found
+    wrong = {name: found for name, found in alone.items() if found is not None and found != 1}
+    findings.wrong.update(wrong)
     if not wrong:
         findings.wrong[", ".join(names)] = verdict
 

@@ -66,11 +66,11 @@ def verify(
         check_packages(installed_packages(), training=False)
         example = _example(plan, sizes)
     except NotRunError as error:
-        manifest.unverified = f"the model does not run on made-up data ({first_line(error)})."
+        manifest.unverified = f"the model does not take made-up data ({first_line(error)})."
         warnings.warn(
             Advice(
-                f"What was made could not be verified, as {manifest.unverified} Give sizes that the model "
-                f"takes with {option('random_size')}, or leave this out with {without('verify')}."
+                f"What was made could not be verified, as {manifest.unverified} If sizes are the reason, give "
+                f"others with {option('random_size')}; or leave this out with {without('verify')}."
             ),
             stacklevel=5,
         )
