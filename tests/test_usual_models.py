@@ -19,8 +19,6 @@ from tools.usual_models.directions import largest_error
 from tools.usual_models.worker import convert_keywords, exported_loss, first_gradients
 
 LENGTH = 9  # of an open axis
-# Under BatchNormalization in training mode float32 itself is off by more.
-LARGEST_ERROR = 2e-3
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -39,11 +37,10 @@ def test_what_was_learned_is_trained_by_its_gradient(
     _, gradients = first_gradients(trainer, batch)
     assert gradients.keys() == set(expected)
     settings = TrainingSettings(**options)
-    assert largest_error(model, settings, batch, gradients) < LARGEST_ERROR
+    assert largest_error(model, settings, batch, gradients) < entry.tolerance
 
-    svgd_onnx.convert(model, tmp_path / "svgd", target=target, **options)
-    trainer = svgd_onnx.Trainer(tmp_path / "svgd", threads=1)
-    losses = [trainer.train_step(batch, 1e-4) for _ in range(2)]
+    trainer = svgd_onnx.Trainer(tmp_path / "sgd", threads=1)
+    losses = [trainer.train_step(batch, 1e-3) for _ in range(2)]
     assert np.isfinite(losses).all()
     trainer.export(tmp_path / "trained.onnx")
     loss = exported_loss(str(tmp_path / "trained.onnx"), batch, trainer.manifest)

@@ -12,7 +12,7 @@ from svgd_onnx.conversion.plan import plan_training
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.gradients import by_use
 
-DIRECTIONS, STEP = 2, 1e-6
+DIRECTIONS, STEP = 2, 1e-8
 # A gradient this much smaller than the largest is rounding alone.
 _NEGLIGIBLE = 1e-4
 
