@@ -3,6 +3,8 @@
     python -m tools.usual_models.worker convert MODEL FOLDER OPTIONS
     python -m tools.usual_models.worker train FOLDER BATCH EXPORTED
     python -m tools.usual_models.worker gradients FOLDER BATCH VALUES GRADIENTS
+    python -m tools.usual_models.worker batch MODEL OPTIONS BATCH
+    python -m tools.usual_models.worker check MODEL OPTIONS BATCH GRADIENTS
 
 OPTIONS are keywords of `convert` as JSON, FOLDER holds artifacts, all others are .npz. Each prints what it
 found as JSON. Needs svgd-onnx and an onnxruntime.
@@ -16,6 +18,8 @@ import sys
 import tempfile
 import time
 import warnings
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,6 +28,7 @@ import svgd_onnx
 from tools.usual_models import memory
 
 STEPS, RATE = 5, 1e-4
+LENGTH = 64  # of open axes
 # A power of two: after a step of SGD at this rate the parameters are their gradients, times it.
 _LARGE_RATE = 2.0**20
 
@@ -49,7 +54,7 @@ def convert(model: str, folder: str, options: str) -> dict[str, Any]:
     }
 
 
-def convert_keywords(options: dict[str, Any]) -> dict[str, Any]:
+def convert_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     """JSON's options as `convert` takes them: those of `LossSettings` are given beside the others."""
     settings = {key: options[key] for key in ("class_axis",) if key in options}
     others = {key: value for key, value in options.items() if key not in settings}
@@ -72,11 +77,11 @@ def train(folder: str, batch: str, exported: str) -> dict[str, Any]:
     return {
         "losses": [*losses, evaluated],
         "seconds": seconds,
-        "export": abs(_exported_loss(exported, arrays, manifest) - evaluated),
+        "export": abs(exported_loss(exported, arrays, manifest) - evaluated),
     }
 
 
-def _exported_loss(path: str, arrays: dict[str, np.ndarray], manifest: Any) -> float:
+def exported_loss(path: str, arrays: dict[str, np.ndarray], manifest: Any) -> float:
     """The mean cross-entropy (or squared error) of what an exported model says."""
     import onnxruntime
 
@@ -97,15 +102,48 @@ def _exported_loss(path: str, arrays: dict[str, np.ndarray], manifest: Any) -> f
 def gradients(folder: str, batch: str, values: str, output: str) -> dict[str, Any]:
     """Writes each trained parameter before a step of SGD, and its gradient."""
     trainer = svgd_onnx.Trainer(folder, seed=0)
+    before, found = first_gradients(trainer, dict(np.load(batch)))
+    np.savez(values, **before)
+    np.savez(output, **found)
+    return {"trained": list(found)}
+
+
+def first_gradients(
+    trainer: svgd_onnx.Trainer, batch: dict[str, np.ndarray]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Trained parameters before a step of SGD, whose artifacts these are, and their gradients; by name."""
     names = [each.name for each in trainer.manifest.parameters if each.trainable]
     before = {name: trainer.tensor(name) for name in names}
-    np.savez(values, **before)
-    loss = trainer.train_step(dict(np.load(batch)), _LARGE_RATE)
-    np.savez(output, **{n: (before[n] - trainer.tensor(n)) / _LARGE_RATE for n in names})
-    return {"loss": loss, "trained": len(names)}
+    trainer.train_step(batch, _LARGE_RATE)
+    return before, {name: (before[name] - trainer.tensor(name)) / _LARGE_RATE for name in names}
 
 
-COMMANDS = {"convert": convert, "train": train, "gradients": gradients}
+def batch(model: str, options: str, output: str) -> dict[str, Any]:
+    """Writes a random batch of two."""
+    from svgd_onnx.gradient_check.check import example_batch
+
+    keywords = convert_keywords(json.loads(options))
+    np.savez(output, **example_batch(model, batch_size=2, sizes={"*": LENGTH}, **keywords))
+    return {}
+
+
+def check(model: str, options: str, batch: str, gradients: str) -> dict[str, Any]:
+    """How far gradients are from central differences in float64."""
+    from svgd_onnx.conversion.options import TrainingSettings
+    from tools.usual_models.directions import largest_error
+
+    settings = TrainingSettings(**convert_keywords(json.loads(options)))
+    arrays, found = dict(np.load(batch)), dict(np.load(gradients))
+    return {"error": largest_error(Path(model), settings, arrays, found)}
+
+
+COMMANDS = {
+    "convert": convert,
+    "train": train,
+    "gradients": gradients,
+    "batch": batch,
+    "check": check,
+}
 
 if __name__ == "__main__":
     print(json.dumps(COMMANDS[sys.argv[1]](*sys.argv[2:])))
