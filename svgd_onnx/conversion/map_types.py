@@ -60,4 +60,4 @@ def _write_types(types: Mapping[str | None, bytes], path: Path) -> None:
 def _has_maps(given: onnx.TypeProto) -> bool:
     if given.HasField("sequence_type"):
         return _has_maps(given.sequence_type.elem_type)
-    return given.HasField("map_type")
+    return bool(given.HasField("map_type"))

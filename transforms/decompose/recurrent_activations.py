@@ -45,12 +45,13 @@ def activations_of(
         function, numbers = _ACTIVATIONS[name.lower()]
         # each takes the next of those that are given, if it takes any
         given = [next(values, usual) for values, usual in zip((alphas, betas), numbers)]
-        if None in given:
+        known = [value for value in given if value is not None]
+        if len(known) < len(given):
             raise RefusedError(f"its activation {name} is not given its numbers")
         if place % len(default) == 0:
             found.append([])
         limit = bound if len(found[-1]) < _OF_GATES else 0.0
-        activation = partial(_clipped, write, partial(function, write), given, limit)
+        activation = partial(_clipped, write, partial(function, write), known, limit)
         found[-1].append(activation)
     return found
 

@@ -119,9 +119,10 @@ def multi_head_attention(node: ir.Node, write: Writer) -> Sequence[ir.Value | No
         for place, before in enumerate(past, start=1):
             apart[place] = write.node("Concat", before, apart[place], axis=2)
         length = write.node("Shape", past[0], start=2, end=3)
-    heads = _Heads(*apart, total // count, width, batch, queries, length)
+    query, key, value = apart
+    heads = _Heads(query, key, value, total // count, width, batch, queries, length)
     y, weights = _attend(node, write, heads, mask=input_of(node, 4), bias=input_of(node, 5))
-    return [y, *apart[1:], weights]
+    return [y, key, value, weights]
 
 
 def _apart(write: Writer, value: ir.Value, heads: int, width: int) -> ir.Value:
