@@ -126,7 +126,7 @@ def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
     if whole:
         other = UserError(option("batch_axis", f"{whole[0][1:-1]}=0")).on_command_line()
         lines.append(f"Given whole at every step: {listed(whole)}. If not: {other}.")
-    for axis in sorted({each.batch_axis for each in arrays} - {None, 0}):
+    for axis in sorted({each.batch_axis for each in arrays if each.batch_axis}):
         names = listed(f"'{each.name}'" for each in arrays if each.batch_axis == axis)
         lines.append(f"Examples lie along axis {axis} of {names}.")
     return lines

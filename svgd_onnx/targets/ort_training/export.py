@@ -37,8 +37,8 @@ def export_model(folder: Path, manifest: Manifest, value: Values, path: Path) ->
     own = manifest.own_names
     inputs = {input_name(tensor.name, own): tensor.name for tensor in manifest.inputs}
     InferenceModel(parameters, inputs, beside(LOSS, own))(model)
-    for value in model.graph.inputs:
-        value.name = inputs[value.name or ""]
+    for each in model.graph.inputs:
+        each.name = inputs[each.name or ""]
     size = sum(array.nbytes for array in parameters.values())
     with whole_file(path) as temporary:
         if size < _LARGEST_FILE:
