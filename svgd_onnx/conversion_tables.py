@@ -108,9 +108,8 @@ def _channels(operations: Sequence[Operation]) -> list[str]:
     names = [name for name in axes if name != "?"]
     advice = UserError(option("size", f"{names[0] if names else 'AXIS'}=N")).on_command_line()
     mend = f"; {advice} fixes one, and makes r of each element" if names else ""
-    return [
-        f"r is of each channel for {len(opened)} operations, whose sizes are open ({listed(axes)}){mend}."
-    ]
+    count = "1 operation" if len(opened) == 1 else f"{len(opened)} operations"
+    return [f"r is of each channel for {count}, for sizes that are open ({listed(axes)}){mend}."]
 
 
 def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:

@@ -207,7 +207,7 @@ def test_a_batch_axis_of_fixed_size_is_respected(trainer_of: MakeTrainer) -> Non
     net.node("MatMul", "x", net.weight("w", 6, 4), output="logits")
     model = net.model({"x": (8, 6)}, {"logits": (8, 4)})
     data = models.examples(model, COUNT)
-    trainer = trainer_of(model)
+    trainer = trainer_of(model, fixed_batch=True)
     with pytest.raises(svgd_onnx.UserError, match="fixed at 8"):
         trainer.train(data, epochs=1, batch_size=4, learning_rate=0.1)
     trainer.train(data, epochs=1, batch_size=8, learning_rate=0.1)
