@@ -117,9 +117,8 @@ def _channels(operations: Sequence[Operation]) -> list[str]:
     names = [name for name in axes if name != "?"]
     advice = UserError(option("size", f"{names[0] if names else 'AXIS'}=N")).on_command_line()
     mend = f"; {advice} fixes one, and makes r of each element" if names else ""
-    return [
-        f"r is of each channel for {len(opened)} operations, whose sizes are open ({listed(axes)}){mend}."
-    ]
+    count = "1 operation" if len(opened) == 1 else f"{len(opened)} operations"
+    return [f"r is of each channel for {count}, for sizes that are open ({listed(axes)}){mend}."]
 
 
 def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
@@ -135,7 +134,7 @@ def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
     if whole:
         other = UserError(option("batch_axis", f"{whole[0][1:-1]}=0")).on_command_line()
         lines.append(f"Given whole at every step: {listed(whole)}. If not: {other}.")
-    for axis in sorted({each.batch_axis for each in arrays} - {None, 0}):
+    for axis in sorted({each.batch_axis for each in arrays if each.batch_axis}):
         names = listed(f"'{each.name}'" for each in arrays if each.batch_axis == axis)
         lines.append(f"Examples lie along axis {axis} of {names}.")
     return lines

@@ -221,7 +221,8 @@ class Manifest:
     @property
     def own_names(self) -> set[str]:
         """The names of the model's inputs, outputs and parameters, to which those of a step give way."""
-        return {each.name for each in (*self.inputs, *self.outputs, *self.parameters)}
+        tensors = {each.name for each in (*self.inputs, *self.outputs)}
+        return tensors | {each.name for each in self.parameters}
 
     @property
     def takes_one_example(self) -> bool:

@@ -213,3 +213,35 @@ def test_gradients_are_right(name: str) -> None:
     settings = svgd_onnx.LossSettings(class_axis=options.get("class_axis"))
     found = svgd_onnx.check(build(), loss_settings=settings, differentiator="own")
     assert all(each.is_right() for each in found)
+
+
+def test_examples_are_not_counted_along_another_axis(tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="counts examples along the first axis"):
+        converted(squeezed(), tmp_path / "artifacts", target="onnx", gradient="example")
+
+
+def offsets() -> onnx.ModelProto:
+    """The first of some numbers in one long list, from an offset for each example on."""
+    net = Network()
+    net.node("Gather", net.weight("table", 9, 3), net.node("Gather", "ids", "offsets"), output="y")
+    model = net.model({"ids": ("L",), "offsets": ("N",)}, {"y": ("N", 3)}, check=False)
+    return typed(model, "ids", "offsets")
+
+
+def adjacency() -> onnx.ModelProto:
+    """A matrix of all pairs of nodes."""
+    net = Network()
+    net.node("MatMul", "pairs", net.node("MatMul", "x", net.weight("w", 4, 3)), output="y")
+    return net.model({"x": ("V", 4), "pairs": ("V", "V")}, {"y": ("V", 3)})
+
+
+def test_pairs_belong_together(tmp_path: Path) -> None:
+    manifest = converted(adjacency(), tmp_path / "artifacts", target="onnx")
+    axes = {each.name: each.batch_axis for each in manifest.arrays}
+    assert axes == {"x": None, "pairs": None, "labels": None}
+    assert manifest.takes_one_example and manifest.batch_size == 1
+
+
+def test_a_list_that_examples_point_into_is_whole(tmp_path: Path) -> None:
+    manifest = converted(offsets(), tmp_path / "artifacts", target="onnx")
+    assert {each.name: each.batch_axis for each in manifest.inputs} == {"ids": None, "offsets": 0}

@@ -207,8 +207,28 @@ def test_a_batch_axis_of_fixed_size_is_respected(trainer_of: MakeTrainer) -> Non
     net.node("MatMul", "x", net.weight("w", 6, 4), output="logits")
     model = net.model({"x": (8, 6)}, {"logits": (8, 4)})
     data = models.examples(model, COUNT)
-    trainer = trainer_of(model)
+    trainer = trainer_of(model, fixed_batch=True)
     with pytest.raises(svgd_onnx.UserError, match="fixed at 8"):
         trainer.train(data, epochs=1, batch_size=4, learning_rate=0.1)
     trainer.train(data, epochs=1, batch_size=8, learning_rate=0.1)
     assert np.isfinite(trainer.evaluate(data)["loss"])
+
+
+def test_rows_that_are_infinite_from_the_beginning_do_no_harm(trainer_of: MakeTrainer) -> None:
+    net = models.Network()
+    rows = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    rows[0] = -np.inf  # of a word that no example has
+    shifted = net.node("Add", net.node("Gather", net.constant("rows", rows), "word"), "x")
+    net.node("MatMul", net.node("Softmax", shifted), net.weight("w", 6, 4), output="logits")
+    model = net.model({"x": ("N", 6), "word": ("N",)}, {"logits": ("N", 4)}, check=False)
+    model.graph.input[1].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    random = np.random.default_rng(1)
+    data = {
+        "x": random.normal(size=(8, 6)).astype(np.float32),
+        "word": random.integers(1, 5, size=8),
+        "labels": random.integers(4, size=8),
+    }
+    trainer = trainer_of(model, train=["rows", "w"])
+    trainer.train(data, epochs=2, batch_size=4, learning_rate=0.1)
+    assert np.isinf(trainer.tensor("rows")[0]).all()
+    assert np.isfinite(trainer.tensor("rows")[1:]).all()

@@ -2,44 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
+from svgd_onnx.transforms.canonicalize.local_shapes import local_shape
+from svgd_onnx.transforms.canonicalize.size import Entries, Size, dims_of, product
 from svgd_onnx.transforms.rule import constant_value, input_of, integer
 
-# A model has been through all that follows from the sizes of its inputs after fewer rounds.
-_MOST_ROUNDS = 30
+# Each goes as far as the next operator whose shape only onnx infers; after so many, sizes stay open.
+_MOST_ROUNDS = 10
 # Longer vectors are no sizes.
 _LONGEST = 16
-
-
-@dataclass(frozen=True)
-class Size:
-    """A number times open sizes, by their names."""
-
-    times: int
-    names: tuple[str, ...] = ()
-
-    def __mul__(self, other: Size) -> Size:
-        return Size(self.times * other.times, tuple(sorted(self.names + other.names)))
-
-    def divided(self, other: Size) -> Size | None:
-        """The quotient, if it is a whole number whatever the open sizes are."""
-        names = list(self.names)
-        for name in other.names:
-            if name not in names:
-                return None
-            names.remove(name)
-        if not other.times or self.times % other.times:
-            return None
-        return Size(self.times // other.times, tuple(names))
-
-
-Entries = Sequence["Size | None"]
 
 
 class KnownSizes(ir.passes.InPlacePass):
@@ -90,7 +66,7 @@ class _Round:
             if entries is not None and len(entries) <= _LONGEST:
                 self._known[node.outputs[0]] = entries
                 modified |= self._fold(node, entries)
-            told = _shape_told(self, node)
+            told = local_shape(node, self.entries)
             if told is not None:
                 modified |= _refine(node.outputs[0], told)
         return modified
@@ -125,25 +101,6 @@ class _Round:
         return True
 
 
-def dims_of(value: ir.Value | None) -> list[Size | None] | None:
-    """The sizes of a value's axes."""
-    if value is None or value.shape is None:
-        return None
-    return [
-        Size(dim) if isinstance(dim, int) else (Size(1, (dim.value,)) if dim.value else None)
-        for dim in value.shape
-    ]
-
-
-def _product(sizes: Iterable[Size | None]) -> Size | None:
-    result = Size(1)
-    for each in sizes:
-        if each is None:
-            return None
-        result = result * each
-    return result
-
-
 def _shape(known: _Round, node: ir.Node) -> Entries | None:
     dims = dims_of(node.inputs[0])
     if dims is None:
@@ -153,7 +110,7 @@ def _shape(known: _Round, node: ir.Node) -> Entries | None:
 
 def _size(known: _Round, node: ir.Node) -> Entries | None:
     dims = dims_of(node.inputs[0])
-    return None if dims is None else [_product(dims)]
+    return None if dims is None else [product(dims)]
 
 
 def _same(known: _Round, node: ir.Node) -> Entries | None:
@@ -219,7 +176,7 @@ def _computed(op_type: str, a: Size | None, b: Size | None) -> Size | None:
 
 def _reduced(known: _Round, node: ir.Node) -> Entries | None:
     entries = known.entries(node.inputs[0])
-    return None if entries is None else [_product(entries)]
+    return None if entries is None else [product(entries)]
 
 
 _RULES: dict[str, Callable[[_Round, ir.Node], Entries | None]] = {
@@ -232,29 +189,6 @@ _RULES: dict[str, Callable[[_Round, ir.Node], Entries | None]] = {
     "Size": _size,
     "Slice": _slice,
 }
-
-
-def _shape_told(known: _Round, node: ir.Node) -> list[Size | None] | None:
-    """The shape that a node is told, as far as it is known."""
-    if node.op_type == "ConstantOfShape":
-        entries = known.entries(node.inputs[0])
-        return None if entries is None else list(entries)
-    if node.op_type != "Reshape":
-        return None
-    told, dims = known.entries(node.inputs[1]), dims_of(node.inputs[0])
-    if told is None or dims is None:
-        return None
-    shape = list(told)
-    for axis, each in enumerate(told):
-        if each == Size(0) and not integer(node, "allowzero", 0):
-            shape[axis] = dims[axis] if axis < len(dims) else None
-    # a size that is computed, and not known, may be -1 too
-    open_axes = [at for at, each in enumerate(shape) if each is None or each.times < 0]
-    total = _product(dims)
-    if len(open_axes) == 1 and total is not None:
-        others = _product(each for at, each in enumerate(shape) if at != open_axes[0])
-        shape[open_axes[0]] = None if others is None else total.divided(others)
-    return [None if each is None or each.times < 0 else each for each in shape]
 
 
 def _refine(value: ir.Value, told: Sequence[Size | None]) -> bool:

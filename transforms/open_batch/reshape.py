@@ -83,7 +83,7 @@ def _places(before: int, sizes: Sequence[int | None], batch: int) -> list[Rows]:
         sizes: of the axes then.
         batch: how many examples there are.
     """
-    found = []
+    found: list[Rows] = []
     entries = 1
     for axis, there in enumerate(sizes):
         outer = before // entries

@@ -137,7 +137,9 @@ def concat(node: ir.Node, tracing: Tracing) -> Where:
     (rows,) = found
     if integer(node, "axis", 0) % rank == rows.axis:
         raise RefusedError("it joins examples")
-    reference = next(value for value in node.inputs if tracing.rows(value) is not None)
+    reference = next(
+        value for value in node.inputs if value is not None and tracing.rows(value) is not None
+    )
     for place, value in enumerate(node.inputs):
         if tracing.rows(value) is None:
             expanded(tracing, node, place, rows, reference)

@@ -110,10 +110,11 @@ def _minus(a: Entry, b: Entry) -> Entry:
     return a - b if isinstance(a, int) and isinstance(b, int) else _neither(a, b)
 
 
-def _neither(a: Entry, b: Entry) -> None:
+def _neither(a: Entry, b: Entry) -> Entry:
     """What is not known, and not of the batch."""
     if isinstance(a, Count) or isinstance(b, Count):
         raise RefusedError("it computes with the size of the batch")
+    return None
 
 
 def product(node: ir.Node, tracing: Tracing) -> Where:

@@ -85,6 +85,6 @@ def test_convert_says_where_r_is_of_each_channel_for_an_open_size(
         with pytest.raises(SystemExit):
             cli.main()
         said.append(capsys.readouterr().out)
-    assert "r is of each channel for 1 operations, whose sizes are open (time)" in said[0]
+    assert "r is of each channel for 1 operation, for sizes that are open (time)" in said[0]
     assert "--size time=N fixes one" in said[0]
     assert not any("each channel" in each for each in said[1:])
