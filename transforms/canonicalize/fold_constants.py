@@ -146,10 +146,10 @@ def _evaluate(node: ir.Node, opset: int) -> list[np.ndarray] | None:
     opsets = [onnx.helper.make_opsetid("", opset)]
     model = onnx.helper.make_model(graph, opset_imports=opsets)
     try:
-        results = ReferenceEvaluator(model, new_ops=MOVEMENT).run(None, feeds)
+        arrays = ReferenceEvaluator(model, new_ops=MOVEMENT).run(None, feeds)
     except Exception:  # each operator's reference raises its own
         return None
-    return [np.asarray(value) for value in results]
+    return [np.asarray(value) for value in arrays]
 
 
 def _replace(graph: ir.Graph, value: ir.Value, array: np.ndarray) -> ir.Value:
