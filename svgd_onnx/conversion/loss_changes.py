@@ -40,8 +40,7 @@ _STEPS = (1.0, 1 / 4, 4.0, 1 / 16, 16.0)
 _PROBES, _UNITS, _PROBED = 3, 4, 1 << 20
 # A difference may be off by so many times what the probes show, and needs to be so many times that to tell.
 _MARGIN, _RESOLVED = 4, 10
-# Differences agree if they differ by no more than this share of what speaks against the gradient; and the
-# loss is smooth where it bends by no more than this share of it.
+# Shares of what speaks against a gradient, by which differences that agree differ, and a smooth loss bends.
 _AGREEMENT, _BEND = 0.5, 0.1
 
 
