@@ -218,6 +218,7 @@ def check(
     ignore_index: int | None = _IGNORE_INDEX,
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
+    from_logits: bool = _FROM_LOGITS,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,

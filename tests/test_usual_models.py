@@ -30,7 +30,7 @@ def test_what_was_learned_is_trained_by_its_gradient(
     entry, model = USUAL_MODELS[name], tmp_path / "model.onnx"
     expected = entry.write_reduced(model)
     options = convert_keywords(entry.options)
-    batch = example_batch(model, sizes={"*": LENGTH}, **options)
+    batch = example_batch(model, random_size={"*": LENGTH}, **options)
 
     svgd_onnx.convert(model, tmp_path / "sgd", target=target, optimizer="sgd", **options)
     trainer = svgd_onnx.Trainer(tmp_path / "sgd", threads=1)

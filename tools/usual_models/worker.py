@@ -123,7 +123,7 @@ def batch(model: str, options: str, output: str) -> dict[str, Any]:
     from svgd_onnx.gradient_check.check import example_batch
 
     keywords = convert_keywords(json.loads(options))
-    np.savez(output, **example_batch(model, batch_size=2, sizes={"*": LENGTH}, **keywords))
+    np.savez(output, **example_batch(model, batch_size=2, random_size={"*": LENGTH}, **keywords))
     return {}
 
 
