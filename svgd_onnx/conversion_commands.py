@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from rich.progress import Progress
 import svgd_onnx
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
@@ -173,7 +173,7 @@ def convert(
 ) -> None:
     """Make training artifacts from an exported model."""
     settings = _settings(context)
-    settings["random_size"] = _parse_sizes("random_size", random_size)
+    settings["random_size"] = parse_sizes("random_size", random_size)
     show_conversion(str(output), svgd_onnx.convert(**settings))
 
 
@@ -257,7 +257,7 @@ def check(
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
-            random_size=_parse_sizes("random_size", random_size),
+            random_size=parse_sizes("random_size", random_size),
             progress=lambda name: bar.update(task, description=name),
         )
     if show_checks(found, tolerance):
@@ -267,44 +267,7 @@ def check(
 def _settings(context: typer.Context) -> dict[str, Any]:
     """A command's options as keywords, those of the loss in one."""
     settings = dict(context.params)
-    settings["size"] = _parse_sizes("size", settings["size"])
-    settings["batch_axis"] = _parse_axes(settings["batch_axis"])
-    settings["class_weights"] = _parse_weights(settings["class_weights"])
+    settings["size"] = parse_sizes("size", settings["size"])
+    settings["batch_axis"] = parse_axes(settings["batch_axis"])
+    settings["class_weights"] = parse_weights(settings["class_weights"])
     return {"loss_settings": take(LossSettings, settings), **settings}
-
-
-def _parse_axes(items: list[str]) -> dict[str, int | None]:
-    axes: dict[str, int | None] = {}
-    for item in items:
-        name, _, axis = item.rpartition("=")
-        if not name or not re.fullmatch(r"-?\d+|none", axis):
-            raise UserError(
-                f"{option('batch_axis')} has '{item}', which is not NAME=AXIS: write it as x=1, or x=none."
-            )
-        axes[name] = None if axis == "none" else int(axis)
-    return axes
-
-
-def _parse_weights(text: str | None) -> tuple[float, ...] | None:
-    if text is None:
-        return None
-    if text.endswith(".npy"):
-        return tuple(float(weight) for weight in data.load_vector(text))
-    try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError:
-        raise UserError(
-            f"{option('class_weights')} is '{text}': give a number a class, as 0.5,1,2, or a .npy file."
-        ) from None
-
-
-def _parse_sizes(name_of_option: str, items: list[str]) -> dict[str, int]:
-    sizes = {}
-    for item in items:
-        name, _, size = item.rpartition("=")
-        if not name or not size.isdigit() or int(size) < 1:
-            raise UserError(
-                f"{option(name_of_option)} has '{item}', which is not AXIS=N: write it as sequence=16."
-            )
-        sizes[name] = int(size)
-    return sizes

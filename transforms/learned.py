@@ -103,6 +103,13 @@ class LearnedTensors:
 
     def _of_use(self, value: ir.Value, node: ir.Node, position: int, way: list[ir.Node]) -> Verdict:
         """What one use of a value says."""
+        periodic = next((each for each in way if each.op_type in _PERIODIC), None)
+        if periodic is not None:
+            return Verdict(
+                False,
+                f"frequencies: read through {periodic.op_type} '{periodic.name}'",
+                doubtful=True,
+            )
         if position in _LEARNED_INPUTS.get(node.op_type, ()):
             return self._in_learned_place(value, node, position)
         size = value.const_value.size if value.const_value is not None else 0

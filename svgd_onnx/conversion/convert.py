@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import onnx
+import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.conversion.plan import plan_training
+from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
@@ -29,7 +30,11 @@ from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import SVGD
 from svgd_onnx.transforms.recompute import SplitSequences
-from svgd_onnx.transforms.virtualize import L1Regularization, VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import (
+    L1Regularization,
+    ParameterUse,
+    VirtualGradientSettings,
+)
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
 
@@ -104,35 +109,40 @@ def convert(
             differentiator=differentiator,
             recompute=recompute,
         )
-        graphs = TrainingGraphs(
-            training=gradients,
-            evaluation=plan.evaluation,
-            inputs=plan.inputs,
-            batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
-            own_names=plan.own_names,
-            selection=plan.selection,
-            values=plan.values,
-            states={use.state: use.state_shape for use in uses if use.state is not None},
-            portable=t_kernel == PORTABLE,
-            update=manifest.update,
-            hyper_parameters=manifest.hyper_parameters,
-            accumulation_steps=accumulation_steps,
-            differentiator=differentiator,
-            recompute=recompute,
-        )
         if plan.exported.obstacle is not None:
             warnings.warn(
                 "What is exported will be the model's canonical form, not the model as it came: "
                 f"{plan.exported.obstacle}.",
                 stacklevel=3,
             )
-        runtime.write(folder, graphs)
+        runtime.write(folder, _graphs(plan, gradients, uses, manifest))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.save(folder)
         if verify:
             verify_artifacts(folder, manifest, plan, random_size)
             manifest.save(folder)
     return manifest
+
+
+def _graphs(
+    plan: TrainingPlan, gradients: ir.Model, uses: Sequence[ParameterUse], manifest: Manifest
+) -> TrainingGraphs:
+    return TrainingGraphs(
+        training=gradients,
+        evaluation=plan.evaluation,
+        inputs=plan.inputs,
+        batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
+        own_names=plan.own_names,
+        selection=plan.selection,
+        values=plan.values,
+        states={use.state: use.state_shape for use in uses if use.state is not None},
+        portable=manifest.t_kernel == PORTABLE,
+        update=manifest.update,
+        hyper_parameters=manifest.hyper_parameters,
+        accumulation_steps=manifest.accumulation_steps,
+        differentiator=manifest.differentiator,
+        recompute=manifest.recompute,
+    )
 
 
 def _checked(

@@ -204,10 +204,8 @@ class Trainer:
                 the first step of this trainer (as rows of -inf of an embedding may be).
         """
         for name, before in self._infinite.items():
-            infinite = ~np.isfinite(self._session.tensor(name))
-            if before is not None:
-                infinite &= ~before
-            if infinite.any():
+            found = self._not_finite(name)
+            if found is not None and (before is None or (found & ~before).any()):
                 raise UserError(
                     f"Parameter '{name}' became NaN or infinite by step {self.step}: "
                     "lower the learning rate. The last good checkpoint is kept."
@@ -239,7 +237,8 @@ class Trainer:
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if not self._infinite:
-            self._infinite = self._not_finite()
+            names = [each.name for each in self.manifest.parameters]
+            self._infinite = {name: self._not_finite(name) for name in names}
         update = (self.step + 1) % self.manifest.accumulation_steps == 0
         seed = self._seed() if self.manifest.random else None
         unproven = not self.step and self.manifest.verified is None
@@ -256,13 +255,10 @@ class Trainer:
             self.check_finite()
         return loss
 
-    def _not_finite(self) -> dict[str, np.ndarray | None]:
-        """Where each parameter is NaN or infinite; None where it is not."""
-        places = {
-            each.name: ~np.isfinite(self._session.tensor(each.name))
-            for each in self.manifest.parameters
-        }
-        return {name: place if place.any() else None for name, place in places.items()}
+    def _not_finite(self, name: str) -> np.ndarray | None:
+        """Where a parameter is NaN or infinite; None if nowhere."""
+        places = ~np.isfinite(self._session.tensor(name))
+        return places if places.any() else None
 
     def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.

@@ -88,7 +88,6 @@ def sigma_prime(
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
     batch_is_open = any(_is_open(value) for value in graph.inputs if value.name not in parameters)
     _check_globs(settings, copies)
-    by_default = settings.granularity == "auto"
     known = None if gradients is None else _names(gradients)
     uses = []
     for node in graph.all_nodes():
@@ -123,19 +122,31 @@ def sigma_prime(
             elif state_of_node is not None:
                 uses.append(_with_its_state(use, state_of_node))
             else:
-                shape, axis = _state_shape(use, node, settings)
-                reason = f"linear in its {use.role}"
-                state_of_node = replace(
-                    use,
-                    reason=reason,
-                    state=state,
-                    state_shape=shape,
-                    channel_axis=axis,
-                    weight_axis=None if in_body else _weight_axis(node, position, shape),
-                    open_axes=_open_axes(node) if axis is not None and by_default else (),
-                )
+                state_of_node = _with_state(use, node, settings, state, in_body=in_body)
                 uses.append(state_of_node)
     return uses
+
+
+def _with_state(
+    use: ParameterUse,
+    node: ir.Node,
+    settings: VirtualGradientSettings,
+    state: str,
+    *,
+    in_body: bool,
+) -> ParameterUse:
+    """The first use of a node on which T acts, with an r."""
+    shape, axis = _state_shape(use, node, settings)
+    by_default = settings.granularity == "auto"
+    return replace(
+        use,
+        reason=f"linear in its {use.role}",
+        state=state,
+        state_shape=shape,
+        channel_axis=axis,
+        weight_axis=None if in_body else _weight_axis(node, use.position, shape),
+        open_axes=_open_axes(node) if axis is not None and by_default else (),
+    )
 
 
 def _with_its_state(use: ParameterUse, first: ParameterUse) -> ParameterUse:
