@@ -19,6 +19,8 @@ from svgd_onnx.transforms.lower import LowerFakeQuantize
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+# Recurrent layers take them as their fifth input.
+_SEQUENCE_LENGTHS = {"GRU": 4, "LSTM": 4, "RNN": 4}
 _OTHER_AXIS = 8
 _IMAGE_AXIS = 32
 
@@ -42,18 +44,23 @@ def random_examples(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """A random batch as `random_batch` makes it, and the model's prediction for it.
 
+    Where the prediction is not finite, as that of a model that takes a logarithm of what it gets, there
+    are other data: positive numbers.
+
     Raises:
         NotRunError: onnxruntime cannot run the model, or not on these data.
     """
     inputs = plan.canonical.graph.inputs
-    batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes)
     model = plan.canonical.clone()
     LowerFakeQuantize()(model)
-    ParametersAsInputs(plan.selection.all)(
-        model
-    )  # they may be in external data, or too large for a proto
+    # they may be in external data, or too large for a proto
+    ParametersAsInputs(plan.selection.all)(model)
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
-    (prediction,) = run(model, [plan.prediction], {**batch, **values})
+    for positive in (False, True):
+        batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
+        (prediction,) = run(model, [plan.prediction], {**batch, **values})
+        if np.isfinite(prediction).all():
+            break
     return {**batch, **random_label(plan, prediction, random)}, prediction
 
 
@@ -83,11 +90,14 @@ def random_inputs(
     batch_size: int,
     random: np.random.Generator,
     sizes: Mapping[str, int] | None = None,
+    *,
+    positive: bool = False,
 ) -> dict[str, np.ndarray]:
     """An array for each graph input.
 
     Floating-point arrays are standard normal. Integers that index an embedding are numbers of its
-    rows; other integers, and truth values, are ones: a mask that hides nothing.
+    rows, lengths of sequences are from 1 on; other integers, and truth values, are ones: a mask that
+    hides nothing.
 
     Args:
         values: the inputs.
@@ -95,6 +105,7 @@ def random_inputs(
         batch_size: size of that axis, where it is open.
         random: where numbers come from.
         sizes: sizes of other open axes, by the axis's name or a glob.
+        positive: whether floating-point arrays are uniform from 0 to 1 instead.
 
     Raises:
         UserError: no input has an axis of a name that a size is given for.
@@ -106,10 +117,10 @@ def random_inputs(
         shape = _shape(value, axes[value.name or ""], batch_size, sizes or {}, named)
         dtype = np.dtype(np.float32) if value.dtype is None else value.dtype.numpy()
         if dtype.kind == "f":
-            array = random.normal(size=shape).astype(dtype)
+            numbers = random.random(size=shape) if positive else random.normal(size=shape)
+            array = numbers.astype(dtype)
         else:
-            rows = _embedding_rows(value)
-            array = (random.integers(rows, size=shape) if rows else np.ones(shape)).astype(dtype)
+            array = _integers(value, shape, random).astype(dtype)
         arrays[value.name or ""] = array
     return arrays
 
@@ -161,16 +172,25 @@ def _shape(
     return shape
 
 
-def _embedding_rows(value: ir.Value) -> int | None:
-    """How many rows the smallest table has that the value's elements index."""
-    rows = []
+def _integers(value: ir.Value, shape: Sequence[int], random: np.random.Generator) -> np.ndarray:
+    """Numbers of rows of an embedding, lengths of sequences, or ones."""
+    rows = _first_size(value, {"Gather": 1})
+    if rows:
+        return random.integers(rows, size=shape)
+    steps = _first_size(value, _SEQUENCE_LENGTHS)
+    return random.integers(1, steps + 1, size=shape) if steps else np.ones(shape)
+
+
+def _first_size(value: ir.Value, places: Mapping[str, int]) -> int | None:
+    """The smallest first axis of the first inputs of nodes that take a value in a place, by operator."""
+    found = []
     pending = [value]
     while pending:
         for node, position in pending.pop().uses():
-            table = node.inputs[0]
-            if node.op_type == "Gather" and position == 1 and table is not None and table.shape:
-                size = table.shape[0]
-                rows += [size] if isinstance(size, int) else []
+            first = node.inputs[0] if node.inputs else None
+            if position == places.get(node.op_type) and first is not None and first.shape:
+                size = first.shape[0]
+                found += [size] if isinstance(size, int) else []
             elif node.op_type in _PASSED_THROUGH and position == 0:
                 pending.extend(node.outputs)
-    return min(rows, default=None)
+    return min(found, default=None)
