@@ -17,6 +17,7 @@ from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.map_types import save_with_maps
+from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import verify as verify_artifacts
@@ -87,7 +88,11 @@ def convert(
     runtime.require()
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     _check_apart(model, output)
-    with whole_folder(Path(output), force=force) as folder, _garbage_kept():
+    with (
+        whole_folder(Path(output), force=force) as folder,
+        _garbage_kept(),
+        model_at_fault(model),
+    ):
         plan = plan_training(model, training)
         if recompute:
             SplitSequences()(plan.forward)

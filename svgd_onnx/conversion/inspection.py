@@ -18,6 +18,7 @@ from svgd_onnx.conversion.description import (
 from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
 from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import initial_value, plan_of, read_model
 from svgd_onnx.errors import UserError, check_choice, listed, option
@@ -136,6 +137,16 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
             fixed_batch=manifest.fixed_batch,
             manifest=manifest,
         )
+    with model_at_fault(source):
+        return _inspect_model(source, training, virtual_gradient, target)
+
+
+def _inspect_model(
+    source: Path,
+    training: TrainingSettings,
+    virtual_gradient: VirtualGradientSettings,
+    target: str,
+) -> Inspection:
     as_it_came, model = read_model(source, training)
     selection = select_parameters(model, training.train, training.freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -10,6 +12,7 @@ import onnx_ir as ir
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
+from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.validity import refused_by_checker
 
@@ -24,6 +27,9 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         UserError: there is no such file, it is not a valid ONNX model, or external data is missing.
     """
     if isinstance(model, onnx.ModelProto):
+        refused = refused_by_checker(model)
+        if refused is not None:
+            raise UserError(f"onnx's checker refuses the model ({refused}): export it again.")
         loaded = read_with_maps(model)
         _check_external_data(loaded, "the model")
         return loaded
@@ -59,6 +65,42 @@ def _check_external_data(model: ir.Model, name: str) -> None:
                     f"The tensor '{value.name}' of {name} is in the file '{tensor.path}', which does not "
                     "exist: put it where the model looks for it."
                 )
+
+
+@contextmanager
+def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
+    """Around what looks into a model: a fault within it is the model's if onnxruntime does not load that.
+
+    Raises:
+        UserError: says what onnxruntime has against the model.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        refused = _refused_by_runtime(model)
+        if refused is None:
+            raise
+        raise UserError(
+            f"onnxruntime does not load the model ({refused}): export it again."
+        ) from error
+
+
+def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
+    """What the installed onnxruntime has against a model; None if nothing, or there is none."""
+    try:
+        onnxruntime = inference_runtime()
+    except UserError:
+        return None
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is raised says it too
+    try:
+        given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
+        onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # the binding has an exception class for each status
+        return first_line(error)
+    return None
 
 
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:

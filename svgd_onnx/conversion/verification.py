@@ -79,7 +79,7 @@ def verify(
         manifest.unverified = first_line(error)
         return
     _check_logits(plan, example.prediction)
-    _run(folder, manifest, example)
+    _run(folder, manifest, plan, example)
     unresolved = _check_gradients(folder, manifest, plan, example)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
@@ -114,7 +114,7 @@ def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
         )
 
 
-def _run(folder: Path, manifest: Manifest, example: _Example) -> None:
+def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example) -> None:
     """A training step and an evaluation, by the session that will train."""
     arrays = [example.batch[tensor.name] for tensor in manifest.arrays]
     try:
@@ -124,6 +124,13 @@ def _run(folder: Path, manifest: Manifest, example: _Example) -> None:
     except UserError as error:
         raise _fault(f"what was made does not run ({first_line(error)})") from error
     if not np.isfinite(loss):
+        infinite = [name for name, array in plan.values.items() if not _is_finite(array.numpy())]
+        if infinite:
+            raise UserError(
+                f"The loss is {loss} on made-up data, as {_quoted(list(map(unquoted, infinite)))} holds NaN or "
+                f"infinity: export the model with numbers in their place, or do without this with "
+                f"{without('verify')}."
+            )
         raise _fault(
             f"the loss of the training step is {loss} on made-up data, and that of evaluation is "
             f"{float(evaluated[0])}"
@@ -184,6 +191,10 @@ def _off_the_middle(
         for name, array in values.items()
         if array.size > 1 and array.min() == array.max()
     }
+
+
+def _is_finite(array: np.ndarray) -> bool:
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _quoted(names: list[str]) -> str:

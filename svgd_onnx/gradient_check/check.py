@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.example_batch import given_batch, random_batch
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.errors import UserError, check_choice, check_several, listed, option
@@ -143,7 +144,8 @@ def example_batch(
 
 def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
     settings.check()
-    return plan_training(model, settings, dropout=False)
+    with model_at_fault(model):
+        return plan_training(model, settings, dropout=False)
 
 
 def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str) -> ir.Model:
