@@ -13,10 +13,11 @@ from svgd_onnx.transforms.open_batch import OpenBatch
 _OUTCOME = "svgd.fixed_batch"
 
 
-def open_batch(model: ir.Model, prediction: str | None, given: BatchAxes) -> None:
+def open_batch(source: ir.Model, model: ir.Model, prediction: str | None, given: BatchAxes) -> None:
     """Opens the batch axis, where all inputs that have one have it fixed; `outcome` says what became of it.
 
     Args:
+        source: as it came. An axis that is open in it was fixed by a user, and stays so.
         model: in canonical form.
         prediction: the output that the loss compares, as users call it; None for the only one.
         given: the batch axes that a user says.
@@ -31,6 +32,11 @@ def open_batch(model: ir.Model, prediction: str | None, given: BatchAxes) -> Non
     if len(sizes) != 1 or not isinstance(size, int):
         return
     inputs = {value.name or "": axis for value, axis in axes.items() if axis is not None}
+    shapes = {value.name: value.shape for value in source.graph.inputs}
+    for name_of_input, axis in inputs.items():
+        shape = shapes.get(unquoted(name_of_input))
+        if shape is not None and not isinstance(shape[axis], int):
+            return
     opening = OpenBatch(inputs, name)
     opening(model)
     reason = opening.refusal

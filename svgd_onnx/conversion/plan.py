@@ -111,7 +111,7 @@ def read_model(
     source = source_form(load_model(model))
     canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
     if not settings.fixed_batch:
-        open_batch(canonical, settings.prediction, settings.batch_axis)
+        open_batch(source, canonical, settings.prediction, settings.batch_axis)
     return source, canonical
 
 

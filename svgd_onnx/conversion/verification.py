@@ -21,6 +21,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
+from svgd_onnx.transforms.rule import text
 
 _BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 # Rows of probabilities, as float32 adds them up.
@@ -104,13 +105,17 @@ def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
     axis = -1 if plan.class_axis is None else plan.class_axis
     if prediction.ndim < 2 or prediction.shape[axis] < 2 or prediction.min() < 0:
         return
-    if np.abs(prediction.sum(axis=axis) - 1).max() < _SUM_TOLERANCE:
+    sums = prediction.sum(axis=axis)
+    alike = sums.size > 1 and float(np.ptp(sums)) < _SUM_TOLERANCE * float(
+        sums.mean()
+    )  # per cent, say
+    if alike or np.abs(sums - 1).max() < _SUM_TOLERANCE:
         others = [name for name, loss in LOSSES.items() if not loss.contains and loss.target]
         raise UserError(
             f"The prediction '{unquoted(plan.prediction)}' looks like probabilities (on made-up data none "
-            f"is negative, and they sum to 1), but the loss {plan.loss.name} takes it for logits: name the "
-            f"logits with {option('prediction')}, choose {option('loss')} {' or '.join(others)}, or say with "
-            f"{option('from_logits')} that these are logits."
+            f"is negative, and all rows have the same sum), but the loss {plan.loss.name} takes it for logits: "
+            f"name the logits with {option('prediction')}, choose {option('loss')} {' or '.join(others)}, "
+            f"or say with {option('from_logits')} that these are logits."
         )
 
 
@@ -171,12 +176,28 @@ def _check_gradients(
         lambda changed: raw.loss({**moved, **changed}), {**trained, **moved}, gradients, random
     )
     if found.wrong:
+        _refuse_overwriting(plan)
         changes = (f"'{name}' ({change:.3g} times)" for name, change in found.wrong.items())
         raise _fault(
             "the loss changes by another amount than the gradient that the artifacts give says, along that of "
             + listed(changes, 3)
         )
     return found.unresolved
+
+
+def _refuse_overwriting(plan: TrainingPlan) -> None:
+    """Refuses a scatter whose elements may overwrite each other, which explains a gradient of another loss."""
+    for node in plan.forward.graph.all_nodes():
+        if (
+            node.op_type in ("ScatterElements", "ScatterND")
+            and text(node, "reduction", "none") == "none"
+        ):
+            raise UserError(
+                f"On made-up data {node.op_type} '{unquoted(node.name or '')}' writes some elements more than "
+                "once, and the last counts, so that the gradients of the others are none of the loss's: export "
+                f"the model with reduction='add', if that is what it means, or do without this with "
+                f"{without('verify')} if its indices never repeat."
+            )
 
 
 def _off_the_middle(

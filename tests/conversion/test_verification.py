@@ -35,6 +35,29 @@ def tanh(**shapes: Any) -> onnx.ModelProto:
     return net.model({"x": ("batch", 6)}, {"logits": ("batch", 5)})
 
 
+def test_a_softmax_in_per_cent_is_not_taken_for_logits(tmp_path: Path) -> None:
+    net = Network()
+    shares = net.node("Softmax", net.node("MatMul", "x", net.weight("w", 6, 4)))
+    net.node("Mul", shares, net.constant("hundred", np.array(100, np.float32)), output="y")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4)})
+    with pytest.raises(UserError, match="'y' looks like probabilities .* from_logits"):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx")
+
+
+def test_elements_that_overwrite_each_other_are_named(tmp_path: Path) -> None:
+    """As torch's legacy exporter writes index_add: without a reduction, of which only the last counts."""
+    net = Network()
+    hidden = net.node("MatMul", "x", net.weight("w", 4, 4))
+    zeros = net.constant("zeros", np.zeros((8, 4), np.float32))
+    net.node("ScatterElements", zeros, "index", hidden, axis=0, output="y")
+    model = net.model({"x": (8, 4)}, {"y": (8, 4)}, check=False)
+    model.graph.input.append(
+        onnx.helper.make_tensor_value_info("index", onnx.TensorProto.INT64, (8, 4))
+    )
+    with pytest.raises(UserError, match="ScatterElements .* more than once"):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse", fixed_batch=True)
+
+
 @TARGETS
 def test_svgd_json_says_what_verified(target: str, tmp_path: Path) -> None:
     svgd_onnx.convert(tanh(), tmp_path / "a", target=target)

@@ -195,6 +195,14 @@ def test_a_fixed_batch_stays_where_it_is_wanted(tmp_path: Path) -> None:
     assert manifest.batch_size == 1 and manifest.fixed_batch is None
 
 
+def test_an_axis_that_size_fixes_stays_so(tmp_path: Path) -> None:
+    model = rows_of_all(1)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = "N"
+    manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", size={"N": 1})
+    assert manifest.batch_size == 1 and manifest.fixed_batch is None
+
+
 def test_gradients_of_an_opened_model_are_right() -> None:
     found = svgd_onnx.check(attention(1), batch_size=3)
     assert all(each.is_right() for each in found)
