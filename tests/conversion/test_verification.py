@@ -44,6 +44,14 @@ def test_a_softmax_in_per_cent_is_not_taken_for_logits(tmp_path: Path) -> None:
         svgd_onnx.convert(model, tmp_path / "a", target="onnx")
 
 
+def test_a_head_that_says_the_same_of_all_is_taken_for_logits(tmp_path: Path) -> None:
+    net = Network()
+    head = net.constant("head", np.zeros((6, 4), np.float32))
+    net.node("Gemm", "x", head, net.constant("bias", np.ones(4, np.float32)), output="y")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4)})
+    assert svgd_onnx.convert(model, tmp_path / "a", target="onnx").verified is not None
+
+
 def test_elements_that_overwrite_each_other_are_named(tmp_path: Path) -> None:
     """As torch's legacy exporter writes index_add: without a reduction, of which only the last counts."""
     net = Network()
