@@ -106,9 +106,10 @@ def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
     if prediction.ndim < 2 or prediction.shape[axis] < 2 or prediction.min() < 0:
         return
     sums = prediction.sum(axis=axis)
-    alike = sums.size > 1 and float(np.ptp(sums)) < _SUM_TOLERANCE * float(
-        sums.mean()
-    )  # per cent, say
+    # per cent, say; but not where all rows are the same, as those of a new head
+    least = _SUM_TOLERANCE * float(sums.mean())
+    rows = np.moveaxis(prediction, axis, -1).reshape(-1, prediction.shape[axis])
+    alike = float(np.ptp(sums)) < least and float(np.ptp(rows, axis=0).max()) > least
     if alike or np.abs(sums - 1).max() < _SUM_TOLERANCE:
         others = [name for name, loss in LOSSES.items() if not loss.contains and loss.target]
         raise UserError(
