@@ -14,7 +14,11 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.description import describe
-from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
+from svgd_onnx.conversion.encapsulation import (
+    check_differentiator,
+    differentiator_for,
+    virtual_gradients,
+)
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.model import model_at_fault
@@ -28,7 +32,6 @@ from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
-from svgd_onnx.transforms.differentiate.differentiators import AUTO
 from svgd_onnx.transforms.optimizers import SVGD
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
@@ -96,9 +99,7 @@ def convert(
         plan = plan_training(model, training)
         if recompute:
             SplitSequences()(plan.forward)
-        wanted = training.differentiator
-        if wanted == AUTO:
-            wanted = runtime.differentiator
+        wanted = differentiator_for(runtime, training.differentiator)
         gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
         if update.l1 > 0:
             L1Regularization(plan.selection.decayed, update.l1)(gradients)
@@ -122,10 +123,9 @@ def convert(
             )
         runtime.write(folder, _graphs(plan, gradients, uses, manifest))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
-        manifest.save(folder)
         if verify:
             verify_artifacts(folder, manifest, plan, random_size)
-            manifest.save(folder)
+        manifest.save(folder)
     return manifest
 
 

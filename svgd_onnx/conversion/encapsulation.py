@@ -12,8 +12,9 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.targets.target import Target
 from svgd_onnx.transforms.bodies import CONTROL_FLOW, read_by
-from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN, differentiate
+from svgd_onnx.transforms.differentiate.differentiators import AUTO, ONNXRUNTIME, OWN, differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.virtualize import (
     MergeParameterUses,
@@ -25,6 +26,11 @@ from svgd_onnx.transforms.virtualize import (
     sigma_prime,
 )
 from svgd_onnx.transforms.virtualize.settings import EXAMPLE, OPERATORS
+
+
+def differentiator_for(target: Target, wanted: str) -> str:
+    """Who is to differentiate for a target: who is wanted, and of "auto" the target's own choice."""
+    return target.differentiator if wanted == AUTO else wanted
 
 
 def virtual_gradients(

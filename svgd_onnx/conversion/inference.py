@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,13 @@ class NotRunError(UserError):
     """onnxruntime does not take a model, or not this data."""
 
 
+def open_session(onnxruntime: Any, model: bytes | str) -> Any:
+    """A session on the processor, of a model or a file; raises what onnxruntime raises."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is raised says it too
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
 def run(
     model: ir.Model, outputs: Sequence[str], feeds: Mapping[str, np.ndarray]
 ) -> list[np.ndarray]:
@@ -24,13 +32,9 @@ def run(
         NotRunError: onnxruntime cannot run it, or not on this data.
         UserError: there is no onnxruntime.
     """
-    onnxruntime = inference_runtime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is raised says it too
+    runtime = inference_runtime()
     try:
-        session = onnxruntime.InferenceSession(
-            ir.to_proto(model).SerializeToString(), options, providers=["CPUExecutionProvider"]
-        )
+        session = open_session(runtime, ir.to_proto(model).SerializeToString())
     except Exception as error:  # the binding has an exception class for each status
         raise NotRunError(f"onnxruntime cannot run the model ({first_line(error)}).") from error
     names = {value.name for value in session.get_inputs()}

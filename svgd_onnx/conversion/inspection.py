@@ -15,7 +15,11 @@ from svgd_onnx.conversion.description import (
     describe_parameters,
     describe_tensor,
 )
-from svgd_onnx.conversion.encapsulation import check_differentiator, virtual_gradients
+from svgd_onnx.conversion.encapsulation import (
+    check_differentiator,
+    differentiator_for,
+    virtual_gradients,
+)
 from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
@@ -27,13 +31,10 @@ from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Param
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.transforms.differentiate import training_form
-from svgd_onnx.transforms.differentiate.differentiators import AUTO, OWN
-from svgd_onnx.transforms.emit.standard_onnx import StateOutputs
-from svgd_onnx.transforms.lower import Lower
+from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import (
-    DOMAIN,
     ParameterUse,
     VirtualGradientSettings,
     sigma_prime,
@@ -188,14 +189,10 @@ def _as_converted(
     """Sigma-prime as `convert` finds it; raises what that would."""
     check_differentiator(virtual_gradient, training.differentiator)
     plan = plan_of(source, model, training)
-    wanted = training.differentiator
-    if wanted == AUTO:
-        wanted = TARGETS[target].differentiator
-    gradients, uses, _ = virtual_gradients(plan, virtual_gradient, wanted)
-    if TARGETS[target].differentiator == OWN:
-        # a target of standard operators has to be able to say all of it
-        StateOutputs()(gradients)
-        Lower(frozenset({DOMAIN}))(gradients)
+    runtime = TARGETS[target]
+    wanted = differentiator_for(runtime, training.differentiator)
+    gradients, uses, maker = virtual_gradients(plan, virtual_gradient, wanted)
+    runtime.lower(gradients, maker, operators_of(plan.forward))
     return uses
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.inference import open_session
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
@@ -27,9 +28,7 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         UserError: there is no such file, it is not a valid ONNX model, or external data is missing.
     """
     if isinstance(model, onnx.ModelProto):
-        refused = refused_by_checker(model)
-        if refused is not None:
-            raise UserError(f"onnx's checker refuses the model ({refused}): export it again.")
+        _check_validity(model, "the model")
         loaded = read_with_maps(model)
         _check_external_data(loaded, "the model")
         return loaded
@@ -50,10 +49,14 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
     for graph in (loaded.graph, *loaded.graph.subgraphs()):
         ir.external_data.set_base_dir(graph, path.parent)
     _check_external_data(loaded, f"'{path}'")
-    refused = refused_by_checker(path)
-    if refused is not None:
-        raise UserError(f"onnx's checker refuses '{path}' ({refused}): export it again.")
+    _check_validity(path, f"'{path}'")
     return loaded
+
+
+def _check_validity(model: Path | onnx.ModelProto, name: str) -> None:
+    refused = refused_by_checker(model)
+    if refused is not None:
+        raise UserError(f"onnx's checker refuses {name} ({refused}): export it again.")
 
 
 def _check_external_data(model: ir.Model, name: str) -> None:
@@ -93,11 +96,9 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
         onnxruntime = inference_runtime()
     except UserError:
         return None
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is raised says it too
     try:
         given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
-        onnxruntime.InferenceSession(given, options, providers=["CPUExecutionProvider"])
+        open_session(onnxruntime, given)
     except Exception as error:  # the binding has an exception class for each status
         return first_line(error)
     return None

@@ -130,7 +130,9 @@ def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example
     except UserError as error:
         raise _fault(f"what was made does not run ({first_line(error)})") from error
     if not np.isfinite(loss):
-        infinite = [name for name, array in plan.values.items() if not _is_finite(array.numpy())]
+        infinite = [
+            name for name, array in plan.values.items() if not np.isfinite(array.numpy()).all()
+        ]
         if infinite:
             raise UserError(
                 f"The loss is {loss} on made-up data, as {_quoted(list(map(unquoted, infinite)))} holds NaN or "
@@ -194,10 +196,11 @@ def _refuse_overwriting(plan: TrainingPlan) -> None:
             and text(node, "reduction", "none") == "none"
         ):
             raise UserError(
-                f"On made-up data {node.op_type} '{unquoted(node.name or '')}' writes some elements more than "
-                "once, and the last counts, so that the gradients of the others are none of the loss's: export "
-                f"the model with reduction='add', if that is what it means, or do without this with "
-                f"{without('verify')} if its indices never repeat."
+                "The loss changes on made-up data by another amount than the gradients say, and "
+                f"{node.op_type} '{unquoted(node.name or '')}' has no reduction: where its indices write an "
+                "element more than once, as made-up ones do, only the last counts. Export the model with "
+                f"reduction='add', if that is what it means, or do without this with {without('verify')} if "
+                "its indices never repeat."
             )
 
 
@@ -213,10 +216,6 @@ def _off_the_middle(
         for name, array in values.items()
         if array.size > 1 and array.min() == array.max()
     }
-
-
-def _is_finite(array: np.ndarray) -> bool:
-    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _quoted(names: list[str]) -> str:

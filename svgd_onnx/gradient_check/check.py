@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.encapsulation import differentiator_for
 from svgd_onnx.conversion.example_batch import given_batch, random_batch
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
@@ -30,7 +31,7 @@ from svgd_onnx.runtime import has_training
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import DEFAULT_TARGET, STANDARD_ONNX, TARGETS
 from svgd_onnx.training.data import Arrays
-from svgd_onnx.transforms.differentiate.differentiators import AUTO, differentiate
+from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
 from svgd_onnx.transforms.quantization import is_fake_quantization
 
@@ -155,7 +156,7 @@ def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str)
     check_choice("target", target, TARGETS)
     runtime = TARGETS[target]
     runtime.require()
-    wanted = runtime.differentiator if differentiator == AUTO else differentiator
+    wanted = differentiator_for(runtime, differentiator)
     model, maker = differentiate(plan.forward, plan.copies, wanted)
     LowerFakeQuantize()(model)
     runtime.lower(model, maker, operators_of(plan.forward))

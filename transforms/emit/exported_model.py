@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.bodies import values_of
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
@@ -118,16 +119,10 @@ def _values_by_name(model: ir.Model) -> dict[str, ir.Value | None]:
     """The values of the main graph and of bodies; None where several have one name."""
     found: dict[str, ir.Value | None] = {}
     for graph in (model.graph, *model.graph.subgraphs()):
-        for value in _values_of(graph):
+        for value in values_of(graph):
             if value.name:
                 found[value.name] = None if value.name in found else value
     return found
-
-
-def _values_of(graph: ir.Graph) -> Iterator[ir.Value]:
-    yield from dict.fromkeys([*graph.inputs, *graph.initializers.values()])
-    for node in graph:
-        yield from node.outputs
 
 
 def _place(
