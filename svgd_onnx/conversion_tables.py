@@ -103,7 +103,10 @@ def _fixed_batch(batch: FixedBatch | None) -> list[str]:
     if batch is None:
         return []
     if batch.kept is not None:
-        return [f"The batch axis stays fixed at {batch.size} ({batch.kept})."]
+        other = UserError(option("batch_axis", "NAME=AXIS")).on_command_line()
+        return [
+            f"The batch axis stays fixed at {batch.size} ({batch.kept}); {other} names another."
+        ]
     keep = UserError(option("fixed_batch")).on_command_line()
     return [f"The batch axis, {batch.size} in the file, is open; {keep} keeps it."]
 
@@ -121,22 +124,32 @@ def _channels(operations: Sequence[Operation]) -> list[str]:
     return [f"r is of each channel for {count}, for sizes that are open ({listed(axes)}){mend}."]
 
 
+def _otherwise(name: str, axis: int) -> str:
+    return UserError(option("batch_axis", f"{name}={axis}")).on_command_line()
+
+
 def _batch_axes(arrays: Sequence[Tensor]) -> list[str]:
+    """What was taken for the axis of examples where that is not the first, and how to say otherwise."""
     if not arrays:
         return []
     whole = [f"'{each.name}'" for each in arrays if each.batch_axis is None]
     if len(whole) == len(arrays):
+        of_axes = next((each for each in arrays if each.shape), arrays[0])
         return [
             "The model takes one example a step, without a batch axis: in the data examples are stacked "
-            "along a new first axis, and an array without it is the same for all."
+            "along a new first axis, and an array without it is the same for all. If not: "
+            f"{_otherwise(of_axes.name, 0)}."
         ]
     lines = []
     if whole:
-        other = UserError(option("batch_axis", f"{whole[0][1:-1]}=0")).on_command_line()
+        other = _otherwise(whole[0][1:-1], 0)
         lines.append(f"Given whole at every step: {listed(whole)}. If not: {other}.")
     for axis in sorted({each.batch_axis for each in arrays if each.batch_axis}):
-        names = listed(f"'{each.name}'" for each in arrays if each.batch_axis == axis)
-        lines.append(f"Examples lie along axis {axis} of {names}.")
+        names = [each.name for each in arrays if each.batch_axis == axis]
+        shown = listed(f"'{name}'" for name in names)
+        lines.append(
+            f"Examples lie along axis {axis} of {shown}. If not: {_otherwise(names[0], 0)}."
+        )
     return lines
 
 

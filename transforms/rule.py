@@ -20,6 +20,10 @@ Rule = Callable[[ir.Node, Writer], "ir.Value | Written | None"]
 _Entry = TypeVar("_Entry")
 
 
+NOT_FIXED = "is not fixed"
+"""In the reason of a `RefusedError`: a size that a user may fix is open."""
+
+
 class RefusedError(Exception):
     """Why a rule cannot write a node: a phrase for a message, such as "its axes are not constant"."""
 
@@ -160,7 +164,7 @@ def fixed_size(value: ir.Value, axis: int, of: str = "its input") -> int:
     """
     size = value.shape[axis] if value.shape is not None else None
     if not isinstance(size, int):
-        raise RefusedError(f"the size of axis {axis} of {of} is not fixed")
+        raise RefusedError(f"the size of axis {axis} of {of} {NOT_FIXED}")
     return size
 
 

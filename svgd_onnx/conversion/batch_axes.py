@@ -1,6 +1,7 @@
 """Along which axis of each input, of the label and of each output examples lie, or that it has no such axis.
 
-A file does not say it. What tells it is the name of the axis: the one that the prediction shares with inputs.
+A file does not say it. What tells it are the layers that have examples along one axis by their definition, as
+recurrent ones have them; or the name of the axis: the one that the prediction shares with inputs.
 An input without an axis of that name (edges of a graph, a set of references, a sampling rate) is given whole
 at every step. Where no tensor has it, the model takes one example a step.
 """
@@ -8,22 +9,21 @@ at every step. Where no tensor has it, the model takes one example a step.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from svgd_onnx.conversion.axis_origins import origins, told_by_layers
 from svgd_onnx.conversion.picked_rows import picks_rows
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.transforms.rule import integer
 
 BatchAxes = Mapping[str, "int | None"]
 
 _BATCH_NAME = re.compile(r"n|b|bs|bsz|.*batch.*|n_?samples|num_?samples", re.IGNORECASE)
 # What tf2onnx and onnx's shape inference call an axis that they know nothing of.
 _NO_NAME = re.compile(r"unk__\d+|\?|None|")
-_RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 
 
 @dataclass(frozen=True)
@@ -61,25 +61,34 @@ def find_batch_axes(
         given: what a user says of inputs and outputs, which decides.
 
     Raises:
-        UserError: a name in `given` is no input or output, or has no such axis.
+        UserError: a name in `given` is no input or output, has no such axis, or one that cannot be that of
+            examples.
     """
     given = _as_named(graph, given or {})
     inputs = {value.name or "": _sizes(value) for value in graph.inputs}
-    outputs = {value.name or "": _sizes(value) for value in graph.outputs}
-    own = _checked(given, {**inputs, **outputs})
-    predicted = outputs[prediction] if prediction is not None else next(iter(outputs.values()))
-    symbol = _symbol(graph, inputs, predicted, own)
-    if _takes_one_example(graph, inputs, predicted, symbol, own):
+    outputs = {value.name or "": value for value in graph.outputs}
+    sizes = {**inputs, **{name: _sizes(value) for name, value in outputs.items()}}
+    own = _checked(given, sizes)
+    name = prediction if prediction is not None else next(iter(outputs))
+    of_inputs = {each: axis for each, axis in own.items() if each in inputs}
+    carried = _Carried(outputs[name])
+    told = carried.onward({**told_by_layers(graph), **_axes(of_inputs)})
+    symbol = _symbol(inputs, sizes[name], told)
+    if not _axes(own) and _takes_one_example(graph, inputs, sizes[name], symbol, told):
         found: dict[str, int | None] = dict.fromkeys(inputs)
     else:
-        fixed = _fixed_size(inputs, predicted)
-        found = {name: _axis(sizes, symbol, fixed) for name, sizes in inputs.items()}
-    found.update({name: axis for name, axis in own.items() if name in inputs})
+        fixed = _fixed_size(inputs, sizes[name], told)
+        found = {each: told.get(each, _axis(inputs[each], symbol, fixed)) for each in inputs}
+    found.update(of_inputs)
+    _check_sizes(of_inputs, found, inputs)
     alone = all(axis is None for axis in found.values())
-    for name, sizes in outputs.items():
-        places = sizes.places(symbol)
-        axis = places[0] if places else (0 if len(sizes) else None)
-        found[name] = own.get(name, None if alone else axis)
+    for each, value in outputs.items():
+        of_output = carried if each == name else _Carried(value)
+        if not alone:
+            places = (*of_output.places(found), *sizes[each].places(symbol))
+            found[each] = next(iter(places), 0 if len(sizes[each]) else None)
+        found[each] = own[each] if each in own else found.get(each)
+    _check_carried(own, found, carried, set(inputs))
     return found
 
 
@@ -123,21 +132,51 @@ def _checked(given: BatchAxes, tensors: Mapping[str, _Sizes]) -> dict[str, int |
     return checked
 
 
-def _symbol(
-    graph: ir.Graph, inputs: Mapping[str, _Sizes], predicted: _Sizes, own: BatchAxes
-) -> str | None:
+class _Carried:
+    """Which axes of inputs an output still has."""
+
+    def __init__(self, output: ir.Value) -> None:
+        self.output = output
+        self._axes = [origins(output, axis) for axis in range(len(output.shape or ()))]
+
+    @property
+    def known(self) -> bool:
+        """Whether there is no other than those that are found."""
+        return all(each.known for each in self._axes) and bool(self._axes)
+
+    def places(self, axes: BatchAxes) -> list[int]:
+        """The axes of the output that are one of the inputs' axes."""
+        return [
+            place
+            for place, each in enumerate(self._axes)
+            if any(axes.get(value.name or "") == axis for value, axis in each.axes)
+        ]
+
+    def onward(self, told: Mapping[str, int]) -> dict[str, int]:
+        """Axes of inputs, and those that are one with them in the output; none where that has lost them."""
+        places = self.places(told)
+        if not places:
+            return {} if self.known else dict(told)
+        joined: dict[str, set[int]] = {}
+        for value, axis in self._axes[places[0]].axes:
+            joined.setdefault(value.name or "", set()).add(axis)
+        alike = {name: axes.pop() for name, axes in joined.items() if len(axes) == 1}
+        return {**alike, **told}
+
+
+def _axes(given: BatchAxes) -> dict[str, int]:
+    """Without what has none."""
+    return {name: axis for name, axis in given.items() if axis is not None}
+
+
+def _symbol(inputs: Mapping[str, _Sizes], predicted: _Sizes, told: Mapping[str, int]) -> str | None:
     """The name of the axis of examples; None if it has none, or its size is fixed."""
-    for name, axis in own.items():
-        size = inputs[name].axes[axis] if name in inputs and axis is not None else None
-        if isinstance(size, str):
-            return size
+    if told:
+        sizes = (inputs[name].axes[axis] for name, axis in told.items())
+        return next((size for size in sizes if isinstance(size, str)), None)
     of_inputs = [name for sizes in inputs.values() for name in sizes.names]
     shared = [name for name in predicted.names if name in of_inputs]
     candidates = shared or of_inputs
-    recurrent = _recurrent_names(graph)
-    for name in candidates:
-        if name in recurrent:
-            return name
     for name in candidates:
         if _BATCH_NAME.fullmatch(name):
             return name
@@ -149,34 +188,23 @@ def _symbol(
     return next((sizes.first for sizes in inputs.values() if isinstance(sizes.first, str)), None)
 
 
-def _recurrent_names(graph: ir.Graph) -> set[str]:
-    """The names that the axis of examples has where a recurrent layer says which one that is."""
-    names = set()
-    for node in graph:
-        sequence = node.inputs[0] if node.op_type in _RECURRENT and node.domain == "" else None
-        if sequence is not None and sequence.shape is not None and len(sequence.shape) == 3:
-            name = _sizes(sequence).axes[1 - integer(node, "layout", 0)]
-            names.update([name] if isinstance(name, str) else [])
-    return names
-
-
 def _takes_one_example(
     graph: ir.Graph,
     inputs: Mapping[str, _Sizes],
     predicted: _Sizes,
     symbol: str | None,
-    own: BatchAxes,
+    told: Mapping[str, int],
 ) -> bool:
     """Whether the axis that all tensors share is not one of examples, and there is none.
 
     Rows of a graph's nodes refer to each other: by their numbers, or by a matrix of all pairs. A sequence
     may come without examples, or as the only one, in an axis of 1 that the prediction has not.
     """
-    if symbol is None or any(axis is not None for axis in own.values()):
+    if symbol is None:
         return False
     if any(len(sizes.places(symbol)) > 1 for sizes in inputs.values()) or picks_rows(graph, symbol):
         return True
-    if _BATCH_NAME.fullmatch(symbol) or symbol in _recurrent_names(graph):
+    if told or _BATCH_NAME.fullmatch(symbol):
         return False
     pairs = len(predicted.places(symbol)) > 1
     squeezed = any(sizes.first == 1 and sizes.places(symbol) for sizes in inputs.values())
@@ -184,12 +212,15 @@ def _takes_one_example(
     return pairs or bool(fixed) or (squeezed and predicted.first == symbol)
 
 
-def _fixed_size(inputs: Mapping[str, _Sizes], predicted: _Sizes) -> int | None:
-    """The size of a first axis of examples that is fixed; None where one is open."""
-    firsts = [sizes.first for sizes in inputs.values() if len(sizes)]
+def _fixed_size(
+    inputs: Mapping[str, _Sizes], predicted: _Sizes, told: Mapping[str, int]
+) -> int | None:
+    """The size of an axis of examples that is fixed; None where one is open."""
+    of_told = [inputs[name].axes[axis] for name, axis in told.items()]
+    firsts = of_told or [sizes.first for sizes in inputs.values() if len(sizes)]
     if not firsts or any(not isinstance(size, int) for size in firsts):
         return None
-    size = predicted.first if isinstance(predicted.first, int) else firsts[0]
+    size = predicted.first if isinstance(predicted.first, int) and not told else firsts[0]
     return size if isinstance(size, int) else None
 
 
@@ -205,3 +236,38 @@ def _axis(sizes: _Sizes, symbol: str | None, fixed: int | None) -> int | None:
         return None
     named = symbol is not None and isinstance(first, str)
     return None if named and not _BATCH_NAME.fullmatch(str(first)) else 0
+
+
+def _check_sizes(own: BatchAxes, found: BatchAxes, inputs: Mapping[str, _Sizes]) -> None:
+    """Refuses axes of different sizes, one of which a user names."""
+    sizes = {name: inputs[name].axes[axis] for name, axis in _axes(found).items()}
+    fixed = {name: size for name, size in sizes.items() if isinstance(size, int)}
+    if _axes(own) and len(set(fixed.values())) > 1:
+        places = (f"axis {found[name]} of '{name}' has {size}" for name, size in fixed.items())
+        raise UserError(
+            f"As {option('batch_axis')} has it, inputs would have different numbers of examples: "
+            f"{listed(places, 4)}; name another axis, or none for what is given whole."
+        )
+
+
+def _check_carried(
+    own: BatchAxes, found: BatchAxes, predicted: _Carried, inputs: Collection[str]
+) -> None:
+    """Refuses an axis that the prediction does not have an entry for each example of."""
+    of_inputs = {name: axis for name, axis in _axes(found).items() if name in inputs}
+    output = predicted.output.name or ""
+    if not predicted.known:
+        return
+    for each, axis in _axes(own).items():
+        if each in inputs and not predicted.places({each: axis}):
+            raise UserError(
+                f"{option('batch_axis')} says axis {axis} of '{each}', but the prediction '{output}' has no "
+                "axis that comes from it, and so no entry for each example: name another axis, or none if "
+                "it is given whole."
+            )
+    if output in own and own[output] is not None and own[output] not in predicted.places(of_inputs):
+        places = listed(f"axis {axis} of '{each}'" for each, axis in of_inputs.items())
+        raise UserError(
+            f"{option('batch_axis')} says axis {own[output]} of '{output}', which does not come from where "
+            f"inputs have their examples ({places}): say for them too where that is."
+        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from fnmatch import fnmatchcase
 
 import numpy as np
 import onnx_ir as ir
@@ -13,7 +12,7 @@ from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.inference import run
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.training.data import Arrays, check_arrays
-from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes
+from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 
@@ -156,7 +155,7 @@ def _shape(
     dims = list(value.shape or ())
     for axis, dim in enumerate(dims):
         name = "" if isinstance(dim, int) else dim.value or ""
-        given = [size for glob, size in sizes.items() if name and fnmatchcase(name, glob)]
+        given = size_of(name_of_axis(value, axis) or "", sizes)
         if isinstance(dim, int):
             shape.append(dim)
         elif axis == batch_axis and name not in named:
@@ -164,7 +163,7 @@ def _shape(
         elif name in named:
             shape.append(named[name])
         elif given:
-            shape.append(given[0])
+            shape.append(given)
         else:
             shape.append(_IMAGE_AXIS if len(dims) > 3 else _OTHER_AXIS)
         if name:

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.step_names import unquoted
 
 
 class FixSizes(ir.passes.InPlacePass):
     """Fixes open axes, wherever their names occur.
 
     Args:
-        sizes: by the axis's name or a glob; the first that matches counts.
+        sizes: by the axis's name or a glob (`name_of_axis`); the first that matches counts.
 
     Raises: UserError, where no input has an axis of such a name.
     Ensures: no input, output or value has an open axis whose name matches.
@@ -28,15 +29,33 @@ class FixSizes(ir.passes.InPlacePass):
         check_axes("size", self._sizes, model.graph.inputs)
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
-                if value.shape is not None and any(self._size(dim) for dim in value.shape):
-                    value.shape = ir.Shape([self._size(dim) or dim for dim in value.shape])
+                dims = list(value.shape or ())
+                sizes = [self._size(value, axis) for axis in range(len(dims))]
+                if any(sizes):
+                    value.shape = ir.Shape([size or dim for size, dim in zip(sizes, dims)])
         return ir.passes.PassResult(model, modified=bool(self._sizes))
 
-    def _size(self, dim: int | ir.SymbolicDim) -> int | None:
-        if isinstance(dim, int) or not dim.value:
-            return None
-        given = (size for glob, size in self._sizes.items() if fnmatchcase(dim.value or "", glob))
-        return next(given, None)
+    def _size(self, value: ir.Value, axis: int) -> int | None:
+        name = name_of_axis(value, axis) if value.is_graph_input() else _own_name(value, axis)
+        return None if name is None else size_of(name, self._sizes)
+
+
+def size_of(name: str, sizes: Mapping[str, int]) -> int | None:
+    """The size that is given for an axis by its name; None if none is."""
+    return next((size for glob, size in sizes.items() if fnmatchcase(name, glob)), None)
+
+
+def name_of_axis(value: ir.Value, axis: int) -> str | None:
+    """What users call an open axis of an input: by its name, or x.1 if it has none; None of a fixed one."""
+    dim = value.shape[axis] if value.shape is not None else 0
+    if isinstance(dim, int):
+        return None
+    return dim.value or f"{unquoted(value.name or '')}.{axis}"
+
+
+def _own_name(value: ir.Value, axis: int) -> str | None:
+    dim = value.shape[axis] if value.shape is not None else 0
+    return None if isinstance(dim, int) else dim.value
 
 
 def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) -> None:
@@ -45,7 +64,7 @@ def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) 
     Raises:
         UserError: names the option and the axes that there are.
     """
-    names = list(dict.fromkeys(_names(inputs)))
+    names = list(dict.fromkeys(names_of_axes(inputs)))
     for glob in globs:
         if glob != "*" and not any(fnmatchcase(each, glob) for each in names):
             raise UserError(
@@ -54,8 +73,10 @@ def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) 
             )
 
 
-def _names(values: Sequence[ir.Value]) -> Iterator[str]:
+def names_of_axes(values: Iterable[ir.Value]) -> Iterator[str]:
+    """The open axes of inputs, as users call them."""
     for value in values:
-        for dim in value.shape or ():
-            if not isinstance(dim, int) and dim.value:
-                yield dim.value
+        for axis in range(len(value.shape or ())):
+            name = name_of_axis(value, axis)
+            if name is not None:
+                yield name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
@@ -10,7 +11,9 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.bodies import read_by
+from svgd_onnx.transforms.canonicalize.fix_sizes import name_of_axis
 from svgd_onnx.transforms.decompose import blocking_nodes
+from svgd_onnx.transforms.rule import NOT_FIXED
 
 _SHOWN = 5
 
@@ -47,7 +50,30 @@ def obstacles_error(
     return UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
         f"{named_obstacles(nodes, refusals)}. {_advice(_after(nodes, copies), list(copies))}"
+        + _fixing(nodes, refusals)
     )
+
+
+def _fixing(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -> str:
+    """How to fix open sizes of inputs, where these are what stands against nodes."""
+    opened = [node for node in nodes if NOT_FIXED in refusals.get(node, "")]
+    inputs = [value for value in _before(opened) if value.is_graph_input()]
+    stated = {_not_fixed(node, refusals[node]) for node in opened}
+    advice = [
+        option("size", f"{name_of_axis(value, axis)}=N")
+        for value in inputs
+        for axis, dim in enumerate(value.shape or ())
+        if not isinstance(dim, int) and dim.value in stated
+    ]
+    return f" Or fix sizes that are open: {listed(dict.fromkeys(advice), 3)}." if advice else ""
+
+
+def _not_fixed(node: ir.Node, reason: str) -> str | None:
+    """The name of the axis of a node's first input that a reason is about; None if it has none."""
+    found = re.search(rf"axis (\d+) of its input {NOT_FIXED}", reason)
+    shape = node.inputs[0].shape if found and node.inputs[0] is not None else None
+    dim = None if found is None or shape is None else shape[int(found[1])]
+    return None if isinstance(dim, int) or dim is None else dim.value
 
 
 def named_obstacles(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -> str:
@@ -64,18 +90,23 @@ def named_obstacles(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -
 
 def _after(nodes: Sequence[ir.Node], copies: Mapping[str, Sequence[str]]) -> list[str]:
     """The parameters from which no obstacle can be reached."""
-    before: set[ir.Value | None] = set()
+    blocked = {value.name for value in _before(nodes)}
+    return [name for name, inputs in copies.items() if not blocked.intersection(inputs)]
+
+
+def _before(nodes: Sequence[ir.Node]) -> dict[ir.Value, None]:
+    """The values that nodes read, and all that these are computed from."""
+    before: dict[ir.Value, None] = {}
     pending = [value for node in nodes for value in read_by(node)]
     while pending:
         value = pending.pop()
         if value is None or value in before:
             continue
-        before.add(value)
+        before[value] = None
         producer = value.producer()
         if producer is not None:
             pending.extend(read_by(producer))
-    blocked = {value.name for value in before if value is not None}
-    return [name for name, inputs in copies.items() if not blocked.intersection(inputs)]
+    return before
 
 
 def _advice(free: list[str], parameters: list[str]) -> str:
