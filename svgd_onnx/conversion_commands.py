@@ -17,7 +17,7 @@ from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspe
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
-from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
+from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import LOSSES
@@ -101,10 +101,13 @@ _ENCAPSULATION = typer.Option(
     _T.encapsulation,
     help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
 )
+_RANDOM_SIZE = typer.Option(
+    [], metavar="AXIS=N", help="Size of an open axis of made-up data; may be repeated."
+)
 _TARGET = typer.Option(
-    DEFAULT_TARGET,
+    None,
     help="onnxruntime's training session, or one step as a model for any onnxruntime: "
-    f"{' or '.join(TARGETS)}.",
+    f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
 )
 
 
@@ -152,7 +155,7 @@ def convert(
     encapsulation: str = _ENCAPSULATION,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
-    target: str = _TARGET,
+    target: str | None = _TARGET,
     accumulation_steps: int = typer.Option(
         1, help="Batches of a step, over which gradients are averaged; of the target onnx."
     ),
@@ -166,15 +169,12 @@ def convert(
         "--verify/--no-verify",
         help="Run what was made on made-up data, and hold its gradients against its loss.",
     ),
-    random_size: list[str] = typer.Option(
-        [], metavar="AXIS=N", help="Size of an open axis of the made-up data; may be repeated."
-    ),
+    random_size: list[str] = _RANDOM_SIZE,
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    settings = _settings(context)
-    settings["random_size"] = parse_sizes("random_size", random_size)
-    show_conversion(str(output), svgd_onnx.convert(**settings))
+    manifest = svgd_onnx.convert(**_settings(context))
+    show_conversion(str(output), manifest, chosen=target is None)
 
 
 def inspect(
@@ -199,7 +199,8 @@ def inspect(
     encapsulation: str = _ENCAPSULATION,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
-    target: str = _TARGET,
+    target: str | None = _TARGET,
+    random_size: list[str] = _RANDOM_SIZE,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
     show_inspection(svgd_onnx.inspect(**_settings(context)))
@@ -224,16 +225,12 @@ def check(
     freeze_bn: bool = _FREEZE_BN,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
-    target: str | None = typer.Option(
-        None, help=f"Whose step: {' or '.join(TARGETS)}; by default what convert makes here."
-    ),
+    target: str | None = _TARGET,
     data_file: Path | None = typer.Option(
         None, "--data", help="An .npz file to take a batch from; random data if none."
     ),
     batch_size: int = typer.Option(2, help="Examples in the batch."),
-    random_size: list[str] = typer.Option(
-        [], metavar="AXIS=N", help="Size of an open axis of random data; may be repeated."
-    ),
+    random_size: list[str] = _RANDOM_SIZE,
     only: list[str] = typer.Option(
         [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
     ),
@@ -250,14 +247,13 @@ def check(
     settings = _settings(context)
     if not settings.pop("tolerance") >= 0:
         raise UserError(f"{option('tolerance')} is {tolerance}, but must be 0 or more.")
-    del settings["data_file"], settings["random_size"]
+    del settings["data_file"]
     if data_file is not None:
         settings |= {"arrays": data.load(data_file), "examples": batch_size}
     with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
-            random_size=parse_sizes("random_size", random_size),
             progress=lambda name: bar.update(task, description=name),
         )
     if show_checks(found, tolerance):
@@ -267,7 +263,8 @@ def check(
 def _settings(context: typer.Context) -> dict[str, Any]:
     """A command's options as keywords, those of the loss in one."""
     settings = dict(context.params)
-    settings["size"] = parse_sizes("size", settings["size"])
+    for name in ("size", "random_size"):
+        settings[name] = parse_sizes(name, settings[name])
     settings["batch_axis"] = parse_axes(settings["batch_axis"])
     settings["class_weights"] = parse_weights(settings["class_weights"])
     return {"loss_settings": take(LossSettings, settings), **settings}

@@ -12,22 +12,30 @@ from rich.table import Table
 
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
+from svgd_onnx.targets import DEFAULT_TARGET
 
 _console = Console(soft_wrap=True)
 
 
-def show_conversion(output: str, manifest: Manifest) -> None:
-    """What was made, in a sentence or two."""
+def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
+    """What was made, in a sentence or two.
+
+    Args:
+        output: where.
+        manifest: what.
+        chosen: whether the target was chosen by what is installed.
+    """
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     names = ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)
     _console.print(
-        f"{output}: {len(trainable)} trainable parameters, T before {len(virtual)} of their "
+        f"{output}: {counted(len(trainable), 'trainable parameter')}, T before {len(virtual)} of their "
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
     lines = (
+        *(_chosen_target(manifest) if chosen else []),
         *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),
         *_channels(manifest.operations),
@@ -35,6 +43,14 @@ def show_conversion(output: str, manifest: Manifest) -> None:
     )
     for line in lines:
         _console.print(line, markup=False)
+
+
+def _chosen_target(manifest: Manifest) -> list[str]:
+    """That it is another than where onnxruntime-training is installed."""
+    if manifest.target == DEFAULT_TARGET:
+        return []
+    target = UserError(option("target", manifest.target)).on_command_line()
+    return [f"As onnxruntime-training is not installed, {target} was taken."]
 
 
 def _verification(manifest: Manifest) -> list[str]:
@@ -88,7 +104,7 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
     worst = max(found, key=lambda item: item.error)
     explained = "" if worst in wrong or worst.error <= tolerance else ", which rounding explains"
     _console.print(
-        f"{len(found)} parameters checked, {len(wrong)} wrong; the largest error is "
+        f"{counted(len(found), 'parameter')} checked, {len(wrong)} wrong; the largest error is "
         f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
     )
     return len(wrong)
@@ -120,7 +136,7 @@ def _channels(operations: Sequence[Operation]) -> list[str]:
     names = [name for name in axes if name != "?"]
     advice = UserError(option("size", f"{names[0] if names else 'AXIS'}=N")).on_command_line()
     mend = f"; {advice} fixes one, and makes r of each element" if names else ""
-    count = "1 operation" if len(opened) == 1 else f"{len(opened)} operations"
+    count = counted(len(opened), "operation")
     return [f"r is of each channel for {count}, for sizes that are open ({listed(axes)}){mend}."]
 
 

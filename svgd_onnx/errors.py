@@ -83,8 +83,7 @@ def check_choice(name: str, value: str, choices: Collection[str]) -> None:
         UserError: it is none; the message lists them.
     """
     if value not in choices:
-        shown = name.replace("_", "-")
-        raise UserError(f"Unknown {shown} '{value}': choose from {', '.join(choices)}.")
+        raise UserError(f"Unknown {option(name)} '{value}': choose from {', '.join(choices)}.")
 
 
 def check_several(name: str, value: object) -> None:
@@ -112,6 +111,11 @@ def listed(items: Iterable[str], most: int = 8) -> str:
     names = list(items)
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: 1 parameter, 2 parameters."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 _LONGEST = 200

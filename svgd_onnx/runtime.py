@@ -35,6 +35,11 @@ def installed_packages() -> dict[str, str]:
     return found
 
 
+def training_is_installed() -> bool:
+    """Whether there is an onnxruntime with a training layer, in working order or not."""
+    return any(name in _TRAINING_PACKAGES for name in installed_packages())
+
+
 def check_packages(found: dict[str, str], *, training: bool = True) -> None:
     """Refuse an environment in which onnxruntime cannot work.
 

@@ -260,9 +260,9 @@ class TestConvert:
     @pytest.mark.parametrize(
         ("option", "value", "sentence"),
         [
-            ("--loss", "hinge", "Unknown loss 'hinge'"),
-            ("--optimizer", "adam", "Unknown optimizer 'adam'"),
-            ("--t-kernel", "quick", "Unknown t-kernel 'quick'"),
+            ("--loss", "hinge", "Unknown --loss 'hinge'"),
+            ("--optimizer", "adam", "Unknown --optimizer 'adam'"),
+            ("--t-kernel", "quick", "Unknown --t-kernel 'quick'"),
             ("--scale", "-1", "--scale is -1.0"),
             ("--scale", "nan", "--scale is nan"),
             ("--rho", "1", "--rho is 1.0"),

@@ -31,7 +31,7 @@ def test_what_looks_like_an_option_in_a_users_name_stays_as_it_is() -> None:
 
 
 def test_choices_and_ranges_say_what_is_wanted() -> None:
-    with pytest.raises(UserError, match="Unknown t-kernel 'fast': choose from fused, portable"):
+    with pytest.raises(UserError, match="Unknown t_kernel 'fast': choose from fused, portable"):
         check_choice("t_kernel", "fast", ("fused", "portable"))
     for value in (float("nan"), float("inf"), -1.0):
         with pytest.raises(UserError, match=r"rho is .*, but must be at least 0\."):

@@ -10,6 +10,8 @@ _INFINITE = {"float32": 1e9, "bfloat16": 1e9, "float16": 65504.0}
 _NEAR = 1e-4
 # Fewer numbers may be in a row by chance.
 _FEWEST = 4
+# A larger matrix is taken for a weight, whatever it holds; of others so many numbers are looked at first.
+LARGEST_WRITTEN, _SAMPLE = 1 << 20, 64
 
 
 def kind(array: np.ndarray, stored_as: str = "float32") -> str | None:
@@ -29,6 +31,23 @@ def kind(array: np.ndarray, stored_as: str = "float32") -> str | None:
     if _is_sinusoid(numbers):
         return "sines and cosines"
     return None
+
+
+def kind_of_matrix(array: np.ndarray) -> str | None:
+    """What a matrix or a kernel is that was written down, as one that sums; None if it may be learned.
+
+    Args:
+        array: floating-point, of any number of axes.
+    """
+    if array.size < 2:
+        return None
+    for part in (array.reshape(-1)[:_SAMPLE], array):
+        same = bool((part == part.flat[0]).all()) and part.flat[0] != 0
+        if not same and not np.isin(part, (-1, 0, 1)).all():
+            return None
+    if same:
+        return "one number throughout, as in a sum"
+    return "ones and zeros alone" if array.any() else None
 
 
 def are_cosine_and_sine(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None) -> bool:

@@ -36,6 +36,7 @@ _LEARNED_INPUTS: dict[str, frozenset[int]] = {
     "RNN": frozenset({1, 2, 3}),
 }
 _MATRIX_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
+_BIAS = 2  # of those, the input
 # A tensor added, multiplied in or spread is learned (a bias, a scale, a token); one number is not.
 _ELEMENTWISE = frozenset({"Add", "Expand", "Mul"})
 # As often a constant (a mean, a standard deviation, a bound) as a parameter.
@@ -71,8 +72,17 @@ class LearnedTensors:
         self._candidates = list(candidates)
         # where weights are initializers, what is written as a Constant node is none
         self._has_weights = any(
-            not value.meta.get(LIFTED) and self._matrices(value) for value in self._candidates
+            not value.meta.get(LIFTED) and self._matrix_products(value)
+            for value in self._candidates
         )
+        # where others are learned, a matrix that sums or selects was written down
+        matrices = [
+            value
+            for value in self._candidates
+            if any(at < _BIAS for _, at in self._matrix_products(value))
+        ]
+        kinds = {value: _kind_of_matrix(value) for value in matrices}
+        self._written_down = {} if all(kinds.values()) else kinds
 
     def verdict(self, value: ir.Value) -> Verdict:
         """What one of the candidates is taken for."""
@@ -93,10 +103,10 @@ class LearnedTensors:
             return "a Constant node, where weights are initializers"
         return None
 
-    def _matrices(self, value: ir.Value) -> Collection[ir.Node]:
-        """The matrix products that take a value as their weight."""
+    def _matrix_products(self, value: ir.Value) -> Collection[tuple[ir.Node, int]]:
+        """The matrix products that take a value as their weight or bias, and as which input."""
         return [
-            node
+            (node, position)
             for node, position, _ in self._flow.uses(value)
             if node.op_type in _MATRIX_PRODUCTS and position in _LEARNED_INPUTS[node.op_type]
         ]
@@ -146,6 +156,9 @@ class LearnedTensors:
             return Verdict(
                 False, f"{name} is half a group normalization, with its own scale behind"
             )
+        written = self._written_down.get(value)
+        if written is not None and node.op_type in _MATRIX_PRODUCTS and position < _BIAS:
+            return Verdict(False, f"{written}: {name} is not by a weight", doubtful=True)
         return Verdict(True, f"{_ROLES.get(node.op_type, 'weight')} of {name}")
 
     def _elementwise(self, value: ir.Value, node: ir.Node, position: int) -> Verdict:
@@ -192,6 +205,13 @@ class LearnedTensors:
         other = node.inputs[1 - position]
         producer = None if other is None else other.producer()
         return producer is not None and producer.op_type in _MATRIX_PRODUCTS
+
+
+def _kind_of_matrix(value: ir.Value) -> str | None:
+    tensor = value.const_value
+    if tensor is None or tensor.size > constants.LARGEST_WRITTEN:
+        return None
+    return constants.kind_of_matrix(tensor.numpy())
 
 
 _ROLES = {

@@ -13,6 +13,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion import idle_options
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
@@ -29,7 +30,7 @@ from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
-from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
+from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.optimizers import SVGD
@@ -47,7 +48,7 @@ def convert(
     model: PathLike | onnx.ModelProto,
     output: PathLike,
     *,
-    target: str = DEFAULT_TARGET,
+    target: str | None = None,
     accumulation_steps: int = 1,
     recompute: bool = False,
     force: bool = False,
@@ -66,7 +67,8 @@ def convert(
         model: an ONNX file, or the model itself.
         output: the folder to make.
         target: "ort-training" for onnxruntime's training session, "onnx" for one step as a model of
-            standard operators, which any onnxruntime runs.
+            standard operators, which any onnxruntime runs; None for the former where onnxruntime-training is
+            installed, else the latter.
         accumulation_steps: batches of a step, over which gradients are averaged; of the target onnx.
         recompute: whether segments of the forward pass are computed again in the backward pass, instead of
             kept for it: less memory, more time, the same numbers.
@@ -84,6 +86,12 @@ def convert(
             Nothing is written then.
     """
     training, virtual_gradient, update = _checked(settings)
+    idle = [
+        *idle_options.of_t(virtual_gradient, update),
+        *idle_options.of_verification(verify, random_size),
+    ]
+    virtual_gradient = _as_used(virtual_gradient, training, update)
+    target = target_here() if target is None else target
     check_choice("target", target, TARGETS)
     runtime = TARGETS[target]
     _check_accumulation(accumulation_steps, runtime)
@@ -97,6 +105,7 @@ def convert(
         model_at_fault(model),
     ):
         plan = plan_training(model, training)
+        idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
@@ -158,13 +167,20 @@ def _checked(
     update = take(UpdateSettings, settings)
     for each in (training, virtual_gradient, update):
         each.check()
+    return training, virtual_gradient, update
+
+
+def _as_used(
+    virtual_gradient: VirtualGradientSettings, training: TrainingSettings, update: UpdateSettings
+) -> VirtualGradientSettings:
+    """T's settings as they come to effect."""
     if not update.adapts:
         virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
     if training.loss_settings.reduction != "mean":
         # under a sum, dY is that of each example's loss as it stands
         virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
     check_differentiator(virtual_gradient, training.differentiator)
-    return training, virtual_gradient, update
+    return virtual_gradient
 
 
 def _check_accumulation(steps: int, target: Target) -> None:

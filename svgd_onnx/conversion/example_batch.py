@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
-from svgd_onnx.conversion.inference import run
+from svgd_onnx.conversion.inference import NotRunError, run
+from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
@@ -20,6 +21,7 @@ from svgd_onnx.transforms.lower import LowerFakeQuantize
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 # Recurrent layers take them as their fifth input.
 _SEQUENCE_LENGTHS = {"GRU": 4, "LSTM": 4, "RNN": 4}
+_BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 _OTHER_AXIS = 8
 _IMAGE_AXIS = 32
 
@@ -50,17 +52,44 @@ def random_examples(
         NotRunError: onnxruntime cannot run the model, or not on these data.
     """
     inputs = plan.canonical.graph.inputs
+    for positive in (False, True):
+        batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
+        prediction = predict(plan, batch)
+        if np.isfinite(prediction).all():
+            break
+    return {**batch, **random_label(plan, prediction, random)}, prediction
+
+
+def made_up_batch(
+    plan: TrainingPlan, sizes: Mapping[str, int] | None
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The random batch that conversion is verified on, the same at every call, and the model's prediction.
+
+    Raises:
+        NotRunError: onnxruntime cannot run the model on it, or says NaN or infinity.
+        UserError: no input has an axis of a name that a size is given for; or there is no onnxruntime.
+    """
+    numbers = sum(plan.values[name].size for name in plan.selection.trainable)
+    batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
+    batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
+    if not np.isfinite(prediction).all():
+        raise NotRunError("the prediction is NaN or infinite.")
+    return batch, prediction
+
+
+def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
+    """What the model says of some data.
+
+    Raises:
+        NotRunError: onnxruntime cannot run the model, or not on these data.
+    """
     model = plan.canonical.clone()
     LowerFakeQuantize()(model)
     # they may be in external data, or too large for a proto
     ParametersAsInputs(plan.selection.all)(model)
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
-    for positive in (False, True):
-        batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
-        (prediction,) = run(model, [plan.prediction], {**batch, **values})
-        if np.isfinite(prediction).all():
-            break
-    return {**batch, **random_label(plan, prediction, random)}, prediction
+    (prediction,) = run(model, [plan.prediction], {**batch, **values})
+    return prediction
 
 
 def given_batch(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,12 +24,13 @@ from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.conversion.plan import initial_value, plan_of, read_model
+from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model
+from svgd_onnx.conversion.probabilities import look_for_probabilities
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
+from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
@@ -105,12 +106,22 @@ class Inspection:
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings)
-def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) -> Inspection:
+def inspect(
+    path: PathLike,
+    *,
+    target: str | None = None,
+    random_size: Mapping[str, int] | None = None,
+    **settings: Any,
+) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
+
+    Where the loss takes the prediction for logits, the model runs once on made-up data, which shows whether
+    that is right.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
         target: as for `convert`.
+        random_size: of open axes of the made-up data, as for `convert`.
         **settings: the fields of `TrainingSettings` and `VirtualGradientSettings`, as for `convert`; not
             of a folder.
 
@@ -121,6 +132,7 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
     virtual_gradient = take(VirtualGradientSettings, settings)
     training.check()
     virtual_gradient.check()
+    target = target_here() if target is None else target
     check_choice("target", target, TARGETS)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
@@ -139,7 +151,7 @@ def inspect(path: PathLike, *, target: str = DEFAULT_TARGET, **settings: Any) ->
             manifest=manifest,
         )
     with model_at_fault(source):
-        return _inspect_model(source, training, virtual_gradient, target)
+        return _inspect_model(source, training, virtual_gradient, target, random_size)
 
 
 def _inspect_model(
@@ -147,6 +159,7 @@ def _inspect_model(
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     target: str,
+    sizes: Mapping[str, int] | None,
 ) -> Inspection:
     as_it_came, model = read_model(source, training)
     selection = select_parameters(model, training.train, training.freeze)
@@ -156,7 +169,7 @@ def _inspect_model(
     arrays = [describe_tensor(value, axes) for value in model.graph.inputs]
     refusal = None
     try:
-        uses = _as_converted(as_it_came, model.clone(), training, virtual_gradient, target)
+        plan, uses = _as_converted(as_it_came, model.clone(), training, virtual_gradient, target)
     except UserError as error:
         refusal = error
         try:
@@ -164,6 +177,8 @@ def _inspect_model(
         except UserError:
             # what follows an operator that is refused may have no known shape
             raise refusal from None
+    else:
+        refusal = _refused_when_it_runs(plan, sizes)
     operations = [describe_operation(use) for use in uses]
     return Inspection(operations, parameters, refusal, tensors, arrays, outcome(model))
 
@@ -185,15 +200,24 @@ def _as_converted(
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     target: str,
-) -> Sequence[ParameterUse]:
-    """Sigma-prime as `convert` finds it; raises what that would."""
+) -> tuple[TrainingPlan, Sequence[ParameterUse]]:
+    """The plan, and sigma-prime as `convert` finds it; raises what that would."""
     check_differentiator(virtual_gradient, training.differentiator)
     plan = plan_of(source, model, training)
     runtime = TARGETS[target]
     wanted = differentiator_for(runtime, training.differentiator)
     gradients, uses, maker = virtual_gradients(plan, virtual_gradient, wanted)
     runtime.lower(gradients, maker, operators_of(plan.forward))
-    return uses
+    return plan, uses
+
+
+def _refused_when_it_runs(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> UserError | None:
+    """What `convert` would say of the prediction on made-up data."""
+    try:
+        look_for_probabilities(plan, sizes)
+    except UserError as error:
+        return error
+    return None
 
 
 def _without_loss(

@@ -9,23 +9,20 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.conversion.example_batch import random_examples
+from svgd_onnx.conversion.example_batch import made_up_batch
 from svgd_onnx.conversion.inference import NotRunError
-from svgd_onnx.conversion.loss_changes import LARGE, compare
+from svgd_onnx.conversion.loss_changes import compare
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.conversion.probabilities import refuse_probabilities
 from svgd_onnx.conversion.raw_gradients import RawGradients
 from svgd_onnx.errors import Advice, UserError, first_line, listed, option, without
 from svgd_onnx.manifest import Manifest, Verified
 from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
-from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
 
-_BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
-# Rows of probabilities, as float32 adds them up.
-_SUM_TOLERANCE = 1e-3
 _SHIFT = 1e-2
 # A number at the edge of two steps of a quantization may fall to either side.
 _PRECISION, _PRECISION_OF_INTEGERS = 1e-3, 5e-2
@@ -57,14 +54,19 @@ def verify(
         sizes: of open axes of the made-up data, by the axis's name or a glob.
 
     Raises:
-        UserError: an artifact does not load or run, the loss or a gradient is not finite, a gradient is
-            wrong, or the loss takes for logits what look like probabilities.
+        UserError: no axis has a name that a size is given for, an artifact does not load or run, the loss
+            or a gradient is not finite, a gradient is wrong, or the loss takes for logits what look like
+            probabilities.
 
     Warns:
         where the model does not take made-up data; of gradients that are zero everywhere.
     """
     try:
         check_packages(installed_packages(), training=False)
+    except UserError as error:
+        manifest.unverified = first_line(error)
+        return
+    try:
         example = _example(plan, sizes)
     except NotRunError as error:
         manifest.unverified = f"the model does not take made-up data ({first_line(error)})."
@@ -76,10 +78,7 @@ def verify(
             stacklevel=5,
         )
         return
-    except UserError as error:
-        manifest.unverified = first_line(error)
-        return
-    _check_logits(plan, example.prediction)
+    refuse_probabilities(plan, example.prediction)
     _run(folder, manifest, plan, example)
     unresolved = _check_gradients(folder, manifest, plan, example)
     ((package, version),) = installed_packages().items()
@@ -87,37 +86,10 @@ def verify(
 
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> _Example:
-    numbers = sum(plan.values[name].size for name in plan.selection.trainable)
-    batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
-    batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
-    if not np.isfinite(prediction).all():
-        raise NotRunError("the prediction is NaN or infinite.")
+    batch, prediction = made_up_batch(plan, sizes)
     rounds = any(node.op_type in _ROUNDING for node in plan.canonical.graph.all_nodes())
     precision = _PRECISION_OF_INTEGERS if rounds else _PRECISION
     return _Example({unquoted(name): array for name, array in batch.items()}, prediction, precision)
-
-
-def _check_logits(plan: TrainingPlan, prediction: np.ndarray) -> None:
-    """Refuses a prediction of probabilities where the loss is of logits."""
-    settings = plan.loss_settings
-    if not plan.loss.contains or settings.from_logits or plan.logits.name != plan.prediction:
-        return
-    axis = -1 if plan.class_axis is None else plan.class_axis
-    if prediction.ndim < 2 or prediction.shape[axis] < 2 or prediction.min() < 0:
-        return
-    sums = prediction.sum(axis=axis)
-    # per cent, say; but not where all rows are the same, as those of a new head
-    least = _SUM_TOLERANCE * float(sums.mean())
-    rows = np.moveaxis(prediction, axis, -1).reshape(-1, prediction.shape[axis])
-    alike = float(np.ptp(sums)) < least and float(np.ptp(rows, axis=0).max()) > least
-    if alike or np.abs(sums - 1).max() < _SUM_TOLERANCE:
-        others = [name for name, loss in LOSSES.items() if not loss.contains and loss.target]
-        raise UserError(
-            f"The prediction '{unquoted(plan.prediction)}' looks like probabilities (on made-up data none "
-            f"is negative, and all rows have the same sum), but the loss {plan.loss.name} takes it for logits: "
-            f"name the logits with {option('prediction')}, choose {option('loss')} {' or '.join(others)}, "
-            f"or say with {option('from_logits')} that these are logits."
-        )
 
 
 def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example) -> None:

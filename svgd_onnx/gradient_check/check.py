@@ -11,11 +11,12 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.encapsulation import differentiator_for
-from svgd_onnx.conversion.example_batch import given_batch, random_batch
+from svgd_onnx.conversion.example_batch import given_batch, predict, random_batch
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
+from svgd_onnx.conversion.probabilities import may_be_probabilities, refuse_probabilities
 from svgd_onnx.errors import UserError, check_choice, check_several, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.gradient_check.difference import (
@@ -27,9 +28,8 @@ from svgd_onnx.gradient_check.difference import (
 )
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
-from svgd_onnx.runtime import has_training
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.targets import DEFAULT_TARGET, STANDARD_ONNX, TARGETS
+from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
@@ -68,8 +68,7 @@ def check(
 
     Args:
         model: an ONNX file, or the model itself.
-        target: whose step: "ort-training" or "onnx"; None is what `convert` makes by default, or onnx
-            where there is no onnxruntime-training.
+        target: whose step: "ort-training" or "onnx"; None is what `convert` makes by default.
         arrays: examples to check on, by name, the label with them; random if None.
         examples: how many of `arrays` to take, from the first; None for all.
         batch_size: of random data, where the axis of examples is open.
@@ -96,6 +95,8 @@ def check(
         if arrays is None
         else given_batch(plan, arrays, examples)
     )
+    if may_be_probabilities(plan):
+        refuse_probabilities(plan, predict(plan, inputs))
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}
     gradient_model = _gradient_model(plan, target, training.differentiator)
@@ -152,7 +153,7 @@ def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> Trai
 def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str) -> ir.Model:
     """The gradient graph as a target has it."""
     if target is None:
-        target = DEFAULT_TARGET if has_training() else STANDARD_ONNX.name
+        target = target_here()
     check_choice("target", target, TARGETS)
     runtime = TARGETS[target]
     runtime.require()

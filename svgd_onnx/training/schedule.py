@@ -32,25 +32,31 @@ class Schedule:
         return next(rate for start, rate in reversed(self._rates) if step >= start)
 
 
-def total_steps(epochs: int | None, steps: int | None, steps_per_epoch: int) -> int:
-    """How many steps there are in all.
+def check_length(epochs: int | None, steps: int | None) -> None:
+    """Refuses to train neither for some epochs nor for some steps, or for both.
 
     Raises:
         UserError: both or none are given, or less than 1.
     """
     if (epochs is None) == (steps is None):
         raise UserError(f"Give either {option('epochs')} or {option('steps')}.")
-    name, value = ("epochs", epochs) if steps is None else ("steps", steps)
-    assert value is not None
-    check_positive(name, value)
-    return value * steps_per_epoch if steps is None else value
+    check_positive(epochs=epochs, steps=steps)
 
 
-def check_positive(name: str, value: int | None) -> None:
-    """Refuses an option that counts and is below 1.
+def total_steps(epochs: int | None, steps: int | None, steps_per_epoch: int) -> int:
+    """How many steps there are in all, of which one is given."""
+    if steps is not None:
+        return steps
+    assert epochs is not None
+    return epochs * steps_per_epoch
+
+
+def check_positive(**counts: int | None) -> None:
+    """Refuses options that count and are below 1.
 
     Raises:
-        UserError: names it.
+        UserError: names the first.
     """
-    if value is not None and value < 1:
-        raise UserError(f"{option(name)} is {value}, but must be 1 or more.")
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UserError(f"{option(name)} is {value}, but must be 1 or more.")

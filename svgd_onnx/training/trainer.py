@@ -20,7 +20,7 @@ from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.progress import Progress
-from svgd_onnx.training.schedule import Schedule, check_positive, total_steps
+from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
 from svgd_onnx.training.training_log import TrainingLog
 
 
@@ -50,7 +50,7 @@ class Trainer:
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
-        check_positive("threads", threads)
+        check_positive(threads=threads)
         target = TARGETS[self.manifest.target]
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
@@ -129,6 +129,11 @@ class Trainer:
             UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
                 last checkpoint is kept then.
         """
+        rates = Schedule(learning_rate, schedule)
+        check_length(epochs, steps)
+        every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
+        check_positive(batch_size=batch_size, **every)
+        self._check_start(resume, batch_size)
         taken = (
             data.check(examples, self.manifest, "the training data")
             if augment is None
@@ -137,13 +142,9 @@ class Trainer:
         held_out = None
         if validation is not None:
             held_out = data.check(validation, self.manifest, "the validation data")
-        rates = Schedule(learning_rate, schedule)
         self._check_batch_size(batch_size, len(taken))
-        self._check_start(resume, batch_size)
         order = BatchOrder(len(taken), batch_size, self.seed)
         total = total_steps(epochs, steps, order.steps_per_epoch)
-        check_positive("log_every", log_every)
-        check_positive("checkpoint_every", checkpoint_every)
         self._batch_size = batch_size
         result: dict[str, float] = {}
         with TrainingLog(log, self.step) as rows, Progress(total, self.step, progress) as bar:
@@ -266,7 +267,6 @@ class Trainer:
         return int(state[0]) >> 1
 
     def _check_batch_size(self, batch_size: int, count: int) -> None:
-        check_positive("batch_size", batch_size)
         if batch_size > count:
             raise UserError(
                 f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import svgd_onnx
-from svgd_onnx.training.schedule import Schedule, total_steps
+from svgd_onnx.training.schedule import Schedule, check_length, total_steps
 
 
 def test_a_rate_holds_from_its_step_on() -> None:
@@ -28,4 +28,4 @@ def test_epochs_or_steps_say_how_many_there_are() -> None:
     assert total_steps(None, 5, 7) == 5
     for epochs, steps in ((None, None), (1, 1), (0, None), (None, 0)):
         with pytest.raises(svgd_onnx.UserError):
-            total_steps(epochs, steps, 7)
+            check_length(epochs, steps)

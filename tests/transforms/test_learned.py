@@ -174,3 +174,36 @@ def test_a_vector_of_a_module_that_is_called_twice_stays_one() -> None:
 def test_a_vector_of_different_numbers_stays_one() -> None:
     model = normalizations(4, np.arange(4).astype(np.float32) ** 2, a="first", b="second")
     assert selection_of(model).trainable == ("first.weight", "a.matrix", "b.matrix")
+
+
+def written_down(kind: str) -> np.ndarray:
+    each = {
+        "sum": np.ones((WIDTH, 2)),
+        "mean": np.full((WIDTH, 2), 0.125),
+        "rows": np.eye(WIDTH, 2),
+    }
+    return each[kind].astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["sum", "mean", "rows"])
+def test_a_matrix_that_sums_or_selects_is_a_constant_beside_weights(kind: str) -> None:
+    net = Sequence()
+    net.node("MatMul", net.hidden, net.constant("c", written_down(kind)), output="y")
+    shape = {"y": ("batch", POSITIONS, 2)}
+    selection = selection_of(net.model({"x": ("batch", POSITIONS, WIDTH)}, shape))
+    assert selection.trainable == ("w",)
+    assert selection.verdicts["c"].doubtful  # so that inspect names the option that decides
+
+
+def test_zeros_are_a_head_that_is_not_trained_yet() -> None:
+    net = Sequence()
+    head = net.constant("head", np.zeros((WIDTH, WIDTH), np.float32))
+    assert net.trained(net.node("MatMul", net.hidden, head)) == ("w", "head")
+
+
+def test_ones_are_weights_where_nothing_else_is() -> None:
+    net = Network()
+    weight = net.constant("w", np.ones((4, 3), np.float32))
+    net.node("Gemm", "x", weight, net.constant("b", np.zeros(3, np.float32)), output="y")
+    selection = selection_of(net.model({"x": ("N", 4)}, {"y": ("N", 3)}))
+    assert selection.trainable == ("w", "b")

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, first_line, option
+from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
@@ -183,8 +183,7 @@ class InferenceTrainingSession:
         built_in = "CUDAExecutionProvider" in self._onnxruntime.get_available_providers()
         if device is None:
             return "cuda" if built_in and self._reaches_cuda() else "cpu"
-        if device not in _PROVIDERS:
-            raise UserError(f"Unknown device '{device}': choose from {', '.join(_PROVIDERS)}.")
+        check_choice("device", device, _PROVIDERS)
         if device == "cuda" and not built_in:
             raise UserError(
                 "This onnxruntime has no CUDA: pip install 'svgd-onnx[train-gpu]' in another environment."

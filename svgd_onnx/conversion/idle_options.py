@@ -1,0 +1,61 @@
+"""Options of `convert` that were given and change nothing: a warning names them, and says why."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import fields
+
+from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.errors import Advice, listed, option, without
+from svgd_onnx.transforms.quantization import STRAIGHT_THROUGH, is_fake_quantization
+from svgd_onnx.transforms.virtualize import VirtualGradientSettings
+
+
+def of_t(virtual_gradient: VirtualGradientSettings, update: UpdateSettings) -> list[str]:
+    """Settings of T where there is none."""
+    default = VirtualGradientSettings()
+    names = [
+        option(each.name)
+        for each in fields(VirtualGradientSettings)
+        if getattr(virtual_gradient, each.name) != getattr(default, each.name)
+    ]
+    if update.adapts or not names:
+        return []
+    return [f"{listed(names)} (the optimizer {update.optimizer} is without T)"]
+
+
+def of_model(plan: TrainingPlan, training: TrainingSettings) -> list[str]:
+    """Settings of what a model does not have."""
+    nodes = list(plan.canonical.graph.all_nodes())
+    idle = []
+    if training.freeze_bn and not any(node.op_type == "BatchNormalization" for node in nodes):
+        idle.append(f"{option('freeze_bn')} (the model has no BatchNormalization)")
+    if training.quantized == STRAIGHT_THROUGH and not any(map(is_fake_quantization, nodes)):
+        idle.append(
+            f"{option('quantized', STRAIGHT_THROUGH)} (the model has nothing that it is for)"
+        )
+    if training.fixed_batch and not _has_fixed_batch(plan):
+        idle.append(f"{option('fixed_batch')} (the file fixes no batch axis)")
+    return idle
+
+
+def of_verification(verify: bool, random_size: Mapping[str, int] | None) -> list[str]:
+    """Sizes of data that are not made up."""
+    idle = random_size and not verify
+    return [f"{option('random_size')} (by {without('verify')} no data are made up)"] if idle else []
+
+
+def warn_of(idle: list[str]) -> None:
+    """Names what changes nothing, if anything does."""
+    if idle:
+        warnings.warn(Advice(f"Without effect: {listed(idle)}."), stacklevel=5)
+
+
+def _has_fixed_batch(plan: TrainingPlan) -> bool:
+    for value in plan.canonical.graph.inputs:
+        axis = plan.batch_axes[value.name or ""]
+        if axis is not None and value.shape is not None and isinstance(value.shape[axis], int):
+            return True
+    return False

@@ -1,0 +1,107 @@
+"""What `convert` refuses, names as without effect or chooses; `inspect` and `check` refuse the same."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnx
+import pytest
+from models import Network
+from typer.testing import CliRunner
+
+import svgd_onnx
+from svgd_onnx import LossSettings, UserError, runtime
+from svgd_onnx.cli import _app
+
+
+def shares() -> onnx.ModelProto:
+    """x (batch, 6) -> squares over their sum (batch, 5), which is no activation that the loss knows."""
+    net = Network()
+    scores = net.node("MatMul", "x", net.weight("w", 6, 5))
+    squares = net.node("Mul", scores, scores)
+    total = net.node("ReduceSum", squares, net.constant("axes", np.array([1])))
+    net.node("Div", squares, total, output="y")
+    return net.model({"x": ("batch", 6)}, {"y": ("batch", 5)})
+
+
+def test_inspect_says_that_a_prediction_is_of_probabilities(tmp_path: Path) -> None:
+    onnx.save(shares(), tmp_path / "m.onnx")
+    with pytest.raises(UserError) as refused:
+        svgd_onnx.convert(tmp_path / "m.onnx", tmp_path / "a", target="onnx")
+    found = svgd_onnx.inspect(tmp_path / "m.onnx", target="onnx")
+    assert found.obstacle == str(refused.value)
+    assert found.operations
+    as_logits = {"loss_settings": LossSettings(from_logits=True)}
+    assert svgd_onnx.inspect(tmp_path / "m.onnx", target="onnx", **as_logits).refusal is None
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_check_refuses_probabilities_of_any_data(given: bool) -> None:
+    arrays = {"x": np.ones((3, 6), np.float32), "labels": np.array([0, 1, 2])} if given else None
+    with pytest.raises(UserError, match="looks like probabilities"):
+        svgd_onnx.check(shares(), arrays=arrays, target="onnx")
+
+
+IDLE: dict[str, tuple[dict[str, Any], str]] = {
+    "T's": (
+        {"optimizer": "sgd", "scale": 0.1, "granularity": "channel"},
+        r"scale, granularity \(the optimizer sgd is without T\)",
+    ),
+    "normalization": ({"freeze_bn": True}, r"freeze_bn \(the model has no BatchNormalization\)"),
+    "quantization": ({"quantized": "straight-through"}, "has nothing that it is for"),
+    "batch": ({"fixed_batch": True}, r"fixed_batch \(the file fixes no batch axis\)"),
+    "data": ({"verify": False, "random_size": {"batch": 3}}, r"random_size \(by verify=False"),
+}
+
+
+@pytest.mark.parametrize("name", IDLE)
+def test_an_option_without_effect_is_named(name: str, tmp_path: Path) -> None:
+    options, sentence = IDLE[name]
+    with pytest.warns(UserWarning, match=f"Without effect: .*{sentence}"):
+        svgd_onnx.convert(models.gemm(), tmp_path / "a", target="onnx", **options)
+
+
+def test_options_with_an_effect_are_not_named(tmp_path: Path) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svgd_onnx.convert(
+            models.residual(), tmp_path / "a", target="onnx", freeze_bn=True, scale=0.1
+        )
+
+
+def test_a_size_of_no_axis_is_refused_not_left_unverified(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="random_size 'length' is no open axis"):
+        svgd_onnx.convert(models.gemm(), tmp_path / "a", target="onnx", random_size={"length": 3})
+
+
+def test_without_the_training_package_the_target_is_onnx_and_a_line_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {"onnxruntime": "1.32.0"}
+    monkeypatch.setattr(runtime, "installed_packages", lambda: found)
+    onnx.save(models.gemm(), tmp_path / "m.onnx")
+    command = ["convert", str(tmp_path / "m.onnx"), "--no-verify", "--output", str(tmp_path / "a")]
+    said = CliRunner().invoke(_app, command).output
+    assert "As onnxruntime-training is not installed, --target onnx was taken." in said
+    assert svgd_onnx.Manifest.load(tmp_path / "a").target == "onnx"
+    found["onnxruntime-training"] = "1.19.2"  # both are broken, which a message says
+    with pytest.raises(UserError, match="are installed together"):
+        svgd_onnx.convert(models.gemm(), tmp_path / "b")
+
+
+def test_options_are_checked_before_the_data(tmp_path: Path) -> None:
+    svgd_onnx.convert(models.gemm(), tmp_path / "a", target="onnx")
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    options: list[tuple[dict[str, Any], str]] = [
+        ({}, "Give either epochs or steps"),
+        ({"steps": 1, "log_every": 0}, "log_every is 0"),
+        ({"steps": 1, "batch_size": 0}, "batch_size is 0"),
+        ({"steps": 1, "resume": True}, "nothing to resume"),
+    ]
+    for given, sentence in options:
+        with pytest.raises(UserError, match=sentence):
+            trainer.train({}, **{"batch_size": 2, "learning_rate": 0.1, **given})
