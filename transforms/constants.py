@@ -33,21 +33,20 @@ def kind(array: np.ndarray, stored_as: str = "float32") -> str | None:
     return None
 
 
-def kind_of_matrix(array: np.ndarray) -> str | None:
-    """What a matrix or a kernel is that was written down, as one that sums; None if it may be learned.
+def is_one_number(array: np.ndarray) -> bool:
+    """Whether a matrix or a kernel is one number throughout, not 0, as one that sums or averages."""
+    first = array.reshape(-1)[:_SAMPLE]  # which tells of most
+    return (
+        array.size > 1
+        and first[0] != 0
+        and all((part == first[0]).all() for part in (first, array))
+    )
 
-    Args:
-        array: floating-point, of any number of axes.
-    """
-    if array.size < 2:
-        return None
-    for part in (array.reshape(-1)[:_SAMPLE], array):
-        same = bool((part == part.flat[0]).all()) and part.flat[0] != 0
-        if not same and not np.isin(part, (-1, 0, 1)).all():
-            return None
-    if same:
-        return "one number throughout, as in a sum"
-    return "ones and zeros alone" if array.any() else None
+
+def is_of_ones_and_zeros(array: np.ndarray) -> bool:
+    """Whether there is nothing else in a matrix, as in one that selects, and both are."""
+    first = array.reshape(-1)[:_SAMPLE]
+    return all(np.isin(part, (0, 1)).all() for part in (first, array)) and bool(array.any())
 
 
 def are_cosine_and_sine(one: ir.TensorProtocol | None, other: ir.TensorProtocol | None) -> bool:

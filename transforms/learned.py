@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms import constants
@@ -75,14 +76,14 @@ class LearnedTensors:
             not value.meta.get(LIFTED) and self._matrix_products(value)
             for value in self._candidates
         )
-        # where others are learned, a matrix that sums or selects was written down
+        # where others are learned, a matrix of one number throughout was written down
         matrices = [
             value
             for value in self._candidates
             if any(at < _BIAS for _, at in self._matrix_products(value))
         ]
-        kinds = {value: _kind_of_matrix(value) for value in matrices}
-        self._written_down = {} if all(kinds.values()) else kinds
+        alike = {value for value in matrices if _holds(value, constants.is_one_number)}
+        self._sums = alike if len(alike) < len(matrices) else set()
 
     def verdict(self, value: ir.Value) -> Verdict:
         """What one of the candidates is taken for."""
@@ -156,9 +157,11 @@ class LearnedTensors:
             return Verdict(
                 False, f"{name} is half a group normalization, with its own scale behind"
             )
-        written = self._written_down.get(value)
-        if written is not None and node.op_type in _MATRIX_PRODUCTS and position < _BIAS:
-            return Verdict(False, f"{written}: {name} is not by a weight", doubtful=True)
+        if node.op_type in _MATRIX_PRODUCTS and position < _BIAS:
+            if value in self._sums:
+                return Verdict(False, f"one number throughout: {name} sums by it", doubtful=True)
+            if _holds(value, constants.is_of_ones_and_zeros):
+                return Verdict(True, f"weight of {name}, of ones and zeros alone", doubtful=True)
         return Verdict(True, f"{_ROLES.get(node.op_type, 'weight')} of {name}")
 
     def _elementwise(self, value: ir.Value, node: ir.Node, position: int) -> Verdict:
@@ -207,11 +210,11 @@ class LearnedTensors:
         return producer is not None and producer.op_type in _MATRIX_PRODUCTS
 
 
-def _kind_of_matrix(value: ir.Value) -> str | None:
+def _holds(value: ir.Value, condition: Callable[[np.ndarray], bool]) -> bool:
     tensor = value.const_value
     if tensor is None or tensor.size > constants.LARGEST_WRITTEN:
-        return None
-    return constants.kind_of_matrix(tensor.numpy())
+        return False
+    return condition(tensor.numpy())
 
 
 _ROLES = {

@@ -133,6 +133,7 @@ class Trainer:
         check_length(epochs, steps)
         every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
         check_positive(batch_size=batch_size, **every)
+        self._check_batch_size(batch_size)
         self._check_start(resume, batch_size)
         taken = (
             data.check(examples, self.manifest, "the training data")
@@ -142,7 +143,10 @@ class Trainer:
         held_out = None
         if validation is not None:
             held_out = data.check(validation, self.manifest, "the validation data")
-        self._check_batch_size(batch_size, len(taken))
+        if batch_size > len(taken):
+            raise UserError(
+                f"{option('batch_size')} is {batch_size}, but the training data has only {len(taken)} examples."
+            )
         order = BatchOrder(len(taken), batch_size, self.seed)
         total = total_steps(epochs, steps, order.steps_per_epoch)
         self._batch_size = batch_size
@@ -266,11 +270,7 @@ class Trainer:
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
         return int(state[0]) >> 1
 
-    def _check_batch_size(self, batch_size: int, count: int) -> None:
-        if batch_size > count:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
-            )
+    def _check_batch_size(self, batch_size: int) -> None:
         fixed = self.manifest.batch_size
         if self.manifest.takes_one_example and batch_size != 1:
             raise UserError(

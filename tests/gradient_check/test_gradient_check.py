@@ -48,7 +48,7 @@ def test_the_command_prints_a_table_and_tells_by_its_exit_code(
     arguments = ["check", str(path), "--loss", "mse", "--differentiator", "onnxruntime"]
     right = CliRunner().invoke(_app, arguments)
     assert right.exit_code == 0, right.output
-    assert "1 parameters checked, 0 wrong" in right.output
+    assert "1 parameter checked, 0 wrong" in right.output
     monkeypatch.setitem(RULES, "Elu", lambda node, write: RULES["Celu"](node, write))
     wrong = CliRunner().invoke(_app, arguments)
     assert wrong.exit_code == 1

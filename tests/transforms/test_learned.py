@@ -176,23 +176,24 @@ def test_a_vector_of_different_numbers_stays_one() -> None:
     assert selection_of(model).trainable == ("first.weight", "a.matrix", "b.matrix")
 
 
-def written_down(kind: str) -> np.ndarray:
-    each = {
-        "sum": np.ones((WIDTH, 2)),
-        "mean": np.full((WIDTH, 2), 0.125),
-        "rows": np.eye(WIDTH, 2),
-    }
-    return each[kind].astype(np.float32)
-
-
-@pytest.mark.parametrize("kind", ["sum", "mean", "rows"])
-def test_a_matrix_that_sums_or_selects_is_a_constant_beside_weights(kind: str) -> None:
+def beside_a_weight(array: np.ndarray) -> Selection:
     net = Sequence()
-    net.node("MatMul", net.hidden, net.constant("c", written_down(kind)), output="y")
-    shape = {"y": ("batch", POSITIONS, 2)}
-    selection = selection_of(net.model({"x": ("batch", POSITIONS, WIDTH)}, shape))
+    net.node("MatMul", net.hidden, net.constant("c", array.astype(np.float32)), output="y")
+    shape = {"y": ("batch", POSITIONS, array.shape[1])}
+    return selection_of(net.model({"x": ("batch", POSITIONS, WIDTH)}, shape))
+
+
+@pytest.mark.parametrize("number", [1, 1 / WIDTH])
+def test_a_matrix_that_sums_or_averages_is_a_constant_beside_weights(number: float) -> None:
+    selection = beside_a_weight(np.full((WIDTH, 2), number))
     assert selection.trainable == ("w",)
     assert selection.verdicts["c"].doubtful  # so that inspect names the option that decides
+
+
+def test_ones_and_zeros_are_in_doubt() -> None:
+    selection = beside_a_weight(np.eye(WIDTH, 2))
+    assert selection.trainable == ("w", "c")
+    assert selection.verdicts["c"].doubtful
 
 
 def test_zeros_are_a_head_that_is_not_trained_yet() -> None:
