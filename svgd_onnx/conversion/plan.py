@@ -175,10 +175,14 @@ def _without_what_the_loss_ignores(
     if not ignored:
         return selection
     named = listed(f"'{name}'" for name in ignored)
-    if settings.train or len(ignored) == len(selection.trainable):
+    other = f"choose with {option('prediction')} an output that depends on it"
+    if len(ignored) == len(selection.trainable):
         raise UserError(
-            f"The loss does not depend on {named}: leave that out with {option('freeze')}, or choose "
-            f"with {option('prediction')} an output that depends on it."
+            f"The loss does not depend on {named}, which is all that is trained: {other}."
+        )
+    if settings.train:
+        raise UserError(
+            f"The loss does not depend on {named}: leave that out with {option('freeze')}, or {other}."
         )
     warnings.warn(
         f"The loss does not depend on {unquoted(named)}: that stays as it is.", stacklevel=4

@@ -51,6 +51,7 @@ BUSY = [
         "lazy_reset_grad",
         "y_grad",
     ),
+    ("x", "svgd.loss", "svgd.loss_grad", "c", "d", "h0", "h1", "h2", "y"),
 ]
 
 
@@ -90,7 +91,7 @@ def trained(
 
 @pytest.mark.parametrize("optimizer", ["svgd", "adamw"])
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("names", BUSY, ids=["gradients", "labels", "states"])
+@pytest.mark.parametrize("names", BUSY, ids=["gradients", "labels", "states", "loss"])
 def test_a_tensor_may_have_any_name(
     names: Sequence[str], target: str, optimizer: str, tmp_path: Path
 ) -> None:
@@ -105,7 +106,7 @@ def test_a_tensor_may_have_any_name(
     assert weights >= set(names[1:5])
 
 
-@pytest.mark.parametrize("names", BUSY, ids=["gradients", "labels", "states"])
+@pytest.mark.parametrize("names", BUSY, ids=["gradients", "labels", "states", "loss"])
 def test_what_a_folder_says_has_the_names_of_the_file(names: Sequence[str], tmp_path: Path) -> None:
     manifest = svgd_onnx.convert(network(names), tmp_path / "artifacts", target="onnx")
     assert {each.name for each in manifest.parameters} == set(names[1:5])

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX, beside, is_quoted, unquoted
 from svgd_onnx.transforms.bodies import values_of
-from svgd_onnx.transforms.names import rename
+from svgd_onnx.transforms.names import gradient_name, rename
 
 
 class FinalNames(ir.passes.InPlacePass):
@@ -47,7 +47,9 @@ class FinalNames(ir.passes.InPlacePass):
             for value in values_of(inner)
             if value not in outside
         ]
-        for value in sorted(hidden, key=lambda value: is_quoted(value.name or "")):
+        gradients = {gradient_name(name) for name in self._own}  # before that of our loss, say
+        hidden.sort(key=lambda each: (each.name not in gradients, is_quoted(each.name or "")))
+        for value in hidden:
             name = beside(unquoted(value.name or ""), taken)
             taken.add(name)
             if name != value.name:
