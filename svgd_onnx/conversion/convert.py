@@ -110,6 +110,7 @@ def convert(
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
         gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
+        idle_options.warn_of_no_t(uses, update)
         if update.l1 > 0:
             L1Regularization(plan.selection.decayed, update.l1)(gradients)
         manifest = describe(

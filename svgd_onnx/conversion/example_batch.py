@@ -12,6 +12,8 @@ from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.inference import NotRunError, run
 from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.errors import UserError
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
@@ -67,14 +69,33 @@ def made_up_batch(
 
     Raises:
         NotRunError: onnxruntime cannot run the model on it, or says NaN or infinity.
-        UserError: no input has an axis of a name that a size is given for; or there is no onnxruntime.
+        UserError: no input has an axis of a name that a size is given for, the model says another shape of its
+            prediction than it gives, or there is no onnxruntime.
     """
     numbers = sum(plan.values[name].size for name in plan.selection.trainable)
     batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
     batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
     if not np.isfinite(prediction).all():
         raise NotRunError("the prediction is NaN or infinite.")
+    _check_declared(plan, prediction)
     return batch, prediction
+
+
+def _check_declared(plan: TrainingPlan, prediction: np.ndarray) -> None:
+    """Refuses a model that says another shape of its prediction than it gives."""
+    output = next(each for each in plan.canonical.graph.outputs if each.name == plan.prediction)
+    declared = list(output.shape or prediction.shape)
+    differs = any(
+        isinstance(dim, int) and dim != size for dim, size in zip(declared, prediction.shape)
+    )
+    if differs or len(declared) != prediction.ndim:
+        shown = ", ".join(
+            str(dim if isinstance(dim, int) else dim.value or "?") for dim in declared
+        )
+        raise UserError(
+            f"The model says that '{unquoted(plan.prediction)}' has the shape ({shown}), but it is "
+            f"{prediction.shape} on made-up data: export it with the right shape, or without one."
+        )
 
 
 def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:

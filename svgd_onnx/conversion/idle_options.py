@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import Advice, listed, option, without
 from svgd_onnx.transforms.quantization import STRAIGHT_THROUGH, is_fake_quantization
-from svgd_onnx.transforms.virtualize import VirtualGradientSettings
+from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings
 
 
 def of_t(virtual_gradient: VirtualGradientSettings, update: UpdateSettings) -> list[str]:
@@ -45,6 +45,20 @@ def of_verification(verify: bool, random_size: Mapping[str, int] | None) -> list
     """Sizes of data that are not made up."""
     idle = random_size and not verify
     return [f"{option('random_size')} (by {without('verify')} no data are made up)"] if idle else []
+
+
+def warn_of_no_t(uses: Sequence[ParameterUse], update: UpdateSettings) -> None:
+    """Says that T acts on nothing of what is trained, and why, where the optimizer is svgd."""
+    if not update.adapts or any(use.state is not None for use in uses):
+        return
+    reasons = dict.fromkeys(f"{use.op_type}, {use.reason}" for use in uses)
+    warnings.warn(
+        Advice(
+            f"T is before none of the gradients, so that {update.optimizer} is {update.rule}: "
+            f"{listed(reasons, 3)}. {option('t_scope')} says what T acts on."
+        ),
+        stacklevel=5,
+    )
 
 
 def warn_of(idle: list[str]) -> None:

@@ -30,7 +30,9 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
     if isinstance(model, onnx.ModelProto):
         _check_validity(model, "the model")
         loaded = read_with_maps(model)
-        _check_external_data(loaded, "the model")
+        _check_external_data(
+            loaded, "the model", "give the model's file, or go into the folder that holds it"
+        )
         return loaded
     path = Path(model)
     if path.is_dir():
@@ -48,7 +50,7 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         ) from error
     for graph in (loaded.graph, *loaded.graph.subgraphs()):
         ir.external_data.set_base_dir(graph, path.parent)
-    _check_external_data(loaded, f"'{path}'")
+    _check_external_data(loaded, f"'{path}'", "put it where the model looks for it")
     _check_validity(path, f"'{path}'")
     return loaded
 
@@ -59,14 +61,14 @@ def _check_validity(model: Path | onnx.ModelProto, name: str) -> None:
         raise UserError(f"onnx's checker refuses {name} ({refused}): export it again.")
 
 
-def _check_external_data(model: ir.Model, name: str) -> None:
+def _check_external_data(model: ir.Model, name: str, advice: str) -> None:
     for graph in (model.graph, *model.graph.subgraphs()):
         for value in graph.initializers.values():
             tensor = value.const_value
             if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
                 raise UserError(
                     f"The tensor '{value.name}' of {name} is in the file '{tensor.path}', which does not "
-                    "exist: put it where the model looks for it."
+                    f"exist: {advice}."
                 )
 
 

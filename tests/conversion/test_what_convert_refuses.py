@@ -107,3 +107,16 @@ def test_options_are_checked_before_the_data(tmp_path: Path) -> None:
     for given, sentence in options:
         with pytest.raises(UserError, match=sentence):
             trainer.train({}, **{"batch_size": 2, "learning_rate": 0.1, **given})
+
+
+def test_svgd_without_t_is_a_warning(tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="T is before none of the gradients, so that svgd is sgd"):
+        svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", train=["*.bias"])
+
+
+def test_a_shape_that_the_model_only_says_is_refused(tmp_path: Path) -> None:
+    net = Network()
+    net.node("Conv", "x", net.weight("w", 3, 2, 3, 3), output="y")
+    model = net.model({"x": ("N", 2, 9, 9)}, {"y": ("N", 3, 8, 8)}, check=False)
+    with pytest.raises(UserError, match=r"has the shape \(N, 3, 8, 8\), but it is \(4, 3, 7, 7\)"):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse")
