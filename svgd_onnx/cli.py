@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any, cast
 
 import typer
-from rich.console import Console
 
 import svgd_onnx
+from svgd_onnx import terminal
 from svgd_onnx.errors import INTERRUPTED, Advice, UserError, option
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
-_console = Console(soft_wrap=True)
 _app = typer.Typer(
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
     no_args_is_help=True,
@@ -31,17 +30,18 @@ _DEVICE = typer.Option(
 
 def main() -> None:
     """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
+    terminal.prepare()
     warnings.showwarning = cast(Any, _show_warning)
     try:
         _app()
     except UserError as error:
-        print(f"svgd-onnx: {error.on_command_line()}", file=sys.stderr)
+        terminal.complain(error.on_command_line())
         sys.exit(2)
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     shown = message.on_command_line() if isinstance(message, Advice) else message
-    print(f"svgd-onnx: {shown}", file=sys.stderr)
+    terminal.complain(str(shown))
 
 
 def _version(value: bool) -> None:
@@ -138,14 +138,12 @@ def train(
     except KeyboardInterrupt:
         saved = trainer.saved_step
         again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
-        print(
-            f"svgd-onnx: interrupted at step {trainer.step}; the checkpoint is of step {saved}: "
-            f"{again}.",
-            file=sys.stderr,
+        terminal.complain(
+            f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}."
         )
         raise typer.Exit(INTERRUPTED) from None
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
-    _console.print(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
 
 
 @_app.command()
@@ -157,7 +155,7 @@ def evaluate(
     """Print the loss over a data set, and the accuracy."""
     trainer = svgd_onnx.Trainer(folder, device=device)
     for name, value in trainer.evaluate(data.load(data_file)).items():
-        _console.print(f"{name} {value:.6f}")
+        terminal.say(f"{name} {value:.6f}")
 
 
 @_app.command()
@@ -172,7 +170,7 @@ def export(
 ) -> None:
     """Write the trained model as plain ONNX."""
     export_folder(folder, output, requantize=requantize)
-    _console.print(f"{output}: the trained model.")
+    terminal.say(f"{output}: the trained model.")
 
 
 def _parse_schedule(text: str | None) -> dict[int, float]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from rich.progress import Progress
+from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
 from svgd_onnx.conversion.keywords import take
@@ -17,6 +17,7 @@ from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspe
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
+from svgd_onnx.printable import printable
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
@@ -250,11 +251,12 @@ def check(
     del settings["data_file"]
     if data_file is not None:
         settings |= {"arrays": data.load(data_file), "examples": batch_size}
-    with Progress(transient=True, disable=not sys.stdout.isatty()) as bar:
+    columns = TextColumn("{task.description}", markup=False), BarColumn()
+    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
-            progress=lambda name: bar.update(task, description=name),
+            progress=lambda name: bar.update(task, description=printable(name)),
         )
     if show_checks(found, tolerance):
         raise typer.Exit(1)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections import Counter
 from collections.abc import Sequence
 
-from rich.console import Console
 from rich.table import Table
 
 import svgd_onnx
@@ -15,8 +13,7 @@ from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 from svgd_onnx.targets import DEFAULT_TARGET
-
-_console = Console(soft_wrap=True)
+from svgd_onnx.terminal import add_row, say, show
 
 
 def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
@@ -30,7 +27,7 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
     names = ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)
-    _console.print(
+    say(
         f"{output}: {counted(len(trainable), 'trainable parameter')}, T before {len(virtual)} of their "
         f"gradients, which {manifest.maker} made. Train with arrays named {names}."
     )
@@ -42,7 +39,7 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
         *_shared(manifest),
     )
     for line in lines:
-        _console.print(line, markup=False)
+        say(line)
 
 
 def _chosen_target(manifest: Manifest) -> list[str]:
@@ -63,22 +60,21 @@ def _verification(manifest: Manifest) -> list[str]:
 
 def show_inspection(inspection: Inspection) -> None:
     """Tables of sigma-prime, of constants and of what the optimizers keep."""
-    console = Console(width=None if sys.stdout.isatty() else 140)
-    console.print(_operations(inspection))
+    show(_operations(inspection))
     roles = _roles(inspection)
     if roles is not None:
-        console.print(roles)
-    console.print(_totals(inspection))
+        show(roles)
+    show(_totals(inspection))
     for line in (
         *_examples(inspection.arrays, inspection.fixed_batch),
         *_channels(inspection.operations),
     ):
-        _console.print(line, markup=False)
+        say(line)
     if inspection.manifest is not None:
-        _console.print(f"Gradients by {inspection.manifest.maker}.")
+        say(f"Gradients by {inspection.manifest.maker}.")
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
-        _console.print(f"convert refuses this model. {reason}", markup=False)
+        say(f"convert refuses this model. {reason}")
 
 
 def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> int:
@@ -90,7 +86,8 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
         table.add_column(column, justify="right")
     table.add_column("")
     for item in found:
-        table.add_row(
+        add_row(
+            table,
             item.parameter,
             str(item.shape),
             f"{item.computed[0]:.6e}",
@@ -99,11 +96,11 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
             f"{item.rounding:.1e}",
             "" if item.is_right(tolerance) else "wrong",
         )
-    Console(width=None if sys.stdout.isatty() else 140).print(table)
+    show(table)
     wrong = [item for item in found if not item.is_right(tolerance)]
     worst = max(found, key=lambda item: item.error)
     explained = "" if worst in wrong or worst.error <= tolerance else ", which rounding explains"
-    _console.print(
+    say(
         f"{counted(len(found), 'parameter')} checked, {len(wrong)} wrong; the largest error is "
         f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
     )
@@ -191,7 +188,8 @@ def _operations(inspection: Inspection) -> Table:
     table.add_column("bytes", justify="right")
     for operation in inspection.operations:
         acts = operation.state is not None
-        table.add_row(
+        add_row(
+            table,
             operation.node,
             operation.op_type,
             operation.parameter,
@@ -213,7 +211,8 @@ def _roles(inspection: Inspection) -> Table | None:
         constant = tensor.role == "constant" and math.prod(tensor.shape) > 1
         if constant or tensor.decide_with is not None:
             decide = "" if tensor.decide_with is None else option(tensor.decide_with, tensor.name)
-            table.add_row(
+            add_row(
+                table,
                 tensor.name,
                 str(tuple(tensor.shape)),
                 tensor.role,
@@ -228,5 +227,5 @@ def _totals(inspection: Inspection) -> Table:
     table.add_column("optimizer")
     table.add_column("bytes", justify="right")
     for name, size in inspection.state_bytes.items():
-        table.add_row(name, f"{size:,}")
+        add_row(table, name, f"{size:,}")
     return table

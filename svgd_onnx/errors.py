@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection, Iterable
 from math import isfinite
 
+from svgd_onnx.printable import printable
 from svgd_onnx.step_names import unquoted
 
 INTERRUPTED = 130  # the exit code of a program that SIGINT ended
@@ -21,14 +22,15 @@ class _Sentence:
     """A message in which options stand as `option` writes them.
 
     `str` calls them by the name that they have in Python, `on_command_line` by that of the command line.
+    Both are `printable`, whatever names from files stand in the message.
     """
 
     def __str__(self) -> str:
-        return _OPTIONS.sub(_keyword, unquoted(super().__str__()))
+        return printable(_OPTIONS.sub(_keyword, unquoted(super().__str__())))
 
     def on_command_line(self) -> str:
         """The message, options as flags."""
-        return _OPTIONS.sub(_flag, unquoted(super().__str__()))
+        return printable(_OPTIONS.sub(_flag, unquoted(super().__str__())))
 
 
 class UserError(_Sentence, Exception):

@@ -95,8 +95,9 @@ def training_binding() -> Any:
             "The onnxruntime folder was overwritten by a package without training: run "
             f"pip uninstall -y {' '.join(_PACKAGES)}, then {_INSTALL}."
         )
-    # The default logger of the training build prints every graph transformation.
-    onnxruntime.set_default_logger_severity(3)
+    # The default logger of the training build prints every graph transformation, and with errors, which are
+    # raised too, names from files as they are.
+    onnxruntime.set_default_logger_severity(4)
     return _pybind_state
 
 

@@ -21,7 +21,8 @@ STEPS = "svgd.steps"
 """How often the parameters have changed, where the optimizer's formula asks for it (adamw)."""
 NEW_SUFFIX = ".new"
 
-# Private to Unicode.
+# Private to Unicode; those of options are in errors.
+_FIRST_MARK, _LAST_MARK = "\ue000", "\ue004"
 _MARKS = ("\ue002", "\ue003")
 _UNQUOTED = str.maketrans(dict.fromkeys(_MARKS, ""))
 
@@ -34,6 +35,11 @@ def quoted(name: str) -> str:
 def is_quoted(name: str) -> bool:
     """Whether a whole name stands in marks; those of ours that are made of it end behind them."""
     return name.startswith(_MARKS[0]) and name.endswith(_MARKS[1])
+
+
+def has_marks(name: str) -> bool:
+    """Whether a name of a file has characters that mark names, or options in messages."""
+    return not name.isascii() and any(_FIRST_MARK <= each <= _LAST_MARK for each in name)
 
 
 def unquoted(text: str) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,14 @@ from svgd_onnx.conversion.encapsulation import (
     differentiator_for,
     virtual_gradients,
 )
+from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import verify as verify_artifacts
-from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.errors import Advice, UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
@@ -101,7 +100,7 @@ def convert(
     _check_apart(model, output)
     with (
         whole_folder(Path(output), force=force) as folder,
-        _garbage_kept(),
+        garbage_kept(),
         model_at_fault(model),
     ):
         plan = plan_training(model, training)
@@ -127,8 +126,10 @@ def convert(
         )
         if plan.exported.obstacle is not None:
             warnings.warn(
-                "What is exported will be the model's canonical form, not the model as it came: "
-                f"{plan.exported.obstacle}.",
+                Advice(
+                    "What is exported will be the model's canonical form, not the model as it came: "
+                    f"{plan.exported.obstacle}."
+                ),
                 stacklevel=3,
             )
         runtime.write(folder, _graphs(plan, gradients, uses, manifest))
@@ -232,15 +233,3 @@ def _t_kernel(
         return PORTABLE
     custom_op_library()  # refuses where there is none
     return t_kernel
-
-
-@contextmanager
-def _garbage_kept() -> Iterator[None]:
-    """Puts off cyclic garbage collection, which would walk the whole growing graph again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

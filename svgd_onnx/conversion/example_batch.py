@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
-from svgd_onnx.conversion.inference import NotRunError, run
+from svgd_onnx.conversion.inference import MOST_BYTES, NotRunError, run
 from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import UserError
@@ -18,6 +18,7 @@ from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
+from svgd_onnx.transforms.value_sizes import largest_value
 
 # Between an input of token numbers and the embedding that they index.
 _PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
@@ -51,8 +52,13 @@ def random_examples(
     are other data: positive numbers.
 
     Raises:
-        NotRunError: onnxruntime cannot run the model, or not on these data.
+        NotRunError: onnxruntime cannot run the model, or not on these data, or a value is too large to try.
     """
+    value, size = largest_value(plan.canonical.graph)
+    if value is not None and size > MOST_BYTES:
+        raise NotRunError(
+            f"The value '{value.name}' alone has {size:,} bytes, more than are tried on made-up data."
+        )
     inputs = plan.canonical.graph.inputs
     for positive in (False, True):
         batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -16,11 +18,25 @@ class NotRunError(UserError):
     """onnxruntime does not take a model, or not this data."""
 
 
-def open_session(onnxruntime: Any, model: bytes | str) -> Any:
-    """A session on the processor, of a model or a file; raises what onnxruntime raises."""
+# Of a value: larger ones are not tried on made-up data.
+MOST_BYTES = 1 << 29
+# How long a model may run on made-up data that has a Loop, which may turn for ever.
+_MOST_SECONDS = 3.0
+
+
+def open_session(onnxruntime: Any, model: bytes | str, *, fold: bool = True) -> Any:
+    """A session on the processor, of a model or a file; raises what onnxruntime raises.
+
+    Without `fold` nothing is computed ahead, where it only matters whether the model is loaded.
+    """
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is raised says it too
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(
+        model,
+        options,
+        providers=["CPUExecutionProvider"],
+        disabled_optimizers=None if fold else ["ConstantFolding"],
+    )
 
 
 def run(
@@ -29,7 +45,7 @@ def run(
     """Some outputs of a model; it is fed what it has inputs for.
 
     Raises:
-        NotRunError: onnxruntime cannot run it, or not on this data.
+        NotRunError: onnxruntime cannot run it, or not on this data; or it has a Loop, and takes too long.
         UserError: there is no onnxruntime.
     """
     runtime = inference_runtime()
@@ -39,11 +55,30 @@ def run(
         raise NotRunError(f"onnxruntime cannot run the model ({first_line(error)}).") from error
     names = {value.name for value in session.get_inputs()}
     given = {name: array for name, array in feeds.items() if name in names}
+    loops = any(node.op_type == "Loop" for node in model.graph.all_nodes())
+    options = runtime.RunOptions()
+    options.log_severity_level = 4
     try:
-        results: list[np.ndarray] = session.run(list(outputs), given)
+        with _ended_in_time(options) if loops else nullcontext():
+            results: list[np.ndarray] = session.run(list(outputs), given, options)
     except Exception as error:
+        if options.terminate:
+            raise NotRunError(
+                f"The model has a Loop, and had not ended after {_MOST_SECONDS:g} seconds."
+            ) from error
         raise NotRunError(
             f"onnxruntime cannot run the model on this data ({first_line(error)}): give data that fits "
             f"it with {option('data')}, {option('batch_size')} or {option('random_size')}."
         ) from error
     return results
+
+
+@contextmanager
+def _ended_in_time(options: Any) -> Iterator[None]:
+    """Ends what runs with these options, once it has taken too long."""
+    timer = threading.Timer(_MOST_SECONDS, setattr, (options, "terminate", True))
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()

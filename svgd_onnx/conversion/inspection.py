@@ -21,6 +21,7 @@ from svgd_onnx.conversion.encapsulation import (
     virtual_gradients,
 )
 from svgd_onnx.conversion.fixed_batch import outcome
+from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
@@ -150,7 +151,7 @@ def inspect(
             fixed_batch=manifest.fixed_batch,
             manifest=manifest,
         )
-    with model_at_fault(source):
+    with garbage_kept(), model_at_fault(source):
         return _inspect_model(source, training, virtual_gradient, target, random_size)
 
 

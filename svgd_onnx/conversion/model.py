@@ -9,6 +9,8 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.bounds import check_bounds, out_of_bounds
+from svgd_onnx.conversion.external_data import check_external_data, refuse_external_data
 from svgd_onnx.conversion.inference import open_session
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
@@ -19,20 +21,21 @@ from svgd_onnx.transforms.validity import refused_by_checker
 
 
 def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
-    """Reads and checks an ONNX model; tensors in external data are not read yet.
+    """Reads and checks an ONNX model; large tensors in external data are not read yet.
 
     Args:
-        model: a file; or a model, whose external data, if any, is looked for in the current folder.
+        model: a file; or a model, all of whose tensors are in it.
 
     Raises:
-        UserError: there is no such file, it is not a valid ONNX model, or external data is missing.
+        UserError: there is no such file, it is not a valid ONNX model, it asks for more than any that is
+            trained (`check_bounds`), or external data is missing or not beside it (`check_external_data`).
     """
     if isinstance(model, onnx.ModelProto):
+        check_bounds(model, "the model")
+        refuse_external_data(model)
         _check_validity(model, "the model")
         loaded = read_with_maps(model)
-        _check_external_data(
-            loaded, "the model", "give the model's file, or go into the folder that holds it"
-        )
+        _check_outputs(loaded, "The model")
         return loaded
     path = Path(model)
     if path.is_dir():
@@ -43,16 +46,25 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         proto = onnx.load(path, load_external_data=False)
         if not proto.HasField("graph"):
             raise ValueError("it has no graph")
-        loaded = read_with_maps(proto)
     except Exception as error:  # protobuf and the reader each raise their own
-        raise UserError(
-            f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."
-        ) from error
-    for graph in (loaded.graph, *loaded.graph.subgraphs()):
+        raise _invalid(path, error) from error
+    check_bounds(proto, f"'{path}'")
+    check_external_data(proto, path.parent, f"'{path}'")
+    try:
+        loaded = read_with_maps(proto)
+    except Exception as error:  # each part of the reader raises its own
+        raise _invalid(path, error) from error
+    for graph in (loaded.graph, *(each.graph for each in loaded.functions.values())):
         ir.external_data.set_base_dir(graph, path.parent)
-    _check_external_data(loaded, f"'{path}'", "put it where the model looks for it")
     _check_validity(path, f"'{path}'")
+    _check_outputs(loaded, f"'{path}'")
     return loaded
+
+
+def _invalid(path: Path, error: Exception) -> UserError:
+    return UserError(
+        f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."
+    )
 
 
 def _check_validity(model: Path | onnx.ModelProto, name: str) -> None:
@@ -61,15 +73,9 @@ def _check_validity(model: Path | onnx.ModelProto, name: str) -> None:
         raise UserError(f"onnx's checker refuses {name} ({refused}): export it again.")
 
 
-def _check_external_data(model: ir.Model, name: str, advice: str) -> None:
-    for graph in (model.graph, *model.graph.subgraphs()):
-        for value in graph.initializers.values():
-            tensor = value.const_value
-            if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
-                raise UserError(
-                    f"The tensor '{value.name}' of {name} is in the file '{tensor.path}', which does not "
-                    f"exist: {advice}."
-                )
+def _check_outputs(model: ir.Model, name: str) -> None:
+    if not model.graph.outputs:
+        raise UserError(f"{name} has no output, by which it could be trained: export it again.")
 
 
 @contextmanager
@@ -80,7 +86,8 @@ def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
         UserError: says what onnxruntime has against the model.
     """
     try:
-        yield
+        with out_of_bounds():
+            yield
     except UserError:
         raise
     except Exception as error:
@@ -100,7 +107,7 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
         return None
     try:
         given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
-        open_session(onnxruntime, given)
+        open_session(onnxruntime, given, fold=False)
     except Exception as error:  # the binding has an exception class for each status
         return first_line(error)
     return None

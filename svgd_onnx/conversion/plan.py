@@ -13,10 +13,9 @@ from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_ax
 from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, load_model
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.errors import Advice, UserError, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
@@ -185,7 +184,7 @@ def _without_what_the_loss_ignores(
             f"The loss does not depend on {named}: leave that out with {option('freeze')}, or {other}."
         )
     warnings.warn(
-        f"The loss does not depend on {unquoted(named)}: that stays as it is.", stacklevel=4
+        Advice(f"The loss does not depend on {named}: that stays as it is."), stacklevel=4
     )
     return selection.freeze(ignored)
 

@@ -101,7 +101,7 @@ class RawGradients:
         """
         onnxruntime = self._onnxruntime
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # what is raised says it too
         options.enable_mem_pattern = options.enable_cpu_mem_arena = (
             False  # nothing is held between runs
         )

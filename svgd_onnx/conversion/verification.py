@@ -137,8 +137,10 @@ def _check_gradients(
     zero = [name for name, array in gradients.items() if not array.any()]
     if zero:
         warnings.warn(
-            f"The gradient of {_quoted(zero)} is zero everywhere on made-up data: that does not train at "
-            "first, as where what follows it is all zeros, or never.",
+            Advice(
+                f"The gradient of {_quoted(zero)} is zero everywhere on made-up data: that does not train at "
+                "first, as where what follows it is all zeros, or never."
+            ),
             stacklevel=4,
         )
     random = np.random.default_rng(0)

@@ -10,8 +10,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion.bounds import out_of_bounds
 from svgd_onnx.conversion.encapsulation import differentiator_for
 from svgd_onnx.conversion.example_batch import given_batch, predict, random_batch
+from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
@@ -45,6 +47,7 @@ _UNPROBED = 1e-7
 
 
 @keywords_of(TrainingSettings)
+@out_of_bounds()
 def check(
     model: PathLike | onnx.ModelProto,
     *,
@@ -146,7 +149,7 @@ def example_batch(
 
 def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
     settings.check()
-    with model_at_fault(model):
+    with garbage_kept(), model_at_fault(model):
         return plan_training(model, settings, dropout=False)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
+from svgd_onnx.targets.external_references import refuse_external_references
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Values
 from svgd_onnx.training.requantize import requantized
 from svgd_onnx.training.stored_types import stored
@@ -67,6 +68,7 @@ def write_model(
             f"'{folder}' has no {MODEL_WITHOUT_WEIGHTS}: convert the model again, and put the checkpoint in "
             "its place to go on."
         )
+    refuse_external_references(source)
     parameters = manifest.parameters
     if requantize:
         parameters = requantized(parameters, value)

@@ -84,6 +84,15 @@ class TestExternalData:
             svgd_onnx.convert(model, tmp_path / "artifacts", loss="mse")
 
 
+def test_a_model_has_an_output(tmp_path: Path) -> None:
+    model = models.mlp()
+    del model.graph.output[:]
+    onnx.save(model, tmp_path / "model.onnx")
+    for given in (model, tmp_path / "model.onnx"):
+        with pytest.raises(svgd_onnx.UserError, match="has no output"):
+            svgd_onnx.convert(given, tmp_path / "artifacts")
+
+
 def test_an_output_needs_no_shape(tmp_path: Path) -> None:
     model = models.mlp()
     model.graph.output[0].type.tensor_type.ClearField("shape")

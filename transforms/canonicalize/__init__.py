@@ -30,6 +30,7 @@ from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.quantization import FROZEN, STRAIGHT_THROUGH
+from svgd_onnx.transforms.value_sizes import refuse_odd_sizes
 
 # The IR version from which on an initializer need not be an input.
 _INITIALIZERS_ALONE = 4
@@ -73,8 +74,8 @@ def canonicalize(
         quantized: one of `QUANTIZED_CHOICES`.
 
     Raises:
-        UserError: the opset cannot be brought to one that onnxruntime's training layer knows, or there
-            is no axis that a size is given for.
+        UserError: the opset cannot be brought to one that onnxruntime's training layer knows, there is no axis
+            that a size is given for, or a value is larger than can be meant.
     """
     model = run(
         source_form(model),
@@ -108,6 +109,7 @@ def canonicalize(
         InferShapes()(model)
     if KnownSizes()(model).modified:
         FoldConstants()(model)
+    refuse_odd_sizes(model.graph)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
     return run(model, QuoteNames())

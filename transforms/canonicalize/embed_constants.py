@@ -16,7 +16,8 @@ class EmbedConstants(ir.passes.InPlacePass):
     Args:
         parameters: names of initializers of the graph that are left where they are.
 
-    Ensures: no other initializer and no Constant node, in inner graphs either, is in external data.
+    Ensures: no other initializer and no Constant node, in inner graphs and functions either, is in external
+        data.
     """
 
     def __init__(self, parameters: Collection[str]) -> None:
@@ -25,7 +26,8 @@ class EmbedConstants(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
+        outer = [model.graph, *(each.graph for each in model.functions.values())]
+        for graph in (each for main in outer for each in (main, *main.subgraphs())):
             for name, value in graph.initializers.items():
                 tensor = value.const_value
                 kept = graph is model.graph and name in self._parameters

@@ -9,7 +9,9 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from svgd_onnx.transforms.canonicalize.folding_bounds import MOST_BYTES, bytes_to_compute
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
+from svgd_onnx.transforms.canonicalize.size_vectors import TOO_LARGE
 from svgd_onnx.transforms.quantization import QUANTIZING, is_dequantizing
 from svgd_onnx.transforms.reference_movement import MOVEMENT
 
@@ -17,6 +19,9 @@ from svgd_onnx.transforms.reference_movement import MOVEMENT
 NO_WEIGHT = "svgd.no_weight"
 # That it is the scale of a normalization which is written with other operators.
 SCALE = "svgd.scale"
+
+# Metadata of an initializer: that a node was computed for it.
+_COMPUTED = "svgd.computed"
 
 # Metadata of an initializer of floating-point numbers: that constants were computed from it.
 FOLDED_FROM = "svgd.folded_from"
@@ -44,7 +49,8 @@ class FoldConstants(ir.passes.InPlacePass):
 
     A node that reads a floating-point tensor of more than one element is left alone: that may be a
     weight, which training changes; and so is Exp and its like of one number (a logit scale).
-    ConstantOfShape is folded, so a weight may come out of it. What is quantized stays so.
+    ConstantOfShape is folded, so a weight may come out of it. What is quantized stays so, and what is too large
+    to be computed ahead (`folding_bounds`).
 
     Args:
         sizes: whether to take sizes of any value that are fixed for constants too, not those of weights only.
@@ -57,6 +63,7 @@ class FoldConstants(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         folded = 0
+        left = MOST_BYTES - _computed(graph)
         for node in list(graph.all_nodes()):
             inside = node.graph
             assert isinstance(inside, ir.Graph)
@@ -68,17 +75,32 @@ class FoldConstants(ir.passes.InPlacePass):
                 inside.remove(node, safe=True)
                 folded += 1
             elif _foldable(node):
+                size = bytes_to_compute(node, graph.opset_imports[""])
+                if size is None or size > left:
+                    graph.meta[TOO_LARGE] = True
+                    continue
                 results = _evaluate(node, graph.opset_imports[""])
                 if results is None:
                     continue
+                left -= sum(array.nbytes for array in results)
                 for value, array in zip(node.outputs, results):
                     constant = _replace(inside, value, array)
                     constant.meta[NO_WEIGHT] = node.op_type == "Expand"
                     constant.meta[LIFTED] = node.op_type not in _FILLING
+                    constant.meta[_COMPUTED] = True
                 _mark(node.inputs)
                 inside.remove(node, safe=True)
                 folded += 1
         return ir.passes.PassResult(model, modified=bool(folded))
+
+
+def _computed(graph: ir.Graph) -> int:
+    """How many bytes earlier passes have computed."""
+    found = 0
+    for value in graph.initializers.values():
+        if value.meta.get(_COMPUTED) and value.const_value is not None:
+            found += value.const_value.nbytes
+    return found
 
 
 def _known_without_values(node: ir.Node) -> np.ndarray | None:

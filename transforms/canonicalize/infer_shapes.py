@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
+from svgd_onnx.transforms.canonicalize.size_vectors import may_follow_sizes
 
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
@@ -40,7 +41,8 @@ class InferShapes(ir.passes.InPlacePass):
 
     def _infer(self, model: ir.Model) -> None:
         # not strict: what one node withholds must not cost the shapes of all others
-        inference = common.ShapeInferencePass(check_type=False, strict_mode=False)
+        follow = may_follow_sizes(model.graph)
+        inference = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=follow)
         inference(model)
         while _infer_quantized(model.graph):
             inference(model)

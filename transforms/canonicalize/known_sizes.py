@@ -144,6 +144,8 @@ def _concat(known: _Round, node: ir.Node) -> Entries | None:
         if part is not None:
             joined += part
         elif dims is not None and len(dims) == 1 and dims[0] is not None and not dims[0].names:
+            if dims[0].times > _LONGEST:
+                return None
             joined += [None] * dims[0].times
         else:
             return None

@@ -79,6 +79,6 @@ def _quiet_options() -> Any:
     from onnxruntime import SessionOptions
 
     options = SessionOptions()
-    # errors only: the training build reports every transformation otherwise
-    options.log_severity_level = 3
+    # the training build reports every transformation otherwise, and errors are raised too
+    options.log_severity_level = 4
     return options

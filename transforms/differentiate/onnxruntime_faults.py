@@ -10,6 +10,10 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.differentiable import gradient_flow
 from svgd_onnx.transforms.quantization import is_fake_quantization
 from svgd_onnx.transforms.rule import constant_value, input_of, integer, rank, static_shape, text
+from svgd_onnx.transforms.value_sizes import size_in_bytes
+
+# Of a constant that its optimizer may compute.
+_MOST_BYTES = 1 << 29
 
 # From a node to what is wrong with its gradient, or None.
 Fault = Callable[[ir.Node], "str | None"]
@@ -111,6 +115,10 @@ def fault_of(graph: ir.Graph, parameters: Collection[str] = ()) -> str | None:
         if node.op_type == "Split" and not flowing.issuperset(node.outputs):
             return f"SplitGrad leaves out outputs of which no gradient comes ('{node.name}')"
     for node in graph:
+        if all(value is None or value.is_initializer() for value in node.inputs) and (
+            sum(map(size_in_bytes, node.outputs)) > _MOST_BYTES
+        ):
+            return f"constants are computed, however large they are ('{node.name}')"
         if is_fake_quantization(node):
             return f"no gradient goes straight through a quantization ('{node.name}')"
         fault = FAULTS.get(node.op_type) if node.domain == "" else None

@@ -12,6 +12,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.targets.external_references import refuse_external_references
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.session import (
@@ -46,6 +47,7 @@ class OrtTrainingSession:
         for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
             if not (folder / name).is_file():
                 raise UserError(f"'{folder}' has no {name}: convert the model again.")
+            refuse_external_references(folder / name)
         options = _session_options(manifest, threads)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)

@@ -16,6 +16,7 @@ from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
+from svgd_onnx.targets.external_references import refuse_external_references
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
@@ -156,9 +157,11 @@ class InferenceTrainingSession:
         path = self._folder / name
         if not path.is_file():
             raise UserError(f"'{self._folder}' has no {name}: convert the model again.")
+        refuse_external_references(path)
         options = self._onnxruntime.SessionOptions()
-        # errors only: onnxruntime warns of each operator that a device leaves to the processor
-        options.log_severity_level = 3
+        options.log_severity_level = (
+            4  # what is raised says it too, and names of a file are made printable
+        )
         # From the second step on onnxruntime would take one block for all that a step computes, beside
         # what the first took piece by piece, and kept.
         options.enable_mem_pattern = False

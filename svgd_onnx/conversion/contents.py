@@ -1,0 +1,63 @@
+"""What a model's protobuf messages hold, however deep: graphs in nodes, functions, tensors in attributes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import onnx
+
+
+def nodes(
+    model: onnx.ModelProto | onnx.FunctionProto,
+) -> Iterator[tuple[onnx.NodeProto, int]]:
+    """The nodes of a model's graph and its bodies, or of a function; and in how many bodies each lies."""
+    pending = [(model.graph if isinstance(model, onnx.ModelProto) else model, 0)]
+    while pending:
+        holder, depth = pending.pop()
+        for node in holder.node:
+            yield node, depth
+            pending += [(body, depth + 1) for body in bodies(node)]
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """The graphs among a node's attributes."""
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            yield attribute.g
+        yield from attribute.graphs
+
+
+def graphs(model: onnx.ModelProto) -> Iterator[onnx.GraphProto]:
+    """A model's graph, and those of its nodes and its functions' nodes."""
+    yield model.graph
+    for holder in (model, *model.functions):
+        for node, _ in nodes(holder):
+            yield from bodies(node)
+
+
+def tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.TensorProto, str]]:
+    """The tensors of a model, but for those in sparse ones, and what to call each: its name, or its node's."""
+    for graph in graphs(model):
+        for tensor in graph.initializer:
+            yield tensor, tensor.name
+    for holder in (model, *model.functions):
+        for node, _ in nodes(holder):
+            for attribute in node.attribute:
+                name = next(iter(node.output), node.name)
+                if attribute.HasField("t"):
+                    yield attribute.t, name
+                yield from ((tensor, name) for tensor in attribute.tensors)
+
+
+def sparse_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.SparseTensorProto, str]]:
+    """The sparse tensors of a model, and what to call each."""
+    for graph in graphs(model):
+        for sparse in graph.sparse_initializer:
+            yield sparse, sparse.values.name
+    for holder in (model, *model.functions):
+        for node, _ in nodes(holder):
+            for attribute in node.attribute:
+                name = next(iter(node.output), node.name)
+                if attribute.HasField("sparse_tensor"):
+                    yield attribute.sparse_tensor, name
+                yield from ((sparse, name) for sparse in attribute.sparse_tensors)

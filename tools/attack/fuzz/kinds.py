@@ -1,0 +1,21 @@
+"""The kinds of files: each is made in a folder once, and is then a function that tries the case of a seed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tools.attack.fuzz.files import logs, npz, safetensors, schedules, svgd_json
+from tools.attack.fuzz.models import models
+
+# Raises what the package raises.
+Attempt = Callable[[int], None]
+
+KINDS: dict[str, Callable[[Path], Attempt]] = {
+    "models": models,
+    "npz": npz,
+    "safetensors": safetensors,
+    "svgd_json": svgd_json,
+    "logs": logs,
+    "schedules": schedules,
+}

@@ -1,0 +1,46 @@
+"""Whether onnx may follow sizes through a graph: to it any vector may be sizes, at 150 bytes an entry."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+# In the metadata of a graph: that constants in it were too large to be computed.
+TOO_LARGE = "svgd.too_large"
+
+_LONGEST = 1 << 22
+# What Shape gives: no tensor that people train has more axes.
+_MOST_AXES = 64
+# Through these onnx's shape inference follows what values hold.
+_FOLLOWED = frozenset("Add Cast Gather Mul Slice Squeeze Sub Unsqueeze".split())
+
+
+def may_follow_sizes(graph: ir.Graph) -> bool:
+    """Whether no vector that onnx would follow gets long, as one that is joined with itself again and again."""
+    if graph.meta.get(TOO_LARGE):
+        return False
+    lengths: dict[ir.Value, int] = {}
+
+    def length(value: ir.Value | None) -> int:
+        if value is None:
+            return 0
+        if value not in lengths:
+            shape = [] if value.shape is None else list(value.shape)
+            size = shape[0] if len(shape) == 1 else 0
+            lengths[value] = size if isinstance(size, int) else 0
+        return lengths[value]
+
+    for value in (*graph.inputs, *graph.initializers.values()):
+        if length(value) > _LONGEST:
+            return False
+    for node in graph.all_nodes():
+        if node.domain != "" or not node.outputs:
+            continue
+        if node.op_type in ("Shape", "Size"):
+            lengths[node.outputs[0]] = _MOST_AXES
+        elif node.op_type in _FOLLOWED:
+            lengths[node.outputs[0]] = max(map(length, node.inputs), default=0)
+        elif node.op_type == "Concat":
+            lengths[node.outputs[0]] = sum(map(length, node.inputs))
+        if length(node.outputs[0]) > _LONGEST:
+            return False
+    return True
