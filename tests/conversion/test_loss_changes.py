@@ -90,6 +90,41 @@ def test_wrong_gradients_are_named(name: str, how: str, seed: int) -> None:
     assert list(found.wrong) == [name]
 
 
+def test_a_smooth_loss_is_taken_twice_in_each_of_two_directions() -> None:
+    network = TwoLayers(0, relu=False)
+    runs = []
+
+    def loss() -> float:
+        runs.append(network.loss())
+        return runs[-1]
+
+    assert not compare(loss, network.values, network.gradients()).wrong
+    assert len(runs) == 1 + 2 * 2
+
+
+def test_parameters_come_back_to_where_they_were() -> None:
+    network = TwoLayers(0, relu=True)
+    before = {name: value.copy() for name, value in network.values.items()}
+    gradients = network.gradients()
+    gradients["w"] *= 2
+    compare(network.loss, network.values, gradients)
+    for name, value in network.values.items():
+        np.testing.assert_allclose(value, before[name], rtol=0, atol=1e-6)
+
+
+def test_a_wrong_gradient_among_many_is_named() -> None:
+    """All move at once, and none hides behind the others."""
+    random = np.random.default_rng(0)
+    values = {f"w{index}": random.normal(size=20).astype(np.float32) for index in range(40)}
+
+    def loss() -> float:
+        return float(np.float32(sum(np.sum(np.square(each)) for each in values.values()) / 800))
+
+    gradients = {name: value / np.float32(400) for name, value in values.items()}
+    gradients["w7"] = gradients["w7"] * np.float32(2)
+    assert list(compare(loss, values, gradients).wrong) == ["w7"]
+
+
 def test_a_jump_of_the_loss_speaks_against_no_gradient() -> None:
     """As of a Floor, whose derivative is 0 wherever it has one."""
     values = {"w": np.linspace(0, 1, 50, dtype=np.float32)}
