@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
+from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
@@ -134,8 +136,10 @@ def convert(
             )
         runtime.write(folder, _graphs(plan, gradients, uses, manifest))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
-        if verify:
-            verify_artifacts(folder, manifest, plan, random_size)
+        if verify and (example := made_up_example(manifest, plan, random_size)):
+            del plan, gradients, uses  # for room: all that is verified is in the folder
+            gc.collect()
+            verify_artifacts(folder, manifest, example)
         manifest.save(folder)
     return manifest
 

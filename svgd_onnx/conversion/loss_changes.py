@@ -4,6 +4,10 @@ Two kinds of direction are tried. Along the gradient itself a loss changes most,
 an error of a few per cent in the gradient's length or direction. What a gradient lacks altogether lies
 across it: for that, random directions.
 
+At first sight all parameters move together, along and across at once: where the loss then changes by what
+all gradients say, within what one of them may be off by, they are right. Only where it does not, parts are
+looked at by themselves.
+
 A difference of float32 numbers can be wrong by rounding, and by kinks that lie between its two points or, as
 where a Relu's input is exactly 0, at the middle. So a gradient is called wrong only if differences of
 several steps agree with each other and not with it, and the loss bends little at the middle. Where they do
@@ -13,32 +17,25 @@ not tell, it is called unresolved.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from math import sqrt
+from operator import attrgetter
 from typing import NamedTuple
 
 import numpy as np
 
-from svgd_onnx.conversion.sums import norm, product, size_of
+from svgd_onnx.conversion.differences import Arrays, Difference, Differences
+from svgd_onnx.conversion.directions import Direction
 
-Arrays = Mapping[str, np.ndarray]
-# Of each parameter how far it moves: an array that may be written to.
-Moves = Iterator[tuple[str, np.ndarray]]
-
-LARGE = (
-    1 << 22
-)  # from so many trained numbers on a model is looked at less closely, as that takes time
+# From so many trained numbers on a model is looked at less closely, as that takes time.
+LARGE = 1 << 22
 # How far from the prediction a difference may be: along gradients relative to it, in random directions
 # relative to its standard deviation.
 _TOLERANCE, _RANDOM_TOLERANCE = 0.02, 0.25
-# A parameter moves by this share of its norm, or by as much as changes the loss by this share.
-_REACH, _CHANGE = 1e-2, 1e-3
-_RANDOM_REACH = 1e-3
+# In random directions parameters move by shares of their size.
+_RANDOM_REACH, _MOST_RANDOM_REACH = 1e-3, 3e-2
 _STEPS = (1.0, 1 / 4, 4.0, 1 / 16, 16.0)
-# Rounding: how often it is probed, with how many units of the last place, of how many numbers at most.
-_PROBES, _UNITS, _PROBED = 3, 4, 1 << 20
-# A difference may be off by so many times what the probes show, and needs to be so many times that to tell.
+# A difference may be off by so many times the noise, and needs to be so many times that to tell.
 _MARGIN, _RESOLVED = 4, 10
 # Shares of what speaks against a gradient, by which differences that agree differ, and a smooth loss bends.
 _AGREEMENT, _BEND = 0.5, 0.1
@@ -72,109 +69,153 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class _Difference:
-    """Of one step: the loss's change over it, what the gradient says, and the bend at the middle."""
+class _Group:
+    """Parameters that are looked at together, and how they move at first sight.
 
-    actual: float
-    predicted: float
-    scale: float
-    bend: float
-    step: float
+    Attributes:
+        names: theirs.
+        along: how far along gradients.
+        across: how far at random.
+        tolerance: by what a difference of a step of 1 may be off along and across, whichever is less.
+    """
 
-    @property
-    def off(self) -> float:
-        return self.actual - self.predicted
+    names: Sequence[str]
+    along: dict[str, float]
+    across: dict[str, float]
+    tolerance: float
 
 
-def compare(
-    loss: Callable[[Arrays], float],
-    values: Arrays,
-    gradients: Arrays,
-    random: np.random.Generator,
-) -> Findings:
-    """Compares gradients with differences of the loss.
+class LossChanges:
+    """Gradients, compared with differences of the loss.
 
     Args:
-        loss: the loss with some parameters changed; float32 in, rounded as float32 is.
-        values: the parameters, float32.
+        loss: the loss of the parameters as they are; rounded as float32 is.
+        here: what it is now.
+        values: the parameters, float32, in C order; they move where they lie, and come back but for rounding.
         gradients: of each, of its shape, float32.
         random: where directions come from.
     """
-    large = sum(gradient.size for gradient in gradients.values()) >= LARGE
-    closeness = _LESS_CLOSELY if large else _CLOSELY
-    comparison = _Comparison(loss, values, gradients, random, closeness)
-    findings = Findings()
-    for names in comparison.groups():
-        verdict = comparison.verdict(names)
-        if verdict is None:
-            findings.unresolved.extend(names)
-        elif verdict != 1:
-            _name_wrong(comparison, names, verdict, findings)
-    return findings
 
-
-def _name_wrong(
-    comparison: _Comparison, names: Sequence[str], verdict: float, findings: Findings
-) -> None:
-    """Finds which of a group it is; the group as a whole where none stands out."""
-    alone = {name: comparison.verdict([name]) for name in names} if len(names) > 1 else {}
-    wrong = {name: found for name, found in alone.items() if found is not None and found != 1}
-    findings.wrong.update(wrong)
-    if not wrong:
-        findings.wrong[", ".join(names)] = verdict
-
-
-class _Comparison:
     def __init__(
         self,
-        loss: Callable[[Arrays], float],
+        loss: Callable[[], float],
+        here: float,
         values: Arrays,
         gradients: Arrays,
         random: np.random.Generator,
-        closeness: _Closeness,
     ) -> None:
-        self._closeness = closeness
-        self._loss = loss
-        self._values = values
-        self._gradients = gradients
+        self._of = Differences(loss, here, values, gradients)
         self._random = random
-        self._sizes = {name: size_of(values[name]) for name in gradients}
-        self._norms = {name: norm(gradient) for name, gradient in gradients.items()}
-        self._here = loss({})
-        self._noise = self._rounding()
+        large = sum(self._of.numbers.values()) >= LARGE
+        self._closeness = _LESS_CLOSELY if large else _CLOSELY
 
-    def groups(self) -> Iterator[list[str]]:
+    def first_sight(self) -> tuple[list[Sequence[str]], list[str]]:
+        """What is not seen to be right where all parameters move at once.
+
+        Each group moves so far that the same difference would speak against any of them.
+
+        Returns:
+            Groups that have to be looked at by themselves; and parameters of which float32 does not tell.
+        """
+        groups = [self._group(names) for names in self._groups()]
+        told = [group for group in groups if 0 < self._least <= _STEPS[-1] * group.tolerance]
+        faint = [group for group in groups if group not in told]
+        doubtful = [group.names for group in self._not_right(told)]
+        if faint and not self._say_nothing(faint):
+            return [*doubtful, *(group.names for group in faint)], []
+        return doubtful, [name for group in faint if group.along for name in group.names]
+
+    def findings(self, groups: Sequence[Sequence[str]]) -> Findings:
+        """What is found of groups of parameters, each by itself."""
+        findings = Findings()
+        if groups:
+            self._of.probe_rounding(self._random)
+        for names in groups:
+            verdict = self._verdict(names)
+            if verdict is None:
+                findings.unresolved.extend(names)
+            elif verdict != 1:
+                self._name_wrong(names, verdict, findings)
+        return findings
+
+    def _groups(self) -> Iterator[list[str]]:
         """The largest parameters alone, the others with those that can change the loss about as much."""
-        zero = [name for name, length in self._norms.items() if not length]
-        by_size = sorted(self._norms.keys() - zero, key=lambda n: (-self._gradients[n].size, n))
+        norms, numbers = self._of.norms, self._of.numbers
+        zero = [name for name, length in norms.items() if not length]
+        by_size = sorted(norms.keys() - zero, key=lambda name: (-numbers[name], name))
         yield from ([name] for name in by_size[: self._closeness.alone])
-        rest = sorted(by_size[self._closeness.alone :], key=self._reach)
+        rest = sorted(by_size[self._closeness.alone :], key=self._of.reach)
         for names in (rest, zero):
             size = max(1, -(-len(names) // self._closeness.groups))
             yield from (names[start : start + size] for start in range(0, len(names), size))
 
-    def verdict(self, names: Sequence[str]) -> float | None:
+    def _group(self, names: Sequence[str]) -> _Group:
+        """Moves across no further than shows what along shows."""
+        along, change = self._of.along(names)
+        slope, reach = self._of.slope(names), _MOST_RANDOM_REACH
+        if slope:
+            reach = min(reach, _TOLERANCE * change / (_RANDOM_TOLERANCE * slope))
+        tolerance = 2 * min(_TOLERANCE * change, _RANDOM_TOLERANCE * reach * slope)
+        return _Group(names, along, self._of.across(names, reach), tolerance)
+
+    @property
+    def _least(self) -> float:
+        """A tolerance that rounding does not hide."""
+        return 2 * _MARGIN * self._of.noise
+
+    def _not_right(self, groups: Sequence[_Group]) -> list[_Group]:
+        """Those that are in the way of what moves together being right, by halves."""
+        if not groups or self._are_right(groups):
+            return []
+        self._of.probe_rounding(self._random)
+        if len(groups) == 1:
+            return list(groups)
+        half = len(groups) // 2
+        return [*self._not_right(groups[:half]), *self._not_right(groups[half:])]
+
+    def _are_right(self, groups: Sequence[_Group]) -> bool:
+        """Whether the loss changes as gradients say where all groups move.
+
+        Each moves so far that rounding does not hide its tolerance, and no further: the less
+        they move, the straighter a loss is.
+        """
+        steps = [min(_STEPS[-1], self._least / group.tolerance) for group in groups]
+        tolerance = min(step * group.tolerance for step, group in zip(steps, groups))
+        found = self._together(groups, steps)
+        return all(
+            abs(each.off) <= tolerance and each.bend <= _BEND * abs(each.actual) for each in found
+        )
+
+    def _say_nothing(self, groups: Sequence[_Group]) -> bool:
+        """Whether nothing speaks against gradients that are too small to speak for themselves."""
+        steps = [_STEPS[-1] if group.along else 1.0 for group in groups]
+        found = self._together(groups, steps)
+        return all(abs(each.off) <= _MARGIN * self._of.noise for each in found)
+
+    def _together(self, groups: Sequence[_Group], steps: Sequence[float]) -> Iterator[Difference]:
+        along, across = (
+            {
+                name: step * length
+                for group, step in zip(groups, steps)
+                for name, length in lengths(group).items()
+            }
+            for lengths in (attrgetter("along"), attrgetter("across"))
+        )
+        for _ in range(self._closeness.enough):
+            yield self._of.over(Direction(along, across, self._seed()), 1.0)
+
+    def _verdict(self, names: Sequence[str]) -> float | None:
         """1 if the gradients are right, None if that cannot be told; else the change relative to theirs."""
         along = self._along(names)
         across = self._across(names)
         for verdict in (along, across):
             if verdict not in (None, 1):
                 return verdict
-        return along if any(self._norms[name] for name in names) else across
+        return along if any(self._of.norms[name] for name in names) else across
 
     def _along(self, names: Sequence[str]) -> float | None:
-        """Along the gradients, so far that each changes the loss alike."""
-        most = (_CHANGE * abs(self._here) + 500 * self._noise) / len(names)
-        lengths = {}
-        for name in names:
-            if self._norms[name]:
-                lengths[name] = min(_REACH * self._reach(name), most) / self._norms[name] ** 2
-
-        def moves(step: float) -> Moves:
-            for name, length in lengths.items():
-                yield name, np.float32(step * length) * self._gradients[name]
-
-        return self._decide(moves, None, _TOLERANCE) if lengths else None
+        lengths, _ = self._of.along(names)
+        return self._decide(Direction(along=lengths), None, _TOLERANCE) if lengths else None
 
     def _across(self, names: Sequence[str]) -> float | None:
         """In random directions, until several of them say the same."""
@@ -189,111 +230,65 @@ class _Comparison:
         return 1 if 1 in verdicts else None
 
     def _in_one_direction(self, names: Sequence[str]) -> float | None:
-        """In a direction along which a gradient's product has the standard deviation `scale`."""
-        slope = sum((self._sizes[name] * self._norms[name]) ** 2 for name in names) ** 0.5
-        reach = 30 * _RANDOM_REACH
+        slope, reach = self._of.slope(names), _MOST_RANDOM_REACH
         if slope:
-            reach = float(np.clip(40 * self._noise / slope, _RANDOM_REACH, reach))
-        seed = int(self._random.integers(1 << 31))
+            reach = float(np.clip(40 * self._of.noise / slope, _RANDOM_REACH, reach))
+        direction = Direction(across=self._of.across(names, reach), seed=self._seed())
+        return self._decide(direction, 2 * reach * slope, _RANDOM_TOLERANCE)
 
-        def moves(step: float) -> Moves:
-            random = np.random.default_rng(seed)
-            for name in names:
-                direction = random.random(self._values[name].shape, np.float32)
-                direction -= np.float32(0.5)
-                direction *= np.float32(
-                    step * reach * self._sizes[name] * 12**0.5
-                )  # of variance 1 before
-                yield name, direction
-
-        return self._decide(moves, 2 * reach * slope, _RANDOM_TOLERANCE)
-
-    def _decide(
-        self, moves: Callable[[float], Moves], scale: float | None, tolerance: float
-    ) -> float | None:
+    def _decide(self, direction: Direction, scale: float | None, tolerance: float) -> float | None:
         """1 as soon as a step agrees with the gradient; what the steps agree on if that is something else.
 
         Args:
-            moves: of each parameter, by the step.
+            direction: where to.
             scale: what the tolerance is relative to, for a step of 1; None for what the gradient says.
             tolerance: how far off a difference may be.
         """
-        floor = _MARGIN * self._noise
-        against: list[_Difference] = []
+        noise = self._of.noise
+        against: list[Difference] = []
         too_small = 0.0
         for step in _STEPS:
             if step <= too_small:
                 continue
-            found = self._difference(moves, step, scale)
-            if not np.isfinite(found.off) or not np.isfinite(found.bend):
+            found = self._of.over(direction, step)
+            if not found.is_finite:
                 continue
-            if abs(found.off) > tolerance * found.scale + floor:
+            allowed = tolerance * (abs(found.predicted) if scale is None else step * scale)
+            if abs(found.off) > allowed + _MARGIN * noise:
                 against.append(found)
-            elif found.scale and tolerance * found.scale < 2 * floor:
+            elif allowed and allowed < 2 * _MARGIN * noise:
                 too_small = max(step, too_small)
             else:
                 return 1.0
-        against = [each for each in against if abs(each.off) > _RESOLVED * self._noise]
+        return self._agreed(against)
+
+    def _agreed(self, against: list[Difference]) -> float | None:
+        """What differences that speak against a gradient say in its place, if they agree."""
+        noise = self._of.noise
+        against = [each for each in against if abs(each.off) > _RESOLVED * noise]
         against.sort(key=lambda each: each.step)
         for one, two in itertools.pairwise(against):
             rates = one.off / one.step, two.off / two.step
             agree = abs(rates[0] - rates[1]) <= _AGREEMENT * min(map(abs, rates))
             # where the loss is smooth, it bends by the square of the step; at a kink by the step itself
-            kink = one.bend > max(floor, two.bend * _AGREEMENT * one.step / two.step)
-            if agree and not kink and one.bend <= _BEND * abs(one.off):
+            straight = max(_MARGIN * noise, two.bend * _AGREEMENT * one.step / two.step)
+            if agree and one.bend <= straight and one.bend <= _BEND * abs(one.off):
                 return _relative(one)
         return None
 
-    def _difference(
-        self, moves: Callable[[float], Moves], step: float, scale: float | None
-    ) -> _Difference:
-        """Between the points that lie a move on and a move back, each as float32 has it."""
-        losses, predicted = [], 0.0
-        for sign in (1, -1):
-            end = {}
-            for name, move in moves(sign * step):
-                move += self._values[name]
-                end[name] = move
-                predicted += sign * product(self._gradients[name], move, self._values[name])
-            losses.append(self._loss(end))
-        actual = losses[0] - losses[1]
-        bend = abs(losses[0] + losses[1] - 2 * self._here)
-        return _Difference(
-            actual, predicted, abs(predicted) if scale is None else step * scale, bend, step
-        )
+    def _name_wrong(self, names: Sequence[str], verdict: float, findings: Findings) -> None:
+        """Finds which of a group it is; the group as a whole where none stands out."""
+        alone = {name: self._verdict([name]) for name in names} if len(names) > 1 else {}
+        wrong = {name: found for name, found in alone.items() if found is not None and found != 1}
+        findings.wrong.update(wrong)
+        if not wrong:
+            findings.wrong[", ".join(names)] = verdict
 
-    def _reach(self, name: str) -> float:
-        """How much a parameter could change the loss, moved by its own norm along its gradient."""
-        return self._sizes[name] * sqrt(self._values[name].size) * self._norms[name]
-
-    def _rounding(self) -> float:
-        """How far apart the loss is from where it should be, with numbers changed in their last places."""
-        small = sorted(self._values, key=lambda name: self._values[name].size)
-        sizes = itertools.accumulate(self._values[name].size for name in small)
-        probed = [name for name, size in zip(small, sizes) if size <= _PROBED] or small[:1]
-        units = np.float32(_UNITS * np.finfo(np.float32).eps)
-        noise = [2 * float(np.finfo(np.float32).eps) * abs(self._here)]
-        for _ in range(_PROBES):
-            changed = {
-                name: self._values[name]
-                * (
-                    1
-                    + units
-                    * self._random.choice(np.array([-1, 1], np.float32), self._values[name].shape)
-                )
-                for name in probed
-            }
-            expected = sum(
-                product(self._gradients[name], array, self._values[name])
-                for name, array in changed.items()
-            )
-            found = self._loss(changed) - self._here - expected
-            if np.isfinite(found):
-                noise.append(abs(found))
-        return max(noise)
+    def _seed(self) -> int:
+        return int(self._random.integers(1 << 31))
 
 
-def _relative(difference: _Difference) -> float:
+def _relative(difference: Difference) -> float:
     """The change that was found, relative to the one that the gradient says; never 1."""
     if abs(difference.predicted) < 1e-3 * abs(difference.actual):
         return float("inf")

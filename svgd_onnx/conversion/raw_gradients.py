@@ -12,7 +12,7 @@ from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import custom_op_library, inference_runtime
+from svgd_onnx.runtime import custom_op_library, has_training, inference_runtime
 from svgd_onnx.step_names import beside
 from svgd_onnx.targets.session import seed_onnxruntime
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
@@ -25,13 +25,14 @@ _SEED = 1
 
 
 class RawGradients:
-    """A training step as it was written, opened for its loss and its gradients; nothing in it changes.
+    """A training step as it was written, opened for its loss and its gradients.
 
     Args:
         path: the model of the step, of any target.
         manifest: the folder's.
         batch: an array for each input and the label.
-        values: the parameters, and all else that the checkpoint holds but r.
+        values: the parameters, and all else that the checkpoint holds but r, in C order. They are read where
+            they lie, so that a run is of what they hold then.
 
     Raises:
         UserError: onnxruntime does not take it.
@@ -47,6 +48,7 @@ class RawGradients:
         self._onnxruntime = onnxruntime = inference_runtime()
         states = {each.state: each.state_shape for each in manifest.operations if each.state}
         self._trained = [each.name for each in manifest.parameters if each.trainable]
+        self._values = values
         self._l1 = {
             each.name: manifest.hyper_parameters["l1"] for each in manifest.parameters if each.l1
         }
@@ -61,14 +63,15 @@ class RawGradients:
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
         given = {**zeros, **batch, **values}
         given.update(self._straight_through(model, manifest, given))
-        self._session = self._open(model, manifest)
-        # what a kernel may overwrite where it lies
-        kept = {each.name for each in manifest.parameters if each.trainable} | set(batch)
-        self._values = {
-            each.name: given[each.name] if each.name in kept else np.array(given[each.name])
+        self._session = self._forward = self._open(model, manifest)
+        if not (manifest.random or has_training()):
+            # a build without training computes all outputs, whatever it is asked for
+            _keep_outputs(model, {self._loss})
+            self._forward = self._open(model, manifest)
+        self._given = {
+            each.name: onnxruntime.OrtValue.ortvalue_from_numpy(given[each.name])
             for each in self._session.get_inputs()
         }
-        self._given = {name: self._tensor(array) for name, array in self._values.items()}
 
     def _straight_through(
         self, model: ir.Model, manifest: Manifest, given: Mapping[str, np.ndarray]
@@ -119,30 +122,26 @@ class RawGradients:
                 f"onnxruntime {onnxruntime.__version__} cannot load the step ({first_line(error)})"
             ) from error
 
-    def loss(self, changed: Mapping[str, np.ndarray]) -> float:
-        """The loss, with some parameters changed."""
-        (loss,) = self._run([self._loss], changed)
+    def loss(self) -> float:
+        """The loss of the parameters as they are."""
+        (loss,) = self._run(self._forward, [self._loss])
         return float(loss)
 
-    def gradients(self, changed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """The gradient of the loss by each trained parameter, without T and without L1's."""
-        found = dict(zip(self._trained, self._run([*self._gradients.values()], changed)))
+    def loss_and_gradients(self) -> tuple[float, dict[str, np.ndarray]]:
+        """Also its gradient by each trained parameter, without T and without L1's."""
+        loss, *gradients = self._run(self._session, [self._loss, *self._gradients.values()])
+        found = dict(zip(self._trained, gradients))
         for name, strength in self._l1.items():
             if name in found:
-                value = changed.get(name, self._values[name])
-                found[name] = found[name] - np.float32(strength) * np.sign(value)
-        return found
+                found[name] = found[name] - np.float32(strength) * np.sign(self._values[name])
+        return float(loss), found
 
-    def _run(self, names: list[str], changed: Mapping[str, np.ndarray]) -> list[np.ndarray]:
-        """Views of what the session gives, which it does not hold."""
+    def _run(self, session: Any, names: list[str]) -> list[np.ndarray]:
+        """Views of what a session gives, which it does not hold."""
         seed_onnxruntime(_SEED)
-        given = {**self._given, **{name: self._tensor(array) for name, array in changed.items()}}
-        found = self._session.run_with_ort_values(names, given, self._options)
+        given = {each.name: self._given[each.name] for each in session.get_inputs()}
+        found = session.run_with_ort_values(names, given, self._options)
         return [np.asarray(each.numpy()) for each in found]
-
-    def _tensor(self, array: np.ndarray) -> Any:
-        """As onnxruntime takes it, without a copy."""
-        return self._onnxruntime.OrtValue.ortvalue_from_numpy(np.require(array, requirements="C"))
 
 
 def _loss_and_gradients(
@@ -154,6 +153,13 @@ def _loss_and_gradients(
     for value, name in zip(graph.inputs, inputs):
         value.name = name  # which the training session may have under another
     NeutralVirtualGradient(states)(model)
+    _keep_outputs(model, wanted)
+    return model
+
+
+def _keep_outputs(model: ir.Model, wanted: Collection[str]) -> None:
+    """Leaves the part of a model that gives some of its values."""
+    graph = model.graph
     values = [*graph.inputs, *(value for node in graph for value in node.outputs)]
     outputs = [value for value in values if value.name in wanted]
     graph.outputs.clear()
@@ -162,4 +168,3 @@ def _loss_and_gradients(
     read = {value for node in graph.all_nodes() for value in node.inputs} | set(outputs)
     for value in [each for each in graph.inputs if each not in read]:
         graph.inputs.remove(value)
-    return model

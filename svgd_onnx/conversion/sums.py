@@ -20,13 +20,10 @@ def norm(array: np.ndarray) -> float:
     return sqrt(product(array, array))
 
 
-def product(one: np.ndarray, two: np.ndarray, less: np.ndarray | None = None) -> float:
-    """The sum of products of one and two (less another), in pieces that float32 adds up well."""
+def product(one: np.ndarray, two: np.ndarray) -> float:
+    """The sum of products, in pieces that float32 adds up well."""
     one, two = one.reshape(-1), two.reshape(-1)
-    less = None if less is None else less.reshape(-1)
-    total = 0.0
-    for start in range(0, one.size, _CHUNK):
-        piece = slice(start, start + _CHUNK)
-        other = two[piece] if less is None else two[piece] - less[piece]
-        total += float(np.dot(one[piece], other))
-    return total
+    return sum(
+        float(np.dot(one[start : start + _CHUNK], two[start : start + _CHUNK]))
+        for start in range(0, one.size, _CHUNK)
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from svgd_onnx.conversion.example_batch import made_up_batch
 from svgd_onnx.conversion.inference import NotRunError
-from svgd_onnx.conversion.loss_changes import compare
+from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.probabilities import refuse_probabilities
 from svgd_onnx.conversion.raw_gradients import RawGradients
@@ -27,45 +27,52 @@ _SHIFT = 1e-2
 # A number at the edge of two steps of a quantization may fall to either side.
 _PRECISION, _PRECISION_OF_INTEGERS = 1e-3, 5e-2
 _ROUNDING = frozenset({FAKE_QUANTIZE, *QUANTIZING})
+_SCATTERS = frozenset({"ScatterElements", "ScatterND"})
 
 
 @dataclass(frozen=True)
-class _Example:
-    """Made-up data, and what the model says of it."""
+class MadeUpExample:
+    """Made-up data, and what the model says of it.
+
+    Attributes:
+        batch: an array for each input and the label, by name.
+        prediction: the model's.
+        precision: of its largest number, to which two graphs of it agree.
+        overwriting: of a scatter whose elements may overwrite each other, which explains a gradient of another
+            loss, what it is; None if there is none.
+    """
 
     batch: Mapping[str, np.ndarray]
     prediction: np.ndarray
-    precision: float  # of the largest number, to which two graphs of it agree
+    precision: float
+    overwriting: str | None
 
 
-def verify(
-    folder: Path, manifest: Manifest, plan: TrainingPlan, sizes: Mapping[str, int] | None
-) -> None:
-    """Verifies artifacts, and notes in the manifest by what, or why not.
-
-    Every model is opened by the onnxruntime that is installed, and runs once on made-up data. The loss is
-    finite, and so are the gradients; and the loss changes as the gradients say, T left out
-    (`loss_changes`).
+def made_up_example(
+    manifest: Manifest, plan: TrainingPlan, sizes: Mapping[str, int] | None
+) -> MadeUpExample | None:
+    """Runs the model as it came on made-up data.
 
     Args:
-        folder: artifacts that are whole but for this.
-        manifest: theirs; its `verified` and `unverified` are set.
-        plan: what they were made from.
+        manifest: of what is made from the plan; its `unverified` is set where there is no example.
+        plan: of the model.
         sizes: of open axes of the made-up data, by the axis's name or a glob.
 
+    Returns:
+        None where no onnxruntime is installed, or the model does not take made-up data.
+
     Raises:
-        UserError: no axis has a name that a size is given for, an artifact does not load or run, the loss
-            or a gradient is not finite, a gradient is wrong, or the loss takes for logits what look like
+        UserError: no axis has a name that a size is given for, or the loss takes for logits what look like
             probabilities.
 
     Warns:
-        where the model does not take made-up data; of gradients that are zero everywhere.
+        where the model does not take made-up data.
     """
     try:
         check_packages(installed_packages(), training=False)
     except UserError as error:
         manifest.unverified = first_line(error)
-        return
+        return None
     try:
         example = _example(plan, sizes)
     except NotRunError as error:
@@ -77,22 +84,55 @@ def verify(
             ),
             stacklevel=5,
         )
-        return
+        return None
     refuse_probabilities(plan, example.prediction)
-    _run(folder, manifest, plan, example)
-    unresolved = _check_gradients(folder, manifest, plan, example)
+    return example
+
+
+def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
+    """Verifies artifacts, and notes in the manifest by what.
+
+    Every model is opened by the onnxruntime that is installed, and runs once on made-up data. The loss is
+    finite, and so are the gradients; and the loss changes as the gradients say, T left out
+    (`loss_changes`). All that this reads is in the folder, and it takes about the memory of training.
+
+    Args:
+        folder: artifacts that are whole but for this.
+        manifest: theirs; its `verified` is set.
+        example: of the model that they were made from.
+
+    Raises:
+        UserError: an artifact does not load or run, the loss or a gradient is not finite, or a gradient is
+            wrong.
+
+    Warns:
+        of gradients that are zero everywhere.
+    """
+    _run(folder, manifest, example)
+    unresolved = _check_gradients(folder, manifest, example)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
 
 
-def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> _Example:
+def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExample:
     batch, prediction = made_up_batch(plan, sizes)
     rounds = any(node.op_type in _ROUNDING for node in plan.canonical.graph.all_nodes())
-    precision = _PRECISION_OF_INTEGERS if rounds else _PRECISION
-    return _Example({unquoted(name): array for name, array in batch.items()}, prediction, precision)
+    return MadeUpExample(
+        batch={unquoted(name): array for name, array in batch.items()},
+        prediction=prediction,
+        precision=_PRECISION_OF_INTEGERS if rounds else _PRECISION,
+        overwriting=_overwriting(plan),
+    )
 
 
-def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example) -> None:
+def _overwriting(plan: TrainingPlan) -> str | None:
+    for node in plan.forward.graph.all_nodes():
+        if node.op_type in _SCATTERS and text(node, "reduction", "none") == "none":
+            return f"{node.op_type} '{unquoted(node.name or '')}'"
+    return None
+
+
+def _run(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
     """A training step and an evaluation, by the session that will train."""
     arrays = [example.batch[tensor.name] for tensor in manifest.arrays]
     try:
@@ -102,12 +142,11 @@ def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example
     except UserError as error:
         raise _fault(f"what was made does not run ({first_line(error)})") from error
     if not np.isfinite(loss):
-        infinite = [
-            name for name, array in plan.values.items() if not np.isfinite(array.numpy()).all()
-        ]
+        names = [each.name for each in manifest.parameters]
+        infinite = [name for name in names if not np.isfinite(session.tensor(name)).all()]
         if infinite:
             raise UserError(
-                f"The loss is {loss} on made-up data, as {_quoted(list(map(unquoted, infinite)))} holds NaN or "
+                f"The loss is {loss} on made-up data, as {_quoted(infinite)} holds NaN or "
                 f"infinity: export the model with numbers in their place, or do without this with "
                 f"{without('verify')}."
             )
@@ -123,14 +162,13 @@ def _run(folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example
         raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
 
 
-def _check_gradients(
-    folder: Path, manifest: Manifest, plan: TrainingPlan, example: _Example
-) -> list[str]:
+def _check_gradients(folder: Path, manifest: Manifest, example: MadeUpExample) -> list[str]:
     """Returns the parameters of which float32 does not tell."""
-    values = {unquoted(name): np.asarray(tensor.numpy()) for name, tensor in plan.values.items()}
+    checkpoint = TARGETS[manifest.target].checkpoint(folder)
+    values = {each.name: _writable(checkpoint(each.name)) for each in manifest.parameters}
     step = folder / TARGETS[manifest.target].step
     raw = RawGradients(step, manifest, example.batch, values)
-    gradients = raw.gradients({})
+    loss, gradients = raw.loss_and_gradients()
     infinite = [name for name, array in gradients.items() if not np.isfinite(array).all()]
     if infinite:
         raise _fault(f"the gradient of {_quoted(infinite)} is NaN or infinite on made-up data")
@@ -143,53 +181,51 @@ def _check_gradients(
             ),
             stacklevel=4,
         )
-    random = np.random.default_rng(0)
     trained = {name: values[name] for name in gradients}
-    moved = _off_the_middle(trained, random)
-    if moved:
-        del gradients  # before there are others
-        gradients = raw.gradients(moved)
-    found = compare(
-        lambda changed: raw.loss({**moved, **changed}), {**trained, **moved}, gradients, random
-    )
+    random = np.random.default_rng(0)
+    changes = LossChanges(raw.loss, loss, trained, gradients, random)
+    doubtful, unresolved = changes.first_sight()
+    if (zero or doubtful or unresolved) and (equal := _of_one_number(trained)):
+        del changes, gradients  # before there are others
+        _move_off_the_middle(equal, random)
+        loss, gradients = raw.loss_and_gradients()
+        changes = LossChanges(raw.loss, loss, trained, gradients, random)
+        doubtful, unresolved = changes.first_sight()
+    found = changes.findings(doubtful)
     if found.wrong:
-        _refuse_overwriting(plan)
-        changes = (f"'{name}' ({change:.3g} times)" for name, change in found.wrong.items())
-        raise _fault(
-            "the loss changes by another amount than the gradient that the artifacts give says, along that of "
-            + listed(changes, 3)
+        raise _wrong(found, example)
+    return [*unresolved, *found.unresolved]
+
+
+def _writable(array: np.ndarray) -> np.ndarray:
+    """An array that may be changed: itself, as far as that goes."""
+    return np.require(array, requirements=("C", "W"))
+
+
+def _wrong(found: Findings, example: MadeUpExample) -> UserError:
+    if example.overwriting is not None:
+        return UserError(
+            "The loss changes on made-up data by another amount than the gradients say, and "
+            f"{example.overwriting} has no reduction: where its indices write an element more than once, as "
+            "made-up ones do, only the last counts. Export the model with reduction='add', if that is what it "
+            f"means, or do without this with {without('verify')} if its indices never repeat."
         )
-    return found.unresolved
+    changes = (f"'{name}' ({change:.3g} times)" for name, change in found.wrong.items())
+    return _fault(
+        "the loss changes by another amount than the gradient that the artifacts give says, along that of "
+        + listed(changes, 3)
+    )
 
 
-def _refuse_overwriting(plan: TrainingPlan) -> None:
-    """Refuses a scatter whose elements may overwrite each other, which explains a gradient of another loss."""
-    for node in plan.forward.graph.all_nodes():
-        if (
-            node.op_type in ("ScatterElements", "ScatterND")
-            and text(node, "reduction", "none") == "none"
-        ):
-            raise UserError(
-                "The loss changes on made-up data by another amount than the gradients say, and "
-                f"{node.op_type} '{unquoted(node.name or '')}' has no reduction: where its indices write an "
-                "element more than once, as made-up ones do, only the last counts. Export the model with "
-                f"reduction='add', if that is what it means, or do without this with {without('verify')} if "
-                "its indices never repeat."
-            )
+def _of_one_number(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Parameters that are all one number, such as zeros."""
+    return [array for array in values.values() if array.size > 1 and array.min() == array.max()]
 
 
-def _off_the_middle(
-    values: Mapping[str, np.ndarray], random: np.random.Generator
-) -> dict[str, np.ndarray]:
-    """Of parameters that are all one number, such as zeros, others beside it.
-
-    Where a scale is 0, what follows a Relu may be 0 exactly, and the loss has no derivative there.
-    """
-    return {
-        name: array + np.float32(_SHIFT) * random.standard_normal(array.shape, np.float32)
-        for name, array in values.items()
-        if array.size > 1 and array.min() == array.max()
-    }
+def _move_off_the_middle(values: Iterable[np.ndarray], random: np.random.Generator) -> None:
+    """Where a scale is 0, what follows a Relu may be 0 exactly, and the loss has no derivative there."""
+    for array in values:
+        array += np.float32(_SHIFT) * random.standard_normal(array.shape, np.float32)
 
 
 def _quoted(names: list[str]) -> str:
