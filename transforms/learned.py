@@ -10,7 +10,7 @@ import onnx_ir as ir
 from svgd_onnx.transforms import constants
 from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, REPARAMETRIZATIONS
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
-from svgd_onnx.transforms.data_flow import DataFlow
+from svgd_onnx.transforms.data_flow import PERIODIC, DataFlow, feeds_waves
 from svgd_onnx.transforms.quantization import scales_quantized_numbers
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.stored_types import stored_as
@@ -40,7 +40,6 @@ _MATRIX_PRODUCTS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose"})
 _ELEMENTWISE = frozenset({"Add", "Expand", "Mul"})
 # As often a constant (a mean, a standard deviation, a bound) as a parameter.
 _OFTEN_CONSTANT = frozenset({"Div", "Max", "Min", "Pow", "Sub", "Where"})
-_PERIODIC = frozenset({"Cos", "Sin"})
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ class LearnedTensors:
 
     def _of_use(self, value: ir.Value, node: ir.Node, position: int, way: list[ir.Node]) -> Verdict:
         """What one use of a value says."""
-        periodic = next((each for each in way if each.op_type in _PERIODIC), None)
+        periodic = next((each for each in way if each.op_type in PERIODIC), None)
         if periodic is not None:
             return Verdict(
                 False,
@@ -174,16 +173,7 @@ class LearnedTensors:
         others = [value for place, value in enumerate(node.inputs) if place != position]
         if any(self._flow.carries_data(value) for value in others if value is not None):
             return False
-        waiting, found = [node.outputs[0]], False
-        while waiting:
-            for after, _ in waiting.pop().uses():
-                if after.op_type in _PERIODIC:
-                    found = True
-                elif after.op_type in REARRANGEMENTS | {"Cast", "Concat", "Expand", "Mul"}:
-                    waiting.append(after.outputs[0])
-                elif after.op_type != "Shape":
-                    return False
-        return found
+        return feeds_waves(node.outputs[0])
 
     def _is_bias_of_one_number(self, value: ir.Value, node: ir.Node, position: int) -> bool:
         """Whether a value of at least one axis is added to the output of a matrix product."""

@@ -92,6 +92,19 @@ def test_frequencies_times_positions_are_a_constant() -> None:
     assert net.trained(net.node("Mul", net.hidden, net.node("Cos", angles))) == ("w",)
 
 
+def test_integers_that_a_matrix_makes_vectors_of_are_data() -> None:
+    """As jax2tf writes a table's rows: each integer compared with all, and a product of ones and zeros."""
+    net = Network()
+    every = net.constant("every", np.arange(4).reshape(1, 4))
+    codes = net.node("Unsqueeze", "codes", net.constant("axis", np.array([1])))
+    hot = net.node("Cast", net.node("Equal", codes, every), to=1)
+    value = net.node("MatMul", hot, net.weight("table", 4, WIDTH))
+    net.node("Add", value, net.weight("bias", WIDTH), output="y")
+    model = net.model({"codes": ("batch",)}, {"y": ("batch", WIDTH)})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    assert selection_of(model).trainable == ("table", "bias")
+
+
 def test_constant_nodes_are_constants_where_weights_are_initializers() -> None:
     """torch's legacy exporter writes the ones and zeros of GroupNorm so."""
     net = Sequence()
