@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms import constants
@@ -145,6 +146,9 @@ class LearnedTensors:
             return Verdict(
                 False, f"{name} is half a group normalization, with its own scale behind"
             )
+        if _is_transform(value, node, position):
+            why = "a window or waves, each filter even or odd about its middle"
+            return Verdict(False, f"{name} is a transform: {why}", doubtful=True)
         return Verdict(True, f"{_ROLES.get(node.op_type, 'weight')} of {name}")
 
     def _elementwise(self, value: ir.Value, node: ir.Node, position: int) -> Verdict:
@@ -202,4 +206,19 @@ def _is_group_normalization(node: ir.Node) -> bool:
         and each.const_value is not None
         and bool((each.const_value.numpy() == number).all())
         for each, number in ((scale, 1), (shift, 0))
+    )
+
+
+def _is_transform(value: ir.Value, node: ir.Node, position: int) -> bool:
+    """Whether the filters of a Conv, or the columns of a MatMul's matrix, are those of a transform."""
+    tensor = value.const_value
+    if tensor is None or position != 1 or node.inputs[1] is not value:
+        return False
+    if node.op_type == "Conv":
+        filters = tensor.numpy()
+        return constants.are_transform(filters.reshape(-1, int(np.prod(filters.shape[2:]))))
+    return (
+        node.op_type == "MatMul"
+        and len(tensor.shape) == 2
+        and constants.are_transform(tensor.numpy().T)
     )

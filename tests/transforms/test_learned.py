@@ -92,6 +92,28 @@ def test_frequencies_times_positions_are_a_constant() -> None:
     assert net.trained(net.node("Mul", net.hidden, net.node("Cos", angles))) == ("w",)
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+def test_filters_of_a_fourier_transform_are_a_constant_and_in_doubt(
+    periodic: bool, tmp_path: Path
+) -> None:
+    """As an audio model carries it, in a convolution over the samples."""
+    length = 16
+    place = np.arange(length) + (0 if periodic else 0.5)
+    window = np.sin(np.pi * place / length) ** 2
+    angles = 2 * np.pi * np.arange(length // 2)[:, None] * (place - length / 2) / length
+    waves = window * np.concatenate([np.cos(angles), np.sin(angles)])
+    net = Network()
+    basis = net.constant("basis", waves[:, None].astype(np.float32))
+    value = net.node("Conv", "x", basis, strides=[8])
+    value = net.node("Conv", net.node("Abs", value), net.weight("w", 4, length, 9, mean=0.1))
+    net.node("ReduceMean", value, axes=[2], keepdims=0, output="y")
+    model = net.model({"x": ("batch", 1, 128)}, {"y": ("batch", 4)})
+    assert selection_of(model).trainable == ("w",)
+    onnx.save(model, tmp_path / "model.onnx")
+    found = {each.name: each for each in svgd_onnx.inspect(tmp_path / "model.onnx").tensors}
+    assert found["basis"].decide_with == "train"
+
+
 def test_integers_that_a_matrix_makes_vectors_of_are_data() -> None:
     """As jax2tf writes a table's rows: each integer compared with all, and a product of ones and zeros."""
     net = Network()
