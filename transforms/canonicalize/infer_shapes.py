@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
+from svgd_onnx.transforms.canonicalize.outer_constants import outer_constants
 
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
@@ -41,9 +42,10 @@ class InferShapes(ir.passes.InPlacePass):
     def _infer(self, model: ir.Model) -> None:
         # not strict: what one node withholds must not cost the shapes of all others
         inference = common.ShapeInferencePass(check_type=False, strict_mode=False)
-        inference(model)
-        while _infer_quantized(model.graph):
+        with outer_constants(model):
             inference(model)
+            while _infer_quantized(model.graph):
+                inference(model)
         for graph in model.graphs():
             for value in _values(graph):
                 if value.shape is not None and self._made_up(value):
