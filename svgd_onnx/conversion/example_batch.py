@@ -12,6 +12,7 @@ from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.inference import run
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
@@ -156,7 +157,12 @@ def _shape(
     dims = list(value.shape or ())
     for axis, dim in enumerate(dims):
         name = "" if isinstance(dim, int) else dim.value or ""
-        given = [size for glob, size in sizes.items() if name and fnmatchcase(name, glob)]
+        known_as = name or f"{unquoted(value.name or '')}.{axis}"
+        given = [
+            size
+            for glob, size in sizes.items()
+            if known_as == glob or (name and fnmatchcase(name, glob))
+        ]
         if isinstance(dim, int):
             shape.append(dim)
         elif axis == batch_axis and name not in named:

@@ -8,13 +8,16 @@ from fnmatch import fnmatchcase
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.names import LABEL
 
 
 class FixSizes(ir.passes.InPlacePass):
     """Fixes open axes, wherever their names occur.
 
     Args:
-        sizes: by the axis's name or a glob; the first that matches counts.
+        sizes: by the axis's name or a glob; the first that matches counts. An axis that has no name goes by
+            INPUT.AXIS.
 
     Raises: UserError, where no input has an axis of such a name.
     Ensures: no input, output or value has an open axis whose name matches.
@@ -26,6 +29,11 @@ class FixSizes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         check_axes("size", self._sizes, model.graph.inputs)
+        for name, (value, axis) in _unnamed(model.graph.inputs).items():
+            if name in self._sizes and value.shape is not None:
+                value.shape = ir.Shape(
+                    [self._sizes[name] if at == axis else dim for at, dim in enumerate(value.shape)]
+                )
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
                 if value.shape is not None and any(self._size(dim) for dim in value.shape):
@@ -45,13 +53,34 @@ def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) 
     Raises:
         UserError: names the option and the axes that there are.
     """
-    names = list(dict.fromkeys(_names(inputs)))
+    names, unnamed = list(dict.fromkeys(_names(inputs))), _unnamed(inputs)
     for glob in globs:
-        if glob != "*" and not any(fnmatchcase(each, glob) for each in names):
+        if glob not in ("*", *unnamed) and not any(fnmatchcase(each, glob) for each in names):
             raise UserError(
                 f"{option(name)} '{glob}' is no open axis of the model's inputs: it has "
-                f"{listed(names) or 'none'}."
+                f"{listed(open_axes(inputs)) or 'none'}."
             )
+
+
+def open_axes(inputs: Sequence[ir.Value]) -> list[str]:
+    """What open axes of inputs go by: their names, or INPUT.AXIS."""
+    return list(dict.fromkeys([*_names(inputs), *_unnamed(inputs)]))
+
+
+def advice_on_sizes(graph: ir.Graph) -> str | None:
+    """What to do where an open size is in the way; None if the model's inputs have no open axis."""
+    names = open_axes([value for value in graph.inputs if not value.meta.get(LABEL)])
+    return f"fix the sizes of open axes ({listed(names)}) with {option('size')}" if names else None
+
+
+def _unnamed(inputs: Sequence[ir.Value]) -> dict[str, tuple[ir.Value, int]]:
+    """Open axes without a name, by what they go by."""
+    return {
+        f"{unquoted(value.name or '')}.{axis}": (value, axis)
+        for value in inputs
+        for axis, dim in enumerate(value.shape or ())
+        if not isinstance(dim, int) and not dim.value
+    }
 
 
 def _names(values: Sequence[ir.Value]) -> Iterator[str]:

@@ -10,7 +10,9 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.bodies import read_by
+from svgd_onnx.transforms.canonicalize.fix_sizes import advice_on_sizes
 from svgd_onnx.transforms.decompose import blocking_nodes
+from svgd_onnx.transforms.rule import is_of_sizes
 
 _SHOWN = 5
 
@@ -44,9 +46,13 @@ def obstacles_error(
     refusals: Mapping[ir.Node, str],
 ) -> UserError:
     """What to raise where nodes have no gradient."""
+    graph = nodes[0].graph
+    of_sizes = any(is_of_sizes(refusals.get(node, "")) for node in nodes)
+    fix = advice_on_sizes(graph) if of_sizes and isinstance(graph, ir.Graph) else None
     return UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
         f"{named_obstacles(nodes, refusals)}. {_advice(_after(nodes, copies), list(copies))}"
+        f"{f' Or {fix}.' if fix else ''}"
     )
 
 

@@ -137,3 +137,10 @@ def test_sizes_within_a_branch_follow_from_constants_around_it() -> None:
     }
     assert shapes["column"] == ["N", "1", "8"]
     assert not any(body.initializers for body in graph.subgraphs())
+
+
+def test_an_axis_without_a_name_goes_by_its_input(tmp_path: Path) -> None:
+    model = merged(None, None)
+    assert shape_of_r(model, tmp_path, size={"x.1": 2, "x.2": 4}) == [8, 8]
+    with pytest.raises(svgd_onnx.UserError, match=r"is no open axis .* it has N, x\.1, x\.2"):
+        shape_of_r(model, tmp_path / "other", size={"x.3": 2})
