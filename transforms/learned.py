@@ -51,11 +51,13 @@ class Verdict:
         learned: whether it is taken for a parameter.
         reason: why, in a few words.
         doubtful: whether it may as well be otherwise.
+        stands_as_weight: whether it is taken for a constant, in doubt, where a matrix product has its weight.
     """
 
     learned: bool
     reason: str
     doubtful: bool = False
+    stands_as_weight: bool = False
 
 
 class LearnedTensors:
@@ -78,7 +80,8 @@ class LearnedTensors:
         """What one of the candidates is taken for."""
         constant = self._written_as_constant(value)
         if constant is not None:
-            return Verdict(False, constant)
+            is_weight = bool(value.meta.get(LIFTED)) and self._is_weight(value)
+            return Verdict(False, constant, doubtful=is_weight, stands_as_weight=is_weight)
         if any(scales_quantized_numbers(node, at) for node, at in value.uses()):
             several = value.const_value is not None and value.const_value.size > 1
             return Verdict(False, "a scale of quantized numbers", doubtful=several)
@@ -92,6 +95,15 @@ class LearnedTensors:
         if value.meta.get(LIFTED) and self._has_weights:
             return "a Constant node, where weights are initializers"
         return None
+
+    def _is_weight(self, value: ir.Value) -> bool:
+        """Whether a matrix product takes a value as its weight, and it is no transform."""
+        several = value.const_value is not None and value.const_value.size > 1
+        return several and any(
+            verdict.learned and node.op_type in _MATRIX_PRODUCTS
+            for node, at, way in self._flow.uses(value)
+            for verdict in [self._of_use(value, node, at, way)]
+        )
 
     def _matrices(self, value: ir.Value) -> Collection[ir.Node]:
         """The matrix products that take a value as their weight."""

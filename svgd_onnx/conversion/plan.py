@@ -121,6 +121,8 @@ def plan_of(
     """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
+    if not settings.train:
+        _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
     loss = LOSSES[settings.loss]
@@ -184,6 +186,17 @@ def _without_what_the_loss_ignores(
         f"The loss does not depend on {unquoted(named)}: that stays as it is.", stacklevel=4
     )
     return selection.freeze(ignored)
+
+
+def _warn_of_constant_weights(selection: Selection) -> None:
+    verdicts = selection.verdicts.items()
+    names = [f"'{unquoted(name)}'" for name, verdict in verdicts if verdict.stands_as_weight]
+    if names:
+        warnings.warn(
+            f"Not trained, though it stands where a weight does: {listed(names)}, a Constant node, where "
+            f"weights are initializers. {option('train')} can name it, beside all else that is to be trained.",
+            stacklevel=4,
+        )
 
 
 def own_names(graph: ir.Graph, selection: Selection) -> list[str]:

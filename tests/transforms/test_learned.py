@@ -139,6 +139,22 @@ def test_constant_nodes_are_constants_where_weights_are_initializers() -> None:
     assert net.trained(scaled) == ("w", "scale")
 
 
+def test_a_weight_that_is_a_constant_node_is_in_doubt_and_convert_says_so(tmp_path: Path) -> None:
+    net = Sequence()
+    head = np.random.default_rng(3).normal(size=(WIDTH, 2)).astype(np.float32)
+    net.node("MatMul", net.hidden, net.constant_node("head", head), output="y")
+    shapes = {"x": ("batch", POSITIONS, WIDTH)}, {"y": ("batch", POSITIONS, 2)}
+    path = tmp_path / "model.onnx"
+    onnx.save(net.model(*shapes), path)
+    options = {"target": "onnx", "loss": "mse"}
+    with pytest.warns(UserWarning, match="stands where a weight does: 'head'"):
+        svgd_onnx.convert(path, tmp_path / "artifacts", **options)
+    found = {each.name: each for each in svgd_onnx.inspect(path, loss="mse").tensors}
+    assert (found["head"].role, found["head"].decide_with) == ("constant", "train")
+    manifest = svgd_onnx.convert(path, tmp_path / "all", train=["w", "head"], **options)
+    assert [each.name for each in manifest.parameters if each.trainable] == ["w", "head"]
+
+
 def test_constant_nodes_are_weights_where_nothing_else_is() -> None:
     """And what their tensors are called does not matter."""
     net = Network()
