@@ -20,7 +20,8 @@ class FixSizes(ir.passes.InPlacePass):
             INPUT.AXIS.
 
     Raises: UserError, where no input has an axis of such a name.
-    Ensures: no input, output or value has an open axis whose name matches.
+    Ensures: no input, output or value has an open axis whose name matches; an output has one without a name,
+        until its size is inferred.
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -36,8 +37,16 @@ class FixSizes(ir.passes.InPlacePass):
                 )
         for graph in (model.graph, *model.graph.subgraphs()):
             for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
-                if value.shape is not None and any(self._size(dim) for dim in value.shape):
-                    value.shape = ir.Shape([self._size(dim) or dim for dim in value.shape])
+                sizes = [self._size(dim) for dim in value.shape or ()]
+                if value.shape is None or not any(sizes):
+                    continue
+                # of an output that is the exporter's word, which may be wrong: inference says it
+                is_said = value.is_graph_output() and value.graph is model.graph
+                dims = [
+                    (None if is_said else size) if size else dim
+                    for size, dim in zip(sizes, value.shape)
+                ]
+                value.shape = ir.Shape(dims)
         return ir.passes.PassResult(model, modified=bool(self._sizes))
 
     def _size(self, dim: int | ir.SymbolicDim) -> int | None:

@@ -144,3 +144,14 @@ def test_an_axis_without_a_name_goes_by_its_input(tmp_path: Path) -> None:
     assert shape_of_r(model, tmp_path, size={"x.1": 2, "x.2": 4}) == [8, 8]
     with pytest.raises(svgd_onnx.UserError, match=r"is no open axis .* it has N, x\.1, x\.2"):
         shape_of_r(model, tmp_path / "other", size={"x.3": 2})
+
+
+def test_what_a_file_says_of_its_output_does_not_count_where_it_is_wrong(tmp_path: Path) -> None:
+    """Exporters name the axis of rows after the batch, though there are four for each example."""
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("w", 8, 4))
+    net.node("Reshape", value, numbers(net, -1), output="y")
+    model = net.model({"x": ("N", 8)}, {"y": ("N",)})
+    manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse", size={"N": 1})
+    assert manifest.label is not None
+    assert manifest.label.shape == [4]
