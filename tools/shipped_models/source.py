@@ -82,7 +82,7 @@ class Source:
 
     def _session(self, model: str | bytes) -> onnxruntime.InferenceSession:
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
+        options.log_severity_level, options.intra_op_num_threads = 4, 1
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def _feeds(self, session: onnxruntime.InferenceSession) -> dict[str, np.ndarray]:

@@ -57,7 +57,7 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
             "unverified": manifest.unverified,
         }
         batch = example_batch(path, batch_size=count, **settings, **sizes)
-        trainer = svgd_onnx.Trainer(folder / "svgd", seed=0)
+        trainer = svgd_onnx.Trainer(folder / "svgd", seed=0, threads=1)
         trainer.export(folder / "untrained.onnx")
         source = Source(Path(path), manifest, batch)
         untrained = Source(folder / "untrained.onnx", manifest, batch)
@@ -96,7 +96,7 @@ def _differences(
     folder: Path, model: Source, batch: Mapping[str, np.ndarray]
 ) -> dict[str, float | None]:
     """How far the first gradients are from central differences of the exported file, by parameter."""
-    trainer = svgd_onnx.Trainer(folder, seed=0)
+    trainer = svgd_onnx.Trainer(folder, seed=0, threads=1)
     names = [each.name for each in trainer.manifest.parameters if each.trainable]
     before = {name: trainer.tensor(name) for name in names}
     trainer.train_step(batch, _LARGE_RATE)
