@@ -13,6 +13,7 @@ import onnx
 import pytest
 from onnx import helper
 
+import svgd_onnx
 from svgd_onnx import cli, runtime
 
 COUNT = 16
@@ -204,6 +205,8 @@ class TestConvert:
         error = self.refuse(command_line, path)
         reason = "the size of axis 0 of its input is not fixed"
         assert f"LSTM ('lstm_0_node': {reason})" in error
+        assert "Or fix the sizes of open axes (time, batch) with --size." in error
+        svgd_onnx.convert(path, tmp_path / "fixed", target="onnx", size={"time": 3})
 
     def test_an_operator_newer_than_the_runtime(
         self, command_line: CommandLine, tmp_path: Path

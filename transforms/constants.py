@@ -12,6 +12,8 @@ _NEAR = 1e-4
 _FEWEST = 4
 # A larger matrix is taken for a weight, whatever it holds; of others so many numbers are looked at first.
 LARGEST_WRITTEN, _SAMPLE = 1 << 20, 64
+# Filters of a transform have as many places, and are their own mirror images so nearly; what is learned is not.
+_SHORTEST_FILTER, _MIRRORED = 8, 0.05
 
 
 def kind(array: np.ndarray, stored_as: str = "float32") -> str | None:
@@ -59,6 +61,32 @@ def are_cosine_and_sine(one: ir.TensorProtocol | None, other: ir.TensorProtocol 
     if min(len(np.unique(first)), len(np.unique(second))) < _FEWEST:
         return False  # ones beside zeros are the scale and shift of a normalization
     return bool(np.all(np.abs(first**2 + second**2 - 1) < _NEAR))
+
+
+def are_transform(filters: np.ndarray) -> bool:
+    """Whether filters are windows, or cosines and sines in one: each is even or odd about its middle.
+
+    Fourier transforms, wavelets and low-pass filters are; of a periodic window the first place stands alone.
+
+    Args:
+        filters: a row for each.
+    """
+    if filters.shape[-1] < _SHORTEST_FILTER or not len(filters):
+        return False
+    for some in (filters[:_FEWEST], filters):  # of learned ones the first few say it
+        rows = some.astype(np.float64)
+        norms = np.linalg.norm(rows, axis=1)
+        if not norms.any() or (rows == rows[:, :1]).all():
+            return False
+        mirrored = rows[:, ::-1]
+        distances = [
+            np.linalg.norm(rows - sign * other, axis=1)
+            for other in (mirrored, np.roll(mirrored, 1, axis=1))
+            for sign in (1, -1)
+        ]
+        if (np.min(distances, axis=0) > _MIRRORED * norms).any():
+            return False
+    return True
 
 
 def _is_mask(numbers: np.ndarray, infinite: float) -> bool:

@@ -6,12 +6,20 @@ from collections.abc import Iterator
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+
 # Their outputs say how large something is, and nothing of what it holds.
 _OF_SIZES = frozenset({"Shape", "Size"})
 # No gradient passes them.
 _STEPS = frozenset(
     {"ArgMax", "ArgMin", "Ceil", "ConstantOfShape", "Floor", "Round", "Shape", "Sign", "Size"}
 )
+
+# By a fixed matrix they make vectors of integers, as a table does.
+_PRODUCTS = frozenset({"Conv", "ConvTranspose", "Einsum", "Gemm", "MatMul"})
+PERIODIC = frozenset({"Cos", "Sin"})
+# Between a product of positions and frequencies, and the cosines of it.
+_BEFORE_WAVES = REARRANGEMENTS | {"Cast", "Concat", "Expand", "Mul"}
 
 
 class DataFlow:
@@ -36,6 +44,11 @@ class DataFlow:
                 self._data.update(node.outputs)
             elif (node.op_type == "Gather" and inputs[0] in self._fixed) or _has_bodies(node):
                 self._data.update(node.outputs)  # a row of a table for each number
+            elif self._is_learned_product(node, inputs) and not feeds_waves(node.outputs[0]):
+                self._data.update(node.outputs)  # integers as they are, or in ones and zeros
+
+    def _is_learned_product(self, node: ir.Node, inputs: list[ir.Value]) -> bool:
+        return node.op_type in _PRODUCTS and any(value in self._fixed for value in inputs)
 
     def is_fixed(self, value: ir.Value | None) -> bool:
         """Whether a value is computed from initializers alone."""
@@ -65,6 +78,20 @@ class DataFlow:
                 elif node not in seen and node.op_type not in _STEPS and _is_float(output):
                     seen.add(node)
                     waiting.append((output, [*way, node]))
+
+
+def feeds_waves(value: ir.Value) -> bool:
+    """Whether a value goes into nothing but Sin and Cos."""
+    waiting, found = [value], False
+    while waiting:
+        for after, _ in waiting.pop().uses():
+            if after.op_type in PERIODIC:
+                found = True
+            elif after.op_type in _BEFORE_WAVES:
+                waiting.append(after.outputs[0])
+            elif after.op_type != "Shape":
+                return False
+    return found
 
 
 def _is_float(value: ir.Value) -> bool:

@@ -11,7 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.transforms import constants
 from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, REPARAMETRIZATIONS
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
-from svgd_onnx.transforms.data_flow import DataFlow
+from svgd_onnx.transforms.data_flow import PERIODIC, DataFlow, feeds_waves
 from svgd_onnx.transforms.quantization import scales_quantized_numbers
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 from svgd_onnx.transforms.stored_types import stored_as
@@ -42,7 +42,6 @@ _BIAS = 2  # of those, the input
 _ELEMENTWISE = frozenset({"Add", "Expand", "Mul"})
 # As often a constant (a mean, a standard deviation, a bound) as a parameter.
 _OFTEN_CONSTANT = frozenset({"Div", "Max", "Min", "Pow", "Sub", "Where"})
-_PERIODIC = frozenset({"Cos", "Sin"})
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,13 @@ class Verdict:
         learned: whether it is taken for a parameter.
         reason: why, in a few words.
         doubtful: whether it may as well be otherwise.
+        stands_as_weight: whether it is taken for a constant, in doubt, where a matrix product has its weight.
     """
 
     learned: bool
     reason: str
     doubtful: bool = False
+    stands_as_weight: bool = False
 
 
 class LearnedTensors:
@@ -89,7 +90,8 @@ class LearnedTensors:
         """What one of the candidates is taken for."""
         constant = self._written_as_constant(value)
         if constant is not None:
-            return Verdict(False, constant)
+            is_weight = bool(value.meta.get(LIFTED)) and self._is_weight(value)
+            return Verdict(False, constant, doubtful=is_weight, stands_as_weight=is_weight)
         if any(scales_quantized_numbers(node, at) for node, at in value.uses()):
             several = value.const_value is not None and value.const_value.size > 1
             return Verdict(False, "a scale of quantized numbers", doubtful=several)
@@ -104,6 +106,15 @@ class LearnedTensors:
             return "a Constant node, where weights are initializers"
         return None
 
+    def _is_weight(self, value: ir.Value) -> bool:
+        """Whether a matrix product takes a value as its weight, and it is no transform."""
+        several = value.const_value is not None and value.const_value.size > 1
+        return several and any(
+            verdict.learned and node.op_type in _MATRIX_PRODUCTS
+            for node, at, way in self._flow.uses(value)
+            for verdict in [self._of_use(value, node, at, way)]
+        )
+
     def _matrix_products(self, value: ir.Value) -> Collection[tuple[ir.Node, int]]:
         """The matrix products that take a value as their weight or bias, and as which input."""
         return [
@@ -114,7 +125,7 @@ class LearnedTensors:
 
     def _of_use(self, value: ir.Value, node: ir.Node, position: int, way: list[ir.Node]) -> Verdict:
         """What one use of a value says."""
-        periodic = next((each for each in way if each.op_type in _PERIODIC), None)
+        periodic = next((each for each in way if each.op_type in PERIODIC), None)
         if periodic is not None:
             return Verdict(
                 False,
@@ -162,6 +173,9 @@ class LearnedTensors:
                 return Verdict(False, f"one number throughout: {name} sums by it", doubtful=True)
             if _holds(value, constants.is_of_ones_and_zeros):
                 return Verdict(True, f"weight of {name}, of ones and zeros alone", doubtful=True)
+        if _is_transform(value, node, position):
+            why = "a window or waves, each filter even or odd about its middle"
+            return Verdict(False, f"{name} is a transform: {why}", doubtful=True)
         return Verdict(True, f"{_ROLES.get(node.op_type, 'weight')} of {name}")
 
     def _elementwise(self, value: ir.Value, node: ir.Node, position: int) -> Verdict:
@@ -190,16 +204,7 @@ class LearnedTensors:
         others = [value for place, value in enumerate(node.inputs) if place != position]
         if any(self._flow.carries_data(value) for value in others if value is not None):
             return False
-        waiting, found = [node.outputs[0]], False
-        while waiting:
-            for after, _ in waiting.pop().uses():
-                if after.op_type in _PERIODIC:
-                    found = True
-                elif after.op_type in REARRANGEMENTS | {"Cast", "Concat", "Expand", "Mul"}:
-                    waiting.append(after.outputs[0])
-                elif after.op_type != "Shape":
-                    return False
-        return found
+        return feeds_waves(node.outputs[0])
 
     def _is_bias_of_one_number(self, value: ir.Value, node: ir.Node, position: int) -> bool:
         """Whether a value of at least one axis is added to the output of a matrix product."""
@@ -235,4 +240,19 @@ def _is_group_normalization(node: ir.Node) -> bool:
         and each.const_value is not None
         and bool((each.const_value.numpy() == number).all())
         for each, number in ((scale, 1), (shift, 0))
+    )
+
+
+def _is_transform(value: ir.Value, node: ir.Node, position: int) -> bool:
+    """Whether the filters of a Conv, or the columns of a MatMul's matrix, are those of a transform."""
+    tensor = value.const_value
+    if tensor is None or position != 1 or node.inputs[1] is not value:
+        return False
+    if node.op_type == "Conv":
+        filters = tensor.numpy()
+        return constants.are_transform(filters.reshape(-1, int(np.prod(filters.shape[2:]))))
+    return (
+        node.op_type == "MatMul"
+        and len(tensor.shape) == 2
+        and constants.are_transform(tensor.numpy().T)
     )

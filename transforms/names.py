@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+# Metadata of a graph input: that it is what the loss compares the prediction with, and no input of the model.
+LABEL = "svgd.label"
+
 
 def gradient_name(value: str) -> str:
     """The name of the gradient of a value, as onnxruntime's gradient builder gives it too."""

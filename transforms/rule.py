@@ -20,12 +20,17 @@ Rule = Callable[[ir.Node, Writer], "ir.Value | Written | None"]
 _Entry = TypeVar("_Entry")
 
 
-NOT_FIXED = "is not fixed"
-"""In the reason of a `RefusedError`: a size that a user may fix is open."""
+# How reasons end that would not be there if the sizes of the model's inputs were fixed.
+_NOT_FIXED, _NOT_KNOWN = "is not fixed", "is not known"
 
 
 class RefusedError(Exception):
     """Why a rule cannot write a node: a phrase for a message, such as "its axes are not constant"."""
+
+
+def is_of_sizes(reason: str) -> bool:
+    """Whether a node cannot be written because a size, or the number of axes, is open."""
+    return reason.rstrip(")").endswith((_NOT_FIXED, _NOT_KNOWN))
 
 
 def table(*parts: Mapping[str, _Entry]) -> dict[str, _Entry]:
@@ -128,7 +133,7 @@ def known_rank(*values: ir.Value, of: str = "its input") -> int:
     for value in values:
         if value.shape is not None:
             return len(value.shape)
-    raise RefusedError(f"the number of axes of {of} is not known")
+    raise RefusedError(f"the number of axes of {of} {_NOT_KNOWN}")
 
 
 def static_shape(
@@ -164,7 +169,7 @@ def fixed_size(value: ir.Value, axis: int, of: str = "its input") -> int:
     """
     size = value.shape[axis] if value.shape is not None else None
     if not isinstance(size, int):
-        raise RefusedError(f"the size of axis {axis} of {of} {NOT_FIXED}")
+        raise RefusedError(f"the size of axis {axis} of {of} {_NOT_FIXED}")
     return size
 
 

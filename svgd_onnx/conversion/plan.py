@@ -16,6 +16,7 @@ from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import Advice, UserError, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
@@ -120,6 +121,8 @@ def plan_of(
     """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select_parameters(canonical, settings.train, settings.freeze)
+    if not settings.train:
+        _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
     loss = LOSSES[settings.loss]
@@ -187,6 +190,17 @@ def _without_what_the_loss_ignores(
         Advice(f"The loss does not depend on {named}: that stays as it is."), stacklevel=4
     )
     return selection.freeze(ignored)
+
+
+def _warn_of_constant_weights(selection: Selection) -> None:
+    verdicts = selection.verdicts.items()
+    names = [f"'{unquoted(name)}'" for name, verdict in verdicts if verdict.stands_as_weight]
+    if names:
+        warnings.warn(
+            f"Not trained, though it stands where a weight does: {listed(names)}, a Constant node, where "
+            f"weights are initializers. {option('train')} can name it, beside all else that is to be trained.",
+            stacklevel=4,
+        )
 
 
 def own_names(graph: ir.Graph, selection: Selection) -> list[str]:

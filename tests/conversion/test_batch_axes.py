@@ -245,3 +245,14 @@ def test_pairs_belong_together(tmp_path: Path) -> None:
 def test_a_list_that_examples_point_into_is_whole(tmp_path: Path) -> None:
     manifest = converted(offsets(), tmp_path / "artifacts", target="onnx")
     assert {each.name: each.batch_axis for each in manifest.inputs} == {"ids": None, "offsets": 0}
+
+
+def test_t_acts_on_the_layers_of_a_model_that_takes_one_example(tmp_path: Path) -> None:
+    """Though the label, from whose axis the example's is squeezed away, has an open first axis."""
+    net = Network()
+    value = net.node("Relu", net.node("MatMul", "x", net.weight("w", 4, 5)))
+    value = net.node("MatMul", value, net.weight("v", 5, 1))
+    net.node("Reshape", value, net.constant("flat", np.array([-1])), output="y")
+    model = net.model({"x": (1, "length", 4)}, {"y": ("length",)})
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", loss="mse")
+    assert [each.state_shape for each in manifest.operations] == [[5], [1]]

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from models import Network
 from sklearn_models import CLASSES, FEATURES, linear_classifier, mlp_classifier, tree_classifier
 
 import svgd_onnx
@@ -39,6 +40,19 @@ def test_a_classifier_trains_by_the_tensor_before_its_maps(tmp_path: Path, targe
     assert [max(each, key=each.get) for each in maps] == labels.tolist()
     found = -np.mean([np.log(each[label]) for each, label in zip(maps, DATA["labels"])])
     assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_what_comes_behind_a_scaler_has_its_shape(tmp_path: Path) -> None:
+    """onnx infers nothing of it, and a product has a gradient of its own for each number of axes."""
+    net = Network()
+    scaler = {"domain": "ai.onnx.ml", "offset": [0.5], "scale": [2.0]}
+    value = net.node("Scaler", "x", **scaler)
+    value = net.node("Relu", net.node("MatMul", value, net.weight("w", FEATURES, 5)))
+    net.node("MatMul", value, net.weight("v", 5, CLASSES), output="y")
+    shapes = {"x": (None, FEATURES)}, {"y": (None, CLASSES)}
+    model = net.model(*shapes, domains=["ai.onnx.ml"])
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx")
+    assert [each.state_shape for each in manifest.operations] == [[5], [CLASSES]]
 
 
 def test_a_model_in_memory_keeps_its_maps(tmp_path: Path) -> None:

@@ -92,6 +92,41 @@ def test_frequencies_times_positions_are_a_constant() -> None:
     assert net.trained(net.node("Mul", net.hidden, net.node("Cos", angles))) == ("w",)
 
 
+@pytest.mark.parametrize("periodic", [False, True])
+def test_filters_of_a_fourier_transform_are_a_constant_and_in_doubt(
+    periodic: bool, tmp_path: Path
+) -> None:
+    """As an audio model carries it, in a convolution over the samples."""
+    length = 16
+    place = np.arange(length) + (0 if periodic else 0.5)
+    window = np.sin(np.pi * place / length) ** 2
+    angles = 2 * np.pi * np.arange(length // 2)[:, None] * (place - length / 2) / length
+    waves = window * np.concatenate([np.cos(angles), np.sin(angles)])
+    net = Network()
+    basis = net.constant("basis", waves[:, None].astype(np.float32))
+    value = net.node("Conv", "x", basis, strides=[8])
+    value = net.node("Conv", net.node("Abs", value), net.weight("w", 4, length, 9, mean=0.1))
+    net.node("ReduceMean", value, axes=[2], keepdims=0, output="y")
+    model = net.model({"x": ("batch", 1, 128)}, {"y": ("batch", 4)})
+    assert selection_of(model).trainable == ("w",)
+    onnx.save(model, tmp_path / "model.onnx")
+    found = {each.name: each for each in svgd_onnx.inspect(tmp_path / "model.onnx").tensors}
+    assert found["basis"].decide_with == "train"
+
+
+def test_integers_that_a_matrix_makes_vectors_of_are_data() -> None:
+    """As jax2tf writes a table's rows: each integer compared with all, and a product of ones and zeros."""
+    net = Network()
+    every = net.constant("every", np.arange(4).reshape(1, 4))
+    codes = net.node("Unsqueeze", "codes", net.constant("axis", np.array([1])))
+    hot = net.node("Cast", net.node("Equal", codes, every), to=1)
+    value = net.node("MatMul", hot, net.weight("table", 4, WIDTH))
+    net.node("Add", value, net.weight("bias", WIDTH), output="y")
+    model = net.model({"codes": ("batch",)}, {"y": ("batch", WIDTH)})
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    assert selection_of(model).trainable == ("table", "bias")
+
+
 def test_constant_nodes_are_constants_where_weights_are_initializers() -> None:
     """torch's legacy exporter writes the ones and zeros of GroupNorm so."""
     net = Sequence()
@@ -102,6 +137,22 @@ def test_constant_nodes_are_constants_where_weights_are_initializers() -> None:
     back = net.node("Reshape", normal, net.constant("back", np.array([-1, POSITIONS, WIDTH])))
     scaled = net.node("Mul", back, net.weight("scale", WIDTH, mean=1))
     assert net.trained(scaled) == ("w", "scale")
+
+
+def test_a_weight_that_is_a_constant_node_is_in_doubt_and_convert_says_so(tmp_path: Path) -> None:
+    net = Sequence()
+    head = np.random.default_rng(3).normal(size=(WIDTH, 2)).astype(np.float32)
+    net.node("MatMul", net.hidden, net.constant_node("head", head), output="y")
+    shapes = {"x": ("batch", POSITIONS, WIDTH)}, {"y": ("batch", POSITIONS, 2)}
+    path = tmp_path / "model.onnx"
+    onnx.save(net.model(*shapes), path)
+    options = {"target": "onnx", "loss": "mse"}
+    with pytest.warns(UserWarning, match="stands where a weight does: 'head'"):
+        svgd_onnx.convert(path, tmp_path / "artifacts", **options)
+    found = {each.name: each for each in svgd_onnx.inspect(path, loss="mse").tensors}
+    assert (found["head"].role, found["head"].decide_with) == ("constant", "train")
+    manifest = svgd_onnx.convert(path, tmp_path / "all", train=["w", "head"], **options)
+    assert [each.name for each in manifest.parameters if each.trainable] == ["w", "head"]
 
 
 def test_constant_nodes_are_weights_where_nothing_else_is() -> None:

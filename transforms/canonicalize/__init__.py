@@ -93,8 +93,7 @@ def canonicalize(
         NameSplitOutputs(),
         FoldConstants(),
     )
-    while InlineIf()(model).modified:
-        FoldConstants()(model)
+    _inline_branches(model)
     model = run(
         model,
         BodyForm(),
@@ -113,3 +112,17 @@ def canonicalize(
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
     return run(model, QuoteNames())
+
+
+def _inline_branches(model: ir.Model) -> None:
+    """Takes the branch of each If whose condition is constant, or follows from sizes that are known.
+
+    torch's exporters write so what Squeeze does to an axis of unknown size.
+    """
+    while InlineIf()(model).modified:
+        FoldConstants()(model)
+    while any(node.op_type == "If" for node in model.graph.all_nodes()):
+        run(model, InferShapes(), KnownSizes(), FoldConstants(sizes=True))
+        if not InlineIf()(model).modified:
+            return
+        FoldConstants()(model)

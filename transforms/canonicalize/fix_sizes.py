@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.names import LABEL
 
 
 class FixSizes(ir.passes.InPlacePass):
@@ -18,7 +19,8 @@ class FixSizes(ir.passes.InPlacePass):
         sizes: by the axis's name or a glob (`name_of_axis`); the first that matches counts.
 
     Raises: UserError, where no input has an axis of such a name.
-    Ensures: no input, output or value has an open axis whose name matches.
+    Ensures: no input, output or value has an open axis whose name matches; an output has one without a name,
+        until its size is inferred.
     """
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
@@ -32,7 +34,14 @@ class FixSizes(ir.passes.InPlacePass):
                 dims = list(value.shape or ())
                 sizes = [self._size(value, axis) for axis in range(len(dims))]
                 if any(sizes):
-                    value.shape = ir.Shape([size or dim for size, dim in zip(sizes, dims)])
+                    # of an output that is the exporter's word, which may be wrong: inference says it
+                    is_said = value.is_graph_output() and value.graph is model.graph
+                    value.shape = ir.Shape(
+                        [
+                            (None if is_said else size) if size else dim
+                            for size, dim in zip(sizes, dims)
+                        ]
+                    )
         return ir.passes.PassResult(model, modified=bool(self._sizes))
 
     def _size(self, value: ir.Value, axis: int) -> int | None:
@@ -64,7 +73,7 @@ def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) 
     Raises:
         UserError: names the option and the axes that there are.
     """
-    names = list(dict.fromkeys(names_of_axes(inputs)))
+    names = list(dict.fromkeys(_names(inputs)))
     for glob in globs:
         if glob != "*" and not any(fnmatchcase(each, glob) for each in names):
             raise UserError(
@@ -73,7 +82,15 @@ def check_axes(name: str, globs: Mapping[str, int], inputs: Sequence[ir.Value]) 
             )
 
 
-def names_of_axes(values: Iterable[ir.Value]) -> Iterator[str]:
+def advice_on_sizes(graph: ir.Graph) -> str | None:
+    """What to do where an open size is in the way; None if the model's inputs have no open axis."""
+    names = list(
+        dict.fromkeys(_names([value for value in graph.inputs if not value.meta.get(LABEL)]))
+    )
+    return f"fix the sizes of open axes ({listed(names)}) with {option('size')}" if names else None
+
+
+def _names(values: Iterable[ir.Value]) -> Iterator[str]:
     """The open axes of inputs, as users call them."""
     for value in values:
         for axis in range(len(value.shape or ())):

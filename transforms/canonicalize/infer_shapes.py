@@ -9,12 +9,16 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
+from svgd_onnx.transforms.canonicalize.outer_constants import outer_constants
 from svgd_onnx.transforms.canonicalize.size_vectors import may_follow_sizes
 
 # What onnx's shape inference calls an axis that it knows nothing of.
 _GENERATED = re.compile(r"unk__\d+")
 
 _ONNXRUNTIME = "com.microsoft"
+# Classical machine learning, and what of it gives float32 numbers in the shape of the input.
+_CLASSICAL = "ai.onnx.ml"
+_SAME_SHAPE = frozenset({"Binarizer", "Imputer", "Normalizer", "Scaler"})
 _QUANTIZED = frozenset(
     {"DequantizeLinear", "DynamicQuantizeMatMul", "MatMulIntegerToFloat", "MatMulNBits"}
 )
@@ -43,9 +47,10 @@ class InferShapes(ir.passes.InPlacePass):
         # not strict: what one node withholds must not cost the shapes of all others
         follow = may_follow_sizes(model.graph)
         inference = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=follow)
-        inference(model)
-        while _infer_quantized(model.graph):
+        with outer_constants(model):
             inference(model)
+            while _infer_others(model.graph):
+                inference(model)
         for graph in model.graphs():
             for value in _values(graph):
                 if value.shape is not None and self._made_up(value):
@@ -71,15 +76,23 @@ class InferShapes(ir.passes.InPlacePass):
         return name if name and (name in self._known or not _GENERATED.fullmatch(name)) else None
 
 
-def _infer_quantized(graph: ir.Graph) -> bool:
-    """Shapes and types of onnxruntime's quantized operators that give real numbers; whether any is new."""
+def _infer_others(graph: ir.Graph) -> bool:
+    """Shapes and types of operators that onnx infers nothing of; whether any is new.
+
+    They are onnxruntime's quantized operators that give real numbers, and classical ones that keep the shape.
+    """
     found = False
     for node in graph:
-        if node.domain != _ONNXRUNTIME or node.outputs[0].shape is not None:
-            continue
-        x, output = node.inputs[0], node.outputs[0]
+        x, output = (node.inputs or [None])[0], node.outputs[0]
         shape = None if x is None else x.shape
-        if x is None or shape is None or node.op_type not in _QUANTIZED:
+        if x is None or shape is None or output.shape is not None:
+            continue
+        if node.domain == _CLASSICAL and node.op_type in _SAME_SHAPE:
+            real = x.dtype if node.op_type == "Imputer" else ir.DataType.FLOAT
+            output.shape, output.type = shape.copy(), None if real is None else ir.TensorType(real)
+            found = True
+            continue
+        if node.domain != _ONNXRUNTIME or node.op_type not in _QUANTIZED:
             continue
         if node.op_type == "DequantizeLinear":
             scale = node.inputs[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections import defaultdict
 from collections.abc import Container, Mapping, Sequence
 
@@ -11,9 +10,9 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.transforms.bodies import read_by
-from svgd_onnx.transforms.canonicalize.fix_sizes import name_of_axis
+from svgd_onnx.transforms.canonicalize.fix_sizes import advice_on_sizes
 from svgd_onnx.transforms.decompose import blocking_nodes
-from svgd_onnx.transforms.rule import NOT_FIXED
+from svgd_onnx.transforms.rule import is_of_sizes
 
 _SHOWN = 5
 
@@ -47,33 +46,14 @@ def obstacles_error(
     refusals: Mapping[ir.Node, str],
 ) -> UserError:
     """What to raise where nodes have no gradient."""
+    graph = nodes[0].graph
+    of_sizes = any(is_of_sizes(refusals.get(node, "")) for node in nodes)
+    fix = advice_on_sizes(graph) if of_sizes and isinstance(graph, ir.Graph) else None
     return UserError(
         "These operators have no gradient and lie between trainable parameters and the loss: "
         f"{named_obstacles(nodes, refusals)}. {_advice(_after(nodes, copies), list(copies))}"
-        + _fixing(nodes, refusals)
+        f"{f' Or {fix}.' if fix else ''}"
     )
-
-
-def _fixing(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -> str:
-    """How to fix open sizes of inputs, where these are what stands against nodes."""
-    opened = [node for node in nodes if NOT_FIXED in refusals.get(node, "")]
-    inputs = [value for value in _before(opened) if value.is_graph_input()]
-    stated = {_not_fixed(node, refusals[node]) for node in opened}
-    advice = [
-        option("size", f"{name_of_axis(value, axis)}=N")
-        for value in inputs
-        for axis, dim in enumerate(value.shape or ())
-        if not isinstance(dim, int) and dim.value in stated
-    ]
-    return f" Or fix sizes that are open: {listed(dict.fromkeys(advice), 3)}." if advice else ""
-
-
-def _not_fixed(node: ir.Node, reason: str) -> str | None:
-    """The name of the axis of a node's first input that a reason is about; None if it has none."""
-    found = re.search(rf"axis (\d+) of its input {NOT_FIXED}", reason)
-    shape = node.inputs[0].shape if found and node.inputs[0] is not None else None
-    dim = None if found is None or shape is None else shape[int(found[1])]
-    return None if isinstance(dim, int) or dim is None else dim.value
 
 
 def named_obstacles(nodes: Sequence[ir.Node], refusals: Mapping[ir.Node, str]) -> str:

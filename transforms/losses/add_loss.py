@@ -14,6 +14,7 @@ from svgd_onnx.step_names import LOSS, beside, unquoted
 from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.names import LABEL
 from svgd_onnx.transforms.writer import Writer
 
 LOSS_OUTPUT = LOSS
@@ -68,6 +69,7 @@ class AddLoss(ir.passes.InPlacePass):
         graph.extend(write.nodes)
         graph.outputs.insert(0, loss)
         if compared is not None:
+            compared.meta[LABEL] = True
             graph.inputs.append(compared)
         return ir.passes.PassResult(model, modified=True)
 

@@ -11,10 +11,13 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.transforms.losses.written_out import written_out_activation
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, is_fake_quantization
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
+from svgd_onnx.transforms.rule import constant_value, input_of
 from svgd_onnx.transforms.writer import Writer
 
 # They take some of the elements, or take them over into another type.
 _SELECTIONS = frozenset({"Cast", "Gather", "Slice"})
+# Over axes of size 1 they leave all elements as they are; over others nothing is left to look under.
+_REDUCTIONS = frozenset({"ReduceMax", "ReduceMean", "ReduceMin", "ReduceSum"})
 # They leave all elements where they are.
 _UNMOVING = frozenset({"Cast", "Identity", FAKE_QUANTIZE})
 
@@ -53,7 +56,8 @@ def find_logits(
         The logits, of the output's shape, and the axis that a Softmax normalizes, if it can be told.
 
     Raises:
-        UserError: the loss is of logits, and the prediction is part of the classes of a Softmax.
+        UserError: the loss is of logits, and the prediction is part of the classes of a Softmax, or a mean or
+            the like of what an activation gives.
     """
     steps: list[ir.Node] = []
     value = output
@@ -64,6 +68,8 @@ def find_logits(
     ):
         steps.insert(0, node)
         value = _first_input(node)
+    if found is None and node is not None and node.op_type in _REDUCTIONS:
+        _check_reduced(node, output, activations)
     if found is None or found.operator not in activations:
         return output, None
     axis = None if found.operator == "Sigmoid" else _softmax_axis(found, steps)
@@ -80,6 +86,17 @@ def find_logits(
     if moved:
         logits.shape = output.shape
     return logits, axis
+
+
+def _check_reduced(node: ir.Node, output: ir.Value, activations: Collection[str]) -> None:
+    """Refuses a prediction for which a reduction mixes what an activation gives."""
+    activation = final_activation(_first_input(node))
+    if activation in activations:
+        raise UserError(
+            f"The prediction '{output.name}' comes out of {node.op_type} '{node.name}' over what a "
+            f"{activation} gives, so that there are no logits of it: choose another {option('loss')}, or say "
+            f"with {option('from_logits')} that it is to be taken for logits."
+        )
 
 
 def final_activation(output: ir.Value) -> str | None:
@@ -114,7 +131,17 @@ def _moves(node: ir.Node) -> bool:
     if node.op_type == "Cast":
         value = _first_input(node)
         return value.dtype is not None and value.dtype.is_floating_point()
+    if node.op_type in _REDUCTIONS:
+        return _is_over_one(node)
     return node.op_type in REARRANGEMENTS | _SELECTIONS or is_fake_quantization(node)
+
+
+def _is_over_one(node: ir.Node) -> bool:
+    """Whether all axes that a reduction is over have the size 1."""
+    shape = _first_input(node).shape
+    given = node.attributes.get("axes")
+    axes = given.as_ints() if given is not None else constant_value(input_of(node, 1))
+    return shape is not None and axes is not None and all(shape[int(axis)] == 1 for axis in axes)
 
 
 def _cuts(steps: Sequence[ir.Node], axis: int | None) -> bool:
@@ -140,6 +167,8 @@ def _softmax_axis(activation: Activation, steps: Sequence[ir.Node]) -> int | Non
     for step in steps:
         before, after = _first_input(step).shape, step.outputs[0].shape
         if axis is None:
+            return None
+        if step.op_type in _REDUCTIONS:
             return None
         if step.op_type == "Transpose" and "perm" in step.attributes:
             axis = list(step.attributes["perm"].as_ints()).index(axis)

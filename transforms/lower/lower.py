@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.canonicalize.fix_sizes import advice_on_sizes
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.lower.activations import ACTIVATIONS
 from svgd_onnx.transforms.lower.batch_normalization import BATCH_NORMALIZATION
@@ -24,7 +25,7 @@ from svgd_onnx.transforms.lower.max_pool import MAX_POOL
 from svgd_onnx.transforms.lower.scaling import SCALING
 from svgd_onnx.transforms.lower.slicing import SLICING
 from svgd_onnx.transforms.lower.softmax import SOFTMAX
-from svgd_onnx.transforms.rule import RefusedError, apply_rule, table
+from svgd_onnx.transforms.rule import RefusedError, apply_rule, is_of_sizes, table
 
 RULES: dict[str, Lowering] = table(
     ACTIVATIONS,
@@ -90,8 +91,10 @@ class Lower(ir.passes.InPlacePass):
                 reason = f": {refusals[node]}" if node in refusals else ""
                 left.append(f"{node.op_type} ('{node.name or node.outputs[0].name}'{reason})")
         if left:
+            of_sizes = any(is_of_sizes(reason) for reason in refusals.values())
+            fix = advice_on_sizes(graph) if of_sizes else None
             raise UserError(
-                f"The target onnx cannot express {listed(left)}: convert with "
+                f"The target onnx cannot express {listed(left)}: {f'{fix}, ' if fix else ''}convert with "
                 f"{option('target', 'ort-training')}, or train other parameters with "
                 f"{option('train')}."
             )

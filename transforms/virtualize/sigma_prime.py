@@ -12,7 +12,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import has_rows
-from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.names import LABEL, gradient_name
 from svgd_onnx.transforms.rearrangements import hands_on
 from svgd_onnx.transforms.virtualize.linear_operators import (
     channel_axis,
@@ -86,7 +86,11 @@ def sigma_prime(
         for index, name in enumerate(names)
     }
     standing_for = {value: value.name for value in graph.inputs if value.name in parameters}
-    batch_is_open = any(_is_open(value) for value in graph.inputs if value.name not in parameters)
+    batch_is_open = any(
+        _is_open(value)
+        for value in graph.inputs
+        if value.name not in parameters and not value.meta.get(LABEL)
+    )
     _check_globs(settings, copies)
     known = None if gradients is None else _names(gradients)
     uses = []

@@ -88,3 +88,70 @@ def test_convert_says_where_r_is_of_each_channel_for_an_open_size(
     assert "r is of each channel for 1 operation, for sizes that are open (time)" in said[0]
     assert "--size time=N fixes one" in said[0]
     assert not any("each channel" in each for each in said[1:])
+
+
+def branch(name: str, *nodes: onnx.NodeProto) -> onnx.GraphProto:
+    output = onnx.helper.make_empty_tensor_value_info(nodes[-1].output[0])
+    return onnx.helper.make_graph(nodes, name, [], [output])
+
+
+def squeezed() -> onnx.ModelProto:
+    """x (N, 8, length), its last axis squeezed if it has the size 1, as torch's exporter writes it."""
+    net = Network()
+    axis = numbers(net, 2)
+    size = net.node("Gather", net.node("Shape", "x"), numbers(net, -1))
+    is_one = net.node("Squeeze", net.node("Equal", size, numbers(net, 1)))
+    value = net.node(
+        "If",
+        is_one,
+        then_branch=branch("then", onnx.helper.make_node("Squeeze", ["x", axis], ["narrow"])),
+        else_branch=branch("else", onnx.helper.make_node("Identity", ["x"], ["wide"])),
+    )
+    net.node("MatMul", value, net.weight("w", 8, 4), output="y")
+    return net.model({"x": ("N", 8, "length")}, {"y": ("N", 4)})
+
+
+def test_a_branch_that_a_given_size_decides_is_taken(tmp_path: Path) -> None:
+    shape_of_w = shape_of_r(squeezed(), tmp_path, size={"length": 1})
+    assert shape_of_w == [4]
+
+
+def test_sizes_within_a_branch_follow_from_constants_around_it() -> None:
+    net = Network()
+    axis = net.constant("axis", np.array([1]))
+    padded = onnx.helper.make_node("Unsqueeze", ["x", axis], ["column"])
+    negative = onnx.helper.make_node("Neg", ["column"], ["negative"])
+    plain = onnx.helper.make_node("Unsqueeze", ["x", axis], ["positive"])
+    choice = net.node("Cast", net.node("ReduceSum", "x", keepdims=0), to=onnx.TensorProto.BOOL)
+    branches = {
+        "then_branch": branch("then", padded, negative),
+        "else_branch": branch("else", plain),
+    }
+    value = net.node("If", choice, **branches)
+    net.node("MatMul", value, net.weight("w", 8, 4), output="y")
+    graph = canonicalize(ir.from_proto(net.model({"x": ("N", 8)}, {"y": ("N", 1, 4)}))).graph
+    shapes = {
+        value.name: [str(dim) for dim in value.shape or ()]
+        for node in graph.all_nodes()
+        for value in node.outputs
+    }
+    assert shapes["column"] == ["N", "1", "8"]
+    assert not any(body.initializers for body in graph.subgraphs())
+
+
+def test_an_axis_without_a_name_goes_by_its_input(tmp_path: Path) -> None:
+    model = merged(None, None)
+    assert shape_of_r(model, tmp_path, size={"x.1": 2, "x.2": 4}) == [8, 8]
+    with pytest.raises(svgd_onnx.UserError, match=r"is no open axis .* it has N, x\.1, x\.2"):
+        shape_of_r(model, tmp_path / "other", size={"x.3": 2})
+
+
+def test_what_a_file_says_of_its_output_does_not_count_where_it_is_wrong(tmp_path: Path) -> None:
+    """Exporters name the axis of rows after the batch, though there are four for each example."""
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("w", 8, 4))
+    net.node("Reshape", value, numbers(net, -1), output="y")
+    model = net.model({"x": ("N", 8)}, {"y": ("N",)})
+    manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse", size={"N": 1})
+    assert manifest.label is not None
+    assert manifest.label.shape == [4]

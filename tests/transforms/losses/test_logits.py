@@ -156,3 +156,34 @@ def test_what_is_said_to_be_logits_is_taken_as_it_stands(tmp_path: Path) -> None
     svgd_onnx.convert(model, tmp_path / "a", loss_settings=settings, target="onnx")
     trainer = svgd_onnx.Trainer(tmp_path / "a")
     assert trainer.evaluate({"x": X, "labels": labels})["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def averaged(frames: int) -> onnx.ModelProto:
+    """x (N, frames, 3) -> a probability for each frame -> their mean, y (N, 1)."""
+    net = Network()
+    chances = net.node("Sigmoid", net.node("MatMul", "x", net.weight("w", 3, 1)))
+    net.node("ReduceMean", chances, output="y", axes=[1], keepdims=0)
+    return net.model({"x": ("N", frames, 3)}, {"y": ("N", 1)})
+
+
+def test_a_mean_over_one_place_is_looked_through(tmp_path: Path) -> None:
+    model, loss = averaged(1), "bce-with-logits"
+    svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", loss=loss)
+    random = np.random.default_rng(0)
+    batch = {
+        "x": random.normal(size=(4, 1, 3)).astype(np.float32),
+        "target": random.random((4, 1)).astype(np.float32),
+    }
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    (chance,) = session.run(None, {"x": batch["x"]})
+    target = batch["target"]
+    expected = -np.mean(target * np.log(chance) + (1 - target) * np.log(1 - chance))
+    found = svgd_onnx.Trainer(tmp_path / "artifacts").evaluate(batch)["loss"]
+    assert found == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_mean_of_probabilities_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="comes out of ReduceMean .* a Sigmoid gives"):
+        svgd_onnx.convert(
+            averaged(2), tmp_path / "artifacts", target="onnx", loss="bce-with-logits"
+        )
