@@ -20,9 +20,9 @@ class Match:
     Attributes:
         trained: its name in the exported model.
         original: its name in the module.
-        error: the largest difference from autograd's gradient, relative to that one's largest entry, or to a
-            millionth of the largest of all parameters.
-        rounding: the same of autograd in float32, beside autograd in float64.
+        error: the largest difference from autograd's gradient in float64, relative to that one's largest entry,
+            or to a millionth of the largest of all parameters.
+        rounding: the same of autograd in float32.
     """
 
     trained: str
@@ -33,11 +33,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Reference:
-    """The module's parameters: values, gradients in float32, and gradients in float64 rounded to that."""
+    """The module's parameters: values, gradients of autograd in float64, and of autograd in float32."""
 
     values: Mapping[str, np.ndarray]
     gradients: Mapping[str, np.ndarray]
-    in_double: Mapping[str, np.ndarray]
+    in_single: Mapping[str, np.ndarray]
 
 
 def match(
@@ -71,8 +71,7 @@ def match(
             continue
         original = name if name in errors else min(errors, key=lambda each: errors[each])
         del left[original]
-        expected = reference.gradients[original]
-        rounding = _error(expected, reference.in_double[original], floor)
+        rounding = _error(reference.in_single[original], reference.gradients[original], floor)
         found.append(Match(name, original, errors[original], rounding))
     return found, strange, list(left)
 
