@@ -58,12 +58,14 @@ def match(
         that are not trained.
     """
     floor = _NEGLIGIBLE * max(np.abs(each).max() for each in reference.gradients.values())
-    left = dict(reference.values)
+    left = {original: _Sum.of(other) for original, other in reference.values.items()}
     found, strange = [], []
     for name, value in values.items():
-        errors = {}
+        errors, total = {}, _Sum.of(value)
         for original, other in left.items():
-            gradient = _rearranged(value, gradients[name], other)
+            if not total.may_be(other):
+                continue
+            gradient = _rearranged(value, gradients[name], reference.values[original])
             if gradient is not None:
                 errors[original] = _error(gradient, reference.gradients[original], floor)
         if not errors:
@@ -76,6 +78,23 @@ def match(
     return found, strange, list(left)
 
 
+@dataclass(frozen=True)
+class _Sum:
+    """What the same numbers have in common in any order, and is found fast."""
+
+    size: int
+    total: float
+    absolute: float
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> _Sum:
+        total, absolute = (float(each.sum(dtype=np.float64)) for each in (array, np.abs(array)))
+        return cls(array.size, total, absolute)
+
+    def may_be(self, other: _Sum) -> bool:
+        return self.size == other.size and abs(self.total - other.total) <= _EQUAL * other.absolute
+
+
 def _error(gradient: np.ndarray, expected: np.ndarray, floor: float) -> float:
     scale = max(float(np.abs(expected).max()), floor)
     return float(np.abs(gradient.ravel() - expected.ravel()).max()) / scale
@@ -83,16 +102,11 @@ def _error(gradient: np.ndarray, expected: np.ndarray, floor: float) -> float:
 
 def _rearranged(value: np.ndarray, gradient: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """A gradient in the order of another tensor that holds the same numbers; None if it does not."""
-    if value.size != other.size:
-        return None
     expected = other.ravel()
     if _are_equal(value.ravel(), expected):
         return gradient.ravel()
     if _are_equal(value.T.ravel(), expected):
         return gradient.T.ravel()
-    total = float(np.abs(expected).sum(dtype=np.float64))
-    if abs(value.sum(dtype=np.float64) - expected.sum(dtype=np.float64)) > _EQUAL * total:
-        return None
     order, wanted = np.argsort(value.ravel()), np.argsort(expected)
     if not _are_equal(value.ravel()[order], expected[wanted]):
         return None
