@@ -16,7 +16,7 @@ from torch import nn
 from tools.exporter_defaults.networks import NETWORKS, Network, folded, joined, moved
 
 MODEL, BATCH, VALUES = "model.onnx", "batch.npz", "values.npz"
-GRADIENTS, GRADIENTS_IN_DOUBLE = "gradients.npz", "gradients_in_double.npz"
+GRADIENTS, GRADIENTS_IN_SINGLE = "gradients.npz", "gradients_in_single.npz"
 
 
 def main() -> None:
@@ -28,12 +28,11 @@ def main() -> None:
     _export(network, folder / MODEL)
     inputs = {key: value.numpy() for key, value in network.inputs.items()}
     np.savez(folder / BATCH, labels=network.labels.numpy(), **inputs)
-    module = folded(network.module)
-    gradients = _gradients(network, copy.deepcopy(module))
-    values = {name: each for name, each in module.named_parameters() if name in gradients}
-    _save(folder / VALUES, module, values)
-    _save(folder / GRADIENTS, module, gradients)
-    _save(folder / GRADIENTS_IN_DOUBLE, module, _gradients(network, module.double()))
+    double = folded(network.module)
+    single = copy.deepcopy(double).float()
+    _save(folder / VALUES, single, dict(single.named_parameters()))
+    _save(folder / GRADIENTS, double, _gradients(network, double))
+    _save(folder / GRADIENTS_IN_SINGLE, single, _gradients(network, single))
 
 
 def _export(network: Network, path: Path) -> None:
@@ -44,7 +43,7 @@ def _export(network: Network, path: Path) -> None:
 
 
 def _gradients(network: Network, module: nn.Module) -> dict[str, torch.Tensor]:
-    """By parameter; those of a BatchNormalization that was folded have none."""
+    """By parameter."""
     network.loss(module).backward()
     return {
         name: each.grad.float() for name, each in module.named_parameters() if each.grad is not None

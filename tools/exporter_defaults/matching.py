@@ -20,9 +20,9 @@ class Match:
     Attributes:
         trained: its name in the exported model.
         original: its name in the module.
-        error: the largest difference from autograd's gradient, relative to that one's largest entry, or to a
-            millionth of the largest of all parameters.
-        rounding: the same of autograd in float32, beside autograd in float64.
+        error: the largest difference from autograd's gradient in float64, relative to that one's largest entry,
+            or to a millionth of the largest of all parameters.
+        rounding: the same of autograd in float32.
     """
 
     trained: str
@@ -33,11 +33,11 @@ class Match:
 
 @dataclass(frozen=True)
 class Reference:
-    """The module's parameters: values, gradients in float32, and gradients in float64 rounded to that."""
+    """The module's parameters: values, gradients of autograd in float64, and of autograd in float32."""
 
     values: Mapping[str, np.ndarray]
     gradients: Mapping[str, np.ndarray]
-    in_double: Mapping[str, np.ndarray]
+    in_single: Mapping[str, np.ndarray]
 
 
 def match(
@@ -58,12 +58,14 @@ def match(
         that are not trained.
     """
     floor = _NEGLIGIBLE * max(np.abs(each).max() for each in reference.gradients.values())
-    left = dict(reference.values)
+    left = {original: _Sum.of(other) for original, other in reference.values.items()}
     found, strange = [], []
     for name, value in values.items():
-        errors = {}
+        errors, total = {}, _Sum.of(value)
         for original, other in left.items():
-            gradient = _rearranged(value, gradients[name], other)
+            if not total.may_be(other):
+                continue
+            gradient = _rearranged(value, gradients[name], reference.values[original])
             if gradient is not None:
                 errors[original] = _error(gradient, reference.gradients[original], floor)
         if not errors:
@@ -71,10 +73,26 @@ def match(
             continue
         original = name if name in errors else min(errors, key=lambda each: errors[each])
         del left[original]
-        expected = reference.gradients[original]
-        rounding = _error(expected, reference.in_double[original], floor)
+        rounding = _error(reference.in_single[original], reference.gradients[original], floor)
         found.append(Match(name, original, errors[original], rounding))
     return found, strange, list(left)
+
+
+@dataclass(frozen=True)
+class _Sum:
+    """What the same numbers have in common in any order, and is found fast."""
+
+    size: int
+    total: float
+    absolute: float
+
+    @classmethod
+    def of(cls, array: np.ndarray) -> _Sum:
+        total, absolute = (float(each.sum(dtype=np.float64)) for each in (array, np.abs(array)))
+        return cls(array.size, total, absolute)
+
+    def may_be(self, other: _Sum) -> bool:
+        return self.size == other.size and abs(self.total - other.total) <= _EQUAL * other.absolute
 
 
 def _error(gradient: np.ndarray, expected: np.ndarray, floor: float) -> float:
@@ -84,16 +102,11 @@ def _error(gradient: np.ndarray, expected: np.ndarray, floor: float) -> float:
 
 def _rearranged(value: np.ndarray, gradient: np.ndarray, other: np.ndarray) -> np.ndarray | None:
     """A gradient in the order of another tensor that holds the same numbers; None if it does not."""
-    if value.size != other.size:
-        return None
     expected = other.ravel()
     if _are_equal(value.ravel(), expected):
         return gradient.ravel()
     if _are_equal(value.T.ravel(), expected):
         return gradient.T.ravel()
-    total = float(np.abs(expected).sum(dtype=np.float64))
-    if abs(value.sum(dtype=np.float64) - expected.sum(dtype=np.float64)) > _EQUAL * total:
-        return None
     order, wanted = np.argsort(value.ravel()), np.argsort(expected)
     if not _are_equal(value.ravel()[order], expected[wanted]):
         return None

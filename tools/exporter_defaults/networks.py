@@ -105,10 +105,15 @@ NETWORKS: Mapping[str, Callable[[], Network]] = {
 }
 
 
+# A channel's shift before a ReLU is moved by no more than this.
+_NEAR = 0.1
+
+
 def moved(network: Network) -> None:
     """Leaves a module as training may: no scales of 1 and shifts of 0, and statistics of the data.
 
-    Of a new one the exporter drops biases of 0, and stores equal vectors once.
+    Of a new one the exporter drops biases of 0, and stores equal vectors once. No value of the batch is left
+    at the kink of a ReLU: rounding would decide on which side it is, and so what the gradient is.
     """
     module = network.module
     with torch.no_grad():
@@ -120,7 +125,40 @@ def moved(network: Network) -> None:
                 each.momentum = None  # the mean of all batches
                 each.train()
         network.loss(module)
-    module.eval()
+        module.eval()
+        _leave_kinks(network)
+
+
+def _leave_kinks(network: Network) -> None:
+    """Moves the shift of each BatchNormalization so that 0 is amid the widest gap near it at the next ReLU."""
+    last: list[nn.BatchNorm2d] = []
+
+    def remember(module: nn.BatchNorm2d, *_: Any) -> None:
+        last[:] = [module]
+
+    def move(_: nn.Module, given: tuple[torch.Tensor]) -> tuple[torch.Tensor]:
+        shift = torch.stack([_from_gap(channel) for channel in given[0].transpose(0, 1)])
+        last[0].bias.add_(shift)
+        return (given[0] + shift[:, None, None],)
+
+    hooks = []
+    for each in network.module.modules():
+        if isinstance(each, nn.BatchNorm2d):
+            hooks.append(each.register_forward_hook(remember))
+        elif isinstance(each, nn.ReLU):
+            hooks.append(each.register_forward_pre_hook(move))
+    network.loss(network.module)
+    for hook in hooks:
+        hook.remove()
+
+
+def _from_gap(values: torch.Tensor) -> torch.Tensor:
+    """How far the widest gap near 0 lies from it."""
+    near = values[values.abs() < _NEAR]
+    ends = torch.tensor([-_NEAR, _NEAR])
+    edges = torch.cat([near, ends]).sort().values
+    widest = edges.diff().argmax()
+    return -(edges[widest] + edges[widest + 1]) / 2
 
 
 def joined(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -139,7 +177,8 @@ def joined(module: nn.Module, tensors: Mapping[str, torch.Tensor]) -> dict[str, 
 
 
 def folded(module: nn.Module) -> nn.Module:
-    """The module with BatchNormalization in its convolutions, as the exporter folds it."""
-    if not any(isinstance(each, nn.BatchNorm2d) for each in module.modules()):
-        return module
-    return optimization.fuse(module)
+    """The module in float64, BatchNormalization in its convolutions, as the exporter folds it."""
+    double = module.double()
+    if any(isinstance(each, nn.BatchNorm2d) for each in module.modules()):
+        double = optimization.fuse(double)
+    return double.requires_grad_(True)

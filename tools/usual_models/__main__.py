@@ -3,16 +3,18 @@
     python -m tools.usual_models [NAME...] [--reduced] [--stock PYTHON] [--folder FOLDER]
 
 "Parameters" are those that the model is known to have, and how many are trained; "strange" counts constants
-that are trained. "Memory" is the peak of conversion beyond the imports, in MB and in times of the model's
-files; "step" the seconds of a step of SVGD on two examples. "Error" is the largest of the first-step gradients
-beside central differences in float64 (see directions.py); "export" the difference between the loss of the
-exported model after five steps and that of `evaluate`.
+that are trained. "Memory" is the peak of conversion beyond the imports, in MB and in "times" of the model's
+files; "verified" the same with verification, and "step" that of training, on two examples; "step (s)" the
+seconds of a step of SVGD. "Error" is the largest of the first-step gradients beside central differences in
+float64 (see directions.py); "export" the difference between the loss of the exported model after five steps and
+that of `evaluate`.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,8 +25,8 @@ from rich.table import Table
 from tools.usual_models import USUAL_MODELS, UsualModel, trial
 
 COLUMNS = (
-    *("model", "target", "MB", "parameters", "strange", "seconds", "memory", "times", "losses"),
-    *("step (s)", "error", "export"),
+    *("model", "target", "MB", "parameters", "strange", "seconds", "memory", "times", "verified"),
+    *("step", "losses", "step (s)", "error", "export"),
 )
 
 
@@ -61,15 +63,17 @@ def _row(
     """What one target makes of a model, and whether that is right."""
     folder, options = model.parent, json.dumps(dict(entry.options))
     batch, values, gradients = (folder / f"{each}.npz" for each in ("batch", "values", "gradients"))
+    plain, unproven = folder / f"{target}-sgd", {**entry.options, "verify": False}
     try:
         if not batch.exists():
             trial.run(python, "batch", model, options, batch)
-        converted = trial.convert(python, model, folder / target, target, entry.options)
-        trained = trial.run(python, "train", folder / target, batch, folder / f"{target}.onnx")
-        plain = folder / f"{target}-sgd"
-        trial.convert(python, model, plain, target, {**entry.options, "optimizer": "sgd"})
+        trial.convert(python, model, plain, target, {**unproven, "optimizer": "sgd"})
         found = trial.run(python, "gradients", plain, batch, values, gradients)
+        shutil.rmtree(plain)
         checked = trial.run(python, "check", model, options, batch, gradients)
+        converted = trial.convert(python, model, folder / f"{target}-unproven", target, unproven)
+        verified = trial.convert(python, model, folder / target, target, entry.options)
+        trained = trial.run(python, "train", folder / target, batch, folder / f"{target}.onnx")
     except trial.TrialError as error:
         return [str(error)], False
     names, losses = set(found["trained"]), trained["losses"]
@@ -80,6 +84,8 @@ def _row(
         f"{converted.seconds:.1f}",
         f"{converted.memory / 1e6:,.0f}",
         f"{converted.times:.2f}",
+        f"{verified.memory / 1e6:,.0f}",
+        f"{trained['bytes'] / 1e6:,.0f}",
         f"{losses[0]:.4f} {losses[-1]:.4f}",
         f"{trained['seconds']:.2f}",
         f"{checked['error']:.0e}",

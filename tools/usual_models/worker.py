@@ -62,14 +62,17 @@ def convert_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def train(folder: str, batch: str, exported: str) -> dict[str, Any]:
-    """The losses of five steps, the seconds of the last, and how far the exported model's loss is off."""
+    """The losses of five steps, the seconds of the last, their memory, and how far the export's loss is off."""
     arrays = dict(np.load(batch))
+    memory.forget_peak()
+    before = memory.resident()
     trainer = svgd_onnx.Trainer(folder, seed=0)
     losses, seconds = [], 0.0
     for _ in range(STEPS):
         start = time.perf_counter()
         losses.append(trainer.train_step(arrays, RATE))
         seconds = time.perf_counter() - start
+    taken = memory.peak() - before
     evaluated = trainer.evaluate(arrays)["loss"]
     trainer.export(exported)
     manifest = trainer.manifest
@@ -77,6 +80,7 @@ def train(folder: str, batch: str, exported: str) -> dict[str, Any]:
     return {
         "losses": [*losses, evaluated],
         "seconds": seconds,
+        "bytes": taken,
         "export": abs(exported_loss(exported, arrays, manifest) - evaluated),
     }
 
