@@ -27,6 +27,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
+from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
@@ -125,6 +126,9 @@ def convert(
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if verify:
             verify_artifacts(folder, manifest, plan, random_size)
+        if not isinstance(model, onnx.ModelProto):
+            manifest.source = {Path(model).name: sha256(Path(model))}
+        manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         manifest.save(folder)
     return manifest
 

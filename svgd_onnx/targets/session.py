@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.manifest import FILE_NAME, Manifest
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,51 @@ def seed_onnxruntime(seed: int | None) -> None:
 def no_tensor(folder: Path, name: str) -> UserError:
     """What to raise where a checkpoint has no tensor of a name."""
     return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
+
+
+def checkpoint_damaged(path: Path) -> UserError:
+    """What to raise where a checkpoint cannot be read."""
+    return UserError(
+        f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
+        "or convert the model again."
+    )
+
+
+def check_checkpoint(
+    folder: Path, manifest: Manifest, found: Callable[[str], tuple[str, Sequence[int]] | None]
+) -> None:
+    """Refuses a checkpoint that lacks a tensor of the manifest, or has one of another type or shape.
+
+    Args:
+        folder: of artifacts.
+        manifest: theirs.
+        found: the type and shape of a tensor of the checkpoint, None if there is none.
+
+    Raises:
+        UserError: says what differs.
+    """
+    wanted: list[tuple[str, Sequence[int]]] = [
+        *((each.name, each.shape) for each in manifest.parameters),
+        *((each.state, each.state_shape) for each in manifest.operations if each.state is not None),
+    ]
+    for name, shape in wanted:
+        check_tensor(folder, name, found(name), shape)
+
+
+def check_tensor(
+    folder: Path, name: str, found: tuple[str, Sequence[int]] | None, shape: Sequence[int]
+) -> None:
+    """As `check_checkpoint`, of one tensor, which is to be float32."""
+    if found == ("float32", tuple(shape)):
+        return
+    has = "is not in it"
+    if found is not None:
+        dtype, given = found
+        has = f"is {dtype} of shape {tuple(given)} in it, and float32 of shape {tuple(shape)} by {FILE_NAME}"
+    raise UserError(
+        f"The checkpoint of '{folder}' is that of another model: '{name}' {has}; put the one back that belongs "
+        "here, or convert the model again."
+    )
 
 
 @contextmanager

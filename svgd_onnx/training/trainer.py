@@ -11,7 +11,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets import target_named
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
@@ -51,7 +51,7 @@ class Trainer:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
         check_positive("threads", threads)
-        target = TARGETS[self.manifest.target]
+        target = target_named(self.manifest.target)
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step

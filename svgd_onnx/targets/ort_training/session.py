@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.errors import UserError, check_choice, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets.ort_training import checkpoint
@@ -40,22 +40,21 @@ class OrtTrainingSession:
         self._folder = folder
         self._manifest = manifest
         self._binding = training_binding()
+        check_choice("optimizer", manifest.update, OPTIMIZERS)
         self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
-        self._state = checkpoint.load(folder / CHECKPOINT)
-        self.progress = checkpoint.progress(self._state)
-        for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
-            if not (folder / name).is_file():
-                raise UserError(f"'{folder}' has no {name}: convert the model again.")
+        models = [
+            str(manifest.check_file(folder, name))
+            for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL)
+        ]
+        self._state = checkpoint.load(folder / CHECKPOINT, manifest)
+        self.progress = checkpoint.progress(self._state, folder / CHECKPOINT)
         options = _session_options(manifest, threads)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
         try:
-            self._module = binding.Module(
-                str(folder / TRAINING_MODEL), self._state, str(folder / EVAL_MODEL), device, options
-            )
-            self._optimizer = binding.Optimizer(
-                str(folder / OPTIMIZER_MODEL), self._state, device, options
-            )
+            training, evaluation, optimizer = models
+            self._module = binding.Module(training, self._state, evaluation, device, options)
+            self._optimizer = binding.Optimizer(optimizer, self._state, device, options)
         except Exception as error:  # the binding has an exception class for each status
             raise UserError(
                 f"A model in '{folder}' is damaged: convert the model again, and put the checkpoint in "
