@@ -11,7 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.manifest import FILE_NAME, Manifest
+from svgd_onnx.manifest import FILE_NAME, Manifest, Tensor
+from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 
 
 @dataclass(frozen=True)
@@ -81,20 +82,64 @@ def check_tensor(
     )
 
 
+class BatchError(UserError):
+    """A session does not take a batch.
+
+    Attributes:
+        index: the number in it that is out of range; None if that is not what is wrong.
+    """
+
+    def __init__(self, message: str, index: IndexAtFault | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
 @contextmanager
-def batch_at_fault() -> Iterator[None]:
+def batch_at_fault(tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> Iterator[None]:
     """Around a run of a session that has loaded: what it cannot run then is of the batch.
 
+    Args:
+        tensors: what the arrays are for.
+        arrays: the batch.
+
     Raises:
-        UserError: onnxruntime raised; its words are in the sentence.
+        BatchError: onnxruntime raised; its words are in the sentence, or what they are about.
     """
     try:
         yield
     except Exception as error:  # the binding has an exception class for each status
-        raise UserError(
-            f"onnxruntime cannot run the model on this batch ({first_line(error)}): see whether the sizes "
+        index = find(str(error), tensors, arrays)
+        if index is not None:
+            raise BatchError(str(index.error("the batch")), index) from error
+        raise BatchError(
+            f"onnxruntime cannot run the model on this batch ({_reason(error)}): see whether the sizes "
             "and indices in the data are ones that the model can take."
         ) from error
+
+
+@contextmanager
+def rows_at_fault(source: str, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
+    """Around a run on rows of some data, by whose numbers a number out of range is named.
+
+    Args:
+        source: what to call the data.
+        rows: those of the batch.
+
+    Raises:
+        UserError: the batch was not taken.
+    """
+    try:
+        yield
+    except BatchError as error:
+        if error.index is None:
+            raise
+        raise error.index.error(source, rows) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a kernel says, without where in onnxruntime's sources it says that."""
+    _, found, status = str(error).rpartition("Status Message: ")
+    return first_line(RuntimeError(status)) if found else first_line(error)
 
 
 class Session(Protocol):

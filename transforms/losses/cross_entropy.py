@@ -58,6 +58,8 @@ def _weighted(
         counted = write.cast(write.node("Not", ignored), "float32")
         # an ignored label may be no class at all
         labels = write.node("Where", ignored, write.integer(0), labels)
+    classes = write.node("Shape", logits, start=1, end=2)
+    labels = None if labels is None else write.index_within(labels, classes)
     column = write.node("Unsqueeze", labels, class_axis)
     picked = write.node("GatherElements", log_probabilities, column, axis=1)
     each = write.node("Squeeze", picked, class_axis)

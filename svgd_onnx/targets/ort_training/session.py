@@ -73,7 +73,7 @@ class OrtTrainingSession:
         assert update
         seed_onnxruntime(seed)
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._module.train_step(list(arrays), fetches)
         loss = float(fetches[0].numpy())
         # What comes next starts from a clean gradient, whether or not this step counts.
@@ -86,7 +86,7 @@ class OrtTrainingSession:
     def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Session`."""
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._module.eval_step(list(arrays), fetches)
         return [fetches[index].numpy() for index in range(len(fetches))]
 
@@ -112,6 +112,7 @@ def _session_options(manifest: Manifest, threads: int | None) -> Any:
     from onnxruntime import SessionOptions
 
     options = SessionOptions()
+    options.log_severity_level = 4  # what is raised says it too
     if threads is not None:
         options.intra_op_num_threads = threads
     if manifest.needs_library:

@@ -103,7 +103,7 @@ class InferenceTrainingSession:
         if self._accumulates:
             binding.bind_cpu_input(self._update, np.array(update))
         seed_onnxruntime(seed)
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._session.run_with_iobinding(binding)
         loss = float(binding.get_outputs()[0].numpy())
         if math.isfinite(loss):
@@ -123,7 +123,7 @@ class InferenceTrainingSession:
                 binding.bind_ortvalue_input(value.name, self._current[value.name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             session.run_with_iobinding(binding)
         return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
 
@@ -159,8 +159,8 @@ class InferenceTrainingSession:
     def _open(self, name: str, profile: Path | None = None) -> Any:
         path = self._files[name]
         options = self._onnxruntime.SessionOptions()
-        # errors only: onnxruntime warns of each operator that a device leaves to the processor
-        options.log_severity_level = 3
+        # what is raised says it too, and warnings name each operator that a device leaves to the processor
+        options.log_severity_level = 4
         # From the second step on onnxruntime would take one block for all that a step computes, beside
         # what the first took piece by piece, and kept.
         options.enable_mem_pattern = False
