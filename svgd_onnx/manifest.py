@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -39,6 +40,9 @@ FORMAT = 2
 """What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
 one that says nothing of these."""
 FILE_NAME = "svgd.json"
+
+# What arrays may be of.
+_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
 
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
 
@@ -201,6 +205,9 @@ class Manifest:
         """
         if self.prediction not in {each.name for each in self.outputs}:
             raise MisfitError("'prediction' is no output")
+        strange = [each for each in self.arrays if not _DTYPE.fullmatch(each.dtype)]
+        if strange:
+            raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
         for tensor in (*self.arrays, *self.outputs):
             axis = tensor.batch_axis
             if axis is not None and not 0 <= axis < len(tensor.shape):

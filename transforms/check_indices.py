@@ -6,18 +6,24 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import constant_value, inputs_of
+from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
+from svgd_onnx.transforms.rule import inputs_of, integer
 from svgd_onnx.transforms.writer import Writer
+
+_MOVED = frozenset({"Cast", "Reshape", "Squeeze", "Unsqueeze"})
 
 
 class CheckIndices(ir.passes.InPlacePass):
-    """Ends a run at an index that is out of range, where onnxruntime's kernel does not look.
+    """Ends a run at an index that is out of range, where onnxruntime's kernel does not look, or does not say.
 
-    Most kernels do (Gather..., Scatter..., recurrent layers of sequence lengths), and raise
-    an error. Of others onnxruntime-training 1.19.2 reads, or divides, whatever it is given:
-    SoftmaxCrossEntropyLoss and its gradient by labels, RoiAlign by the numbers of images; and a division of
-    integers by 0 ends the process. In front of those stands what raises an error, for every program that runs
-    the graph.
+    Most kernels do (Gather, GatherND, Scatter..., recurrent layers of sequence lengths), and raise an error.
+    Others of onnxruntime-training 1.19.2 read, or divide, whatever they are given: SoftmaxCrossEntropyLoss and
+    its gradient by labels, RoiAlign by the numbers of images; and a division of integers by 0 ends the process.
+    GatherElements does not say which index it was. In front of those stands what raises an error, for every
+    program that runs the graph.
+
+    Only what is computed from data is looked at. The node that looks has in its name the places of the inputs
+    that this is: `svgd_onnx.targets.index_at_fault` reads it in what a runtime says.
 
     Ensures: numbers are what they were, and no output changes its name.
     """
@@ -30,14 +36,15 @@ class CheckIndices(ir.passes.InPlacePass):
                 continue
             place, write_checked = check
             index = node.inputs[place]
-            if index is None or constant_value(index) is not None:
+            read = set() if index is None else _read_by(index)
+            if index is None or not read or _is_checked(index):
                 continue
             assert isinstance(node.graph, ir.Graph)
-            # by which `targets.index_at_fault` knows it
-            kind = "divisor" if write_checked is _divisor else "checked"
-            prefix = f"{node.outputs[0].name or node.op_type}/{kind}"
-            write = Writer(prefix, model.graph.opset_imports[""])
-            checked = write_checked(node, write)
+            places = (str(at) for at, each in enumerate(model.graph.inputs) if each in read)
+            write = Writer(
+                f"{node.outputs[0].name or node.op_type}/index", model.graph.opset_imports[""]
+            )
+            checked = write_checked(node, write, f"of {','.join(places)}")
             if checked is None:
                 continue
             checked.type, checked.shape = index.type, index.shape
@@ -47,45 +54,58 @@ class CheckIndices(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
 
-def _class(node: ir.Node, write: Writer) -> ir.Value:
+def _class(node: ir.Node, write: Writer, places: str) -> ir.Value:
     """Labels from 0 to below the size of axis 1, and those to be ignored."""
     logits, labels = inputs_of(node, 2)
     index = labels if labels.dtype == ir.DataType.INT64 else write.cast(labels, "int64")
     count = _size(logits, 1, write)
-    attribute = node.attributes.get("ignore_index")
-    if attribute is None:
-        checked = write.index_within(index, count)
+    if "ignore_index" not in node.attributes:
+        checked = write.index_within(index, count, f"checked {places}")
     else:
-        ignored = write.node("Equal", index, write.integer(attribute.as_int()))
+        number = integer(node, "ignore_index", 0)
+        ignored = write.node("Equal", index, write.integer(number))
         counted = write.node("Where", ignored, write.integer(0), index)
-        checked = write.node("Where", ignored, index, write.index_within(counted, count))
+        within = write.index_within(counted, count, f"checked {places} except {number}")
+        checked = write.node("Where", ignored, index, within)
     return checked if index is labels else write.node("Cast", checked, to=labels.dtype)
 
 
-def _image(node: ir.Node, write: Writer) -> ir.Value:
+def _image(node: ir.Node, write: Writer, places: str) -> ir.Value:
     images, _, numbers = inputs_of(node, 3)
-    return write.index_within(numbers, _size(images, 0, write))
+    return write.index_within(numbers, _size(images, 0, write), f"checked {places}")
 
 
-def _divisor(node: ir.Node, write: Writer) -> ir.Value | None:
+def _element(node: ir.Node, write: Writer, places: str) -> ir.Value:
+    """Places along an axis, from either end."""
+    values, places_along = inputs_of(node, 2)
+    index = places_along
+    if index.dtype != ir.DataType.INT64:
+        index = write.cast(index, "int64")
+    count = _size(values, integer(node, "axis", 0), write)
+    return write.index_within(index, count, f"counted {places}", from_end=True)
+
+
+def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     """Integers that are not 0, and not -1 under the least of all integers, whose quotient is none of them."""
     dividend, divisor = inputs_of(node, 2)
-    if divisor.dtype != ir.DataType.INT64 and divisor.dtype != ir.DataType.INT32:
+    limits = {ir.DataType.INT32: ("int32", -(2**31)), ir.DataType.INT64: ("int64", -(2**63))}
+    if divisor.dtype not in limits:
         return None
-    if not _is_data(divisor):
-        return None
-    kind = "int64" if divisor.dtype == ir.DataType.INT64 else "int32"
-    least = write.cast(write.integer(-(2**63) if kind == "int64" else -(2**31)), kind)
-    number = write.cast
+    kind, least = limits[divisor.dtype]
+
+    def number(value: int) -> ir.Value:
+        return write.cast(write.integer(value), kind)
+
     too_large = write.node(
         "And",
-        write.node("Equal", divisor, number(write.integer(-1), kind)),
-        write.node("Equal", dividend, least),
+        write.node("Equal", divisor, number(-1)),
+        write.node("Equal", dividend, number(least)),
     )
-    zero = write.node("Equal", divisor, number(write.integer(0), kind))
-    wrong = number(write.node("Or", zero, too_large), "int64")
-    nothing = number(write.index_within(wrong, write.integers(1)), kind)
-    return write.node("Add", divisor, nothing)
+    wrong = write.node("Or", write.node("Equal", divisor, number(0)), too_large)
+    nothing = write.index_within(
+        write.cast(wrong, "int64"), write.integers(1), f"divisor {places}", from_end=True
+    )
+    return write.node("Add", divisor, write.cast(nothing, kind))
 
 
 def _size(value: ir.Value, axis: int, write: Writer) -> ir.Value:
@@ -93,29 +113,37 @@ def _size(value: ir.Value, axis: int, write: Writer) -> ir.Value:
     size = None if value.shape is None else value.shape[axis]
     if isinstance(size, int):
         return write.integers(size)
+    if axis == -1:
+        return write.node("Shape", value, start=-1)
     return write.node("Shape", value, start=axis, end=axis + 1)
 
 
-def _is_data(value: ir.Value) -> bool:
-    """Whether a value is computed from more than shapes."""
+def _read_by(value: ir.Value) -> set[ir.Value]:
+    """The inputs, of the graph or of a body, that a value is computed from by more than their shapes."""
     pending, seen = [value], {value}
     while pending:
-        each = pending.pop()
-        node = each.producer()
-        if each.is_graph_input():
-            return True
+        node = pending.pop().producer()
         if node is None or node.op_type in ("Shape", "Size"):
             continue
         for read in node.inputs:
             if read is not None and read not in seen:
                 seen.add(read)
                 pending.append(read)
-    return False
+    return {each for each in seen if each.is_graph_input()}
 
 
-# By operator: the input that is checked, and what writes it, checked.
-CHECKS: dict[str, tuple[int, Callable[[ir.Node, Writer], ir.Value | None]]] = {
+def _is_checked(value: ir.Value) -> bool:
+    """Whether the loss looks at it already."""
+    node = value.producer()
+    while node is not None and node.op_type in _MOVED and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    return node is not None and f"/{CHECKED_LABELS}/" in (node.name or "")
+
+
+# By operator: the input that is looked at, and what writes it, given the places of the inputs that it is of.
+CHECKS: dict[str, tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]]] = {
     "Div": (1, _divisor),
+    "GatherElements": (1, _element),
     "Mod": (1, _divisor),
     "NegativeLogLikelihoodLoss": (1, _class),
     "RoiAlign": (2, _image),

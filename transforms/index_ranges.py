@@ -20,8 +20,8 @@ _PASSED_THROUGH = frozenset(
 def index_range(value: ir.Value) -> Range | None:
     """What is in range for every number of a graph input; None where no operator says it.
 
-    Followed are ways on which each number becomes an index, whatever the others are: not into bodies, which may not
-    run, nor through a Slice, a Where or a Clip, behind which not every number counts. An index of ONNX may be
+    Followed are ways on which each number becomes an index, whatever the others are: not into bodies, which may
+    not run, nor through a Slice, a Where or a Clip, behind which not every number counts. An index may be
     negative, and counts from the end then.
 
     Args:

@@ -16,8 +16,9 @@ _GREATEST = np.iinfo(np.int64).max
 # ReverseSequence.
 _VALUE = re.compile(r"(?:idx=|index = |indice = |Actual value is |sequence length: )(-?\d+)")
 _RANGE = re.compile(r"\[(-?\d+) ?, ?(-?\d+)\]")
-# Names of nodes that conversion put there to look: at indices that count from 0, and at divisors.
-_CHECKED, _DIVISOR = "/checked/", "/divisor/"
+# In the name of a node that conversion put there to look (`transforms.check_indices`): at what, the places of
+# the inputs that this is computed from, and an index that is in range whatever the range is.
+_LOOKS = re.compile(r"/(checked|counted|divisor) of ([\d,]*|label)(?: except (-?\d+))?/")
 
 
 class OutOfRangeError(UserError):
@@ -28,18 +29,19 @@ class OutOfRangeError(UserError):
         source: what to call the data.
         value: the index.
         place: where it is, in words.
-        lowest: the least that is in range.
-        highest: the greatest; None, or the greatest of int64, where that is not known.
+        range_: the least and the greatest that is in range; None where that is not known.
     """
 
     def __init__(
-        self, array: str, source: str, value: int, place: str, lowest: int, highest: int | None
+        self, array: str, source: str, value: int, place: str, range_: tuple[int, int] | None
     ) -> None:
-        open_ = highest in (None, _GREATEST) and lowest > -_GREATEST
-        range_ = f"{lowest} or more" if open_ else f"{lowest} to {highest}"
-        super().__init__(
-            f"Array '{array}' in {source} has {value} in {place}, where only {range_} is in range."
-        )
+        where = "which is out of range"
+        if range_ is not None:
+            lowest, highest = range_
+            open_ = highest == _GREATEST and lowest > -_GREATEST
+            known = f"{lowest} or more" if open_ else f"{lowest} to {highest}"
+            where = f"where only {known} is in range"
+        super().__init__(f"Array '{array}' in {source} has {value} in {place}, {where}.")
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,15 @@ class IndexAtFault:
         tensor: what its array is for.
         index: its place in the array.
         value: the number.
-        range: the least and the greatest number that is in range; None if 0 is what is not.
+        range: the least and the greatest number that is in range; None where that is not known.
+        divides: whether the model divides by it, which is why.
     """
 
     tensor: Tensor
     index: tuple[int, ...]
     value: int
     range: tuple[int, int] | None
+    divides: bool = False
 
     def error(self, source: str, rows: Sequence[int] | np.ndarray | None = None) -> UserError:
         """What to raise.
@@ -66,12 +70,12 @@ class IndexAtFault:
             rows: of that data, which the batch is of; None if it is the batch.
         """
         place = place_of(self.index, self.tensor, rows)
-        if self.range is None:
+        if self.divides:
             name = self.tensor.name
             return UserError(
                 f"Array '{name}' in {source} has {self.value} in {place}, by which the model divides."
             )
-        return OutOfRangeError(self.tensor.name, source, self.value, place, *self.range)
+        return OutOfRangeError(self.tensor.name, source, self.value, place, self.range)
 
 
 def place_of(
@@ -95,24 +99,27 @@ def find(
         tensors: what the arrays are for.
         arrays: the batch.
     """
-    value, range_ = _VALUE.search(message), _RANGE.search(message)
+    value, range_, looks = (each.search(message) for each in (_VALUE, _RANGE, _LOOKS))
     if value is None:
         return None
     number = int(value[1])
-    bounds = (int(range_[1]), int(range_[2])) if range_ is not None else (0, _GREATEST)
-    checked = _CHECKED in message
-    divisor = _DIVISOR in message
-    if checked:
-        bounds = (0, bounds[1])
-    # the label first, which is the last
-    for tensor, array in list(zip(tensors, arrays))[::-1]:
+    bounds = None if range_ is None else (int(range_[1]), int(range_[2]))
+    places: Sequence[int] = range(len(arrays))
+    divides = False
+    if looks is not None:
+        kind, of, ignored = looks.groups()
+        divides = kind == "divisor"
+        places = [len(arrays) - 1] if of == "label" else [int(at) for at in of.split(",") if at]
+        if kind == "checked" and bounds is not None:
+            bounds = (0, bounds[1])
+    for place in places:
+        array = np.atleast_1d(arrays[place])
         if array.dtype.kind not in "iu":
             continue
-        wrong = array == (0 if divisor else number)
-        if checked and number == _GREATEST:
-            wrong |= array < 0  # it stands for them
+        wrong = array == (0 if divides else number)
+        if looks is not None and number == _GREATEST:  # which stands for what is negative
+            wrong |= (array < 0) & (array != int(ignored or 0))
         if wrong.any():
-            index = tuple(int(axis) for axis in np.argwhere(np.atleast_1d(wrong))[0])
-            found = int(np.atleast_1d(array)[index])
-            return IndexAtFault(tensor, index, found, None if divisor else bounds)
+            index = tuple(int(axis) for axis in np.argwhere(wrong)[0])
+            return IndexAtFault(tensors[place], index, int(array[index]), bounds, divides)
     return None

@@ -13,6 +13,7 @@ from svgd_onnx.targets.index_at_fault import OutOfRangeError, place_of
 
 # Elements that are looked at together: few enough for a processor's cache.
 _PIECE = 1 << 18
+_PIECES_HELD = 32
 
 
 def check_values(
@@ -75,7 +76,7 @@ def _check_range(
         if wrong.any():
             flat = int(np.argmax(wrong))
             place = place_of(_index(array, start + flat), tensor)
-            raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, lowest, highest)
+            raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, (lowest, highest))
 
 
 def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
@@ -90,7 +91,9 @@ def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     flat = np.ravel(array, order="K")
     for start in range(0, flat.size, _PIECE):
         yield start, flat[start : start + _PIECE]
-        _release(array)
+        if not (start // _PIECE + 1) % _PIECES_HELD:
+            _release(array)
+    _release(array)
 
 
 def _index(array: np.ndarray, flat: int) -> tuple[int, ...]:

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from svgd_onnx.transforms.writer import Writer
 
 
+CHECKED_LABELS = "checked of label"
+"""In the name of the node that looks whether labels are classes (`Writer.index_within`)."""
+
+
 class LossOfClasses(Loss):
     """A loss of logits (N, C, ...) and labels (N, ...) int64 in [0, C).
 
