@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
@@ -30,7 +30,7 @@ def read(kind: type[_Made], content: object, place: str = "") -> _Made:
     """
     if not isinstance(content, dict):
         raise MisfitError(f"'{place}' is no object" if place else "it is no object")
-    hints = _hints(kind)
+    hints = _hints(typing.cast("Hashable", kind))
     declared = fields(kind)  # type: ignore[arg-type]
     unknown = content.keys() - {field.name for field in declared}
     if unknown:
@@ -46,7 +46,7 @@ def read(kind: type[_Made], content: object, place: str = "") -> _Made:
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Hashable) -> dict[str, Any]:
     return typing.get_type_hints(kind)
 
 
