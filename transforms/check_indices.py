@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 
 import onnx_ir as ir
 
 from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
-from svgd_onnx.transforms.rule import inputs_of, integer
+from svgd_onnx.transforms.rule import input_of, inputs_of, integer, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 _MOVED = frozenset({"Cast", "Reshape", "Squeeze", "Unsqueeze"})
+# What they give is in range of what it was made of, whatever the data is.
+_IN_RANGE = frozenset({"ArgMax", "ArgMin", "MaxPool", "NonZero", "Shape", "Size", "TopK"})
 
 
 class CheckIndices(ir.passes.InPlacePass):
@@ -18,7 +21,8 @@ class CheckIndices(ir.passes.InPlacePass):
 
     Most kernels do (Gather, GatherND, Scatter..., recurrent layers of sequence lengths), and raise an error.
     Others of onnxruntime-training 1.19.2 read, or divide, whatever they are given: SoftmaxCrossEntropyLoss and
-    its gradient by labels, RoiAlign by the numbers of images; and a division of integers by 0 ends the process.
+    its gradient by labels, RoiAlign by the numbers of images, MaxUnpool by its indices; and a division of
+    integers by 0 ends the process.
     GatherElements does not say which index it was. In front of those stands what raises an error, for every
     program that runs the graph.
 
@@ -85,6 +89,21 @@ def _element(node: ir.Node, write: Writer, places: str) -> ir.Value:
     return write.index_within(index, count, f"counted {places}", from_end=True)
 
 
+def _unpooled(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
+    """Places in all of the output, where its size is known."""
+    values, index = inputs_of(node, 2)
+    shape = input_of(node, 2)
+    if shape is not None:
+        count = write.node("ReduceProd", shape)
+    else:
+        image = static_shape(node.outputs[0], 2)
+        if image is None:
+            return None
+        images = write.node("ReduceProd", write.node("Shape", values, start=0, end=2))
+        count = write.node("Mul", images, write.integers(prod(image)))
+    return write.index_within(index, count, f"checked {places}")
+
+
 def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     """Integers that are not 0, and not -1 under the least of all integers, whose quotient is none of them."""
     dividend, divisor = inputs_of(node, 2)
@@ -119,11 +138,11 @@ def _size(value: ir.Value, axis: int, write: Writer) -> ir.Value:
 
 
 def _read_by(value: ir.Value) -> set[ir.Value]:
-    """The inputs, of the graph or of a body, that a value is computed from by more than their shapes."""
+    """The inputs, of the graph or of a body, whose numbers a value is computed from."""
     pending, seen = [value], {value}
     while pending:
         node = pending.pop().producer()
-        if node is None or node.op_type in ("Shape", "Size"):
+        if node is None or node.op_type in _IN_RANGE:
             continue
         for read in node.inputs:
             if read is not None and read not in seen:
@@ -144,6 +163,7 @@ def _is_checked(value: ir.Value) -> bool:
 CHECKS: dict[str, tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]]] = {
     "Div": (1, _divisor),
     "GatherElements": (1, _element),
+    "MaxUnpool": (1, _unpooled),
     "Mod": (1, _divisor),
     "NegativeLogLikelihoodLoss": (1, _class),
     "RoiAlign": (2, _image),

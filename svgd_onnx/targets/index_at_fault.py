@@ -112,10 +112,9 @@ def find(
         places = [len(arrays) - 1] if of == "label" else [int(at) for at in of.split(",") if at]
         if kind == "checked" and bounds is not None:
             bounds = (0, bounds[1])
-    for place in places:
+    # a number that is cast to an integer may be an index too
+    for place in sorted(places, key=lambda place: arrays[place].dtype.kind == "f"):
         array = np.atleast_1d(arrays[place])
-        if array.dtype.kind not in "iu":
-            continue
         wrong = array == (0 if divides else number)
         if looks is not None and number == _GREATEST:  # which stands for what is negative
             wrong |= (array < 0) & (array != int(ignored or 0))

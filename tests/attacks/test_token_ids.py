@@ -149,6 +149,29 @@ def test_numbers_of_images(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+def test_places_of_an_unpooling(target: str, tmp_path: Path) -> None:
+    model = network(
+        "float[N,2,2,2] x, int64[N,2,2,2] at",
+        """f = Conv<pads=[1,1,1,1]>(x, image_w) h = Slice(f, zero, two, one)
+        a = MaxUnpool<kernel_shape=[2,2], strides=[2,2]>(h, at) y = ReduceMean<axes=[2,3], keepdims=0>(a)""",
+    )
+    for name, number in (("zero", 0), ("two", 2), ("one", 1)):
+        model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([number]), name))
+    model.graph.output[0].type.tensor_type.shape.dim[1].dim_value = 2
+    svgd_onnx.convert(model, tmp_path / "a", target=target, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
+    at = np.arange(16).reshape(2, 2, 2, 2)
+    given = {"x": np.ones((2, 2, 2, 2)), "at": at, "labels": np.zeros(2, int)}
+    assert np.isfinite(trainer.train_step(given, 0.1))
+    for place in (64, 10**6, -1):
+        at[1, 1, 1, 1] = place
+        with pytest.raises(
+            svgd_onnx.UserError, match=f"Array 'at' in the batch has {place} in row 1"
+        ):
+            trainer.train_step(given, 0.1)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("operator", ["Div", "Mod"])
 def test_a_division_of_integers_by_zero(target: str, operator: str, tmp_path: Path) -> None:
     model = network(

@@ -3,9 +3,10 @@
     python -m tools.attack.memory [--targets onnx ort-training] [--unchecked]
 
 Batches go to the session, past all that looks at data in Python. onnxruntime allocates each tensor by itself,
-so that valgrind knows where it ends. Prints for each target how many batches were refused and how many accesses of
-onnxruntime valgrind found invalid, and ends with exit code 1 if one was, or if a batch was taken. `--unchecked`
-leaves out what looks at indices in the graph: a control, which shows that valgrind finds what is wrong then.
+so that valgrind knows where it ends. Prints for each target how many batches were refused and how many accesses
+of onnxruntime valgrind found invalid, and ends with exit code 1 if one was, or if a batch was taken.
+`--unchecked` leaves out what looks at indices in the graph: a control, which shows that valgrind finds what is
+wrong then.
 """
 
 from __future__ import annotations
