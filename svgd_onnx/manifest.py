@@ -26,6 +26,7 @@ __all__ = [
     "CANONICAL_FORM",
     "FILE_NAME",
     "FORMAT",
+    "LOOKS_AT_LABELS",
     "Dimension",
     "FixedBatch",
     "Manifest",
@@ -39,6 +40,8 @@ __all__ = [
 FORMAT = 2
 """What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
 one that says nothing of these."""
+LOOKS_AT_LABELS = 2
+"""From this format on a step looks itself whether labels are classes."""
 FILE_NAME = "svgd.json"
 
 # What arrays may be of.

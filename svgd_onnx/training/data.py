@@ -11,7 +11,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike
-from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.manifest import LOOKS_AT_LABELS, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.values import check_values, counts
 from svgd_onnx.transforms.losses import loss_named
@@ -79,6 +79,12 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     if label is not None:
         lowest, highest = loss.target_range(manifest.logits_shape, manifest.loss_settings)
         wanted[-1] = replace(label, lowest=lowest, highest=highest)
+        if manifest.format < LOOKS_AT_LABELS and lowest is not None and highest is None:
+            raise UserError(
+                "These artifacts are of an older svgd-onnx, and read memory by labels that are no classes, "
+                "as the number of classes is open: convert the model again, and put the checkpoint in its "
+                "place to go on."
+            )
     examples = check_arrays(arrays, wanted, source, ignored=ignored)
     if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
         raise UserError(

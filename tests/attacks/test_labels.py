@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from models import Network
 import svgd_onnx
 from svgd_onnx import LossSettings
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.training import data
 
 CLASSES = 4
 GREATEST, LEAST = 2**63 - 1, -(2**63)
@@ -85,6 +87,14 @@ def test_labels_in_range_have_the_loss_that_they_have(trainer: svgd_onnx.Trainer
     all_ = np.log(np.exp(logits).sum(axis=1))
     expected = np.mean(all_ - logits[np.arange(3), given["labels"]])
     assert trainer.evaluate(given)["loss"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_step_of_format_1_does_not_look(trainer: svgd_onnx.Trainer) -> None:
+    older = replace(trainer.manifest, format=1)
+    with pytest.raises(
+        svgd_onnx.UserError, match="of an older svgd-onnx, and read memory by labels"
+    ):
+        data.check(batch([0, 1]), older)
 
 
 @pytest.mark.parametrize("target", TARGETS)
