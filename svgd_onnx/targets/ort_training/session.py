@@ -46,20 +46,22 @@ class OrtTrainingSession:
             str(manifest.check_file(folder, name))
             for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL)
         ]
-        self._state = checkpoint.load(folder / CHECKPOINT, manifest)
-        self.progress = checkpoint.progress(self._state, folder / CHECKPOINT)
+        state = checkpoint.load(folder / CHECKPOINT, manifest)
+        self.progress = checkpoint.progress(state, folder / CHECKPOINT)
         options = _session_options(manifest, threads)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
         try:
             training, evaluation, optimizer = models
-            self._module = binding.Module(training, self._state, evaluation, device, options)
-            self._optimizer = binding.Optimizer(optimizer, self._state, device, options)
+            self._module = binding.Module(training, state, evaluation, device, options)
+            self._optimizer = binding.Optimizer(optimizer, state, device, options)
         except Exception as error:  # the binding has an exception class for each status
             raise UserError(
                 f"A model in '{folder}' is damaged: convert the model again, and put the checkpoint in "
                 f"its place to go on ({first_line(error)})."
             ) from error
+        # The last, which Python lets go of last: the optimizer writes to it when it goes.
+        self._state = state
 
     def train_step(
         self,
