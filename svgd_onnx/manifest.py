@@ -3,153 +3,51 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass, field
-from math import prod
 from pathlib import Path
-from typing import Any
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.hashes import sha256
+from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.records import (
+    Dimension,
+    FixedBatch,
+    Operation,
+    Parameter,
+    Quantization,
+    Tensor,
+    Verified,
+)
 
-FORMAT = 1
+__all__ = [
+    "AS_IT_CAME",
+    "CANONICAL_FORM",
+    "FILE_NAME",
+    "FORMAT",
+    "LOOKS_AT_LABELS",
+    "Dimension",
+    "FixedBatch",
+    "Manifest",
+    "Operation",
+    "Parameter",
+    "Quantization",
+    "Tensor",
+    "Verified",
+]
+
+FORMAT = 2
+"""What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
+one that says nothing of these."""
+LOOKS_AT_LABELS = 2
+"""From this format on a step looks itself whether labels are classes."""
 FILE_NAME = "svgd.json"
 
+# What arrays may be of.
+_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
+
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
-
-# A fixed size, or the name of a size that each run may choose.
-Dimension = int | str
-
-
-@dataclass
-class Tensor:
-    """An input or output of the model.
-
-    Attributes:
-        name: its name.
-        dtype: NumPy's name of its element type.
-        shape: its axes; a string names an axis of any size, "?" is one without a name.
-        batch_axis: the axis that examples lie along; None where it has none, and is given whole.
-    """
-
-    name: str
-    dtype: str
-    shape: list[Dimension]
-    batch_axis: int | None = 0
-
-
-@dataclass
-class Quantization:
-    """How the exported model has a parameter in integers: scale * (integers - zero_point).
-
-    Attributes:
-        scale: one number, or one for each place of the axis.
-        zero_point: as many integers.
-        axis: that axis; None for one number.
-        scale_name: the scale's, if it is this parameter's own: the model without weights lacks it then.
-        scale_shape: its shape.
-        follows: the weight as whose scale this one changes, as that of its bias.
-    """
-
-    scale: list[float]
-    zero_point: list[int]
-    axis: int | None
-    scale_name: str | None = None
-    scale_shape: list[int] = field(default_factory=list)
-    follows: str | None = None
-
-
-@dataclass
-class FixedBatch:
-    """What became of a batch axis of fixed size.
-
-    Attributes:
-        size: in the model's file.
-        kept: why it stays fixed; None where it is open now.
-    """
-
-    size: int
-    kept: str | None = None
-
-
-@dataclass
-class Parameter:
-    """A tensor of the model that lives in the checkpoint.
-
-    Attributes:
-        name: its name.
-        shape: its shape; float32.
-        trainable: whether it gets a gradient. Frozen weights and running statistics do not.
-        l1: whether L1 regularization acts on it.
-        separated_from: the name under which the model's file has it, where the exporter stored equal
-            vectors of several layers once; None where it has a place of its own.
-        stored_as: the type that the exported model has it in: "float32", "float16", "bfloat16", or one of
-            integers.
-        quantization: how, if it is one of integers.
-    """
-
-    name: str
-    shape: list[int]
-    trainable: bool
-    l1: bool = False
-    separated_from: str | None = None
-    stored_as: str = "float32"
-    quantization: Quantization | None = None
-
-    @property
-    def nbytes(self) -> int:
-        """Size in bytes."""
-        return 4 * prod(self.shape)
-
-
-@dataclass
-class Operation:
-    """An element of sigma-prime: an operation that takes a trainable parameter directly.
-
-    Attributes:
-        node: its name.
-        op_type: its operator.
-        parameter: the parameter.
-        role: what that is to it: weight, bias, scale, shift or parameter.
-        output: the hidden value of sigma-prime.
-        reason: why T acts here, or why it is the identity.
-        state: name of r in the checkpoint, or None where T is the identity.
-        state_shape: r's shape, float32.
-        granularity: "element" if r has the shape of the output without its batch axis, "channel" if it
-            has an entry for each channel.
-        open_axes: the names of axes for which r is not of each element, as it would be by default: their
-            size is open.
-    """
-
-    node: str
-    op_type: str
-    parameter: str
-    role: str
-    output: str
-    reason: str
-    state: str | None = None
-    state_shape: list[int] = field(default_factory=list)
-    granularity: str = "element"
-    open_axes: list[str] = field(default_factory=list)
-
-    @property
-    def state_nbytes(self) -> int:
-        """r's size in bytes; 0 without r."""
-        return 0 if self.state is None else 4 * prod(self.state_shape)
-
-
-@dataclass
-class Verified:
-    """That conversion verified what it made, and by what.
-
-    Attributes:
-        package: the onnxruntime that ran it, by the name of its package.
-        version: its version.
-        unresolved: parameters whose gradient is too small, or whose loss too rough, for float32 to tell.
-    """
-
-    package: str
-    version: str
-    unresolved: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -184,6 +82,10 @@ class Manifest:
             stay as it is.
         verified: by what conversion verified the artifacts; None if it did not.
         unverified: why it did not, if there is a reason to give.
+        source: SHA-256 of the file that was converted, by its name; weights in files beside it are not part of
+            it. None if it was a model in memory.
+        files: SHA-256 of each model of the folder, by the file's name.
+        format: of this file.
     """
 
     versions: dict[str, str]
@@ -211,6 +113,8 @@ class Manifest:
     fixed_batch: FixedBatch | None = None
     verified: Verified | None = None
     unverified: str | None = None
+    source: dict[str, str] | None = None
+    files: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT
 
     @property
@@ -254,12 +158,29 @@ class Manifest:
         """Writes `svgd.json` into a folder."""
         (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n")
 
+    def check_file(self, folder: Path, name: str) -> Path:
+        """The path of a model of the folder, which is the one that was made with this manifest.
+
+        Raises:
+            UserError: it is missing, or another one.
+        """
+        path = folder / name
+        again = "convert the model again, and put the checkpoint in its place to go on"
+        if not path.is_file():
+            raise UserError(f"'{folder}' has no {name}: {again}.")
+        if name in self.files and sha256(path) != self.files[name]:
+            raise UserError(
+                f"'{path}' is not the file that was made with '{folder / FILE_NAME}' (its SHA-256 is another): "
+                f"{again}."
+            )
+        return path
+
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Reads `svgd.json` from a folder.
 
         Raises:
-            UserError: no such folder, no artifacts in it, or a manifest of another format.
+            UserError: no such folder, no artifacts in it, or a manifest that is damaged or of a newer format.
         """
         path = folder / FILE_NAME
         if not path.is_file():
@@ -268,33 +189,45 @@ class Manifest:
                 "with svgd-onnx convert."
             )
         try:
-            content: dict[str, Any] = json.loads(path.read_text())
-            if content.get("format") != FORMAT:
-                raise UserError(
-                    f"'{path}' has format {content.get('format')}, this version reads {FORMAT}: "
-                    "convert the model again."
-                )
-            content["inputs"] = [Tensor(**item) for item in content["inputs"]]
-            label = content["label"]
-            content["label"] = None if label is None else Tensor(**label)
-            content["loss_settings"] = _loss_settings(content["loss_settings"])
-            content["outputs"] = [Tensor(**item) for item in content["outputs"]]
-            content["parameters"] = [_parameter(item) for item in content["parameters"]]
-            batch = content.get("fixed_batch")
-            content["fixed_batch"] = None if batch is None else FixedBatch(**batch)
-            content["operations"] = [Operation(**item) for item in content["operations"]]
-            verified = content.get("verified")
-            content["verified"] = None if verified is None else Verified(**verified)
-            return cls(**content)
-        except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
-            raise UserError(f"'{path}' is damaged: convert the model again.") from None
+            content = json.loads(path.read_text())
+            if isinstance(content, dict):
+                _check_format(content.get("format"), path)
+            manifest = read(cls, content)
+            manifest._check()
+        except (ValueError, RecursionError) as error:
+            raise _damaged(path, "it is no JSON") from error
+        except MisfitError as error:
+            raise _damaged(path, str(error)) from error
+        return manifest
+
+    def _check(self) -> None:
+        """Refuses what no conversion writes.
+
+        Raises:
+            MisfitError: says what.
+        """
+        if self.prediction not in {each.name for each in self.outputs}:
+            raise MisfitError("'prediction' is no output")
+        strange = [each for each in self.arrays if not _DTYPE.fullmatch(each.dtype)]
+        if strange:
+            raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
+        for tensor in (*self.arrays, *self.outputs):
+            axis = tensor.batch_axis
+            if axis is not None and not 0 <= axis < len(tensor.shape):
+                raise MisfitError(f"the tensor '{tensor.name}' has no axis {axis}")
+        axis = self.loss_settings.class_axis
+        if axis is not None and not 0 <= axis < len(self.logits_shape):
+            raise MisfitError(f"the logits have no axis {axis}")
 
 
-def _parameter(content: dict[str, Any]) -> Parameter:
-    given = content.pop("quantization", None)
-    return Parameter(quantization=None if given is None else Quantization(**given), **content)
+def _check_format(given: object, path: Path) -> None:
+    if not isinstance(given, int) or given < 1:
+        raise MisfitError(f"'format' is {given}")
+    if given > FORMAT:
+        raise UserError(
+            f"'{path}' has format {given}, and this version of svgd-onnx reads up to {FORMAT}: update it."
+        )
 
 
-def _loss_settings(content: dict[str, Any]) -> LossSettings:
-    weights = content.pop("class_weights")
-    return LossSettings(class_weights=None if weights is None else tuple(weights), **content)
+def _damaged(path: Path, why: str) -> UserError:
+    return UserError(f"'{path}' is damaged ({why}): convert the model again.")

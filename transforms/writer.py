@@ -77,6 +77,29 @@ class Writer:
         last = self.node("Reshape", count, self.integers())
         return self.node("Range", self.integer(0), last, self.integer(1))
 
+    def index_within(
+        self, index: ir.Value, count: ir.Value, name: str, *, from_end: bool = False
+    ) -> ir.Value:
+        """Indices as they stand, int64; a run ends with an error at one that is not from 0 to below `count`.
+
+        Gather looks whether indices are in range, and takes negative ones from the end: so it is given
+        another for these.
+
+        Args:
+            index: int64, of any shape.
+            count: int64, a vector of one number.
+            name: a part of the name of the node that looks, which the error has.
+            from_end: whether negative indices are in range too; what comes out is not negative.
+        """
+        if not from_end:
+            negative = self.node("Less", index, self.integer(0))
+            index = self.node("Where", negative, self.integer(np.iinfo(np.int64).max), index)
+        checked = self.node("Gather", self.positions(count), index)
+        node = checked.producer()
+        assert node is not None
+        node.name = f"{self._prefix}/{name}/{node.name}"
+        return checked
+
     def reduce(
         self, op_type: str, value: ir.Value, axes: Sequence[int], *, keepdims: bool = True
     ) -> ir.Value:

@@ -14,6 +14,7 @@ constexpr const char* kUpdate = "svgd.update";  // of steps that accumulate grad
 constexpr const char* kNew = ".new";
 constexpr const char* kProgress = "svgd.progress";
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
+constexpr int kFormat = 2;  // of svgd.json, the newest that is known
 
 const Ort::MemoryInfo& Cpu() {
   static const auto info = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
@@ -53,6 +54,9 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(folder) {
   if (!(std::ifstream(folder / "svgd.json") >> manifest_)) {
     throw std::runtime_error("'" + folder.string() + "' has no svgd.json.");
+  }
+  if (manifest_.value("format", 1) > kFormat) {
+    throw std::runtime_error("'" + folder.string() + "' is of a newer svgd-onnx: update this.");
   }
   CheckNames(manifest_);
   options_.SetIntraOpNumThreads(threads);

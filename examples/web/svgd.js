@@ -15,6 +15,7 @@ const LOSS = 'svgd.loss';
 const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
+const FORMAT = 2; // of svgd.json, the newest that is known
 const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
 
 /** A training session. Calls may overlap: each waits for the one before it. */
@@ -43,6 +44,7 @@ export class Trainer {
       ['svgd.json', 'training_step.onnx', 'eval_model.onnx', 'checkpoint.safetensors'].map(trainer.#read),
     );
     trainer.manifest = JSON.parse(new TextDecoder().decode(manifest));
+    if (trainer.manifest.format > FORMAT) throw new Error('svgd.json is of a newer svgd-onnx: update this.');
     checkNames(trainer.manifest);
     trainer.#setState(checkpoint);
     // One after the other: onnxruntime-web starts up with the first.

@@ -29,6 +29,7 @@ from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_choice, option
 from svgd_onnx.files import PathLike, whole_folder
+from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import TARGETS, target_here
@@ -140,6 +141,9 @@ def convert(
             del plan, gradients, uses  # for room: all that is verified is in the folder
             gc.collect()
             verify_artifacts(folder, manifest, example)
+        if not isinstance(model, onnx.ModelProto):
+            manifest.source = {Path(model).name: sha256(Path(model))}
+        manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         manifest.save(folder)
     return manifest
 

@@ -28,6 +28,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.emit import ExportedModel, OwnScale
 from svgd_onnx.transforms.emit.final_names import FinalNames
+from svgd_onnx.transforms.index_ranges import index_range
 from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, stored_as
 from svgd_onnx.transforms.virtualize import ParameterUse
@@ -97,7 +98,11 @@ def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:
     if value.dtype is None:
         raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
     name = value.name or ""
-    return Tensor(unquoted(name), str(value.dtype.numpy()), _shape(value), axes[name])
+    range_ = index_range(value) if value.is_graph_input() and value.dtype.is_integer() else None
+    lowest, highest = range_ or (None, None)
+    return Tensor(
+        unquoted(name), str(value.dtype.numpy()), _shape(value), axes[name], lowest, highest
+    )
 
 
 def describe_parameters(

@@ -18,6 +18,7 @@ from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
+from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
 from svgd_onnx.transforms.losses import LOSSES, Loss
@@ -129,6 +130,7 @@ def plan_of(
     axes = find_batch_axes(canonical.graph, prediction, settings.batch_axis)
     added = AddLoss(loss, prediction, settings.loss_settings, batch_axis=axes[prediction])
     added(evaluation)
+    CheckIndices()(evaluation)
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
     if label is not None:

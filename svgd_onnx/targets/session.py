@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.manifest import FILE_NAME, Manifest, Tensor
+from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 
 
 @dataclass(frozen=True)
@@ -35,20 +37,109 @@ def no_tensor(folder: Path, name: str) -> UserError:
     return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
 
 
-@contextmanager
-def batch_at_fault() -> Iterator[None]:
-    """Around a run of a session that has loaded: what it cannot run then is of the batch.
+def checkpoint_damaged(path: Path) -> UserError:
+    """What to raise where a checkpoint cannot be read."""
+    return UserError(
+        f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
+        "or convert the model again."
+    )
+
+
+def check_checkpoint(
+    folder: Path, manifest: Manifest, found: Callable[[str], tuple[str, Sequence[int]] | None]
+) -> None:
+    """Refuses a checkpoint that lacks a tensor of the manifest, or has one of another type or shape.
+
+    Args:
+        folder: of artifacts.
+        manifest: theirs.
+        found: the type and shape of a tensor of the checkpoint, None if there is none.
 
     Raises:
-        UserError: onnxruntime raised; its words are in the sentence.
+        UserError: says what differs.
+    """
+    wanted: list[tuple[str, Sequence[int]]] = [
+        *((each.name, each.shape) for each in manifest.parameters),
+        *((each.state, each.state_shape) for each in manifest.operations if each.state is not None),
+    ]
+    for name, shape in wanted:
+        check_tensor(folder, name, found(name), shape)
+
+
+def check_tensor(
+    folder: Path, name: str, found: tuple[str, Sequence[int]] | None, shape: Sequence[int]
+) -> None:
+    """As `check_checkpoint`, of one tensor, which is to be float32."""
+    if found == ("float32", tuple(shape)):
+        return
+    has = "is not in it"
+    if found is not None:
+        dtype, given = found
+        has = f"is {dtype} of shape {tuple(given)} in it, and float32 of shape {tuple(shape)} by {FILE_NAME}"
+    raise UserError(
+        f"The checkpoint of '{folder}' is that of another model: '{name}' {has}; put the one back that belongs "
+        "here, or convert the model again."
+    )
+
+
+class BatchError(UserError):
+    """A session does not take a batch.
+
+    Attributes:
+        index: the number in it that is out of range; None if that is not what is wrong.
+    """
+
+    def __init__(self, message: str, index: IndexAtFault | None = None) -> None:
+        super().__init__(message)
+        self.index = index
+
+
+@contextmanager
+def batch_at_fault(tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]) -> Iterator[None]:
+    """Around a run of a session that has loaded: what it cannot run then is of the batch.
+
+    Args:
+        tensors: what the arrays are for.
+        arrays: the batch.
+
+    Raises:
+        BatchError: onnxruntime raised; its words are in the sentence, or what they are about.
     """
     try:
         yield
     except Exception as error:  # the binding has an exception class for each status
-        raise UserError(
-            f"onnxruntime cannot run the model on this batch ({first_line(error)}): see whether the sizes "
+        index = find(str(error), tensors, arrays)
+        if index is not None:
+            raise BatchError(str(index.error("the batch")), index) from error
+        raise BatchError(
+            f"onnxruntime cannot run the model on this batch ({_reason(error)}): see whether the sizes "
             "and indices in the data are ones that the model can take."
         ) from error
+
+
+@contextmanager
+def rows_at_fault(source: str, rows: Sequence[int] | np.ndarray) -> Iterator[None]:
+    """Around a run on rows of some data, by whose numbers a number out of range is named.
+
+    Args:
+        source: what to call the data.
+        rows: those of the batch.
+
+    Raises:
+        UserError: the batch was not taken.
+    """
+    try:
+        yield
+    except BatchError as error:
+        if error.index is None:
+            raise
+        raise error.index.error(source, rows) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a kernel says, without where in onnxruntime's sources it says that."""
+    _, found, status = str(error).rpartition("Status Message: ")
+    return first_line(RuntimeError(status)) if found else first_line(error)
 
 
 class Session(Protocol):

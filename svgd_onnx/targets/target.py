@@ -46,7 +46,7 @@ class Target:
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
             onnxruntime's choice) and device (None for its choice); raises UserError.
-        checkpoint: the parameters that a folder's checkpoint holds; raises UserError.
+        checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
     """
 
     name: str
@@ -59,4 +59,4 @@ class Target:
     write: Callable[[Path, TrainingGraphs], None]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
     open: Callable[[Path, Manifest, int | None, str | None], Session]
-    checkpoint: Callable[[Path], Values]
+    checkpoint: Callable[[Path, Manifest], Values]

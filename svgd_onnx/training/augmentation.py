@@ -28,6 +28,8 @@ class AugmentedExamples:
         UserError: there are none, or the arrays differ in length.
     """
 
+    source = "the augmented training data"
+
     def __init__(
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment
     ) -> None:

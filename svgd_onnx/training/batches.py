@@ -16,11 +16,15 @@ class Examples:
         arrays: the label last, if the loss has one.
         axes: for each, the axis that examples lie along; None for what every step takes whole.
         one_by_one: whether a step takes one example, without that axis.
+        types: of what a step takes; none where the arrays have them.
+        source: what to call them in a message.
     """
 
     arrays: tuple[np.ndarray, ...]
     axes: tuple[int | None, ...]
     one_by_one: bool = False
+    types: tuple[np.dtype, ...] = ()
+    source: str = "the data"
 
     def __len__(self) -> int:
         counts = (array.shape[axis] for array, axis in self._along_axes() if axis is not None)
@@ -29,6 +33,9 @@ class Examples:
     def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
         """The arrays of some examples, contiguous; of one example, where a step takes no more."""
         taken = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
+        if self.types:
+            # batch by batch: there is no second copy of what may lie in a mapped file
+            taken = [array.astype(dtype, copy=False) for array, dtype in zip(taken, self.types)]
         if self.one_by_one:
             taken = [
                 array if axis is None else array.reshape(array.shape[1:])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike
-from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.manifest import LOOKS_AT_LABELS, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.values import check_values, counts
 from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
@@ -57,7 +59,7 @@ def load_vector(path: PathLike) -> np.ndarray:
 def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
     """Checks arrays against what a model wants.
 
-    Floating-point arrays become float32, integer arrays of other widths the model's integer type.
+    Floating-point arrays may be of any width, and integer arrays too: a batch of them has the model's type.
 
     Args:
         arrays: by name; the manifest names the inputs and the label.
@@ -73,10 +75,22 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     if label is not None and label.name in arrays:
         axes = len(label.shape) + manifest.takes_one_example
         loss.check_form(np.asarray(arrays[label.name]), axes, source)
-    examples = check_arrays(arrays, manifest.arrays, source)
+    wanted, ignored = list(manifest.arrays), manifest.loss_settings.ignore_index
     if label is not None:
-        target = examples.arrays[-1]
-        loss.check_target(target, manifest.logits_shape, manifest.loss_settings, source)
+        lowest, highest = loss.target_range(manifest.logits_shape, manifest.loss_settings)
+        wanted[-1] = replace(label, lowest=lowest, highest=highest)
+        if manifest.format < LOOKS_AT_LABELS and lowest is not None and highest is None:
+            raise UserError(
+                "These artifacts are of an older svgd-onnx, and read memory by labels that are no classes, "
+                "as the number of classes is open: convert the model again, and put the checkpoint in its "
+                "place to go on."
+            )
+    examples = check_arrays(arrays, wanted, source, ignored=ignored)
+    if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
+        raise UserError(
+            f"Every label in array '{label.name}' of {source} is {ignored}, which is to be ignored: give it "
+            "labels that count."
+        )
     return examples
 
 
@@ -94,7 +108,9 @@ def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndar
     return examples.all()
 
 
-def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examples:
+def check_arrays(
+    arrays: Arrays, wanted: Sequence[Tensor], source: str, ignored: int | None = None
+) -> Examples:
     """Checks arrays against inputs.
 
     Where no input has an axis of examples, the model takes one. Arrays then have examples along a new first
@@ -104,12 +120,13 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examp
         arrays: by name.
         wanted: the inputs.
         source: what to call the data in a message.
+        ignored: a number that the last of them may hold whatever its range is.
 
     Returns:
-        An array for each input, in their order and of their types.
+        An array for each input, in their order.
 
     Raises:
-        UserError: a name, a type, a shape or a length does not fit; or there are no examples.
+        UserError: a name, a type, a shape, a length or a number does not fit; or there are no examples.
     """
     _check_mapping(arrays, source)
     names = [tensor.name for tensor in wanted]
@@ -131,8 +148,10 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examp
         array = np.asarray(arrays[tensor.name])
         stacked = one_by_one and array.ndim == len(tensor.shape) + 1
         if stacked:
-            tensor = Tensor(tensor.name, tensor.dtype, ["examples", *tensor.shape])
-        checked.append(_check(array, tensor, source))
+            tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
+        _check_form(array, tensor, source)
+        check_values(array, tensor, source, ignored if tensor.name == names[-1] else None)
+        checked.append(array)
         axes.append(tensor.batch_axis)
     lengths = {
         tensor.name: array.shape[axis]
@@ -144,7 +163,8 @@ def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examp
         raise UserError(f"The arrays in {source} differ in length ({listed}).")
     if not all(lengths.values()):
         raise UserError(f"There is no example in {source}: it is empty.")
-    return Examples(tuple(checked), tuple(axes), one_by_one)
+    types = tuple(np.dtype(tensor.dtype) for tensor in wanted)
+    return Examples(tuple(checked), tuple(axes), one_by_one, types, source)
 
 
 def _check_mapping(arrays: object, source: str) -> None:
@@ -154,7 +174,7 @@ def _check_mapping(arrays: object, source: str) -> None:
         )
 
 
-def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
+def _check_form(array: np.ndarray, tensor: Tensor, source: str) -> None:
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
         numbers = array.dtype.kind in "biuf"
@@ -174,9 +194,6 @@ def _check(array: np.ndarray, tensor: Tensor, source: str) -> np.ndarray:
             f"Array '{tensor.name}' in {source} has shape {array.shape}, but the model wants "
             f"({shape})."
         )
-    if dtype.kind == "f" and not np.isfinite(array).all():
-        raise UserError(f"Array '{tensor.name}' in {source} contains NaN or infinity.")
-    return array.astype(dtype, copy=False)
 
 
 def _list(names: Mapping[str, object] | list[str]) -> str:

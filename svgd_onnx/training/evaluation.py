@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.batches import Examples, batches
 from svgd_onnx.transforms.losses import loss_named
 
@@ -15,7 +15,8 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
     """The loss over all examples, and the accuracy where the loss is one of classification.
 
     Raises:
-        UserError: the batch axis is fixed, and the examples do not fill the last batch.
+        UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
+            take them.
     """
     fixed = manifest.batch_size
     batch_size = fixed or BATCH_SIZE
@@ -30,8 +31,10 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
     summed = settings.reduction == "sum"
     logits = manifest.logits == manifest.prediction
     for number, batch in enumerate(batches(examples, batch_size)):
-        results = session.eval_step(batch)
-        count = min(batch_size, len(examples) - number * batch_size)
+        first = number * batch_size
+        count = min(batch_size, len(examples) - first)
+        with rows_at_fault(examples.source, range(first, first + count)):
+            results = session.eval_step(batch)
         of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
         total += float(results[0]) * of_batch
         weight += of_batch

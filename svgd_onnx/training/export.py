@@ -6,7 +6,7 @@ from pathlib import Path
 
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets import target_named
 from svgd_onnx.training.exported_model import write_model
 
 
@@ -25,5 +25,5 @@ def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> Non
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    value = TARGETS[manifest.target].checkpoint(source)
+    value = target_named(manifest.target).checkpoint(source, manifest)
     write_model(source, manifest, value, Path(path), requantize=requantize)

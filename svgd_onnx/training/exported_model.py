@@ -12,7 +12,6 @@ from typing import BinaryIO
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
 from svgd_onnx.targets.external_references import refuse_external_references
@@ -62,12 +61,7 @@ def write_model(
         UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
             that the model has it in, or the file cannot be written.
     """
-    source = folder / MODEL_WITHOUT_WEIGHTS
-    if not source.is_file():
-        raise UserError(
-            f"'{folder}' has no {MODEL_WITHOUT_WEIGHTS}: convert the model again, and put the checkpoint in "
-            "its place to go on."
-        )
+    source = manifest.check_file(folder, MODEL_WITHOUT_WEIGHTS)
     refuse_external_references(source)
     parameters = manifest.parameters
     if requantize:

@@ -11,8 +11,8 @@ import numpy as np
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets import TARGETS
-from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets import target_named
+from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import BatchOrder
@@ -51,7 +51,7 @@ class Trainer:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
         check_positive(threads=threads)
-        target = TARGETS[self.manifest.target]
+        target = target_named(self.manifest.target)
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step
@@ -155,7 +155,8 @@ class Trainer:
             while self.step < total:
                 step = self.step
                 rate = rates.rate(step)
-                result["loss"] = self._step(taken.of_step(order, step), rate)
+                with rows_at_fault(taken.source, order.rows(step)):
+                    result["loss"] = self._step(taken.of_step(order, step), rate)
                 done = self.step == total
                 if held_out is not None and (done or order.ends_epoch(step)):
                     validated = evaluate(self._session, self.manifest, held_out)
@@ -182,8 +183,7 @@ class Trainer:
         Raises:
             UserError: the data does not fit the model.
         """
-        checked = data.check(examples, self.manifest, "the data")
-        return evaluate(self._session, self.manifest, checked)
+        return evaluate(self._session, self.manifest, data.check(examples, self.manifest))
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.

@@ -50,19 +50,20 @@ def test_losses_are_those_of_the_first_target(folder: Path, tmp_path: Path) -> N
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_what_the_runtime_cannot_run_ends_in_a_sentence(target: str, tmp_path: Path) -> None:
-    embedding = onnx.parser.parse_model(
+    sums = onnx.parser.parse_model(
         """<ir_version: 8, opset_import: ["": 17]>
-        g (int64[N] token) => (float[N,3] y) {
-            row = Gather(table, token)
-            y = MatMul(row, w)
+        g (float[N,T,4] a, float[N,U,4] b) => (float[N,3] y) {
+            sum = Add(a, b)
+            axis = Constant<value_ints = [1]>()
+            all = ReduceSum<keepdims = 0>(sum, axis)
+            y = MatMul(all, w)
         }"""
     )
-    for name, shape in (("table", (5, 4)), ("w", (4, 3))):
-        array = np.ones(shape, np.float32)
-        embedding.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
-    svgd_onnx.convert(embedding, tmp_path / "artifacts", target=target)
+    weight = np.ones((4, 3), np.float32)
+    sums.graph.initializer.append(onnx.numpy_helper.from_array(weight, "w"))
+    svgd_onnx.convert(sums, tmp_path / "artifacts", target=target)
     trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
-    batch = {"token": np.array([0, 9]), "labels": np.array([0, 1])}
+    batch = {"a": np.ones((2, 3, 4)), "b": np.ones((2, 5, 4)), "labels": np.array([0, 1])}
     with pytest.raises(svgd_onnx.UserError, match="cannot run the model on this batch"):
         trainer.train_step(batch, RATE)
     with pytest.raises(svgd_onnx.UserError, match="cannot run the model on this batch"):

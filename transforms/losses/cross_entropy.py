@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss_of_classes import LossOfClasses, log_softmax, size_of
+from svgd_onnx.transforms.losses.loss_of_classes import (
+    CHECKED_LABELS,
+    LossOfClasses,
+    log_softmax,
+    size_of,
+)
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -58,6 +63,9 @@ def _weighted(
         counted = write.cast(write.node("Not", ignored), "float32")
         # an ignored label may be no class at all
         labels = write.node("Where", ignored, write.integer(0), labels)
+    classes = write.node("Shape", logits, start=1, end=2)
+    assert labels is not None
+    labels = write.index_within(labels, classes, CHECKED_LABELS)
     column = write.node("Unsqueeze", labels, class_axis)
     picked = write.node("GatherElements", log_probabilities, column, axis=1)
     each = write.node("Squeeze", picked, class_axis)

@@ -101,24 +101,16 @@ class Loss:
             UserError: says what to give instead.
         """
 
-    def check_target(
-        self,
-        target: np.ndarray,
-        logits_shape: Sequence[int | str],
-        settings: LossSettings,
-        source: str,
-    ) -> None:
-        """Refuses a target of the right type and shape whose values do not fit.
+    def target_range(
+        self, logits_shape: Sequence[int | str], settings: LossSettings
+    ) -> tuple[int | None, int | None]:
+        """The least and the greatest number in a target that is an index; here it is none.
 
         Args:
-            target: (examples, ...).
             logits_shape: of what the loss reads; a string stands for an open size.
             settings: of the loss; `class_axis` is that of the logits.
-            source: what to call the data in a message.
-
-        Raises:
-            UserError: says which values do not fit.
         """
+        return None, None
 
     def right_answers(
         self, prediction: np.ndarray, target: np.ndarray, settings: LossSettings, *, logits: bool

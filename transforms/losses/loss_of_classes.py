@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from svgd_onnx.transforms.writer import Writer
 
 
+CHECKED_LABELS = "checked of label"
+"""In the name of the node that looks whether labels are classes (`Writer.index_within`)."""
+
+
 class LossOfClasses(Loss):
     """A loss of logits (N, C, ...) and labels (N, ...) int64 in [0, C).
 
@@ -49,27 +53,12 @@ class LossOfClasses(Loss):
                 "row: give the numbers of the classes, as .argmax(axis=-1) does."
             )
 
-    def check_target(
-        self,
-        target: np.ndarray,
-        logits_shape: Sequence[int | str],
-        settings: LossSettings,
-        source: str,
-    ) -> None:
+    def target_range(
+        self, logits_shape: Sequence[int | str], settings: LossSettings
+    ) -> tuple[int | None, int | None]:
         assert settings.class_axis is not None
         classes = logits_shape[settings.class_axis]
-        counted = target if settings.ignore_index is None else target[_counts(target, settings)]
-        if not counted.size:
-            raise UserError(
-                f"Every label in array '{self.target}' of {source} is {settings.ignore_index}, which "
-                "is to be ignored: give it labels that count."
-            )
-        lowest, highest = int(counted.min()), int(counted.max())
-        if lowest < 0 or (isinstance(classes, int) and highest >= classes):
-            raise UserError(
-                f"Array '{self.target}' in {source} has classes from {lowest} to {highest}, but the "
-                f"model knows 0 to {classes - 1 if isinstance(classes, int) else '?'}."
-            )
+        return 0, classes - 1 if isinstance(classes, int) else None
 
     def right_answers(
         self, prediction: np.ndarray, target: np.ndarray, settings: LossSettings, *, logits: bool

@@ -10,28 +10,41 @@ import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
+from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.targets.session import (
+    TrainingProgress,
+    check_checkpoint,
+    checkpoint_damaged,
+)
 
 _PREFIX = "svgd."
 _CHUNK = 1 << 20
 
 
-def load(path: Path) -> Any:
+def load(path: Path, manifest: Manifest) -> Any:
     """Reads a checkpoint as onnxruntime's CheckpointState.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
     if not path.is_file():
         raise UserError(f"There is no checkpoint '{path}': convert the model again.")
     try:
-        return training_binding().load_checkpoint(str(path))
+        state = training_binding().load_checkpoint(str(path))
     except RuntimeError as error:
-        raise UserError(
-            f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
-            "or convert the model again."
-        ) from error
+        raise checkpoint_damaged(path) from error
+
+    check_checkpoint(path.parent, manifest, lambda name: _found(state, name))
+    return state
+
+
+def _found(state: Any, name: str) -> tuple[str, tuple[int, ...]] | None:
+    if not state.has_parameter(name):
+        return None
+    value = state.get_parameter(name).data
+    shape = tuple(value.shape())
+    return ("float32" if value.data_type() == "tensor(float)" else value.data_type()), shape
 
 
 def save(state: Any, path: Path, *, optimizer_state: bool) -> None:
@@ -84,10 +97,17 @@ def set_progress(state: Any, progress: TrainingProgress) -> None:
         state.add_property(f"{_PREFIX}{name}", value)
 
 
-def progress(state: Any) -> TrainingProgress:
-    """How far the checkpoint has been trained."""
+def progress(state: Any, path: Path) -> TrainingProgress:
+    """How far a checkpoint has been trained.
+
+    Raises:
+        UserError: what it says of that is no number.
+    """
     names = asdict(TrainingProgress())
-    return TrainingProgress(**{name: _property(state, f"{_PREFIX}{name}") for name in names})
+    try:
+        return TrainingProgress(**{name: _property(state, f"{_PREFIX}{name}") for name in names})
+    except ValueError as error:
+        raise checkpoint_damaged(path) from error
 
 
 def _property(state: Any, name: str) -> int:

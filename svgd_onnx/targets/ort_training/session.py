@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.errors import UserError, check_choice, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets.external_references import refuse_external_references
@@ -41,28 +41,30 @@ class OrtTrainingSession:
         self._folder = folder
         self._manifest = manifest
         self._binding = training_binding()
+        check_choice("optimizer", manifest.update, OPTIMIZERS)
         self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
-        self._state = checkpoint.load(folder / CHECKPOINT)
-        self.progress = checkpoint.progress(self._state)
-        for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL):
-            if not (folder / name).is_file():
-                raise UserError(f"'{folder}' has no {name}: convert the model again.")
-            refuse_external_references(folder / name)
+        models = [
+            str(manifest.check_file(folder, name))
+            for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL)
+        ]
+        for name in models:
+            refuse_external_references(Path(name))
+        state = checkpoint.load(folder / CHECKPOINT, manifest)
+        self.progress = checkpoint.progress(state, folder / CHECKPOINT)
         options = _session_options(manifest, threads)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
         try:
-            self._module = binding.Module(
-                str(folder / TRAINING_MODEL), self._state, str(folder / EVAL_MODEL), device, options
-            )
-            self._optimizer = binding.Optimizer(
-                str(folder / OPTIMIZER_MODEL), self._state, device, options
-            )
+            training, evaluation, optimizer = models
+            self._module = binding.Module(training, state, evaluation, device, options)
+            self._optimizer = binding.Optimizer(optimizer, state, device, options)
         except Exception as error:  # the binding has an exception class for each status
             raise UserError(
                 f"A model in '{folder}' is damaged: convert the model again, and put the checkpoint in "
                 f"its place to go on ({first_line(error)})."
             ) from error
+        # The last, which Python lets go of last: the optimizer writes to it when it goes.
+        self._state = state
 
     def train_step(
         self,
@@ -76,7 +78,7 @@ class OrtTrainingSession:
         assert update
         seed_onnxruntime(seed)
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._module.train_step(list(arrays), fetches)
         loss = float(fetches[0].numpy())
         # What comes next starts from a clean gradient, whether or not this step counts.
@@ -89,7 +91,7 @@ class OrtTrainingSession:
     def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Session`."""
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._module.eval_step(list(arrays), fetches)
         return [fetches[index].numpy() for index in range(len(fetches))]
 
@@ -115,6 +117,7 @@ def _session_options(manifest: Manifest, threads: int | None) -> Any:
     from onnxruntime import SessionOptions
 
     options = SessionOptions()
+    options.log_severity_level = 4  # what is raised says it too
     if threads is not None:
         options.intra_op_num_threads = threads
     if manifest.needs_library:

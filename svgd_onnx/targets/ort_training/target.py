@@ -42,12 +42,12 @@ def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | N
     return OrtTrainingSession(folder, manifest, threads)
 
 
-def _checkpoint(folder: Path) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest) -> Values:
     from svgd_onnx.targets.ort_training import checkpoint
     from svgd_onnx.targets.ort_training.file_names import CHECKPOINT
 
     training_binding()  # says so where there is none, before anything that such a place lacks too
-    state = checkpoint.load(folder / CHECKPOINT)
+    state = checkpoint.load(folder / CHECKPOINT, manifest)
     return lambda name: checkpoint.array(state, name)
 
 

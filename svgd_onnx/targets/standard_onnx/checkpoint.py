@@ -13,7 +13,13 @@ from safetensors.numpy import save_file
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
-from svgd_onnx.targets.session import TrainingProgress
+from svgd_onnx.json_reading import MisfitError, read
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import (
+    TrainingProgress,
+    check_checkpoint,
+    checkpoint_damaged,
+)
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _PROGRESS = "svgd.progress"
@@ -40,21 +46,20 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgre
             raise UserError(f"The checkpoint '{path}' cannot be written ({error}).") from error
 
 
-def load(path: Path) -> tuple[dict[str, np.ndarray], TrainingProgress]:
+def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], TrainingProgress]:
     """Reads a checkpoint.
 
     Raises:
-        UserError: there is none, or it is damaged.
+        UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
     if not path.is_file():
         raise UserError(f"There is no checkpoint '{path}': convert the model again.")
     try:
         with safe_open(path, framework="numpy") as file:
-            progress = TrainingProgress(**json.loads((file.metadata() or {})[_PROGRESS]))
+            progress = read(TrainingProgress, json.loads((file.metadata() or {})[_PROGRESS]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
-            "or convert the model again."
-        ) from error
+    except (SafetensorError, MisfitError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise checkpoint_damaged(path) from error
+    found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    check_checkpoint(path.parent, manifest, found.get)
     return tensors, progress

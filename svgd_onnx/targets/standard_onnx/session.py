@@ -20,6 +20,7 @@ from svgd_onnx.targets.external_references import refuse_external_references
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
+    check_tensor,
     no_tensor,
     seed_onnxruntime,
 )
@@ -65,17 +66,20 @@ class InferenceTrainingSession:
         own = manifest.own_names
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
-        tensors, self.progress = checkpoint.load(folder / CHECKPOINT)
+        self._files = {
+            name: manifest.check_file(folder, name) for name in (TRAINING_STEP, EVAL_MODEL)
+        }
+        tensors, self.progress = checkpoint.load(folder / CHECKPOINT, manifest)
         self._session = self._open(TRAINING_STEP, profile)
-        inputs = {value.name for value in self._session.get_inputs()}
-        self._taken = inputs | own
+        inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self._taken = own.union(inputs)
         self._accumulates = self._update in inputs
-        wanted = inputs - {tensor.name for tensor in manifest.arrays} - {self._rate, self._update}
-        if wanted - set(tensors):
-            raise UserError(
-                f"The checkpoint of '{folder}' has no '{min(wanted - set(tensors))}': convert the "
-                "model again."
-            )
+        given = {*(tensor.name for tensor in manifest.arrays), self._rate, self._update}
+        wanted = inputs.keys() - given
+        for name in sorted(wanted):  # the manifest does not tell of the optimizer's state
+            array = tensors.get(name)
+            found = None if array is None else (str(array.dtype), array.shape)
+            check_tensor(folder, name, found, inputs[name])
         self._changing = [name for name in tensors if self._output(name) is not None]
         current = {name: self._on_device(array) for name, array in tensors.items()}
         following = {name: self._on_device(np.empty_like(tensors[name])) for name in self._changing}
@@ -100,7 +104,7 @@ class InferenceTrainingSession:
         if self._accumulates:
             binding.bind_cpu_input(self._update, np.array(update))
         seed_onnxruntime(seed)
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             self._session.run_with_iobinding(binding)
         loss = float(binding.get_outputs()[0].numpy())
         if math.isfinite(loss):
@@ -120,7 +124,7 @@ class InferenceTrainingSession:
                 binding.bind_ortvalue_input(value.name, self._current[value.name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
-        with batch_at_fault():
+        with batch_at_fault(self._manifest.arrays, arrays):
             session.run_with_iobinding(binding)
         return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
 
@@ -154,14 +158,11 @@ class InferenceTrainingSession:
         return self._open(EVAL_MODEL)
 
     def _open(self, name: str, profile: Path | None = None) -> Any:
-        path = self._folder / name
-        if not path.is_file():
-            raise UserError(f"'{self._folder}' has no {name}: convert the model again.")
+        path = self._files[name]
         refuse_external_references(path)
         options = self._onnxruntime.SessionOptions()
-        options.log_severity_level = (
-            4  # what is raised says it too, and names of a file are made printable
-        )
+        # what is raised says it too, in names that are made printable
+        options.log_severity_level = 4
         # From the second step on onnxruntime would take one block for all that a step computes, beside
         # what the first took piece by piece, and kept.
         options.enable_mem_pattern = False

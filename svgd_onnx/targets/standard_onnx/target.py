@@ -36,11 +36,11 @@ def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | N
     return InferenceTrainingSession(folder, manifest, threads, device)
 
 
-def _checkpoint(folder: Path) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest) -> Values:
     from svgd_onnx.targets.standard_onnx import checkpoint
     from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT
 
-    tensors, _ = checkpoint.load(folder / CHECKPOINT)
+    tensors, _ = checkpoint.load(folder / CHECKPOINT, manifest)
     return tensors.__getitem__
 
 

@@ -39,7 +39,7 @@ def test_central_differences_are_the_gradients(per_channel: bool, tmp_path: Path
     )
     trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
     batch = models.examples(model, 8)
-    values = TARGETS["onnx"].checkpoint(tmp_path / "a")
+    values = TARGETS["onnx"].checkpoint(tmp_path / "a", svgd_onnx.Manifest.load(tmp_path / "a"))
     start = {each.name: values(each.name) for each in trainer.manifest.parameters}
     trainer.train_step(batch, 1.0)
     step = ir.load(tmp_path / "a" / "training_step.onnx")

@@ -1,0 +1,146 @@
+"""What `svgd.json` says of one thing: a tensor, a parameter, an operation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from math import prod
+
+# A fixed size, or the name of a size that each run may choose.
+Dimension = int | str
+
+
+@dataclass
+class Tensor:
+    """An input or output of the model.
+
+    Attributes:
+        name: its name.
+        dtype: NumPy's name of its element type.
+        shape: its axes; a string names an axis of any size, "?" is one without a name.
+        batch_axis: the axis that examples lie along; None where it has none, and is given whole.
+        lowest: of integers that index what has a fixed size, the least that is in range; None where the
+            file does not say it.
+        highest: the greatest.
+    """
+
+    name: str
+    dtype: str
+    shape: list[Dimension]
+    batch_axis: int | None = 0
+    lowest: int | None = None
+    highest: int | None = None
+
+
+@dataclass
+class Quantization:
+    """How the exported model has a parameter in integers: scale * (integers - zero_point).
+
+    Attributes:
+        scale: one number, or one for each place of the axis.
+        zero_point: as many integers.
+        axis: that axis; None for one number.
+        scale_name: the scale's, if it is this parameter's own: the model without weights lacks it then.
+        scale_shape: its shape.
+        follows: the weight as whose scale this one changes, as that of its bias.
+    """
+
+    scale: list[float]
+    zero_point: list[int]
+    axis: int | None
+    scale_name: str | None = None
+    scale_shape: list[int] = field(default_factory=list)
+    follows: str | None = None
+
+
+@dataclass
+class FixedBatch:
+    """What became of a batch axis of fixed size.
+
+    Attributes:
+        size: in the model's file.
+        kept: why it stays fixed; None where it is open now.
+    """
+
+    size: int
+    kept: str | None = None
+
+
+@dataclass
+class Parameter:
+    """A tensor of the model that lives in the checkpoint.
+
+    Attributes:
+        name: its name.
+        shape: its shape; float32.
+        trainable: whether it gets a gradient. Frozen weights and running statistics do not.
+        l1: whether L1 regularization acts on it.
+        separated_from: the name under which the model's file has it, where the exporter stored equal
+            vectors of several layers once; None where it has a place of its own.
+        stored_as: the type that the exported model has it in: "float32", "float16", "bfloat16", or one of
+            integers.
+        quantization: how, if it is one of integers.
+    """
+
+    name: str
+    shape: list[int]
+    trainable: bool
+    l1: bool = False
+    separated_from: str | None = None
+    stored_as: str = "float32"
+    quantization: Quantization | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return 4 * prod(self.shape)
+
+
+@dataclass
+class Operation:
+    """An element of sigma-prime: an operation that takes a trainable parameter directly.
+
+    Attributes:
+        node: its name.
+        op_type: its operator.
+        parameter: the parameter.
+        role: what that is to it: weight, bias, scale, shift or parameter.
+        output: the hidden value of sigma-prime.
+        reason: why T acts here, or why it is the identity.
+        state: name of r in the checkpoint, or None where T is the identity.
+        state_shape: r's shape, float32.
+        granularity: "element" if r has the shape of the output without its batch axis, "channel" if it
+            has an entry for each channel.
+        open_axes: the names of axes for which r is not of each element, as it would be by default: their
+            size is open.
+    """
+
+    node: str
+    op_type: str
+    parameter: str
+    role: str
+    output: str
+    reason: str
+    state: str | None = None
+    state_shape: list[int] = field(default_factory=list)
+    granularity: str = "element"
+    open_axes: list[str] = field(default_factory=list)
+
+    @property
+    def state_nbytes(self) -> int:
+        """r's size in bytes; 0 without r."""
+        return 0 if self.state is None else 4 * prod(self.state_shape)
+
+
+@dataclass
+class Verified:
+    """That conversion verified what it made, and by what.
+
+    Attributes:
+        package: the onnxruntime that ran it, by the name of its package.
+        version: its version.
+        unresolved: parameters whose gradient is too small, or whose loss too rough, for float32 to tell.
+    """
+
+    package: str
+    version: str
+    unresolved: list[str] = field(default_factory=list)

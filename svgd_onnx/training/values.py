@@ -1,0 +1,112 @@
+"""The values of arrays, each looked at once before any step, however large the array is."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+
+import numpy as np
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Tensor
+from svgd_onnx.targets.index_at_fault import OutOfRangeError, place_of
+
+# Elements that are looked at together: few enough for a processor's cache.
+_PIECE = 1 << 18
+_PIECES_HELD = 32
+
+
+def check_values(
+    array: np.ndarray, tensor: Tensor, source: str, ignored: int | None = None
+) -> None:
+    """Refuses numbers that are not finite, or out of the range that a tensor has.
+
+    Of an array in a mapped file no more is held in memory than is looked at.
+
+    Args:
+        array: integers for integers, or floating-point numbers for floating-point numbers; of any width.
+        tensor: what it is for. As an index, a number is at least its `lowest` and at most its `highest`.
+        source: what to call the data in a message.
+        ignored: a number that is in range whatever the range is.
+
+    Raises:
+        UserError: names the array, the row and the number.
+    """
+    dtype = np.dtype(tensor.dtype)
+    if dtype.kind == "f":
+        _check_finite(array, tensor, dtype, source)
+    elif dtype.kind in "iu":
+        _check_range(array, tensor, dtype, source, ignored)
+
+
+def counts(array: np.ndarray, ignored: int) -> bool:
+    """Whether any number of an array is another than one."""
+    return any((piece != ignored).any() for _, piece in _pieces(array))
+
+
+def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str) -> None:
+    for start, piece in _pieces(array):
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(piece.astype(dtype, copy=False))
+        if not finite.all():
+            flat = int(np.argmin(finite))
+            place = place_of(_index(array, start + flat), tensor)
+            raise UserError(
+                f"Array '{tensor.name}' in {source} contains NaN or infinity ({piece[flat]} in {place}, as "
+                f"{dtype})."
+            )
+
+
+def _check_range(
+    array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str, ignored: int | None
+) -> None:
+    given, limits = np.iinfo(array.dtype), np.iinfo(dtype)
+    lowest = limits.min if tensor.lowest is None else max(limits.min, tensor.lowest)
+    highest = limits.max if tensor.highest is None else min(limits.max, tensor.highest)
+    if lowest <= given.min and given.max <= highest:
+        return
+    for start, piece in _pieces(array):
+        if lowest <= int(piece.min()) and int(piece.max()) <= highest:
+            continue
+        # Python's integers, for no type of NumPy's holds the limits of all others
+        low = np.zeros(piece.shape, bool) if lowest <= given.min else piece < lowest
+        wrong = low if highest >= given.max else low | (piece > highest)
+        if ignored is not None and given.min <= ignored <= given.max:
+            wrong &= piece != ignored
+        if wrong.any():
+            flat = int(np.argmax(wrong))
+            place = place_of(_index(array, start + flat), tensor)
+            raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, (lowest, highest))
+
+
+def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """An array in vectors, in the order in which it lies in memory, and where each begins there."""
+    if not array.size:
+        return
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        rows = max(1, _PIECE // max(1, array[0].size))
+        for first in range(0, len(array), rows):
+            yield first * array[0].size, np.ravel(array[first : first + rows])
+        return
+    flat = np.ravel(array, order="K")
+    for start in range(0, flat.size, _PIECE):
+        yield start, flat[start : start + _PIECE]
+        if not (start // _PIECE + 1) % _PIECES_HELD:
+            _release(array)
+    _release(array)
+
+
+def _index(array: np.ndarray, flat: int) -> tuple[int, ...]:
+    order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    return tuple(int(axis) for axis in np.unravel_index(flat, array.shape, order=order))  # type: ignore[call-overload]
+
+
+def _release(array: np.ndarray) -> None:
+    """Lets go of the pages of a mapped file that were read: they are in the file still."""
+    base: object = array
+    while isinstance(base, np.ndarray):
+        if isinstance(base, np.memmap) and base.mode == "c":
+            return  # pages that were written to are in no file
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

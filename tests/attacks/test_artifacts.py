@@ -1,0 +1,226 @@
+"""Files of artifacts that were edited or swapped: refused before they are used, by all that reads them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from safetensors.numpy import load_file, save_file
+
+import svgd_onnx
+from svgd_onnx.manifest import FORMAT, Manifest
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.ort_training import checkpoint_file
+from svgd_onnx.training.export import export
+
+MODEL = models.mlp()
+WIDER = models.regression()
+
+Tensors = dict[str, np.ndarray]
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for each target of one model, and of another: <target>, <target>-other."""
+    folder = tmp_path_factory.mktemp("artifacts")
+    for target in TARGETS:
+        svgd_onnx.convert(MODEL, folder / target, target=target, verify=False)
+        other = {"loss": "mse", "target": target, "verify": False}
+        svgd_onnx.convert(WIDER, folder / f"{target}-other", **other)
+    return folder
+
+
+@pytest.fixture(params=TARGETS)
+def target(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
+@pytest.fixture
+def folder(made: Path, target: str, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made / target, tmp_path / "artifacts"))
+
+
+def edited(folder: Path, target: str, change: Callable[[Tensors], object]) -> None:
+    """Changes the checkpoint before training; a change may give a tensor another shape or type."""
+    if target == "onnx":
+        path = folder / "checkpoint.safetensors"
+        tensors = load_file(path)
+        change(tensors)
+        save_file(tensors, path, {"svgd.progress": '{"step":0,"seed":0,"batch_size":0}'})
+        return
+    manifest = Manifest.load(folder)
+    trainer = svgd_onnx.Trainer(folder)
+    states = [each.state for each in manifest.operations if each.state is not None]
+    names = [*(each.name for each in manifest.parameters), *states]
+    tensors = {name: trainer.tensor(name) for name in names}
+    change(tensors)
+    given = {name: ir.tensor(array) for name, array in tensors.items()}
+    trained = {each.name for each in manifest.parameters if each.trainable}
+    checkpoint_file.write(
+        folder / "checkpoint",
+        {name: each for name, each in given.items() if name in trained},
+        {name: each for name, each in given.items() if name not in trained},
+    )
+
+
+def refusals(folder: Path) -> list[str]:
+    """What a trainer and export say."""
+    sentences = []
+    for use in (svgd_onnx.Trainer, lambda path: export(path, path / "model.onnx")):
+        with pytest.raises(svgd_onnx.UserError) as caught:
+            use(folder)
+        sentences.append(str(caught.value))
+    assert not (folder / "model.onnx").exists()
+    return sentences
+
+
+R = "svgd.r.fc1.weight"
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda t: t.pop("fc1.weight"), "'fc1.weight' is not in it"),
+        (lambda t: t.pop(R), f"'{R}' is not in it"),
+        (lambda t: t.update({"bn.mean": np.zeros(7, np.float32)}), "float32 of shape (7,) in it"),
+        (lambda t: t.update({"fc1.weight": t["fc1.weight"].T.copy()}), "of shape (6, 5) in it"),
+        (lambda t: t.update({"fc1.weight": t["fc1.weight"][:0]}), "of shape (0, 6) in it"),
+        (lambda t: t.update({R: np.zeros((), np.float32)}), "of shape () in it"),
+    ],
+)
+def test_an_edited_checkpoint(
+    folder: Path, target: str, change: Callable[[Tensors], object], what: str
+) -> None:
+    edited(folder, target, change)
+    for sentence in refusals(folder):
+        assert "is that of another model" in sentence and what in sentence
+
+
+def test_a_checkpoint_of_another_type(folder: Path, target: str) -> None:
+    if target == "ort-training":
+        pytest.skip("onnxruntime writes float32 only")
+    edited(folder, target, lambda t: t.update({"fc1.weight": t["fc1.weight"].astype(np.float64)}))
+    for sentence in refusals(folder):
+        assert "'fc1.weight' is float64 of shape (5, 6) in it" in sentence
+
+
+def test_a_checkpoint_of_another_model(folder: Path, made: Path, target: str) -> None:
+    name = "checkpoint.safetensors" if target == "onnx" else "checkpoint"
+    shutil.copy(made / f"{target}-other" / name, folder / name)
+    for sentence in refusals(folder):
+        assert "is that of another model" in sentence
+
+
+def test_the_optimizers_state_of_another_shape(tmp_path: Path) -> None:
+    svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", optimizer="adamw", verify=False)
+    name = "fc1.weight.first_moment"
+    edited(tmp_path / "a", "onnx", lambda t: t.update({name: np.zeros((5, 7), np.float32)}))
+    with pytest.raises(svgd_onnx.UserError, match=name):
+        svgd_onnx.Trainer(tmp_path / "a")
+
+
+@pytest.mark.parametrize("content", ['{"step": "1", "seed": 0, "batch_size": 0}', "[]", "0", "{"])
+def test_a_progress_that_is_none(tmp_path: Path, made: Path, content: str) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    path = folder / "checkpoint.safetensors"
+    save_file(load_file(path), path, {"svgd.progress": content})
+    for sentence in refusals(folder):
+        assert "is damaged" in sentence
+
+
+def test_a_swapped_model(folder: Path, made: Path, target: str) -> None:
+    """Of every model that there is, that of another folder, and one with a byte more."""
+    for path in sorted((made / target).glob("*.onnx")):
+        other = (made / f"{target}-other" / path.name).read_bytes()
+        if other == path.read_bytes():
+            continue  # the optimizer's
+        for content in (other, path.read_bytes() + b"\x12\x00"):
+            (folder / path.name).write_bytes(content)
+            with pytest.raises(svgd_onnx.UserError, match="is not the file that was made with"):
+                if path.name == "model_without_weights.onnx":
+                    export(folder, folder / "model.onnx")
+                else:
+                    svgd_onnx.Trainer(folder)
+        shutil.copy(path, folder / path.name)
+
+
+def test_a_missing_model(folder: Path) -> None:
+    (folder / "eval_model.onnx").unlink()
+    with pytest.raises(svgd_onnx.UserError, match=r"has no eval_model\.onnx"):
+        svgd_onnx.Trainer(folder)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "svgd.json"
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_folder_of_format_1_trains(folder: Path) -> None:
+    """It says nothing of files, the source, and ranges."""
+
+    def older(content: dict[str, Any]) -> None:
+        content["format"] = 1
+        del content["files"], content["source"]
+        for tensor in (*content["inputs"], content["label"], *content["outputs"]):
+            del tensor["lowest"], tensor["highest"]
+
+    rewrite(folder, older)
+    trainer = svgd_onnx.Trainer(folder)
+    assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
+
+
+def test_a_newer_format(folder: Path) -> None:
+    rewrite(folder, lambda content: content.update(format=FORMAT + 1, novelty=[]))
+    for sentence in refusals(folder):
+        assert f"has format {FORMAT + 1}, and this version of svgd-onnx reads up to" in sentence
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        (lambda c: c.pop("parameters"), "'parameters' is missing"),
+        (lambda c: c.update(parameters={}), "'parameters' is no list"),
+        (lambda c: c["parameters"][0].update(shape=["6", 5]), "'parameters[0].shape[0]' is '6'"),
+        (lambda c: c["inputs"][0].update(batch_axis=9), "the tensor 'x' has no axis 9"),
+        (lambda c: c["inputs"][0].update(dtype="float33"), "float33"),
+        (lambda c: c.update(prediction="other"), "'prediction' is no output"),
+        (lambda c: c.update(accumulation_steps=True), "'accumulation_steps' is True"),
+        (lambda c: c.update(label=3), "'label' is no object"),
+        (lambda c: c.update(format="2"), "'format' is 2"),
+        (lambda c: c["loss_settings"].update(class_axis=5), "the logits have no axis 5"),
+        (lambda c: c.update(surprise=1), "'surprise' is unknown"),
+    ],
+)
+def test_a_manifest_that_is_not_what_is_written(
+    made: Path, tmp_path: Path, change: Callable[[dict[str, Any]], object], what: str
+) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    rewrite(folder, change)
+    for sentence in refusals(folder):
+        assert "is damaged" in sentence and what in sentence
+
+
+@pytest.mark.parametrize(("key", "value"), [("target", "tpu"), ("loss", "hinge")])
+def test_a_manifest_of_what_there_is_not(made: Path, tmp_path: Path, key: str, value: str) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    rewrite(folder, lambda content: content.update({key: value}))
+    with pytest.raises(svgd_onnx.UserError, match=f"Unknown {key} '{value}'"):
+        trainer = svgd_onnx.Trainer(folder)
+        trainer.evaluate(models.examples(MODEL))
+
+
+def test_the_source_is_known_by_its_hash(tmp_path: Path) -> None:
+    onnx.save(MODEL, tmp_path / "model.onnx")
+    svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "a", target="onnx", verify=False)
+    assert [*(Manifest.load(tmp_path / "a").source or {})] == ["model.onnx"]
