@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files import recover
 from svgd_onnx.loss_settings import LossSettings
 
 FORMAT = 1
@@ -261,6 +262,7 @@ class Manifest:
         Raises:
             UserError: no such folder, no artifacts in it, or a manifest of another format.
         """
+        recover(folder)
         path = folder / FILE_NAME
         if not path.is_file():
             raise UserError(

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import PathLike, whole_file
+from svgd_onnx.files import PathLike, explained, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 
@@ -61,8 +61,9 @@ class TrainingLog:
         if self._file is None:
             return
         scores = [validation.get(name, "") for name in ("loss", "accuracy")]
-        self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
-        self._file.flush()
+        with explained(Path(self._file.name)):
+            self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
+            self._file.flush()
 
     def _kept_rows(self, path: Path) -> list[list[str]]:
         if not self._step or not path.is_file():
