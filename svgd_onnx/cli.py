@@ -33,7 +33,7 @@ _DEVICE = typer.Option(
 def main() -> None:
     """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
     warnings.showwarning = cast(Any, _show_warning)
-    signals.at_end.append(files.abandon)
+    signals.at_end[:] = [files.abandon, files.FolderLock.forget]
     try:
         _app()
     except UserError as error:

@@ -89,6 +89,13 @@ class FolderLock:
     ) -> None:
         self.release()
 
+    @staticmethod
+    def forget() -> None:
+        """Removes what says that this process, which is about to end, holds folders."""
+        for lock, _ in list(_held.values()):
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).with_name(HOLDER_NAME).unlink()
+
     def _found(self) -> tuple[int, int]:
         with explained(self._folder):
             status = self._folder.stat()
@@ -96,13 +103,14 @@ class FolderLock:
 
     def _acquired(self) -> FileLock:
         lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)
-        try:
-            with explained(self._folder):
+        with explained(self._folder):
+            try:
                 lock.acquire()
-        except Timeout:
-            raise UserError(
-                f"The folder '{self._folder}' is in use by {_holder(self._folder)}: wait until that ends."
-            ) from None
+            except Timeout:
+                raise UserError(
+                    f"The folder '{self._folder}' is in use by {_holder(self._folder)}: wait until that "
+                    "ends."
+                ) from None
         return lock
 
     def _sign(self) -> None:

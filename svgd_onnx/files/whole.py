@@ -30,8 +30,8 @@ def whole_file(path: Path) -> Iterator[Path]:
         temporary = folder / final.name
         yield temporary
         written = [(temporary, final)]
-        data = temporary.with_name(f"{final.name}.data")
-        if data.is_file():
+        data = folder / f"{final.name}.data"
+        if data in folder.iterdir():  # a name that is too long to be asked for is not there
             written.insert(0, (data, check_destination(final.with_name(data.name))))
         for file, _ in written:
             file.chmod(0o666 & ~_umask())
@@ -60,12 +60,12 @@ def whole_folder(
     """
     final = followed(path)
     recover(final)
-    if path.exists() and not path.is_dir():
-        raise UserError(f"'{path}' is a file: give the name of a folder.")
-    replaced = final.is_dir() and any(final.iterdir())
-    if replaced:
-        _check_replaceable(final, force, foreign)
     with explained(path):
+        if path.exists() and not path.is_dir():
+            raise UserError(f"'{path}' is a file: give the name of a folder.")
+        replaced = final.is_dir() and any(final.iterdir())
+        if replaced:
+            _check_replaceable(final, force, foreign)
         final.parent.mkdir(parents=True, exist_ok=True)
     lock = FolderLock(final, "converting into it") if replaced else contextlib.nullcontext()
     with lock, explained(path), workplace(final) as folder:

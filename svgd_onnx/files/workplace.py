@@ -70,15 +70,15 @@ def recover(path: Path) -> None:
         UserError: it cannot be moved.
     """
     deadline = time.monotonic() + _PATIENCE
-    while not path.exists():
-        begun = [each for each in _workplaces(path) if (each / REPLACED).exists()]
-        if not begun:
-            return
-        with explained(path):
+    with explained(path):
+        while not path.exists():
+            begun = [each for each in _workplaces(path) if (each / REPLACED).exists()]
+            if not begun:
+                return
             # a process that lives is through in a moment, but where none can be told to live, none may be
             for folder in begun if time.monotonic() > deadline else _left(path):
                 _settle(folder, path)
-        time.sleep(0.02)
+            time.sleep(0.02)
 
 
 @contextlib.contextmanager
