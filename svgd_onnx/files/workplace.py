@@ -104,7 +104,10 @@ def _settle(folder: Path, path: Path) -> None:
     made = folder / path.name
     if (folder / REPLACED).exists() and not path.exists() and made.exists():
         made.rename(path)
-    shutil.rmtree(folder, ignore_errors=True)
+    for _ in range(2):  # an error that was of a moment leaves nothing behind
+        shutil.rmtree(folder, ignore_errors=True)
+        if not folder.exists():
+            break
 
 
 def _new(path: Path) -> tuple[Path, int | None]:
