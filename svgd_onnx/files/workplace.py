@@ -28,39 +28,39 @@ _LONGEST = 100  # bytes of a name, so that the workplace's is none too long
 REPLACED = "svgd-replaced"
 _PATIENCE = 2.0  # seconds, for another process that is just replacing a folder
 
-# The workplaces of this process, with the path beside which each is.
-_open: dict[Path, Path] = {}
+# The workplaces of this process.
+_open: set[Path] = set()
 
 
 @contextlib.contextmanager
 def workplace(path: Path) -> Iterator[Path]:
-    """A new folder beside a path, gone when the block ends; those that dead processes left go first.
+    """A new folder beside a path, gone when the block ends; those that dead processes left there go first.
 
     Raises:
         OSError: the folder around cannot be written.
     """
-    for left in _left(path):
-        _settle(left, path)
+    for left in _left(path.parent):
+        _abandon(left)
     folder, descriptor = _new(path)
-    _open[folder] = path
+    _open.add(folder)
     try:
         yield folder
     finally:
-        _abandon(folder, path)
-        _open.pop(folder, None)
+        _abandon(folder)
+        _open.discard(folder)
         if descriptor is not None:
             os.close(descriptor)
 
 
 def abandon() -> None:
     """Removes the workplaces of this process, which is about to end."""
-    for folder, path in list(_open.items()):
-        _abandon(folder, path)
+    for folder in list(_open):
+        _abandon(folder)
 
 
-def _abandon(folder: Path, path: Path) -> None:
+def _abandon(folder: Path) -> None:
     with contextlib.suppress(OSError):  # what cannot be settled stays, for the next to recover
-        _settle(folder, path)
+        _settle(folder)
 
 
 def recover(path: Path) -> None:
@@ -72,12 +72,17 @@ def recover(path: Path) -> None:
     deadline = time.monotonic() + _PATIENCE
     with explained(path):
         while not path.exists():
-            begun = [each for each in _workplaces(path) if (each / REPLACED).exists()]
+            folders = _workplaces(path.parent)
+            begun = [
+                each
+                for each in folders
+                if (each / REPLACED).exists() and (each / path.name).exists()
+            ]
             if not begun:
                 return
             # a process that lives is through in a moment, but where none can be told to live, none may be
-            for folder in begun if time.monotonic() > deadline else _left(path):
-                _settle(folder, path)
+            for folder in begun if time.monotonic() > deadline else _left(path.parent):
+                _settle(folder)
             time.sleep(0.02)
 
 
@@ -99,11 +104,13 @@ def explained(path: Path) -> Iterator[None]:
         raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
 
 
-def _settle(folder: Path, path: Path) -> None:
+def _settle(folder: Path) -> None:
     """Ends what a workplace was for: a new folder that had begun to replace another does so, all else goes."""
-    made = folder / path.name
-    if (folder / REPLACED).exists() and not path.exists() and made.exists():
-        made.rename(path)
+    if (folder / REPLACED).exists():
+        for made in folder.iterdir():
+            place = folder.parent / made.name
+            if made.name != REPLACED and not place.exists():
+                made.rename(place)
     for _ in range(2):  # an error that was of a moment leaves nothing behind
         shutil.rmtree(folder, ignore_errors=True)
         if not folder.exists():
@@ -112,7 +119,8 @@ def _settle(folder: Path, path: Path) -> None:
 
 def _new(path: Path) -> tuple[Path, int | None]:
     while True:
-        folder = Path(tempfile.mkdtemp(prefix=_prefix(path), suffix=_SUFFIX, dir=path.parent))
+        name = os.fsencode(path.name)[:_LONGEST].decode(errors="ignore")
+        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=path.parent))
         descriptor = _locked(folder, wait=True)
         if folder.exists():
             return folder, descriptor
@@ -120,9 +128,9 @@ def _new(path: Path) -> tuple[Path, int | None]:
             os.close(descriptor)
 
 
-def _left(path: Path) -> Iterator[Path]:
-    """Workplaces beside a path whose process is gone, each while it is locked."""
-    for folder in _workplaces(path):
+def _left(parent: Path) -> Iterator[Path]:
+    """Workplaces in a folder whose process is gone, each while it is locked."""
+    for folder in _workplaces(parent):
         descriptor = None if folder in _open else _locked(folder, wait=False)
         if descriptor is not None:
             try:
@@ -131,23 +139,12 @@ def _left(path: Path) -> Iterator[Path]:
                 os.close(descriptor)
 
 
-def _workplaces(path: Path) -> list[Path]:
+def _workplaces(parent: Path) -> list[Path]:
     try:
-        names = os.listdir(path.parent)
+        names = os.listdir(parent)
     except OSError:  # it may be written to and not be read; or is not there
         return []
-    prefix = _prefix(path)
-    return [
-        path.parent / name
-        for name in names
-        if name.startswith(prefix)
-        and name.endswith(_SUFFIX)
-        and "." not in name[len(prefix) : -len(_SUFFIX)]
-    ]
-
-
-def _prefix(path: Path) -> str:
-    return f".{os.fsencode(path.name)[:_LONGEST].decode(errors='ignore')}."
+    return [parent / name for name in names if name.startswith(".") and name.endswith(_SUFFIX)]
 
 
 def _locked(folder: Path, *, wait: bool) -> int | None:

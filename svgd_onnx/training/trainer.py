@@ -31,7 +31,8 @@ class Trainer:
     """A training session over a folder that `convert` made.
 
     Parameters, r, running statistics and optimizer state are in memory; `save` writes them to the
-    folder's checkpoint.
+    folder's checkpoint. From a first step to the next save, and throughout `train`, no other process may
+    write there.
 
     Args:
         folder: the folder of artifacts.
@@ -81,8 +82,8 @@ class Trainer:
             The loss of the batch before the update, without any L1 penalty.
 
         Raises:
-            UserError: the batch does not fit the model, or the loss is NaN or infinite; then the
-                parameters are as before the step.
+            UserError: the batch does not fit the model, another process writes into the folder, or the
+                loss is NaN or infinite; then the parameters are as before the step.
         """
         arrays = data.check_batch(batch, self.manifest, "the batch")
         self._claim.take()
@@ -133,8 +134,8 @@ class Trainer:
             The last step's loss as `loss`, and the last validation metrics as `validation_...`.
 
         Raises:
-            UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
-                last checkpoint is kept then.
+            UserError: an option or the data does not fit, another process writes into the folder, it has no
+                room for a checkpoint, or the loss becomes NaN or infinite; the last checkpoint is kept then.
         """
         taken = (
             data.check(examples, self.manifest, "the training data")
@@ -232,7 +233,8 @@ class Trainer:
         """Writes the checkpoint, all at once.
 
         Raises:
-            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+            UserError: it cannot be written, another process writes into the folder or has replaced the
+                checkpoint that this trainer read, or a parameter is NaN or infinite; the last stays.
         """
         self.check_finite()
         with self._claim.saving():

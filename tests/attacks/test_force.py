@@ -138,15 +138,21 @@ def test_a_folder_that_was_filled_meanwhile_is_not_replaced(tmp_path: Path) -> N
     assert (folder / "which").read_text() == "theirs"
 
 
-def test_leftovers_of_a_name_that_begins_alike_are_another_s(tmp_path: Path) -> None:
-    longer = tmp_path / ".a.b.12345678.svgd-tmp"
-    longer.mkdir()
-    with whole_file(tmp_path / "a") as made:
-        made.write_text("a")
-    assert longer.exists()
-    with whole_file(tmp_path / "a.b") as made:
-        made.write_text("a.b")
-    assert not longer.exists()
+def test_leftovers_of_another_name_go_too(tmp_path: Path) -> None:
+    (tmp_path / ".a.12345678.svgd-tmp").mkdir()
+    (tmp_path / ".a.12345678.svgd-tmp" / "a").write_text("half")
+    with whole_file(tmp_path / "b") as made:
+        made.write_text("b")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_folder_of_another_name_is_recovered_too(folder: Path) -> None:
+    kill_at("path", "rename", folder, 1, CANNOT)
+    assert not folder.exists()
+    with whole_file(folder.parent / "b") as made:
+        made.write_text("b")
+    assert (folder / "which").read_text() == "new"
+    assert beside(folder) == ["b"]
 
 
 def test_names_as_long_as_they_can_be(tmp_path: Path) -> None:
