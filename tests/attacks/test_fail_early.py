@@ -14,11 +14,14 @@ from pathlib import Path
 
 import models
 import pytest
-from attacks.conftest import TRAIN, Refused
+from attacks import attacked
+from attacks.attacked import TRAIN, Refused
 
 import svgd_onnx
 from svgd_onnx import UserError
 from svgd_onnx.files import require_room
+
+model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
 
 
 @pytest.fixture

@@ -12,10 +12,13 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
-from attacks.conftest import TRAIN, Refused
+from attacks import attacked
+from attacks.attacked import TRAIN, Refused
 
 import svgd_onnx
 from svgd_onnx import UserError
+
+model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
 
 # Holds a folder until its standard input ends.
 HOLDER = """

@@ -11,9 +11,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from attacks.conftest import TRAIN, Start
+from attacks import attacked
+from attacks.attacked import TRAIN, Start
 
 import svgd_onnx
+
+model, folder, data, start = attacked.model, attacked.folder, attacked.data, attacked.start
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
 LONG = 60.0  # seconds, on a busy machine

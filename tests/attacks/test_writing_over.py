@@ -8,11 +8,14 @@ import stat
 from pathlib import Path
 
 import pytest
-from attacks.conftest import TRAIN, Refused
+from attacks import attacked
+from attacks.attacked import TRAIN, Refused
 
 import svgd_onnx
 from svgd_onnx import UserError
 from svgd_onnx.files import whole_file
+
+model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
 
 
 def make_pipe(path: Path) -> None:
