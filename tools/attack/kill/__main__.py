@@ -1,6 +1,6 @@
 """Kills and faults at every file-system event of convert, convert --force, train and export, and a tally.
 
-    python -m tools.attack.kill [--target onnx] [--random 200] [--every 1] [--seconds N]
+    python -m tools.attack.kill [--target T] [--command C] [--random 200] [--every 1] [--seconds N]
 
 Before each event under the folder that a command works in, the process is killed; or the event fails with EIO
 (a failing fsync among them); or from there on there is no space. Then the same at random moments. After each:
@@ -34,11 +34,13 @@ _KINDS = {
     "ENOSPC": (shim.FAIL_ALL_WRITES, errno.ENOSPC),
 }
 _KILLED = -9
+_COMMANDS = ("convert", "convert --force", "train", "export")
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tools.attack.kill")
     parser.add_argument("--target", action="append", choices=list(TARGETS))
+    parser.add_argument("--command", action="append", choices=_COMMANDS)
     parser.add_argument("--random", type=int, default=200, help="random moments a target")
     parser.add_argument("--every", type=int, default=1, help="attack only each so many events")
     parser.add_argument("--seconds", type=float, default=1e9, help="begin nothing after so many")
@@ -119,7 +121,8 @@ def main() -> None:
     for target in arguments.target or TARGETS:
         with tempfile.TemporaryDirectory(prefix="svgd-attack-") as work:
             place = Path(work).resolve() / "place"
-            chosen = scenarios(place.parent, target)
+            wanted = arguments.command or _COMMANDS
+            chosen = [each for each in scenarios(place.parent, target) if each.name in wanted]
             for scenario in chosen:
                 moments = arguments.random // len(chosen)
                 for kind, attack in _attacks(scenario, place, arguments.every, moments):
