@@ -37,7 +37,8 @@ class TrainingLog:
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
         with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *kept])
-        self._file = self._path.open("a", newline="")
+        with explained(self._path):
+            self._file = self._path.open("a", newline="")
         self._writer = csv.writer(self._file)
         return self
 

@@ -47,7 +47,11 @@ def contents(path: Path) -> Contents:
     """All files of a folder but locks, or a file by itself; nothing of what is not there."""
     if path.is_file():
         return {"": path.read_bytes()}
-    files = (each for each in path.rglob("*") if each.is_file() and each.name not in _SKIPPED)
+    files = (
+        each
+        for each in path.rglob("*")
+        if each.is_file() and each.name not in _SKIPPED and ".svgd-tmp" not in str(each)
+    )
     return {str(each.relative_to(path)): each.read_bytes() for each in files}
 
 
