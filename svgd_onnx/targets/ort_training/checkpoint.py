@@ -67,8 +67,8 @@ def _write(path: Path, size: int, *arguments: Any) -> None:
             for _ in range(0, size, _CHUNK):
                 file.write(bytes(_CHUNK))
         raise UserError(
-            f"onnxruntime cannot write the checkpoint '{path}' ({first_line(error)}). Its format holds no more than "
-            "2 GB of optimizer state: train larger models by svgd or sgd, which have none."
+            f"onnxruntime cannot write the checkpoint '{path}' ({first_line(error)}). Its format "
+            "holds no more than 2 GB of optimizer state: train larger models by svgd or sgd, which have none."
         ) from error
 
 
