@@ -1,5 +1,19 @@
-"""`python -m svgd_onnx` is `svgd-onnx`."""
+"""`svgd-onnx`, which is also `python -m svgd_onnx`: it listens to signals before it imports the rest."""
 
-from svgd_onnx.cli import main
+from svgd_onnx import signals
 
-main()
+signals.listen()
+
+
+def main() -> None:
+    """Runs the command line."""
+    try:
+        from svgd_onnx import cli
+
+        cli.main()
+    finally:
+        signals.done()
+
+
+if __name__ == "__main__":
+    main()

@@ -10,8 +10,8 @@ from typing import Any, cast
 import typer
 
 import svgd_onnx
-from svgd_onnx import terminal
-from svgd_onnx.errors import INTERRUPTED, Advice, UserError, option
+from svgd_onnx import files, signals, terminal
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
@@ -32,6 +32,7 @@ def main() -> None:
     """Runs the command line; a user's error is one sentence on stderr and exit code 2."""
     terminal.prepare()
     warnings.showwarning = cast(Any, _show_warning)
+    signals.at_end[:] = [files.abandon, files.FolderLock.forget]
     try:
         _app()
     except UserError as error:
@@ -115,35 +116,47 @@ def train(
     checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
+    checkpoint_on_stop: bool = typer.Option(
+        False,
+        "--checkpoint-on-stop",
+        help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
+    ),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
 ) -> None:
     """Train, and save the checkpoint."""
+    if log is not None:
+        files.check_destination(log, [data_file, *([validation] if validation else [])])
     trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads, device=device)
     before = trainer.step
-    try:
+    examples = data.load(data_file)
+    held_out = None if validation is None else data.load(validation)
+    stop = trainer.stop if checkpoint_on_stop else None
+    with signals.during(lambda: _interrupted(trainer), stop):
         result = trainer.train(
-            data.load(data_file),
+            examples,
             epochs=epochs,
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
             schedule=_parse_schedule(schedule),
-            validation=None if validation is None else data.load(validation),
+            validation=held_out,
             log=log,
             log_every=log_every,
             checkpoint_every=checkpoint_every,
             resume=resume,
             progress=True,
         )
-    except KeyboardInterrupt:
-        saved = trainer.saved_step
-        again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
-        terminal.complain(
-            f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}."
-        )
-        raise typer.Exit(INTERRUPTED) from None
+    if signals.exit_code() is not None:
+        terminal.complain(f"{_interrupted(trainer)}.")
+        raise typer.Exit(signals.exit_code() or 0)
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+
+
+def _interrupted(trainer: svgd_onnx.Trainer) -> str:
+    saved = trainer.saved_step
+    again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
+    return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
 
 
 @_app.command()

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files import recover
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
@@ -182,6 +183,7 @@ class Manifest:
         Raises:
             UserError: no such folder, no artifacts in it, or a manifest that is damaged or of a newer format.
         """
+        recover(folder)
         path = folder / FILE_NAME
         if not path.is_file():
             raise UserError(

@@ -28,11 +28,12 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_choice, option
-from svgd_onnx.files import PathLike, whole_folder
+from svgd_onnx.files import PathLike, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import TARGETS, target_here
+from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.optimizers import SVGD
@@ -102,12 +103,14 @@ def convert(
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     _check_apart(model, output)
     with (
-        whole_folder(Path(output), force=force) as folder,
+        whole_folder(Path(output), force=force, foreign=foreign) as folder,
         garbage_kept(),
         model_at_fault(model),
     ):
         plan = plan_training(model, training)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
+        _check_data_apart(plan, output)
+        require_room(folder, sum(value.nbytes for value in plan.values.values()))
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
@@ -219,6 +222,17 @@ def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
             f"'{model}' lies in the folder '{output}', which would be replaced by what is made: choose "
             "another."
         )
+
+
+def _check_data_apart(plan: TrainingPlan, output: PathLike) -> None:
+    """As `_check_apart`, of external data."""
+    folder = Path(output).resolve()
+    for tensor in plan.values.values():
+        if isinstance(tensor, ir.ExternalTensor) and folder in Path(tensor.path).resolve().parents:
+            raise UserError(
+                f"'{tensor.path}', which holds weights of the model, lies in the folder '{output}', which "
+                "would be replaced by what is made: choose another."
+            )
 
 
 def _targets_where(able: Callable[[Target], bool]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -40,6 +40,8 @@ class Target:
         accumulates: whether a step may be of several batches.
         differentiator: what "auto" is for its gradient graphs, one of `DIFFERENTIATOR_NAMES`.
         step: the file of its training step, which gives the loss and has the gradients in it.
+        files: those of its artifacts that not every target has.
+        checkpoint_files: those of them that a checkpoint is of; the first is always there.
         require: refuses an environment in which `write` cannot work; raises UserError.
         write: the artifacts but svgd.json and the model without weights into a folder; raises UserError.
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
@@ -55,6 +57,8 @@ class Target:
     accumulates: bool
     differentiator: str
     step: str
+    files: Collection[str]
+    checkpoint_files: Sequence[str]
     require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], None]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
+from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.training.exported_model import write_model
 
 
@@ -25,5 +26,6 @@ def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> Non
     """
     source = Path(folder)
     manifest = Manifest.load(source)
+    check_destination(Path(path), artifact_paths(source))
     value = target_named(manifest.target).checkpoint(source, manifest)
     write_model(source, manifest, value, Path(path), requantize=requantize)

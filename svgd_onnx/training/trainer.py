@@ -9,18 +9,21 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
+from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import BatchOrder
+from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
+from svgd_onnx.training.start import check_batch_size, check_enough, check_start
 from svgd_onnx.training.training_log import TrainingLog
 
 
@@ -28,7 +31,8 @@ class Trainer:
     """A training session over a folder that `convert` made.
 
     Parameters, r, running statistics and optimizer state are in memory; `save` writes them to the
-    folder's checkpoint.
+    folder's checkpoint. From a first step to the next save, and throughout `train`, no other process may
+    write there.
 
     Args:
         folder: the folder of artifacts.
@@ -52,6 +56,7 @@ class Trainer:
         self.manifest = Manifest.load(self._folder)
         check_positive(threads=threads)
         target = target_named(self.manifest.target)
+        self._claim = CheckpointClaim(self._folder, target.checkpoint_files)
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step
@@ -63,6 +68,7 @@ class Trainer:
         self.seed = saved.seed if self.step else (seed or 0)
         self._batch_size = saved.batch_size
         self._infinite: dict[str, np.ndarray | None] = {}
+        self._stopping = False
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
@@ -76,10 +82,12 @@ class Trainer:
             The loss of the batch before the update, without any L1 penalty.
 
         Raises:
-            UserError: the batch does not fit the model, or the loss is NaN or infinite; then the
-                parameters are as before the step.
+            UserError: the batch does not fit the model, another process writes into the folder, or the
+                loss is NaN or infinite; then the parameters are as before the step.
         """
-        return self._step(data.check_batch(batch, self.manifest, "the batch"), learning_rate)
+        arrays = data.check_batch(batch, self.manifest, "the batch")
+        self._claim.take()
+        return self._step(arrays, learning_rate)
 
     def train(
         self,
@@ -126,15 +134,15 @@ class Trainer:
             The last step's loss as `loss`, and the last validation metrics as `validation_...`.
 
         Raises:
-            UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
-                last checkpoint is kept then.
+            UserError: an option or the data does not fit, another process writes into the folder, it has no
+                room for a checkpoint, or the loss becomes NaN or infinite; the last checkpoint is kept then.
         """
         rates = Schedule(learning_rate, schedule)
         check_length(epochs, steps)
         every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
-        check_positive(batch_size=batch_size, **every)
-        self._check_batch_size(batch_size)
-        self._check_start(resume, batch_size)
+        check_positive(**every)
+        check_batch_size(self.manifest, batch_size)
+        check_start(self._folder, self.step, self._batch_size, resume=resume, batch_size=batch_size)
         taken = (
             data.check(examples, self.manifest, "the training data")
             if augment is None
@@ -143,16 +151,18 @@ class Trainer:
         held_out = None
         if validation is not None:
             held_out = data.check(validation, self.manifest, "the validation data")
-        if batch_size > len(taken):
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the training data has only {len(taken)} examples."
-            )
+        check_enough(batch_size, len(taken))
         order = BatchOrder(len(taken), batch_size, self.seed)
         total = total_steps(epochs, steps, order.steps_per_epoch)
         self._batch_size = batch_size
         result: dict[str, float] = {}
-        with TrainingLog(log, self.step) as rows, Progress(total, self.step, progress) as bar:
-            while self.step < total:
+        log = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
+        with (
+            self._claim,
+            TrainingLog(log, self.step) as rows,
+            Progress(total, self.step, progress) as bar,
+        ):
+            while self.step < total and not self._stopping:
                 step = self.step
                 rate = rates.rate(step)
                 with rows_at_fault(taken.source, order.rows(step)):
@@ -167,8 +177,13 @@ class Trainer:
                 bar.advance(result)
                 if not done and checkpoint_every and self.step % checkpoint_every == 0:
                     self.save()
-        self.save()
+            self.save()
+        self._stopping = False
         return result
+
+    def stop(self) -> None:
+        """Has `train` end after this step, with a checkpoint; for other threads and signal handlers."""
+        self._stopping = True
 
     def evaluate(self, examples: Arrays) -> dict[str, float]:
         """The loss over all examples, and the accuracy where the loss is one of classification.
@@ -220,10 +235,12 @@ class Trainer:
         """Writes the checkpoint, all at once.
 
         Raises:
-            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+            UserError: it cannot be written, another process writes into the folder or has replaced the
+                checkpoint that this trainer read, or a parameter is NaN or infinite; the last stays.
         """
         self.check_finite()
-        self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
+        with self._claim.saving():
+            self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
         self.saved_step = self.step
 
     def export(self, path: PathLike, *, requantize: bool = False) -> None:
@@ -236,6 +253,7 @@ class Trainer:
         Raises:
             UserError: no scale can be found anew, or the file cannot be written.
         """
+        check_destination(Path(path), artifact_paths(self._folder))
         write_model(
             self._folder, self.manifest, self._session.tensor, Path(path), requantize=requantize
         )
@@ -269,32 +287,3 @@ class Trainer:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
         return int(state[0]) >> 1
-
-    def _check_batch_size(self, batch_size: int) -> None:
-        fixed = self.manifest.batch_size
-        if self.manifest.takes_one_example and batch_size != 1:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the model takes one example, without a "
-                "batch axis: use 1."
-            )
-        if fixed is not None and batch_size != fixed:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
-                "that, or export it with a batch axis of any size."
-            )
-
-    def _check_start(self, resume: bool, batch_size: int) -> None:
-        if resume and not self.step:
-            raise UserError(
-                f"'{self._folder}' has not been trained, so there is nothing to resume: leave "
-                f"{option('resume')} out."
-            )
-        if self.step and not resume:
-            raise UserError(
-                f"'{self._folder}' has been trained for {self.step} steps: go on with "
-                f"{option('resume')}, or convert again to start anew."
-            )
-        if self.step and self._batch_size and batch_size != self._batch_size:
-            raise UserError(
-                f"'{self._folder}' was trained with batch size {self._batch_size}: resume with that."
-            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import PathLike, whole_file
+from svgd_onnx.files import PathLike, explained, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 
@@ -36,7 +37,8 @@ class TrainingLog:
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
         with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows([COLUMNS, *kept])
-        self._file = self._path.open("a", newline="")
+        with explained(self._path):
+            self._file = self._path.open("a", newline="")
         self._writer = csv.writer(self._file)
         return self
 
@@ -47,7 +49,10 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(
+                OSError
+            ):  # a row that could not be written, and was said to be
+                self._file.close()
 
     def write(
         self,
@@ -61,8 +66,9 @@ class TrainingLog:
         if self._file is None:
             return
         scores = [validation.get(name, "") for name in ("loss", "accuracy")]
-        self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
-        self._file.flush()
+        with explained(Path(self._file.name)):
+            self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
+            self._file.flush()
 
     def _kept_rows(self, path: Path) -> list[list[str]]:
         if not self._step or not path.is_file():

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
@@ -80,8 +80,8 @@ def _write(path: Path, size: int, *arguments: Any) -> None:
             for _ in range(0, size, _CHUNK):
                 file.write(bytes(_CHUNK))
         raise UserError(
-            f"onnxruntime cannot write the checkpoint '{path}' ({error}). Its format holds no more than "
-            "2 GB of optimizer state: train larger models by svgd or sgd, which have none."
+            f"onnxruntime cannot write the checkpoint '{path}' ({first_line(error)}). Its format "
+            "holds no more than 2 GB of optimizer state: train larger models by svgd or sgd, which have none."
         ) from error
 
 

@@ -5,3 +5,4 @@ from __future__ import annotations
 TRAINING_MODEL = "training_model.onnx"
 OPTIMIZER_MODEL = "optimizer_model.onnx"
 CHECKPOINT = "checkpoint"
+CHECKPOINT_FILES = (CHECKPOINT, f"{CHECKPOINT}.data")

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets.ort_training.file_names import TRAINING_MODEL
+from svgd_onnx.targets.ort_training.file_names import (
+    CHECKPOINT,
+    CHECKPOINT_FILES,
+    OPTIMIZER_MODEL,
+    TRAINING_MODEL,
+)
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
@@ -44,7 +49,6 @@ def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | N
 
 def _checkpoint(folder: Path, manifest: Manifest) -> Values:
     from svgd_onnx.targets.ort_training import checkpoint
-    from svgd_onnx.targets.ort_training.file_names import CHECKPOINT
 
     training_binding()  # says so where there is none, before anything that such a place lacks too
     state = checkpoint.load(folder / CHECKPOINT, manifest)
@@ -58,6 +62,8 @@ ORT_TRAINING = Target(
     accumulates=False,
     differentiator="auto",
     step=TRAINING_MODEL,
+    files=(TRAINING_MODEL, OPTIMIZER_MODEL, *CHECKPOINT_FILES),
+    checkpoint_files=CHECKPOINT_FILES,
     require=training_binding,
     write=_write,
     lower=_lower,

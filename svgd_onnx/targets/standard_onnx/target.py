@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
-from svgd_onnx.targets.standard_onnx.file_names import TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
@@ -38,7 +38,6 @@ def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | N
 
 def _checkpoint(folder: Path, manifest: Manifest) -> Values:
     from svgd_onnx.targets.standard_onnx import checkpoint
-    from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT
 
     tensors, _ = checkpoint.load(folder / CHECKPOINT, manifest)
     return tensors.__getitem__
@@ -51,6 +50,8 @@ STANDARD_ONNX = Target(
     accumulates=True,
     differentiator="own",
     step=TRAINING_STEP,
+    files=(TRAINING_STEP, CHECKPOINT),
+    checkpoint_files=(CHECKPOINT,),
     require=lambda: None,
     write=_write,
     lower=_lower,

@@ -1,0 +1,30 @@
+"""Files and folders so that nothing is lost: written whole or not at all, by one writer, over nothing else."""
+
+from __future__ import annotations
+
+import os
+
+from svgd_onnx.files.destination import check_destination, is_one_of
+from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
+from svgd_onnx.files.room import require_room
+from svgd_onnx.files.whole import whole_file, whole_folder
+from svgd_onnx.files.workplace import abandon, explained, recover
+
+PathLike = str | os.PathLike[str]
+
+FOLDER_FILES = (LOCK_NAME, HOLDER_NAME)
+"""What lies in a folder while, and after, one process wrote into it."""
+
+__all__ = [
+    "FOLDER_FILES",
+    "FolderLock",
+    "PathLike",
+    "abandon",
+    "check_destination",
+    "explained",
+    "is_one_of",
+    "recover",
+    "require_room",
+    "whole_file",
+    "whole_folder",
+]

@@ -1,0 +1,67 @@
+"""What may be written over: a file that nothing of the same command reads, and nothing that is no file."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from svgd_onnx.errors import UserError
+
+_KINDS = {
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def check_destination(path: Path, read: Iterable[Path] = ()) -> Path:
+    """Refuses a path that no file may be written to.
+
+    Args:
+        path: where a file is to appear.
+        read: what the same command reads, whether it is there or not.
+
+    Returns:
+        The path that symbolic links lead to: it is replaced, and the links stay.
+
+    Raises:
+        UserError: there is something that is no file, or it is one that is read, by whatever name.
+    """
+    try:
+        found = stat.S_IFMT(path.stat().st_mode)  # of /dev/stdout this is what stands behind it
+    except FileNotFoundError:
+        found = stat.S_IFREG
+    except (OSError, ValueError) as error:
+        raise UserError(f"'{path}' cannot be written ({_reason(error)}).") from error
+    if found != stat.S_IFREG:
+        kind = _KINDS.get(found, "no file")
+        raise UserError(f"'{path}' is {kind}, which is not replaced: give the name of a file.")
+    if is_one_of(path, read):
+        raise UserError(f"'{path}' is a file that is read: give another name to write to.")
+    return followed(path)
+
+
+def followed(path: Path) -> Path:
+    """The path that symbolic links lead to, though nothing may be there yet."""
+    return Path(os.path.realpath(path))
+
+
+def is_one_of(path: Path, others: Iterable[Path]) -> bool:
+    """Whether a path is one of others, by its name, a relative one, a symbolic or a hard link."""
+    final = followed(path)
+    return any(final == followed(other) or _same_file(final, other) for other in others)
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.samefile(other)
+    except OSError:
+        return False
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)

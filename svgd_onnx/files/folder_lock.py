@@ -1,0 +1,134 @@
+"""One writer a folder: whoever writes into it holds a lock, and who comes second is told who that is."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+
+from filelock import FileLock, Timeout
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.files.workplace import explained
+
+LOCK_NAME = ".svgd-lock"
+HOLDER_NAME = ".svgd-holder.json"
+
+# What this process holds: by the folder's identity the lock and how many hold it. They share it, so that a
+# second trainer in a notebook is not in the way of the first.
+_held: dict[tuple[int, int], tuple[FileLock, int]] = {}
+_guard = threading.RLock()
+
+
+class FolderLock:
+    """Holds a folder against other processes, from `take` until `release`, or within a `with` block.
+
+    Args:
+        folder: the folder, which is there.
+        doing: what is being done to it, for whoever comes second: "training".
+    """
+
+    def __init__(self, folder: Path, doing: str) -> None:
+        self._folder = folder
+        self._doing = doing
+        self._identity: tuple[int, int] | None = None
+
+    @property
+    def is_held(self) -> bool:
+        """Whether it was taken, and not released since."""
+        return self._identity is not None
+
+    def take(self) -> None:
+        """Holds the folder; does nothing where this is done already.
+
+        Raises:
+            UserError: another process does, or the folder cannot be written.
+        """
+        with _guard:
+            while self._identity is None:
+                identity = self._found()
+                if identity not in _held:
+                    lock = self._acquired()
+                    if self._found() != identity:  # replaced while it was being locked
+                        lock.release()
+                        continue
+                    self._sign()
+                    _held[identity] = (lock, 0)
+                lock, count = _held[identity]
+                _held[identity] = (lock, count + 1)
+                self._identity = identity
+
+    def release(self) -> None:
+        """Lets go of the folder, if it is held."""
+        with _guard:
+            if self._identity is None:
+                return
+            lock, count = _held.pop(self._identity)
+            if count > 1:
+                _held[self._identity] = (lock, count - 1)
+            else:
+                with contextlib.suppress(OSError):
+                    if self._found() == self._identity:
+                        (self._folder / HOLDER_NAME).unlink()
+                lock.release()
+            self._identity = None
+
+    def __enter__(self) -> None:
+        self.take()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.release()
+
+    @staticmethod
+    def forget() -> None:
+        """Removes what says that this process, which is about to end, holds folders."""
+        for lock, _ in list(_held.values()):
+            with contextlib.suppress(OSError):
+                Path(lock.lock_file).with_name(HOLDER_NAME).unlink()
+
+    def _found(self) -> tuple[int, int]:
+        with explained(self._folder):
+            status = self._folder.stat()
+        return status.st_dev, status.st_ino
+
+    def _acquired(self) -> FileLock:
+        lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)
+        with explained(self._folder):
+            try:
+                lock.acquire()
+            except Timeout:
+                raise UserError(
+                    f"The folder '{self._folder}' is in use by {_holder(self._folder)}: wait until that "
+                    "ends."
+                ) from None
+        return lock
+
+    def _sign(self) -> None:
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        note = {
+            "pid": os.getpid(),
+            "host": socket.gethostname(),
+            "since": since,
+            "doing": self._doing,
+        }
+        with contextlib.suppress(OSError):
+            (self._folder / HOLDER_NAME).write_text(json.dumps(note))
+
+
+def _holder(folder: Path) -> str:
+    try:
+        note = json.loads((folder / HOLDER_NAME).read_text())
+        pid, host, since = int(note["pid"]), str(note["host"]), str(note["since"])
+        return f"process {pid} on {host}, {note['doing']} since {since}"
+    except (OSError, ValueError, KeyError, TypeError):  # it is only just writing it
+        return "another process"

@@ -1,0 +1,46 @@
+"""Which files make a folder of training artifacts: what may be replaced with it, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from svgd_onnx.errors import listed
+from svgd_onnx.files import FOLDER_FILES
+from svgd_onnx.manifest import FILE_NAME
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
+
+
+def artifact_paths(folder: Path) -> list[Path]:
+    """The files of a folder of artifacts, of whichever target, whether they are there or not."""
+    names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, *FOLDER_FILES}
+    for target in TARGETS.values():
+        names.update(target.files)
+    return [folder / name for name in sorted(names)]
+
+
+def foreign(folder: Path) -> str | None:
+    """Why a folder is none of artifacts, or what else it holds; None if it is one and holds nothing else."""
+    if not _is_manifest(folder / FILE_NAME):
+        return (
+            f"'{folder}' is no folder of training artifacts (there is no {FILE_NAME} of ours in it)"
+        )
+    known = set(artifact_paths(folder))
+    others = [path for path in sorted(folder.iterdir()) if not _is_known(path, known)]
+    if others:
+        return f"'{folder}' holds {listed(repr(each.name) for each in others)} beside training artifacts"
+    return None
+
+
+def _is_known(path: Path, known: set[Path]) -> bool:
+    left = path.name.startswith(".") and path.name.endswith(".svgd-tmp")  # of a killed process
+    return left or (path in known and not path.is_dir())
+
+
+def _is_manifest(path: Path) -> bool:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(content, dict) and {"format", "versions", "target"} <= content.keys()

@@ -1,0 +1,70 @@
+"""What has to hold before a training begins, or goes on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.training.schedule import check_positive
+
+
+def check_batch_size(manifest: Manifest, batch_size: int) -> None:
+    """Refuses a batch size that the model does not take.
+
+    Raises:
+        UserError: says which to give.
+    """
+    check_positive(batch_size=batch_size)
+    fixed = manifest.batch_size
+    if manifest.takes_one_example and batch_size != 1:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the model takes one example, without a "
+            "batch axis: use 1."
+        )
+    if fixed is not None and batch_size != fixed:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
+            "that, or export it with a batch axis of any size."
+        )
+
+
+def check_enough(batch_size: int, count: int) -> None:
+    """Refuses a batch of more examples than there are.
+
+    Raises:
+        UserError: says how many there are.
+    """
+    if batch_size > count:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
+        )
+
+
+def check_start(
+    folder: Path, step: int, trained_with: int, *, resume: bool, batch_size: int
+) -> None:
+    """Refuses to begin where training has begun, to go on where it has not, and with another batch size.
+
+    Args:
+        folder: of artifacts.
+        step: that of the checkpoint.
+        trained_with: the batch size that it was trained with; 0 if it is not known.
+        resume: whether to go on.
+        batch_size: that of the training to come.
+
+    Raises:
+        UserError: says what to do instead.
+    """
+    if resume and not step:
+        raise UserError(
+            f"'{folder}' has not been trained, so there is nothing to resume: leave "
+            f"{option('resume')} out."
+        )
+    if step and not resume:
+        raise UserError(
+            f"'{folder}' has been trained for {step} steps: go on with "
+            f"{option('resume')}, or convert again to start anew."
+        )
+    if step and trained_with and batch_size != trained_with:
+        raise UserError(f"'{folder}' was trained with batch size {trained_with}: resume with that.")

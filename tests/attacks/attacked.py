@@ -1,0 +1,75 @@
+"""A model, its artifacts and data in files, and the command line as users start it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import pytest
+
+import svgd_onnx
+from svgd_onnx import cli
+
+Refused = Callable[..., str]
+Start = Callable[..., "subprocess.Popen[str]"]
+TRAIN = ("--batch-size", 8, "--learning-rate", 0.1)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The MLP of the tests, in a file."""
+    path = tmp_path / "model.onnx"
+    onnx.save(models.mlp(), path)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path, model: Path) -> Path:
+    """Artifacts of that model, for any onnxruntime."""
+    path = tmp_path / "artifacts"
+    svgd_onnx.convert(model, path, target="onnx", verify=False)
+    return path
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Data that fits it."""
+    path = tmp_path / "data.npz"
+    np.savez(path, **models.examples(models.mlp(), 16))
+    return path
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """The one sentence with which a command line, run in this process, is refused."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        error = capsys.readouterr().err
+        assert stopped.value.code == 2, error
+        assert error.startswith("svgd-onnx: ") and error.count("\n") == 1, error
+        return error
+
+    return run
+
+
+@pytest.fixture
+def start() -> Start:
+    """Starts a command line as a process of its own."""
+
+    def begin(*arguments: object) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "svgd_onnx", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    return begin

@@ -1,0 +1,139 @@
+"""What cannot be written is found before the first step, and before a conversion."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import models
+import pytest
+from attacks import attacked
+from attacks.attacked import TRAIN, Refused
+
+import svgd_onnx
+from svgd_onnx import UserError
+from svgd_onnx.files import require_room
+
+model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
+
+
+@pytest.fixture
+def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stepped(*arguments: object) -> float:
+        pytest.fail("a step was made")
+
+    monkeypatch.setattr(svgd_onnx.Trainer, "_step", stepped)
+
+
+@pytest.fixture
+def small_files() -> Iterator[None]:
+    """No file may grow beyond 4 KB, as on a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk(tmp_path: Path, small_files: None) -> None:
+    require_room(tmp_path / "file", 4096)
+    with pytest.raises(UserError, match="no space left to write"):
+        require_room(tmp_path / "file", 4097)
+    assert not list(tmp_path.iterdir())
+
+
+def test_more_than_any_disk_holds(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no space left to write"):
+        require_room(tmp_path / "file", 1 << 60)
+
+
+def test_where_nothing_can_be_reserved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cannot(*arguments: int) -> None:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(os, "posix_fallocate", cannot)
+    require_room(tmp_path / "file", 4096)
+    with pytest.raises(UserError, match="no space left to write"):
+        require_room(tmp_path / "file", 1 << 60)
+
+
+def test_a_checkpoint_that_would_not_fit(
+    tmp_path: Path, no_step: None, request: pytest.FixtureRequest
+) -> None:
+    model = models.mlp()
+    svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", verify=False)
+    before = {path.name for path in (tmp_path / "artifacts").iterdir()}
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    size = (tmp_path / "artifacts" / "checkpoint.safetensors").stat().st_size
+    assert size > 512
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, limits[1]))
+    with pytest.raises(UserError, match="no space left to write"):
+        trainer.train(models.examples(model, 8), steps=9, batch_size=8, learning_rate=0.1)
+    after = {path.name for path in (tmp_path / "artifacts").iterdir()}
+    assert after - before <= {".svgd-lock"}
+
+
+@pytest.mark.parametrize("log", ["none/log.csv", "data.npz/log.csv", "x" * 300])
+def test_a_log_that_cannot_be_opened(
+    refused: Refused, folder: Path, data: Path, no_step: None, log: str
+) -> None:
+    path = data.parent / log
+    refused("train", folder, "--data", data, "--log", path, "--steps", 1, *TRAIN)
+
+
+# As a user who may not write: root drops its rights first.
+UNPRIVILEGED = """
+import os, sys
+import numpy as np
+import svgd_onnx
+from svgd_onnx.training import data
+folder, examples, model = sys.argv[1:]
+trainer, convert = svgd_onnx.Trainer(folder), svgd_onnx.convert
+batch = data.load(examples)
+trainer.evaluate(batch)
+if os.getuid() == 0:  # nothing is imported from here on: root's Python may be root's alone
+    os.setgid(65534), os.setuid(65534)
+def stepped(*arguments):
+    raise AssertionError("a step was made")
+svgd_onnx.Trainer._step = stepped
+trainer.evaluate(batch)
+for write in (
+    lambda: trainer.train(batch, steps=1, batch_size=8, learning_rate=0.1),
+    lambda: convert(model, os.path.join(folder, "new"), target="onnx"),
+    lambda: trainer.export(os.path.join(folder, "trained.onnx")),
+):
+    try:
+        write()
+    except svgd_onnx.UserError as error:
+        assert "cannot be written (Permission denied)" in str(error), error
+    else:
+        raise AssertionError("it was written")
+"""
+
+
+def test_a_folder_that_may_only_be_read(folder: Path, data: Path, model: Path) -> None:
+    with tempfile.TemporaryDirectory() as place:  # pytest's own are closed to others
+        Path(place).chmod(0o755)
+        moved = shutil.copytree(folder, Path(place) / "artifacts")
+        moved.chmod(0o555)
+        command = [sys.executable, "-c", UNPRIVILEGED, moved, data, model]
+        done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        moved.chmod(0o755)
+
+
+def test_a_log_on_a_disk_that_gets_full(folder: Path, small_files: None) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    batch = models.examples(models.mlp(), 8)
+    with pytest.raises(UserError, match="no space left to write"):
+        trainer.train(
+            batch, steps=500, batch_size=8, learning_rate=0.01, log=folder.parent / "log.csv"
+        )

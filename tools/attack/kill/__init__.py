@@ -1,0 +1,1 @@
+"""SIGKILL and faults before each file-system event: see `__main__`."""

@@ -1,0 +1,199 @@
+"""What is attacked: a command, what was there before, and what may be there after."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from tools.attack.kill.process import run
+
+STEPS, EVERY = 7, 2
+_SKIPPED = (".svgd-lock", ".svgd-holder.json")
+
+# What lies under a folder: a file's bytes by its path.
+Contents = dict[str, bytes]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command on files in a folder.
+
+    Attributes:
+        name: what is attacked.
+        prepare: puts there what was there before.
+        command: the command.
+        again: what a user does next: the command, or that which goes on from what there is.
+        product: what of the folder it makes.
+        states: in which states that may be found, after the command was attacked.
+        final: the one that it must be in after `again`.
+    """
+
+    name: str
+    prepare: Callable[[Path], None]
+    command: Callable[[Path], list[object]]
+    again: Callable[[Path], list[object]]
+    product: str
+    states: Sequence[Contents]
+    final: Contents
+
+
+def contents(path: Path) -> Contents:
+    """All files of a folder but locks, or a file by itself; nothing of what is not there."""
+    if path.is_file():
+        return {"": path.read_bytes()}
+    files = (
+        each
+        for each in path.rglob("*")
+        if each.is_file() and each.name not in _SKIPPED and ".svgd-tmp" not in str(each)
+    )
+    return {str(each.relative_to(path)): each.read_bytes() for each in files}
+
+
+def scenarios(work: Path, target: str) -> list[Scenario]:
+    """Those of a target, each with what an undisturbed run of it makes."""
+    place = work / "place"
+    originals = work / "originals"
+    originals.mkdir()
+    _make_inputs(originals)
+    fresh, other = (
+        _converted(originals, place, target, "svgd"),
+        _converted(originals, place, target, "rmsprop"),
+    )
+    return [
+        _convert(originals, place, target, fresh),
+        _force(originals, place, target, fresh, other),
+        _train(originals, place, target, fresh),
+        _export(originals, place, target, fresh),
+    ]
+
+
+def _make_inputs(folder: Path) -> None:
+    random = np.random.default_rng(1)
+    weights = {
+        "w0": random.normal(size=(6, 16)), "b0": np.zeros(16),
+        "w1": random.normal(size=(16, 4)), "b1": np.zeros(4),
+    }  # fmt: skip
+    nodes = [
+        helper.make_node("Gemm", ["x", "w0", "b0"], ["h"]),
+        helper.make_node("Relu", ["h"], ["a"]),
+        helper.make_node("Dropout", ["a", "ratio", "training"], ["d"]),
+        helper.make_node("Gemm", ["d", "w1", "b1"], ["y"]),
+    ]
+    stored = [
+        numpy_helper.from_array(each.astype(np.float32), name) for name, each in weights.items()
+    ]
+    stored.append(numpy_helper.from_array(np.array(0.25, np.float32), "ratio"))
+    stored.append(numpy_helper.from_array(np.array(False), "training"))
+    graph = helper.make_graph(
+        nodes,
+        "attacked",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["N", 4])],
+        stored,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "model.onnx")
+    labels = random.integers(0, 4, 24)
+    np.savez(folder / "data.npz", x=random.normal(size=(24, 6)).astype(np.float32), labels=labels)
+
+
+def _restored(source: Path, place: Path, names: Sequence[str]) -> None:
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    for name in names:
+        if (source / name).is_dir():
+            shutil.copytree(source / name, place / name)
+        else:
+            shutil.copy2(source / name, place / name)
+
+
+def _undisturbed(place: Path, command: list[object]) -> None:
+    outcome = run(place, command)
+    if outcome.code:
+        raise SystemExit(f"An undisturbed run fails ({outcome.code}): {outcome.error}")
+
+
+def _conversion(place: Path, target: str, optimizer: str, *more: object) -> list[object]:
+    options = ["--target", target, "--optimizer", optimizer, "--no-verify", *more]
+    return ["convert", place / "model.onnx", "--output", place / "artifacts", *options]
+
+
+def _converted(originals: Path, place: Path, target: str, optimizer: str) -> str:
+    """Artifacts among the originals, under a name that is returned."""
+    _restored(originals, place, ["model.onnx", "data.npz"])
+    _undisturbed(place, _conversion(place, target, optimizer))
+    name = f"{optimizer}/artifacts"
+    shutil.copytree(place / "artifacts", originals / name)
+    return name
+
+
+def _prepared(originals: Path, artifacts: str | None, *names: str) -> Callable[[Path], None]:
+    def prepare(place: Path) -> None:
+        _restored(originals, place, ["model.onnx", "data.npz", *names])
+        if artifacts is not None:
+            shutil.copytree(originals / artifacts, place / "artifacts")
+
+    return prepare
+
+
+def _convert(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
+    made = contents(originals / fresh)
+    return Scenario(
+        "convert",
+        _prepared(originals, None),
+        lambda place: _conversion(place, target, "svgd"),
+        lambda place: _conversion(place, target, "svgd", "--force"),
+        "artifacts",
+        [{}, made],
+        made,
+    )
+
+
+def _force(originals: Path, place: Path, target: str, fresh: str, other: str) -> Scenario:
+    def command(place: Path) -> list[object]:
+        return _conversion(place, target, "svgd", "--force")
+
+    old, new = contents(originals / other), contents(originals / fresh)
+    prepare = _prepared(originals, other)
+    return Scenario("convert --force", prepare, command, command, "artifacts", [old, new], new)
+
+
+def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
+    def command(place: Path, steps: int = STEPS) -> list[object]:
+        data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
+        options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
+        written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
+        return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
+
+    prepare = _prepared(originals, fresh)
+    states = [contents(originals / fresh)]
+    for steps in [*range(EVERY, STEPS, EVERY), STEPS]:
+        prepare(place)
+        _undisturbed(place, command(place, steps))
+        states.append(contents(place / "artifacts"))
+    finals = contents(place)
+
+    def again(place: Path) -> list[object]:
+        begun = contents(place / "artifacts") != states[0]
+        return [*command(place), *(["--resume"] if begun else [])]
+
+    return Scenario("train", prepare, command, again, "artifacts", states, finals)
+
+
+def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
+    def command(place: Path) -> list[object]:
+        return ["export", place / "artifacts", "--output", place / "trained.onnx"]
+
+    prepare = _prepared(originals, fresh)
+    prepare(place)
+    (originals / "trained.onnx").write_bytes(b"what was there before")
+    _undisturbed(place, command(place))
+    old, new = contents(originals / "trained.onnx"), contents(place / "trained.onnx")
+    prepare = _prepared(originals, fresh, "trained.onnx")
+    return Scenario("export", prepare, command, command, "trained.onnx", [old, new], new)
