@@ -110,6 +110,10 @@ def train(
     ),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
     device: str | None = _DEVICE,
+    non_finite: str = typer.Option(
+        "stop",
+        help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
+    ),
     log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
     checkpoint_every: int | None = typer.Option(
@@ -118,7 +122,9 @@ def train(
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
 ) -> None:
     """Train, and save the checkpoint."""
-    trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads, device=device)
+    trainer = svgd_onnx.Trainer(
+        folder, seed=seed, threads=threads, device=device, non_finite=non_finite
+    )
     before = trainer.step
     try:
         result = trainer.train(
@@ -146,6 +152,10 @@ def train(
         raise typer.Exit(INTERRUPTED) from None
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
     _console.print(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    if trainer.skipped:
+        _console.print(
+            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
+        )
 
 
 @_app.command()

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.schedule import check_positive
 from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
@@ -92,6 +93,35 @@ def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndar
             f"There are {len(examples)} examples in {source}, but the model takes one: give one a step."
         )
     return examples.all()
+
+
+def check_batch_size(batch_size: int, count: int, manifest: Manifest) -> None:
+    """Refuses a number of examples a step that the model or the data does not have.
+
+    Args:
+        batch_size: examples a step.
+        count: how many there are.
+        manifest: of the artifacts.
+
+    Raises:
+        UserError: says which there may be.
+    """
+    check_positive("batch_size", batch_size)
+    if batch_size > count:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
+        )
+    fixed = manifest.batch_size
+    if manifest.takes_one_example and batch_size != 1:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the model takes one example, without a "
+            "batch axis: use 1."
+        )
+    if fixed is not None and batch_size != fixed:
+        raise UserError(
+            f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
+            "that, or export it with a batch axis of any size."
+        )
 
 
 def check_arrays(arrays: Arrays, wanted: Sequence[Tensor], source: str) -> Examples:

@@ -1,8 +1,9 @@
-"""How many steps to train, and the learning rate of each."""
+"""How many steps to train, the learning rate of each, and what other numbers training takes."""
 
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 
 from svgd_onnx.errors import UserError, option
@@ -54,3 +55,34 @@ def check_positive(name: str, value: int | None) -> None:
     """
     if value is not None and value < 1:
         raise UserError(f"{option(name)} is {value}, but must be 1 or more.")
+
+
+_MOST_SEED = 2**64 - 1
+# Of threads: more than the cores is slower, and far more is more than a system gives.
+_MANY = 64
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuses a seed that is negative or does not fit 64 bits.
+
+    Raises:
+        UserError: names the range.
+    """
+    if seed is not None and not 0 <= seed <= _MOST_SEED:
+        raise UserError(f"{option('seed')} is {seed}, but must be from 0 to {_MOST_SEED}.")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuses a number of threads below 1, or far beyond what the machine runs at once.
+
+    Raises:
+        UserError: says how many cores there are.
+    """
+    check_positive("threads", threads)
+    cores = os.cpu_count() or 1
+    most = max(_MANY, 4 * cores)
+    if threads is not None and threads > most:
+        raise UserError(
+            f"{option('threads')} is {threads}, but this machine has {cores} cores: give at most {most}, or "
+            "leave it out for one a core."
+        )

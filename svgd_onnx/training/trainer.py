@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import TARGETS
@@ -19,8 +19,15 @@ from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.finite import NON_FINITE, STOP, FiniteTensors
 from svgd_onnx.training.progress import Progress
-from svgd_onnx.training.schedule import Schedule, check_positive, total_steps
+from svgd_onnx.training.schedule import (
+    Schedule,
+    check_positive,
+    check_seed,
+    check_threads,
+    total_steps,
+)
 from svgd_onnx.training.training_log import TrainingLog
 
 
@@ -35,6 +42,15 @@ class Trainer:
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
         device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
+        non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
+            which all stays as it was before that step, and training goes on with the next.
+
+    Attributes:
+        manifest: what the folder says of itself.
+        step: steps so far, those that were left out too.
+        skipped: how many of them were left out.
+        saved_step: the step that the checkpoint is of.
+        seed: see above.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -47,14 +63,19 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         device: str | None = None,
+        non_finite: str = STOP,
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
-        check_positive("threads", threads)
+        check_threads(threads)
+        check_seed(seed)
+        check_choice("non_finite", non_finite, NON_FINITE)
+        self._non_finite = non_finite
         target = TARGETS[self.manifest.target]
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step
+        self.skipped = saved.skipped
         if self.step and seed is not None and seed != saved.seed:
             raise UserError(
                 f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
@@ -62,7 +83,7 @@ class Trainer:
             )
         self.seed = saved.seed if self.step else (seed or 0)
         self._batch_size = saved.batch_size
-        self._infinite: dict[str, np.ndarray | None] = {}
+        self._finite: FiniteTensors | None = None
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
@@ -76,8 +97,8 @@ class Trainer:
             The loss of the batch before the update, without any L1 penalty.
 
         Raises:
-            UserError: the batch does not fit the model, or the loss is NaN or infinite; then the
-                parameters are as before the step.
+            UserError: the batch does not fit the model, or the loss or a gradient is NaN or infinite;
+                everything is as before the step then.
         """
         return self._step(data.check_batch(batch, self.manifest, "the batch"), learning_rate)
 
@@ -126,8 +147,8 @@ class Trainer:
             The last step's loss as `loss`, and the last validation metrics as `validation_...`.
 
         Raises:
-            UserError: an option or the data does not fit, or the loss becomes NaN or infinite; the
-                last checkpoint is kept then.
+            UserError: an option or the data does not fit, or the loss or a gradient becomes NaN or
+                infinite; the last checkpoint is kept then.
         """
         taken = (
             data.check(examples, self.manifest, "the training data")
@@ -138,7 +159,7 @@ class Trainer:
         if validation is not None:
             held_out = data.check(validation, self.manifest, "the validation data")
         rates = Schedule(learning_rate, schedule)
-        self._check_batch_size(batch_size, len(taken))
+        data.check_batch_size(batch_size, len(taken), self.manifest)
         self._check_start(resume, batch_size)
         order = BatchOrder(len(taken), batch_size, self.seed)
         total = total_steps(epochs, steps, order.steps_per_epoch)
@@ -197,28 +218,23 @@ class Trainer:
         return np.array(self._session.tensor(name))
 
     def check_finite(self) -> None:
-        """Refuses parameters that have diverged, as `save` does, but writes nothing.
+        """Refuses what has diverged, as `save` does, but writes nothing.
 
         Raises:
-            UserError: a parameter or a running statistic became NaN or infinite, where it was not before
-                the first step of this trainer (as rows of -inf of an embedding may be).
+            UserError: a parameter, a running statistic or an r became NaN or infinite, where it was not
+                before the first step of this trainer (as rows of -inf of an embedding may be).
         """
-        for name, before in self._infinite.items():
-            found = self._not_finite(name)
-            if found is not None and (before is None or (found & ~before).any()):
-                raise UserError(
-                    f"Parameter '{name}' became NaN or infinite by step {self.step}: "
-                    "lower the learning rate. The last good checkpoint is kept."
-                )
+        if self._finite is not None:
+            self._finite.check(self.step)
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.
 
         Raises:
-            UserError: it cannot be written, or a parameter is NaN or infinite; the last stays.
+            UserError: it cannot be written, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
-        self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
+        self._session.save(TrainingProgress(self.step, self.seed, self._batch_size, self.skipped))
         self.saved_step = self.step
 
     def export(self, path: PathLike, *, requantize: bool = False) -> None:
@@ -236,52 +252,28 @@ class Trainer:
         )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
-        if not self._infinite:
-            names = [each.name for each in self.manifest.parameters]
-            self._infinite = {name: self._not_finite(name) for name in names}
-        update = (self.step + 1) % self.manifest.accumulation_steps == 0
+        if self._finite is None:
+            self._finite = FiniteTensors(self._session, self.manifest)
+        # a step of several batches has as many, however many were left out
+        update = (self.step + 1 - self.skipped) % self.manifest.accumulation_steps == 0
         seed = self._seed() if self.manifest.random else None
         unproven = not self.step and self.manifest.verified is None
         if unproven:
             self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
         loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
         if not math.isfinite(loss):
-            raise UserError(
-                f"The loss became {loss} at step {self.step + 1}: lower the learning rate, or look "
-                "at the data. The last good checkpoint is kept."
-            )
+            if self._non_finite == STOP:
+                raise self._finite.refusal(loss, self.step + 1)
+            self.skipped += 1
         self.step += 1
         if unproven:
             self.check_finite()
         return loss
 
-    def _not_finite(self, name: str) -> np.ndarray | None:
-        """Where a parameter is NaN or infinite; None if nowhere."""
-        places = ~np.isfinite(self._session.tensor(name))
-        return places if places.any() else None
-
     def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
         state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
         return int(state[0]) >> 1
-
-    def _check_batch_size(self, batch_size: int, count: int) -> None:
-        check_positive("batch_size", batch_size)
-        if batch_size > count:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
-            )
-        fixed = self.manifest.batch_size
-        if self.manifest.takes_one_example and batch_size != 1:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the model takes one example, without a "
-                "batch axis: use 1."
-            )
-        if fixed is not None and batch_size != fixed:
-            raise UserError(
-                f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
-                "that, or export it with a batch axis of any size."
-            )
 
     def _check_start(self, resume: bool, batch_size: int) -> None:
         if resume and not self.step:
