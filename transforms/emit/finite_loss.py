@@ -58,7 +58,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         for name in self._parameters:
             gradient = outputs[gradient_name(name)]
             other = _multiplied(gradient, backward) if name in self._virtual else None
-            if other is None or _size(gradient) < _LARGE:
+            if other is None or (_size(gradient) or 0) < _LARGE:
                 read.append(gradient)
             else:
                 products.append(other)
@@ -139,7 +139,8 @@ def _is_factor(value: ir.Value | None) -> bool:
 
 def _absolute_sum(write: Writer, values: Sequence[ir.Value]) -> ir.Value | None:
     """The sum of the sizes of all numbers in some tensors; vectors as one, to have fewer nodes."""
-    vectors, terms = [], []
+    vectors: list[ir.Value] = []
+    terms: list[ir.Value] = []
     for value in values:
         is_vector = value.shape is not None and len(value.shape) == 1
         (vectors if is_vector else terms).append(value)
