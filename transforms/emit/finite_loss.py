@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from math import prod
 
 import onnx_ir as ir
@@ -11,6 +11,7 @@ from svgd_onnx.step_names import LOSS, NEW_SUFFIX
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, FACTOR_OP_TYPE
+from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, take_place
 
 _PREFIX = "svgd.finite"
@@ -18,13 +19,17 @@ _PREFIX = "svgd.finite"
 _LARGE = 1 << 14
 _PRODUCTS = frozenset({"Gemm", "MatMul", "FusedMatMul"})
 _MOVES = frozenset({"Identity", "Reshape", "Transpose", "Unsqueeze"})
+# NaN and infinities come through these: infinity times 0 is NaN, and so is infinity less infinity.
+_SUMS = frozenset({"Add", "Sub", "Mul", "Neg", "Sum"})
+_REDUCTIONS = frozenset({"ReduceSum", "ReduceMean"})
 
 
 class FiniteLoss(ir.passes.InPlacePass):
     """Makes the loss NaN where a gradient, an r or a running statistic becomes NaN or infinite.
 
     So a step that would spoil what it changes is told by its loss, to every program that runs it. The sizes
-    of all those tensors are added up, which is finite if they are. The gradient of a large weight of a
+    of all those tensors are added up, which is finite if they are; those are left out that others of them are
+    sums and products of, and sums of a dY that r bounds. The gradient of a large weight of a
     product is not read for that: with T it is X' T(dY), T(dY) is bounded where r is finite, and X is smaller.
 
     Args:
@@ -53,17 +58,23 @@ class FiniteLoss(ir.passes.InPlacePass):
         graph = model.graph
         outputs = {value.name: value for value in graph.outputs}
         backward = gradient_values(graph) if self._virtual else set()
+        squared = set(_squared(graph))
         read = list(dict.fromkeys(_states(graph)))
         products = []
         for name in self._parameters:
             gradient = outputs[gradient_name(name)]
+            if _summed(gradient) in squared:
+                continue  # a sum of what r bounds
             other = _multiplied(gradient, backward) if name in self._virtual else None
             if other is None or (_size(gradient) or 0) < _LARGE:
                 read.append(gradient)
             else:
                 products.append(other)
         write = Writer(_PREFIX, graph.opset_imports[""])
-        total = _absolute_sum(write, [value for value in read if _size(value) != 0])
+        shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
+        shown |= _shown_by(_states(graph))
+        read = [value for value in read if value not in shown and _size(value) != 0]
+        total = _absolute_sum(write, read)
         if total is None:
             return ir.passes.PassResult(model, modified=False)
         if products:
@@ -109,6 +120,52 @@ def _states(graph: ir.Graph) -> Iterator[ir.Value]:
             yield from (value for value in node.inputs[1:2] if value is not None)
 
 
+def _squared(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Each dY whose square is part of an r."""
+    for node in graph:
+        first = node.inputs[0] if node.inputs else None
+        if first is None:
+            continue
+        of_t = (node.name or "").startswith(STATE_PREFIX) and node.op_type == "Mul"
+        if node.domain == DOMAIN or (of_t and first is node.inputs[1]):
+            yield first
+
+
+def _summed(gradient: ir.Value) -> ir.Value | None:
+    """What a gradient is the sum of over some axes, as that of a bias is of dY."""
+    node = gradient.producer()
+    while node is not None and node.op_type in _MOVES:
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    return node.inputs[0] if node is not None and node.op_type == "ReduceSum" else None
+
+
+def _shown_by(values: Iterable[ir.Value]) -> set[ir.Value]:
+    """What else has to be finite where some values are: what they are sums and products of."""
+    shown: set[ir.Value] = set()
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        node = value.producer()
+        if node is None:
+            continue
+        found: list[ir.Value | None] = []
+        if node.op_type in _SUMS or node.op_type in _PRODUCTS:
+            found += node.inputs
+        elif (
+            node.op_type in _MOVES
+            or node.op_type in _REDUCTIONS
+            or (node.domain == DOMAIN and value is node.outputs[1])
+        ):
+            found += node.inputs[:1]
+        elif node.op_type == "BatchNormalizationGrad" and value is node.outputs[0]:
+            found += [*node.inputs[:1], *node.outputs[1:]]  # which its formula has in it
+        for each in found:
+            if each is not None and each not in shown:
+                shown.add(each)
+                pending.append(each)
+    return shown
+
+
 def _multiplied(gradient: ir.Value, backward: Collection[ir.Value]) -> ir.Value | None:
     """The X of a gradient that is X' T(dY), or X' dY times T's factors; None if it is something else."""
     node = gradient.producer()
@@ -133,7 +190,7 @@ def _is_factor(value: ir.Value | None) -> bool:
         node = None if node.inputs[0] is None else node.inputs[0].producer()
     return node is not None and (
         node.op_type == FACTOR_OP_TYPE
-        or (node.op_type == "Div" and (node.name or "").startswith("svgd.r."))
+        or (node.op_type == "Div" and (node.name or "").startswith(STATE_PREFIX))
     )
 
 
