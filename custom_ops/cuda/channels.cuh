@@ -38,13 +38,14 @@ __global__ void __launch_bounds__(kThreads)
   if (threadIdx.x == 0) sums[blockIdx.y * shape.channels + blockIdx.x] = shared[0];
 }
 
+// The last chunk first: it is what a cache still has of the sums' reading.
 template <typename Element, int kWidth>
 __global__ void __launch_bounds__(kThreads)
     ScaleChannels(const Element* dy, Element* out, const Compute<Element>* factors,
                   VirtualGradientShape shape, size_t chunk_rows) {
   using Values = Vector<Element, kWidth>;
   const auto width = static_cast<uint32_t>(shape.inner / kWidth);
-  const size_t first = blockIdx.y * chunk_rows;
+  const size_t first = (gridDim.y - 1 - blockIdx.y) * chunk_rows;
   const auto rows = static_cast<uint32_t>(min(chunk_rows, shape.outer - first));
   const size_t start = (first * shape.channels + blockIdx.x) * shape.inner;
   const Compute<Element> factor = factors[blockIdx.x];

@@ -12,7 +12,11 @@ namespace {
 using namespace cuda;
 
 // Rows that a thread may keep in registers between the sum and the scaling.
-constexpr int kMaxKeptRows = 16;
+constexpr int kMostKeptRows = 16;
+// Groups of a block that keeps as many rows as it can.
+constexpr unsigned kMostGroups = 32;
+// More sums of a channel than one thread adds up.
+constexpr size_t kManySums = 64;
 // Blocks that are enough for any device.
 constexpr size_t kBlocks = 1024;
 // A block handles all rows of its columns if there are few rows, and many columns or few elements.
@@ -20,16 +24,38 @@ constexpr size_t kMaxWholeRows = 1024;
 constexpr size_t kMaxWholeElements = 64 * 1024;
 constexpr size_t kMinWholeColumns = 4096;
 
-// Adds up the chunks' sums in order and turns them into factors, in place of the first chunk's.
+// Adds up `count` sums of each channel in order and turns them into factors, in place of the first.
 template <typename Number>
 __global__ void __launch_bounds__(kThreads)
     UpdateChannels(const Number* r, Number* r_new, Number* sums, Number* factors, size_t channels,
-                   size_t chunks, Update<Number> update) {
+                   size_t count, Update<Number> update) {
   const size_t channel = size_t{blockIdx.x} * kThreads + threadIdx.x;
   if (channel >= channels) return;
   Number sum = 0;
-  for (size_t chunk = 0; chunk < chunks; ++chunk) sum += sums[chunk * channels + channel];
+#pragma unroll 8
+  for (size_t i = 0; i < count; ++i) sum += sums[i * channels + channel];
   const Number factor = update(sum, r + channel, r_new + channel);
+  sums[channel] = factor;
+  if (factors != nullptr) factors[channel] = factor;
+}
+
+// As UpdateChannels, for many sums of few channels: a block adds up those of one.
+template <typename Number>
+__global__ void __launch_bounds__(kThreads)
+    UpdateChannel(const Number* r, Number* r_new, Number* sums, Number* factors, size_t channels,
+                  size_t count, Update<Number> update) {
+  __shared__ Number shared[kThreads];
+  const size_t channel = blockIdx.x;
+  Number sum = 0;
+#pragma unroll 8
+  for (size_t i = threadIdx.x; i < count; i += kThreads) sum += sums[i * channels + channel];
+  shared[threadIdx.x] = sum;
+  for (unsigned half = kThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+  }
+  if (threadIdx.x != 0) return;
+  const Number factor = update(shared[0], r + channel, r_new + channel);
   sums[channel] = factor;
   if (factors != nullptr) factors[channel] = factor;
 }
@@ -45,6 +71,16 @@ unsigned DivideUp(size_t a, size_t b) { return static_cast<unsigned>((a + b - 1)
 bool IsWhole(const VirtualGradientShape& shape) {
   return shape.inner == 1 && shape.outer <= kMaxWholeRows &&
          (shape.channels >= kMinWholeColumns || shape.outer * shape.channels <= kMaxWholeElements);
+}
+
+// Rows of a block's columns that are taken as one: as many as fill it.
+template <typename Element>
+size_t Folded(const VirtualGradientShape& shape) {
+  constexpr size_t kColumns = kLanes * size_t{kFullWidth<Element>};
+  if (shape.inner > 1 || shape.channels * 2 > kColumns) return 1;
+  // Lines of whole accesses, whatever the number of channels.
+  constexpr size_t kWidth = kFullWidth<Element>;
+  return (kColumns / shape.channels + kWidth - 1) / kWidth * kWidth;
 }
 
 // How the work is cut into chunks of rows; block_columns is 1 where a block takes a channel.
@@ -67,7 +103,10 @@ struct Chunks {
 
 template <typename Element>
 Chunks ChunksOf(const VirtualGradientShape& shape) {
-  return {shape, shape.inner > 1 ? 1 : kLanes * size_t{kFullWidth<Element>}};
+  if (shape.inner > 1) return {shape, 1};
+  const size_t folded = Folded<Element>(shape);
+  return {{(shape.outer + folded - 1) / folded, shape.channels * folded, 1},
+          kLanes * size_t{kFullWidth<Element>}};
 }
 
 template <typename Element>
@@ -83,35 +122,54 @@ struct Launch {
   Number* workspace;
   cudaStream_t stream;
 
-  template <int kWidth, int kKeptRows>
+  template <int kWidth, int kKeptRows, unsigned kAcross = kLanes, unsigned kDown = kGroups>
   void Whole() const {
-    const unsigned blocks = DivideUp(shape.channels, kLanes * size_t{kWidth});
-    WholeColumns<Element, kWidth, kKeptRows><<<blocks, dim3(kLanes, kGroups), 0, stream>>>(
-        dy, r, out, r_new, factors, shape.outer, shape.channels, update);
+    const unsigned blocks = DivideUp(shape.channels, kAcross * size_t{kWidth});
+    WholeColumns<Element, kWidth, kKeptRows, kAcross, kDown>
+        <<<blocks, dim3(kAcross, kDown), 0, stream>>>(dy, r, out, r_new, factors, shape.outer,
+                                                      shape.channels, update);
   }
 
   template <int kWidth>
-  void Whole() const {
-    if (shape.outer <= kGroups) {
+  void FewRows() const {
+    if (shape.outer == 1) {
+      Whole<kWidth, 1, kThreads, 1>();
+    } else if (shape.outer < kGroups / 2) {
+      Whole<kWidth, kGroups / 2, kThreads, 1>();
+    } else if (shape.outer <= kGroups) {
       Whole<kWidth, 1>();
     } else if (shape.outer <= 4 * kGroups) {
       Whole<kWidth, 4>();
     } else {
-      Whole<kWidth, kMaxKeptRows>();
+      Whole<kWidth, kMostKeptRows>();
     }
+  }
+
+  void ManyRows(bool wide) const {
+    // A warp reads 128 bytes of a row.
+    constexpr int kWidth = sizeof(Element) < 4 ? 4 / static_cast<int>(sizeof(Element)) : 1;
+    wide ? ManyRows<kWidth>() : ManyRows<1>();
+  }
+
+  template <int kWidth>
+  void ManyRows() const {
+    // Registers for rows: 32 of 4 bytes in each of 1,024 threads.
+    constexpr int kMost = sizeof(Element) > 4 ? 16 : 32;
+    Whole<kWidth, kMost, kLanes, kMostGroups>();
   }
 
   template <int kWidth>
   void Rows() const {
     const Chunks chunks = ChunksOf<Element>(shape);
-    const dim3 grid(DivideUp(shape.channels, kLanes * size_t{kWidth}),
+    const size_t folded = Folded<Element>(shape), columns = shape.channels * folded;
+    const size_t size = shape.outer * shape.channels;
+    const dim3 grid(DivideUp(columns, kLanes * size_t{kWidth}),
                     static_cast<unsigned>(chunks.count));
     const dim3 block(kLanes, kGroups);
-    SumRows<Element, kWidth>
-        <<<grid, block, 0, stream>>>(dy, workspace, shape.outer, shape.channels, chunks.rows);
-    UpdateAll(chunks.count);
+    SumRows<Element, kWidth><<<grid, block, 0, stream>>>(dy, workspace, size, columns, chunks.rows);
+    UpdateAll(chunks.count * folded);
     if (out != nullptr) {
-      ScaleRows<Element, kWidth><<<grid, block, 0, stream>>>(dy, out, workspace, shape.outer,
+      ScaleRows<Element, kWidth><<<grid, block, 0, stream>>>(dy, out, workspace, size, columns,
                                                              shape.channels, chunks.rows);
     }
   }
@@ -128,9 +186,14 @@ struct Launch {
     }
   }
 
-  void UpdateAll(size_t chunks) const {
-    UpdateChannels<<<DivideUp(shape.channels, kThreads), kThreads, 0, stream>>>(
-        r, r_new, workspace, factors, shape.channels, chunks, update);
+  void UpdateAll(size_t count) const {
+    if (count > kManySums) {
+      UpdateChannel<<<static_cast<unsigned>(shape.channels), kThreads, 0, stream>>>(
+          r, r_new, workspace, factors, shape.channels, count, update);
+    } else {
+      UpdateChannels<<<DivideUp(shape.channels, kThreads), kThreads, 0, stream>>>(
+          r, r_new, workspace, factors, shape.channels, count, update);
+    }
   }
 };
 
@@ -141,7 +204,8 @@ bool IsAligned(const void* pointer) { return reinterpret_cast<uintptr_t>(pointer
 template <typename Element>
 size_t WorkspaceBytes(const VirtualGradientShape& shape) {
   if (shape.outer * shape.channels * shape.inner == 0 || IsWhole(shape)) return 0;
-  return ChunksOf<Element>(shape).count * shape.channels * sizeof(Compute<Element>);
+  return ChunksOf<Element>(shape).count * Folded<Element>(shape) * shape.channels *
+         sizeof(Compute<Element>);
 }
 
 template <typename Element>
@@ -179,15 +243,21 @@ cudaError_t VirtualGradientCuda(const Element* dy, const Compute<Element>* r, El
                                stream};
 
   constexpr int kWidth = kFullWidth<Element>;
-  const size_t row = shape.inner > 1 ? shape.inner : shape.channels;
-  const bool wide = row % kWidth == 0 && IsAligned(dy) && (out == nullptr || IsAligned(out));
-  if (IsWhole(shape)) {
+  const bool aligned = IsAligned(dy) && (out == nullptr || IsAligned(out));
+  const size_t row = shape.inner > 1              ? shape.inner
+                     : Folded<Element>(shape) > 1 ? shape.outer * shape.channels
+                                                  : shape.channels;
+  const bool wide = row % kWidth == 0 && aligned;
+  if (IsWhole(shape) && shape.outer <= kMostKeptRows * kGroups) {
     // Narrow accesses where wide ones would leave most of a device without work.
-    if (wide && shape.channels >= kBlocks / 4 * kLanes * kWidth) {
-      launch.template Whole<kWidth>();
+    const size_t across = shape.outer < kGroups / 2 ? kThreads : kLanes;
+    if (wide && shape.channels >= kBlocks / 4 * across * kWidth) {
+      launch.template FewRows<kWidth>();
     } else {
-      launch.template Whole<1>();
+      launch.template FewRows<1>();
     }
+  } else if (IsWhole(shape)) {
+    launch.ManyRows(wide);
   } else if (shape.inner > 1) {
     wide ? launch.template Channels<kWidth>() : launch.template Channels<1>();
   } else {

@@ -97,7 +97,9 @@ def _run(
     for _ in range(RUNS):
         session.run_with_iobinding(binding)
     seconds = (time.perf_counter() - start) / RUNS
-    events = json.loads(Path(session.end_profiling()).read_text())
+    profile = Path(session.end_profiling())
+    events = json.loads(profile.read_text())
+    profile.unlink()
     providers = {
         event["args"]["provider"]
         for event in events

@@ -29,8 +29,8 @@ FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures"
 LEARNING_RATE = 0.05
 # At that rate BatchNormalization on noise amplifies rounding until nothing can be compared: the last bit
 # of the weights changes the training session's own losses by a percent within 20 steps.
-LEARNING_RATES = {"paper_vgg": 0.005, "paper_resnet20": 0.0005}
-BATCH_SIZE = {"paper_mlp": 32, "paper_vgg": 16, "paper_resnet20": 16}
+LEARNING_RATES = {"paper_vgg": 0.005, "paper_resnet20": 0.0005, "small_transformer": 0.0005}
+BATCH_SIZE = {"paper_mlp": 32, "paper_vgg": 16, "paper_resnet20": 16, "small_transformer": 8}
 
 
 def main() -> None:

@@ -20,6 +20,9 @@ _COLUMNS = 16
 # Elements of the kernel, above which the weight's gradient is a convolution: each takes nodes of its own.
 _MOST_ELEMENTS = 256
 
+# An end of Slice beyond any size.
+_TO_THE_END = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class _Convolution:
@@ -87,15 +90,25 @@ def _of_input(
         return write.node(
             "Conv", gradient, turned, **attributes, pads=list(itertools.chain(*missing))
         )
+    dims = convolution.dims
     pads = [pad for pad, _ in convolution.pads] + [pad for _, pad in convolution.pads]
     rest = _rest(convolution, x, gradient)
-    if rest is not None:
+    if rest is not None and pads[:dims] == pads[dims:]:
         return write.node(
             "ConvTranspose", gradient, weight, **attributes, pads=pads, output_padding=rest
         )
+    if rest is not None:
+        # CUDA's kernel takes the same pads at both ends only, and leaves others to the processor.
+        whole = write.node("ConvTranspose", gradient, weight, **attributes, output_padding=rest)
+        return write.node(
+            "Slice",
+            whole,
+            write.integers(*pads[:dims]),
+            write.integers(*[-pad if pad else _TO_THE_END for pad in pads[dims:]]),
+            write.integers(*range(2, dims + 2)),
+        )
     # How far a stride overran the input is not known: made large enough, and cut to size.
     whole = write.node("ConvTranspose", gradient, weight, **attributes)
-    dims = convolution.dims
     widened = write.node(
         "Pad",
         whole,
