@@ -82,8 +82,7 @@ class Parameter:
         l1: whether L1 regularization acts on it.
         separated_from: the name under which the model's file has it, where the exporter stored equal
             vectors of several layers once; None where it has a place of its own.
-        stored_as: the type that the exported model has it in: "float32", "float16", "bfloat16", or one of
-            integers.
+        stored_as: the type that the exported model has it in, a floating-point one or one of integers.
         quantization: how, if it is one of integers.
         statistic: whether it is a running statistic.
     """
@@ -277,16 +276,15 @@ class Manifest:
                     "convert the model again."
                 )
             content["inputs"] = [Tensor(**item) for item in content["inputs"]]
-            label = content["label"]
-            content["label"] = None if label is None else Tensor(**label)
+            content["label"] = None if (label := content["label"]) is None else Tensor(**label)
             content["loss_settings"] = _loss_settings(content["loss_settings"])
             content["outputs"] = [Tensor(**item) for item in content["outputs"]]
             content["parameters"] = [_parameter(item) for item in content["parameters"]]
-            batch = content.get("fixed_batch")
-            content["fixed_batch"] = None if batch is None else FixedBatch(**batch)
+            if (batch := content.get("fixed_batch")) is not None:
+                content["fixed_batch"] = FixedBatch(**batch)
             content["operations"] = [Operation(**item) for item in content["operations"]]
-            verified = content.get("verified")
-            content["verified"] = None if verified is None else Verified(**verified)
+            if (made := content.get("verified")) is not None:
+                content["verified"] = Verified(**made)
             return cls(**content)
         except (json.JSONDecodeError, UnicodeDecodeError, AttributeError, KeyError, TypeError):
             raise UserError(f"'{path}' is damaged: convert the model again.") from None
