@@ -111,6 +111,10 @@ def train(
     ),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
     device: str | None = _DEVICE,
+    non_finite: str = typer.Option(
+        "stop",
+        help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
+    ),
     log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
     checkpoint_every: int | None = typer.Option(
@@ -126,7 +130,9 @@ def train(
     """Train, and save the checkpoint."""
     if log is not None:
         files.check_destination(log, [data_file, *([validation] if validation else [])])
-    trainer = svgd_onnx.Trainer(folder, seed=seed, threads=threads, device=device)
+    trainer = svgd_onnx.Trainer(
+        folder, seed=seed, threads=threads, device=device, non_finite=non_finite
+    )
     before = trainer.step
     examples = data.load(data_file)
     held_out = None if validation is None else data.load(validation)
@@ -151,6 +157,10 @@ def train(
         raise typer.Exit(signals.exit_code() or 0)
     values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    if trainer.skipped:
+        terminal.say(
+            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
+        )
 
 
 def _interrupted(trainer: svgd_onnx.Trainer) -> str:

@@ -79,6 +79,7 @@ class Parameter:
         stored_as: the type that the exported model has it in: "float32", "float16", "bfloat16", or one of
             integers.
         quantization: how, if it is one of integers.
+        statistic: whether it is a running statistic.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Parameter:
     separated_from: str | None = None
     stored_as: str = "float32"
     quantization: Quantization | None = None
+    statistic: bool = False
 
     @property
     def nbytes(self) -> int:

@@ -487,6 +487,9 @@ class TestTrain:
             (("--checkpoint-every", "0"), "--checkpoint-every is 0"),
             (("--log-every", "0"), "--log-every is 0"),
             (("--threads", "0"), "--threads is 0"),
+            (("--threads", "100000"), "--threads is 100000, but this machine has"),
+            (("--seed", "-1"), "--seed is -1, but must be from 0"),
+            (("--non-finite", "ignore"), "Unknown non-finite 'ignore'"),
             (("--log", "no/such/folder/log.csv"), "no folder"),
             (("--resume",), "nothing to resume"),
         ],
@@ -505,7 +508,7 @@ class TestTrain:
         self, command_line: CommandLine, folder: Path, data: Path
     ) -> None:
         error = self.refuse(command_line, folder, data, "--learning-rate", "1e30", "--epochs", "20")
-        assert "The loss became" in error and "at step" in error and "is kept" in error
+        assert "NaN or infinite at step" in error and "is kept" in error
 
     def test_parameters_that_explode_in_the_last_step_are_not_saved(
         self, command_line: CommandLine, folder: Path, data: Path

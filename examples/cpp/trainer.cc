@@ -88,13 +88,14 @@ float Trainer::Step(const Batch& batch, float learning_rate) {
   for (const auto& [name, value] : batch) binding.BindInput(name.c_str(), value);
   binding.BindInput(kLearningRate, Scalar(learning_rate));
   const int64_t accumulation_steps = manifest_.value("accumulation_steps", int64_t{1});
-  bool update = (steps() + 1) % accumulation_steps == 0;
+  const int64_t taken = steps() + 1 - progress_.value("skipped", int64_t{0});
+  bool update = taken % accumulation_steps == 0;
   if (accumulation_steps > 1) binding.BindInput(kUpdate, Scalar(update));
   float loss = 0;
   binding.BindOutput(kLoss, Scalar(loss));
   training_.Run(Ort::RunOptions{}, binding);
   if (!std::isfinite(loss)) {
-    throw std::runtime_error("The loss became " + std::to_string(loss) + " at step " +
+    throw std::runtime_error("The loss or a gradient became " + std::to_string(loss) + " at step " +
                              std::to_string(steps() + 1) + ": lower the learning rate.");
   }
   now_ = 1 - now_;

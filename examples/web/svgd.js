@@ -17,6 +17,7 @@ const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether thi
 const NEW = '.new';
 const FORMAT = 2; // of svgd.json, the newest that is known
 const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
+const STEP = /("step": *)\d+/;
 
 /** A training session. Calls may overlap: each waits for the one before it. */
 export class Trainer {
@@ -25,7 +26,7 @@ export class Trainer {
   #training;
   #evaluation;
   #state; // ort.Tensor by name
-  #progress;
+  #progress; // as it is in the checkpoint: a seed of 64 bits is no number of JavaScript's
   #last = Promise.resolve();
 
   /** The contents of `svgd.json`. */
@@ -58,7 +59,7 @@ export class Trainer {
 
   /** Steps made so far, those before the checkpoint included. */
   get steps() {
-    return this.#progress.step;
+    return JSON.parse(this.#progress).step;
   }
 
   /**
@@ -66,14 +67,15 @@ export class Trainer {
    *
    * @param batch for each model input and the label, by name, a typed array or an ort.Tensor
    * @returns the loss of the batch before the update
-   * @throws if the loss is NaN or infinite; everything is as before the step then
+   * @throws if the loss or a gradient is NaN or infinite (the loss is NaN then); everything is as before
    */
   step(batch, learningRate) {
     return this.#next(async () => {
       if (!(learningRate >= 0))
         throw new Error(`The learning rate is ${learningRate}, but must be 0 or more.`);
       const { Tensor } = this.#ort;
-      const update = (this.steps + 1) % (this.manifest.accumulation_steps ?? 1) === 0;
+      const taken = this.steps + 1 - (JSON.parse(this.#progress).skipped ?? 0);
+      const update = taken % (this.manifest.accumulation_steps ?? 1) === 0;
       const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, {
         [LEARNING_RATE]: new Tensor('float32', [learningRate], []),
         [UPDATE]: new Tensor('bool', [update], []),
@@ -81,14 +83,16 @@ export class Trainer {
       const value = loss.data[0];
       if (!Number.isFinite(value)) {
         Object.values(updates).forEach((tensor) => tensor.dispose());
-        throw new Error(`The loss became ${value} at step ${this.steps + 1}: lower the learning rate.`);
+        throw new Error(
+          `The loss or a gradient became ${value} at step ${this.steps + 1}: lower the learning rate.`,
+        );
       }
       for (const [output, tensor] of Object.entries(updates)) {
         const name = output.slice(0, -NEW.length);
         this.#state.get(name).dispose();
         this.#state.set(name, tensor);
       }
-      this.#progress.step += 1;
+      this.#progress = this.#progress.replace(STEP, (_, key) => key + (this.steps + 1));
       return value;
     });
   }
@@ -117,7 +121,7 @@ export class Trainer {
   saveCheckpoint() {
     return this.#next(async () =>
       writeSafetensors(await this.#values([...this.#state.keys()]), {
-        [PROGRESS]: JSON.stringify(this.#progress),
+        [PROGRESS]: this.#progress,
       }),
     );
   }
@@ -176,7 +180,7 @@ export class Trainer {
       }
     }
     this.#state?.forEach((tensor) => tensor.dispose());
-    this.#progress = JSON.parse(metadata[PROGRESS] ?? '{"step":0,"seed":0,"batch_size":0}');
+    this.#progress = metadata[PROGRESS] ?? '{"step": 0, "seed": 0, "batch_size": 0}';
     this.#state = new Map(
       [...tensors].map(([name, { shape, data }]) => [name, new this.#ort.Tensor('float32', data, shape)]),
     );

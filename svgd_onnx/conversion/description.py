@@ -110,6 +110,12 @@ def describe_parameters(
 ) -> list[Parameter]:
     """The tensors that go into the checkpoint; the types that they are exported in, if not as they came."""
     trainable, decayed = set(selection.trainable), set(selection.decayed)
+    statistics = {
+        value
+        for node in graph.all_nodes()
+        if node.op_type == "BatchNormalization"
+        for value in node.inputs[3:5]
+    }
     described = []
     for name in selection.all:
         value = graph.initializers[name]
@@ -124,6 +130,7 @@ def describe_parameters(
                 separated_from=value.meta.get(SEPARATED_FROM),
                 stored_as=dtype,
                 quantization=None if dtype == SINGLE else _quantization(value, own),
+                statistic=value in statistics,
             )
         )
     return described

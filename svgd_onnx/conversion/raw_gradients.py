@@ -14,11 +14,13 @@ from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_training, inference_runtime
 from svgd_onnx.step_names import beside
-from svgd_onnx.targets.session import seed_onnxruntime
+from svgd_onnx.targets.session import seeded
+from svgd_onnx.transforms.emit import plain_loss
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.writer import take_place
 
 # Before each run, so that Dropout drops the same.
 _SEED = 1
@@ -57,7 +59,7 @@ class RawGradients:
             name: beside(gradient_name(name), manifest.own_names) for name in self._trained
         }
         inputs = [tensor.name for tensor in manifest.inputs]
-        model = _loss_and_gradients(path, inputs, {self._loss, *self._gradients.values()}, states)
+        model = _loss_and_gradients(path, inputs, self._loss, [*self._gradients.values()], states)
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
@@ -91,9 +93,9 @@ class RawGradients:
         first.graph.outputs.clear()
         first.graph.outputs.extend(produced[name] for name in names)
         session = self._open(first, manifest)
-        seed_onnxruntime(_SEED)
         feeds = {value.name: given[value.name] for value in session.get_inputs()}
-        found = dict(zip(names, session.run(names, feeds)))
+        with seeded(_SEED):
+            found = dict(zip(names, session.run(names, feeds)))
         return surrogate.apply([found[name] for name in surrogate.names])
 
     def _open(self, model: ir.Model, manifest: Manifest) -> Any:
@@ -138,14 +140,18 @@ class RawGradients:
 
     def _run(self, session: Any, names: list[str]) -> list[np.ndarray]:
         """Views of what a session gives, which it does not hold."""
-        seed_onnxruntime(_SEED)
         given = {each.name: self._given[each.name] for each in session.get_inputs()}
-        found = session.run_with_ort_values(names, given, self._options)
+        with seeded(_SEED):
+            found = session.run_with_ort_values(names, given, self._options)
         return [np.asarray(each.numpy()) for each in found]
 
 
 def _loss_and_gradients(
-    path: Path, inputs: Sequence[str], wanted: Collection[str], states: Mapping[str, object]
+    path: Path,
+    inputs: Sequence[str],
+    loss: str,
+    gradients: Collection[str],
+    states: Mapping[str, object],
 ) -> ir.Model:
     """The part of a step that gives the loss and the gradients, and T without effect."""
     model = ir.load(path)
@@ -153,7 +159,10 @@ def _loss_and_gradients(
     for value, name in zip(graph.inputs, inputs):
         value.name = name  # which the training session may have under another
     NeutralVirtualGradient(states)(model)
-    _keep_outputs(model, wanted)
+    # the loss is asked for many times, and must not ask for the gradients
+    step_loss = next(value for value in graph.outputs if value.name == loss)
+    take_place(plain_loss(step_loss), step_loss)
+    _keep_outputs(model, {loss, *gradients})
     return model
 
 

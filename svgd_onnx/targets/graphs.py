@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from svgd_onnx.transforms.parameters import Selection
+from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 
 
 @dataclass(frozen=True)
@@ -45,3 +46,8 @@ class TrainingGraphs:
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
     recompute: bool = False
+
+    @property
+    def virtual(self) -> set[str]:
+        """The parameters with a gradient that has T in it, each by one use."""
+        return {name for name in self.selection.trainable if f"{STATE_PREFIX}{name}" in self.states}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,19 +18,39 @@ from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """How far training has come, and what its order of examples depends on; each 0 before training."""
+    """How far training has come, and what its order of examples depends on; each 0 before training.
+
+    Attributes:
+        step: steps so far.
+        seed: 64 bits.
+        batch_size: examples a step.
+        skipped: how many of the steps were left out, since they were not finite.
+    """
 
     step: int = 0
     seed: int = 0
     batch_size: int = 0
+    skipped: int = 0
 
 
-def seed_onnxruntime(seed: int | None) -> None:
-    """Seeds what the next run of an onnxruntime session draws at random."""
-    if seed is not None:
-        import onnxruntime
+# onnxruntime has one seed for the whole process.
+_SEED_IN_USE = threading.Lock()
 
+
+@contextmanager
+def seeded(seed: int | None) -> Iterator[None]:
+    """Around a run of an onnxruntime session: what it draws at random follows from the seed alone.
+
+    Runs that draw wait for each other, in whichever threads they are. None is for one that draws nothing.
+    """
+    if seed is None:
+        yield
+        return
+    import onnxruntime
+
+    with _SEED_IN_USE:
         onnxruntime.set_seed(seed)
+        yield
 
 
 def no_tensor(folder: Path, name: str) -> UserError:
@@ -154,13 +175,20 @@ class Session(Protocol):
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None
     ) -> float:
-        """The loss of a batch; the parameters change if that is finite.
+        """The loss of a batch; NaN or infinite if the loss, a gradient or a state is, and nothing changes.
 
         Args:
             arrays: the model's inputs and the label, in the manifest's order.
             learning_rate: alpha.
             update: whether this is the last batch of a step; False where gradients are accumulated.
             seed: of what the step draws at random (Dropout), 31 bits; None if it draws nothing.
+        """
+        ...
+
+    def not_finite(self) -> list[str]:
+        """The tensors of the checkpoint that the last step would have made NaN or infinite.
+
+        To be asked after a step whose loss is not finite.
         """
         ...
 

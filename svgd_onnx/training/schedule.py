@@ -1,4 +1,4 @@
-"""How many steps to train, and the learning rate of each."""
+"""How many steps to train, the learning rate of each, and what other numbers training takes."""
 
 from __future__ import annotations
 

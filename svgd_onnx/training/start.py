@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.schedule import check_positive
+
+_MOST_SEED = 2**64 - 1
+# Of threads: more than the cores is slower, and far more is more than a system gives.
+_MANY = 64
 
 
 def check_batch_size(manifest: Manifest, batch_size: int) -> None:
@@ -68,3 +73,29 @@ def check_start(
         )
     if step and trained_with and batch_size != trained_with:
         raise UserError(f"'{folder}' was trained with batch size {trained_with}: resume with that.")
+
+
+def check_seed(seed: int | None) -> None:
+    """Refuses a seed that is negative or does not fit 64 bits.
+
+    Raises:
+        UserError: names the range.
+    """
+    if seed is not None and not 0 <= seed <= _MOST_SEED:
+        raise UserError(f"{option('seed')} is {seed}, but must be from 0 to {_MOST_SEED}.")
+
+
+def check_threads(threads: int | None) -> None:
+    """Refuses a number of threads below 1, or far beyond what the machine runs at once.
+
+    Raises:
+        UserError: says how many cores there are.
+    """
+    check_positive(threads=threads)
+    cores = os.cpu_count() or 1
+    most = max(_MANY, 4 * cores)
+    if threads is not None and threads > most:
+        raise UserError(
+            f"{option('threads')} is {threads}, but this machine has {cores} cores: give at most {most}, or "
+            "leave it out for one a core."
+        )

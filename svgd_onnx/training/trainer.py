@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
@@ -21,9 +21,16 @@ from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.finite import NON_FINITE, STOP, FiniteTensors
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
-from svgd_onnx.training.start import check_batch_size, check_enough, check_start
+from svgd_onnx.training.start import (
+    check_batch_size,
+    check_enough,
+    check_seed,
+    check_start,
+    check_threads,
+)
 from svgd_onnx.training.training_log import TrainingLog
 
 
@@ -39,6 +46,15 @@ class Trainer:
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
         device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
+        non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
+            which all stays as it was before that step, and training goes on with the next.
+
+    Attributes:
+        manifest: what the folder says of itself.
+        step: steps so far, those that were left out too.
+        skipped: how many of them were left out.
+        saved_step: the step that the checkpoint is of.
+        seed: see above.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -51,15 +67,20 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         device: str | None = None,
+        non_finite: str = STOP,
     ) -> None:
         self._folder = Path(folder)
         self.manifest = Manifest.load(self._folder)
-        check_positive(threads=threads)
+        check_threads(threads)
+        check_seed(seed)
+        check_choice("non_finite", non_finite, NON_FINITE)
+        self._non_finite = non_finite
         target = target_named(self.manifest.target)
         self._claim = CheckpointClaim(self._folder, target.checkpoint_files)
         self._session = target.open(self._folder, self.manifest, threads, device)
         saved = self._session.progress
         self.step = self.saved_step = saved.step
+        self.skipped = saved.skipped
         if self.step and seed is not None and seed != saved.seed:
             raise UserError(
                 f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
@@ -67,7 +88,7 @@ class Trainer:
             )
         self.seed = saved.seed if self.step else (seed or 0)
         self._batch_size = saved.batch_size
-        self._infinite: dict[str, np.ndarray | None] = {}
+        self._finite: FiniteTensors | None = None
         self._stopping = False
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
@@ -82,8 +103,8 @@ class Trainer:
             The loss of the batch before the update, without any L1 penalty.
 
         Raises:
-            UserError: the batch does not fit the model, another process writes into the folder, or the
-                loss is NaN or infinite; then the parameters are as before the step.
+            UserError: the batch does not fit the model, another process writes into the folder, or the loss
+                or a gradient is NaN or infinite; everything is as before the step then.
         """
         arrays = data.check_batch(batch, self.manifest, "the batch")
         self._claim.take()
@@ -135,7 +156,8 @@ class Trainer:
 
         Raises:
             UserError: an option or the data does not fit, another process writes into the folder, it has no
-                room for a checkpoint, or the loss becomes NaN or infinite; the last checkpoint is kept then.
+                room for a checkpoint, or the loss or a gradient becomes NaN or infinite; the last checkpoint
+                is kept then.
         """
         rates = Schedule(learning_rate, schedule)
         check_length(epochs, steps)
@@ -217,30 +239,26 @@ class Trainer:
         return np.array(self._session.tensor(name))
 
     def check_finite(self) -> None:
-        """Refuses parameters that have diverged, as `save` does, but writes nothing.
+        """Refuses what has diverged, as `save` does, but writes nothing.
 
         Raises:
-            UserError: a parameter or a running statistic became NaN or infinite, where it was not before
-                the first step of this trainer (as rows of -inf of an embedding may be).
+            UserError: a parameter, a running statistic or an r became NaN or infinite, where it was not
+                before the first step of this trainer (as rows of -inf of an embedding may be).
         """
-        for name, before in self._infinite.items():
-            found = self._not_finite(name)
-            if found is not None and (before is None or (found & ~before).any()):
-                raise UserError(
-                    f"Parameter '{name}' became NaN or infinite by step {self.step}: "
-                    "lower the learning rate. The last good checkpoint is kept."
-                )
+        if self._finite is not None:
+            self._finite.check(self.step)
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.
 
         Raises:
             UserError: it cannot be written, another process writes into the folder or has replaced the
-                checkpoint that this trainer read, or a parameter is NaN or infinite; the last stays.
+                checkpoint that this trainer read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
+        progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
         with self._claim.saving():
-            self._session.save(TrainingProgress(self.step, self.seed, self._batch_size))
+            self._session.save(progress)
         self.saved_step = self.step
 
     def export(self, path: PathLike, *, requantize: bool = False) -> None:
@@ -259,29 +277,23 @@ class Trainer:
         )
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
-        if not self._infinite:
-            names = [each.name for each in self.manifest.parameters]
-            self._infinite = {name: self._not_finite(name) for name in names}
-        update = (self.step + 1) % self.manifest.accumulation_steps == 0
+        if self._finite is None:
+            self._finite = FiniteTensors(self._session, self.manifest)
+        # a step of several batches has as many, however many were left out
+        update = (self.step + 1 - self.skipped) % self.manifest.accumulation_steps == 0
         seed = self._seed() if self.manifest.random else None
         unproven = not self.step and self.manifest.verified is None
         if unproven:
             self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
         loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
         if not math.isfinite(loss):
-            raise UserError(
-                f"The loss became {loss} at step {self.step + 1}: lower the learning rate, or look "
-                "at the data. The last good checkpoint is kept."
-            )
+            if self._non_finite == STOP:
+                raise self._finite.refusal(loss, self.step + 1)
+            self.skipped += 1
         self.step += 1
         if unproven:
             self.check_finite()
         return loss
-
-    def _not_finite(self, name: str) -> np.ndarray | None:
-        """Where a parameter is NaN or infinite; None if nowhere."""
-        places = ~np.isfinite(self._session.tensor(name))
-        return places if places.any() else None
 
     def _seed(self) -> int:
         # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.

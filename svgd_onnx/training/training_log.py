@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
@@ -13,6 +15,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike, explained, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
+_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
 
 
 class TrainingLog:
@@ -71,10 +74,48 @@ class TrainingLog:
             self._file.flush()
 
     def _kept_rows(self, path: Path) -> list[list[str]]:
+        """The rows of the steps that training goes on from.
+
+        A row is whole if a line end follows it: without one its last number may be cut.
+        """
         if not self._step or not path.is_file():
             return []
-        with path.open(newline="") as file:
-            rows = list(csv.reader(file))
-        if not rows or tuple(rows[0]) != COLUMNS:
-            raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
-        return [row for row in rows[1:] if row and int(row[0]) <= self._step]
+        whole, end, cut = path.read_bytes().rpartition(b"\n")
+        if not end and _HEADER.startswith(cut):
+            return []  # nothing was written yet
+        lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")
+        kept: list[list[str]] = []
+        try:
+            reader = csv.reader(lines, strict=True)
+            if tuple(next(reader, ())) != COLUMNS:
+                raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
+            for row in reader:
+                last = int(kept[-1][0]) if kept else 0
+                if last == self._step or _step(row, last) > self._step:
+                    return kept  # what follows was lost with an interruption
+                kept.append(row)
+        except (csv.Error, ValueError) as error:
+            raise UserError(
+                f"The log '{path}' is damaged at line {reader.line_num}: restore it from a copy, or log to "
+                "another file."
+            ) from error
+        if cut:
+            warnings.warn(
+                f"The last row of the log '{path}' is cut, and is left out: its step may be missing there.",
+                stacklevel=4,
+            )
+        return kept
+
+
+def _step(row: list[str], last: int) -> int:
+    """The step of a row after that of step `last`.
+
+    Raises:
+        ValueError: it is no row of a log.
+    """
+    step, epoch, rate, loss, *scores = row
+    for text in (rate, loss, *filter(None, scores)):
+        float(text)
+    if len(row) != len(COLUMNS) or int(step) <= last or int(epoch) < 0:
+        raise ValueError(row)
+    return int(step)

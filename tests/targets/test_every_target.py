@@ -107,14 +107,9 @@ def test_a_loss_that_is_not_finite_changes_nothing(folder: Path) -> None:
     before = state(trainer)
     batch = models.examples(MODEL)
     batch["x"] = np.full_like(batch["x"], 3e38)
-    with pytest.raises(svgd_onnx.UserError, match="The loss became"):
+    with pytest.raises(svgd_onnx.UserError, match="NaN or infinite at step 5"):
         trainer.train_step(batch, RATE)
-    after = state(trainer)
-    changed = {name for name, value in before.items() if after[name] != value}
-    # onnxruntime's training session writes r and running statistics as it goes
-    allowed = {item.name for item in trainer.manifest.parameters if not item.trainable}
-    allowed |= {item.state for item in trainer.manifest.operations if item.state is not None}
-    assert changed <= (allowed if trainer.manifest.target == "ort-training" else set())
+    assert state(trainer) == before
 
 
 def test_accumulated_gradients_are_those_of_one_large_batch(tmp_path: Path) -> None:

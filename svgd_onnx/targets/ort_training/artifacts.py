@@ -14,7 +14,7 @@ from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODE
 from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
-from svgd_onnx.transforms.emit import FinalNames
+from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
@@ -34,6 +34,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     lower(training, graphs.differentiator, portable=graphs.portable)
     if graphs.recompute:
         Recompute(graphs.batch)(training)
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(training)
     AccumulateGradients(selection.trainable)(training)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)

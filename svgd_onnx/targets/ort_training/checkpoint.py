@@ -94,7 +94,8 @@ def array(state: Any, name: str) -> np.ndarray:
 def set_progress(state: Any, progress: TrainingProgress) -> None:
     """Notes how far training has come."""
     for name, value in asdict(progress).items():
-        state.add_property(f"{_PREFIX}{name}", value)
+        # what does not fit 64 bits with a sign would be rounded to a float
+        state.add_property(f"{_PREFIX}{name}", value if value < 2**63 else str(value))
 
 
 def progress(state: Any, path: Path) -> TrainingProgress:

@@ -19,7 +19,7 @@ from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
     no_tensor,
-    seed_onnxruntime,
+    seeded,
 )
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
@@ -65,6 +65,11 @@ class OrtTrainingSession:
             ) from error
         # The last, which Python lets go of last: the optimizer writes to it when it goes.
         self._state = state
+        changed = [each.name for each in manifest.parameters if each.statistic]
+        changed += dict.fromkeys(each.state for each in manifest.operations if each.state)
+        arrays = {name: checkpoint.array(self._state, name) for name in changed}
+        self._in_place = {name: (array, np.empty_like(array)) for name, array in arrays.items()}
+        self._not_finite: list[str] = []
 
     def train_step(
         self,
@@ -76,17 +81,28 @@ class OrtTrainingSession:
     ) -> float:
         """See `Session`; conversion sees to it that every batch is a step."""
         assert update
-        seed_onnxruntime(seed)
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault(self._manifest.arrays, arrays):
-            self._module.train_step(list(arrays), fetches)
-        loss = float(fetches[0].numpy())
+        self._keep()
+        try:
+            with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
+                self._module.train_step(list(arrays), fetches)
+            loss = float(fetches[0].numpy())
+        except BaseException:
+            self._put_back()
+            raise
         # What comes next starts from a clean gradient, whether or not this step counts.
         self._module.lazy_reset_grad()
         if math.isfinite(loss):
             self._optimizer.set_learning_rate(learning_rate)
             self._optimizer.optimizer_step()
+        else:
+            self._not_finite = self._find_not_finite()
+            self._put_back()
         return loss
+
+    def not_finite(self) -> list[str]:
+        """See `Session`."""
+        return self._not_finite
 
     def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Session`."""
@@ -106,6 +122,23 @@ class OrtTrainingSession:
         if parameter not in {each.name for each in self._manifest.parameters if each.trainable}:
             raise UserError(f"'{parameter}' is no trainable parameter of '{self._folder}'.")
         return np.array(self._state.get_parameter(parameter).grad.numpy())
+
+    def _keep(self) -> None:
+        """Copies what a step overwrites where it lies: r and the running statistics."""
+        for array, kept in self._in_place.values():
+            np.copyto(kept, array)
+
+    def _put_back(self) -> None:
+        for array, kept in self._in_place.values():
+            np.copyto(array, kept)
+
+    def _find_not_finite(self) -> list[str]:
+        trained = [each.name for each in self._manifest.parameters if each.trainable]
+        gradients = {name: self._state.get_parameter(name).grad.numpy() for name in trained}
+        states = {name: array for name, (array, _) in self._in_place.items()}
+        return [
+            name for name, array in {**gradients, **states}.items() if not np.isfinite(array).all()
+        ]
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""

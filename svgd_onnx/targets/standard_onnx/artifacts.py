@@ -14,7 +14,7 @@ from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.emit import FinalNames
+from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
 from svgd_onnx.transforms.recompute import Recompute
@@ -36,6 +36,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     if graphs.recompute:
         Recompute(graphs.batch)(training)
     GradientsLast()(training)
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(training)
     update = ParameterUpdate(
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )

@@ -22,7 +22,7 @@ from svgd_onnx.targets.session import (
     batch_at_fault,
     check_tensor,
     no_tensor,
-    seed_onnxruntime,
+    seeded,
 )
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
@@ -103,14 +103,17 @@ class InferenceTrainingSession:
         binding.bind_cpu_input(self._rate, np.array(learning_rate, np.float32))
         if self._accumulates:
             binding.bind_cpu_input(self._update, np.array(update))
-        seed_onnxruntime(seed)
-        with batch_at_fault(self._manifest.arrays, arrays):
+        with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
             self._session.run_with_iobinding(binding)
         loss = float(binding.get_outputs()[0].numpy())
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
             self._binding, self._other_binding = self._other_binding, self._binding
         return loss
+
+    def not_finite(self) -> list[str]:
+        """See `Session`."""
+        return [name for name in self._changing if self._is_spoiled(name)]
 
     def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
         """See `Session`."""
@@ -210,6 +213,10 @@ class InferenceTrainingSession:
         except Exception:  # the binding has an exception class for each status
             return False
         return True
+
+    def _is_spoiled(self, name: str) -> bool:
+        before, after = (np.isfinite(half[name].numpy()) for half in (self._current, self._other))
+        return bool((before & ~after).any())
 
     def _on_device(self, array: np.ndarray) -> Any:
         return self._onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)

@@ -1,0 +1,80 @@
+"""What must stay finite while training goes on, and what to say where it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import Session
+
+STOP, SKIP = "stop", "skip"
+NON_FINITE = (STOP, SKIP)
+"""What is done where the loss or a gradient of a batch is NaN or infinite."""
+
+
+class FiniteTensors:
+    """The tensors of a session that training changes, as they were before its first step.
+
+    A parameter may hold infinities from the beginning, as rows of -inf of an embedding that no example
+    reads; r may not, which starts at zero.
+
+    Args:
+        session: whose tensors they are.
+        manifest: of its artifacts.
+
+    Raises:
+        UserError: an r is NaN or infinite.
+    """
+
+    def __init__(self, session: Session, manifest: Manifest) -> None:
+        self._session = session
+        self._parameters = {each.name: self._places(each.name) for each in manifest.parameters}
+        self._parameter_of = {
+            each.state: each.parameter for each in manifest.operations if each.state is not None
+        }
+        for state in self._parameter_of:
+            if self._places(state) is not None:
+                raise UserError(
+                    f"'{state}' is NaN or infinite in the checkpoint: restore the checkpoint from a copy, or "
+                    "convert the model again."
+                )
+
+    def check(self, step: int) -> None:
+        """Refuses what has diverged.
+
+        Raises:
+            UserError: a parameter, a running statistic or an r became NaN or infinite.
+        """
+        for name, before in {**self._parameters, **dict.fromkeys(self._parameter_of)}.items():
+            found = self._places(name)
+            if found is not None and (before is None or (found & ~before).any()):
+                kind = "Parameter" if name in self._parameters else "The state"
+                raise UserError(
+                    f"{kind} '{name}' became NaN or infinite by step {step}: lower the learning rate. The "
+                    "last good checkpoint is kept."
+                )
+
+    def refusal(self, loss: float, step: int) -> UserError:
+        """What to raise where a step was not taken, counted from 1."""
+        names = self._layers(self._session.not_finite())
+        found = f"The loss became {loss}"
+        if names:
+            quoted = listed((f"'{name}'" for name in names), 3)
+            found = f"The loss or the change of {quoted} became NaN or infinite"
+        return UserError(
+            f"{found} at step {step}: lower the learning rate, look at the data, or leave such steps out with "
+            f"{option('non_finite', SKIP)}. The last good checkpoint is kept."
+        )
+
+    def _layers(self, names: Iterable[str]) -> list[str]:
+        """The parameters that tensors of a step belong to, in the model's order."""
+        found = {self._parameter_of.get(name, name) for name in names}
+        return [name for name in self._parameters if name in found]
+
+    def _places(self, name: str) -> np.ndarray | None:
+        """Where a tensor is NaN or infinite; None if nowhere."""
+        places = ~np.isfinite(self._session.tensor(name))
+        return places if places.any() else None

@@ -1,0 +1,90 @@
+"""A log that was damaged is repaired or refused when training resumes, and never has a number that was cut."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+import models
+import pytest
+
+import svgd_onnx
+
+MODEL = models.gemm()
+DATA = models.examples(MODEL, 40)
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with artifacts that were trained for some steps, and their log."""
+    folder = tmp_path_factory.mktemp("logs")
+    svgd_onnx.convert(MODEL, folder / "artifacts", target="onnx", verify=False)
+    trainer = svgd_onnx.Trainer(folder / "artifacts", threads=1)
+    trainer.train(DATA, steps=STEPS, batch_size=8, learning_rate=0.1, log=folder / "log.csv")
+    return folder
+
+
+def resume(trained: Path, folder: Path, content: bytes) -> list[list[str]]:
+    """The rows of the log after two more steps, where this was in it before."""
+    shutil.copytree(trained / "artifacts", folder / "artifacts")
+    log = folder / "log.csv"
+    log.write_bytes(content)
+    trainer = svgd_onnx.Trainer(folder / "artifacts", threads=1)
+    options = {"steps": STEPS + 2, "batch_size": 8, "learning_rate": 0.1, "resume": True}
+    trainer.train(DATA, log=log, **options)
+    with log.open(newline="") as file:
+        return list(csv.reader(file))[1:]
+
+
+@pytest.mark.parametrize("cut", range(1, 9))
+def test_a_row_without_its_line_end_is_left_out_with_a_warning(
+    cut: int, trained: Path, tmp_path: Path
+) -> None:
+    """However little is missing: 0.12 of 0.1234 is a number too."""
+    whole = (trained / "log.csv").read_bytes()
+    with pytest.warns(UserWarning, match="last row of the log .* is cut"):
+        rows = resume(trained, tmp_path, whole[:-cut])
+    assert [int(row[0]) for row in rows] == [1, 2, 3, 4, 5, 7, 8]
+
+
+def test_rows_of_steps_that_were_lost_go_whatever_they_hold(trained: Path, tmp_path: Path) -> None:
+    whole = (trained / "log.csv").read_bytes()
+    rows = resume(trained, tmp_path, whole + b"7,1,0.1,0.5,,\r\n8,1,0.1,\xff\x00,,\r\n9,1,0.")
+    assert [int(row[0]) for row in rows] == list(range(1, STEPS + 3))
+
+
+@pytest.mark.parametrize("content", [b"", b"step,epoch,lear"])
+def test_a_log_that_was_not_begun_begins(content: bytes, trained: Path, tmp_path: Path) -> None:
+    assert [int(row[0]) for row in resume(trained, tmp_path, content)] == [7, 8]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (b"\r\n3,", b"\r\n,"),
+        (b"\r\n3,", b"\r\nthree,"),
+        (b"\r\n3,", b"\r\n2,"),
+        (b"\r\n3,", b"\r\n-3,"),
+        (b"\r\n3,", b"\r\n3,3,"),
+        (b"\r\n3,", b"\r\n3\x00,"),
+        (b"\r\n3,", b"\r\n\r\n3,"),
+        (b"\r\n3,", b'\r\n"3,'),
+        (b"\r\n3,0,0.1,", b"\r\n3,0,0.1,\xff"),
+    ],
+)
+def test_rows_that_are_none_are_refused(
+    old: bytes, new: bytes, trained: Path, tmp_path: Path
+) -> None:
+    whole = (trained / "log.csv").read_bytes()
+    assert old in whole
+    damaged = whole.replace(old, new, 1)
+    with pytest.raises(svgd_onnx.UserError, match=r"log\.csv' is damaged at line"):
+        resume(trained, tmp_path, damaged)
+    assert (tmp_path / "log.csv").read_bytes() == damaged
+
+
+def test_another_file_is_refused(trained: Path, tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="not a log"):
+        resume(trained, tmp_path, b"a,b\r\n1,2\r\n")

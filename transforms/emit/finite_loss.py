@@ -1,0 +1,222 @@
+"""Make the loss of a step say whether the step may be taken."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from math import prod
+
+import onnx_ir as ir
+
+from svgd_onnx.step_names import LOSS, NEW_SUFFIX
+from svgd_onnx.transforms.gradient_values import gradient_values
+from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, FACTOR_OP_TYPE
+from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
+from svgd_onnx.transforms.writer import Writer, take_place
+
+_PREFIX = "svgd.finite"
+# Of a product's weight: below it the gradient itself is quicker to read than what it was made of.
+_LARGE = 1 << 14
+_PRODUCTS = frozenset({"Gemm", "MatMul", "FusedMatMul"})
+_MOVES = frozenset({"Identity", "Reshape", "Transpose", "Unsqueeze"})
+# NaN and infinities come through these: infinity times 0 is NaN, and so is infinity less infinity.
+_SUMS = frozenset({"Add", "Sub", "Mul", "Neg", "Sum"})
+_REDUCTIONS = frozenset({"ReduceSum", "ReduceMean"})
+
+
+class FiniteLoss(ir.passes.InPlacePass):
+    """Makes the loss NaN where a gradient, an r or a running statistic becomes NaN or infinite.
+
+    So a step that would spoil what it changes is told by its loss, to every program that runs it. The sizes
+    of all those tensors are added up, which is finite if they are; those are left out that others of them are
+    sums and products of, and sums of a dY that r bounds. The gradient of a large weight of a
+    product is not read for that: with T it is X' T(dY), T(dY) is bounded where r is finite, and X is smaller.
+
+    Args:
+        parameters: those that have a gradient.
+        virtual: those of them whose gradient has T in it.
+        cheap: whether X may stand for the gradient; it is then kept until the step's end.
+
+    Requires: the loss and each gradient are outputs.
+    Ensures: the loss is the first output, and other bits only where it is NaN.
+    """
+
+    def __init__(
+        self, parameters: Sequence[str], virtual: Collection[str], *, cheap: bool = True
+    ) -> None:
+        super().__init__()
+        self._parameters = list(parameters)
+        self._virtual = frozenset(virtual) if cheap else frozenset()
+
+    def requires(self, model: ir.Model) -> None:
+        wanted = {LOSS, *map(gradient_name, self._parameters)}
+        missing = wanted - {value.name for value in model.graph.outputs}
+        if missing:
+            raise ir.passes.PreconditionError(f"not outputs: {missing}")
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        graph = model.graph
+        outputs = {value.name: value for value in graph.outputs}
+        backward = gradient_values(graph) if self._virtual else set()
+        squared = set(_squared(graph))
+        read = list(dict.fromkeys(_states(graph)))
+        products = []
+        for name in self._parameters:
+            gradient = outputs[gradient_name(name)]
+            if _summed(gradient) in squared:
+                continue  # a sum of what r bounds
+            other = _multiplied(gradient, backward) if name in self._virtual else None
+            if other is None or (_size(gradient) or 0) < _LARGE:
+                read.append(gradient)
+            else:
+                products.append(other)
+        write = Writer(_PREFIX, graph.opset_imports[""])
+        shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
+        shown |= _shown_by(_states(graph))
+        read = [value for value in read if value not in shown and _size(value) != 0]
+        total = _absolute_sum(write, read)
+        if total is None:
+            return ir.passes.PassResult(model, modified=False)
+        if products:
+            squares = [
+                write.node("ReduceSumSquare", value, keepdims=0)
+                for value in dict.fromkeys(products)
+            ]
+            total = write.node("Mul", total, _sum(write, squares))
+        before = outputs[LOSS]
+        loss = write.node("Add", before, write.node("Mul", total, write.scalar(0)))
+        take_place(loss, before)
+        graph.outputs[list(graph.outputs).index(before)] = loss
+        write.append_to(graph)
+        return ir.passes.PassResult(model, modified=True)
+
+    def ensures(self, model: ir.Model) -> None:
+        if LOSS not in {value.name for value in model.graph.outputs}:
+            raise ir.passes.PostconditionError("the loss is no output")
+
+
+def plain_loss(loss: ir.Value) -> ir.Value:
+    """The loss before `FiniteLoss`, of the loss after it, or of one that has not seen it."""
+    node = loss.producer()
+    if node is None or not (node.name or "").startswith(f"{_PREFIX}/"):
+        return loss
+    before = node.inputs[0]
+    assert before is not None
+    return before
+
+
+def _states(graph: ir.Graph) -> Iterator[ir.Value]:
+    """What r and the running statistics become."""
+    yield from (value for value in graph.outputs if (value.name or "").endswith(NEW_SUFFIX))
+    for node in graph:
+        if node.domain == DOMAIN:
+            yield node.outputs[1]
+        elif node.op_type == "BatchNormInternal":
+            for state, value in zip(node.inputs[3:5], node.outputs[1:3]):
+                if value.shape is None and state is not None:
+                    value.shape = state.shape
+                yield value
+        elif node.op_type == "InPlaceAccumulatorV2":
+            yield from (value for value in node.inputs[1:2] if value is not None)
+
+
+def _squared(graph: ir.Graph) -> Iterator[ir.Value]:
+    """Each dY whose square is part of an r."""
+    for node in graph:
+        first = node.inputs[0] if node.inputs else None
+        if first is None:
+            continue
+        of_t = (node.name or "").startswith(STATE_PREFIX) and node.op_type == "Mul"
+        if node.domain == DOMAIN or (of_t and first is node.inputs[1]):
+            yield first
+
+
+def _summed(gradient: ir.Value) -> ir.Value | None:
+    """What a gradient is the sum of over some axes, as that of a bias is of dY."""
+    node = gradient.producer()
+    while node is not None and node.op_type in _MOVES:
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    return node.inputs[0] if node is not None and node.op_type == "ReduceSum" else None
+
+
+def _shown_by(values: Iterable[ir.Value]) -> set[ir.Value]:
+    """What else has to be finite where some values are: what they are sums and products of."""
+    shown: set[ir.Value] = set()
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        node = value.producer()
+        if node is None:
+            continue
+        found: list[ir.Value | None] = []
+        if node.op_type in _SUMS or node.op_type in _PRODUCTS:
+            found += node.inputs
+        elif (
+            node.op_type in _MOVES
+            or node.op_type in _REDUCTIONS
+            or (node.domain == DOMAIN and value is node.outputs[1])
+        ):
+            found += node.inputs[:1]
+        elif node.op_type == "BatchNormalizationGrad" and value is node.outputs[0]:
+            found += [*node.inputs[:1], *node.outputs[1:]]  # which its formula has in it
+        for each in found:
+            if each is not None and each not in shown:
+                shown.add(each)
+                pending.append(each)
+    return shown
+
+
+def _multiplied(gradient: ir.Value, backward: Collection[ir.Value]) -> ir.Value | None:
+    """The X of a gradient that is X' T(dY), or X' dY times T's factors; None if it is something else."""
+    node = gradient.producer()
+    while node is not None:
+        if node.op_type in _PRODUCTS:
+            others = [value for value in node.inputs if value not in backward]
+            fits = len(node.inputs) == 2 and len(others) == 1
+            return others[0] if fits else None
+        if node.op_type not in _MOVES and not (
+            node.op_type == "Mul" and _is_factor(node.inputs[1])
+        ):
+            return None
+        first = node.inputs[0]
+        node = None if first is None else first.producer()
+    return None
+
+
+def _is_factor(value: ir.Value | None) -> bool:
+    """Whether a value is T's factors, which are finite where r is."""
+    node = None if value is None else value.producer()
+    while node is not None and node.op_type in _MOVES:
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    return node is not None and (
+        node.op_type == FACTOR_OP_TYPE
+        or (node.op_type == "Div" and (node.name or "").startswith(STATE_PREFIX))
+    )
+
+
+def _absolute_sum(write: Writer, values: Sequence[ir.Value]) -> ir.Value | None:
+    """The sum of the sizes of all numbers in some tensors; vectors as one, to have fewer nodes."""
+    vectors: list[ir.Value] = []
+    terms: list[ir.Value] = []
+    for value in values:
+        is_vector = value.shape is not None and len(value.shape) == 1
+        (vectors if is_vector else terms).append(value)
+    if len(vectors) > 1:
+        terms.append(write.node("Concat", *vectors, axis=0))
+    else:
+        terms += vectors
+    return _sum(write, [write.node("ReduceL1", value, keepdims=0) for value in terms])
+
+
+def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value | None:
+    if len(terms) < 2:
+        return terms[0] if terms else None
+    return write.node("Sum", *terms)
+
+
+def _size(value: ir.Value) -> int | None:
+    """How many numbers a tensor has; None if that is not known."""
+    sizes = None if value.shape is None else list(value.shape)
+    if sizes is None or not all(isinstance(size, int) for size in sizes):
+        return None
+    return prod(int(size) for size in sizes if isinstance(size, int))
