@@ -164,7 +164,7 @@ def _run(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
 def _check_gradients(folder: Path, manifest: Manifest, example: MadeUpExample) -> list[str]:
     """Returns the parameters of which float32 does not tell."""
-    checkpoint = TARGETS[manifest.target].checkpoint(folder)
+    checkpoint = TARGETS[manifest.target].checkpoint(folder, manifest)
     values = {each.name: _writable(checkpoint(each.name)) for each in manifest.parameters}
     step = folder / TARGETS[manifest.target].step
     raw = RawGradients(step, manifest, example.batch, values)

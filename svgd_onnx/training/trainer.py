@@ -161,8 +161,7 @@ class Trainer:
         """
         rates = Schedule(learning_rate, schedule)
         check_length(epochs, steps)
-        every = {"log_every": log_every, "checkpoint_every": checkpoint_every}
-        check_positive(**every)
+        check_positive(log_every=log_every, checkpoint_every=checkpoint_every)
         check_batch_size(self.manifest, batch_size)
         check_start(self._folder, self.step, self._batch_size, resume=resume, batch_size=batch_size)
         taken = (
@@ -256,9 +255,10 @@ class Trainer:
                 checkpoint that this trainer read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
-        progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
         with self._claim.saving():
-            self._session.save(progress)
+            self._session.save(
+                TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
+            )
         self.saved_step = self.step
 
     def export(self, path: PathLike, *, requantize: bool = False) -> None:
