@@ -9,6 +9,7 @@ from math import isfinite
 from svgd_onnx.printable import printable
 from svgd_onnx.step_names import unquoted
 
+INTERRUPTED = 130  # the exit code of a program that SIGINT ended
 # Around the name of an option in a message. Private to Unicode, so no file has a name like it by chance.
 _OPTION = "\ue000{}\ue001"
 # What stands for the value of one that is turned off.

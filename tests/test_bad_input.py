@@ -489,7 +489,7 @@ class TestTrain:
             (("--threads", "0"), "--threads is 0"),
             (("--threads", "100000"), "--threads is 100000, but this machine has"),
             (("--seed", "-1"), "--seed is -1, but must be from 0"),
-            (("--non-finite", "ignore"), "Unknown non-finite 'ignore'"),
+            (("--non-finite", "ignore"), "Unknown --non-finite 'ignore'"),
             (("--log", "no/such/folder/log.csv"), "no folder"),
             (("--resume",), "nothing to resume"),
         ],

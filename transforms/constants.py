@@ -76,7 +76,8 @@ def are_transform(filters: np.ndarray) -> bool:
     for some in (filters[:_FEWEST], filters):  # of learned ones the first few say it
         rows = some.astype(np.float64)
         norms = np.linalg.norm(rows, axis=1)
-        if not norms.any() or (rows == rows[:, :1]).all():
+        spread = np.linalg.norm(rows - rows.mean(axis=1, keepdims=True), axis=1)
+        if (spread <= _MIRRORED * norms).all():  # so flat that they are alike from both ends anyway
             return False
         mirrored = rows[:, ::-1]
         distances = [

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import PathLike, explained, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
@@ -101,7 +101,9 @@ class TrainingLog:
             ) from error
         if cut:
             warnings.warn(
-                f"The last row of the log '{path}' is cut, and is left out: its step may be missing there.",
+                Advice(
+                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
+                ),
                 stacklevel=4,
             )
         return kept
