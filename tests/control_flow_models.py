@@ -136,6 +136,24 @@ def if_in_loop() -> onnx.ModelProto:
     )
 
 
+def row_in_branch() -> onnx.ModelProto:
+    """An If whose branch takes a row of what it made: the way back reads its Shape, of int64."""
+    return model(
+        """g (float[N,4] x) => (float[N,4] y) <int64 last = {0}, float zero = {0}> {
+            sum = ReduceSum <keepdims = 0> (x)
+            big = Greater(sum, zero)
+            h = If (big) <then_branch = tb () => (t) {
+                              t0 = MatMul(x, w) t1 = Tanh(t0) t2 = Gather(t1, last) t = Add(t1, t2)
+                          },
+                          else_branch = eb () => (e) { e0 = MatMul(x, u) e = Tanh(e0) }>
+            y = MatMul(h, v)
+        }""",
+        w=(4, 4),
+        u=(4, 4),
+        v=(4, 4),
+    )
+
+
 def loop_in_loop() -> onnx.ModelProto:
     """A Loop of as many turns as the Loop around it has made."""
     return model(
@@ -314,6 +332,7 @@ MODELS: dict[str, Callable[[], onnx.ModelProto]] = {
     "loop_in_loop": loop_in_loop,
     "loop_rnn": loop_rnn,
     "open_turns": lambda: loop_rnn(open_turns=True),
+    "row_in_branch": row_in_branch,
     "scan_of_two": scan_of_two,
     "two_loops": two_loops,
 }

@@ -12,12 +12,18 @@ the first step and of the exported model after the last; "export" how far the la
 says; "slopes" the median error of gradients of the first step of SGD, of up to twelve parameters, beside
 central differences of the exported file in onnxruntime, which has float32 only; "check" the largest error
 beside differences in float64, of six.
+
+Verdicts: "right, not checked" where `check` refuses and all else agrees; "export not compared" where the
+exported model's probabilities are 0 or 1, so that its loss is not finite, and `evaluate`'s is; "refused,
+inspect did not" where only conversion refuses; "the file does not load" where onnxruntime does not run it as it
+is; "too slow" where the time was up.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import subprocess
 import sys
@@ -33,7 +39,10 @@ from svgd_onnx.targets import TARGETS
 COLUMNS = ("trained", "untrained", "loss", "export", "slopes", "check", "verdict")
 # Relative to an output's largest entry; onnxruntime fuses what it finds, and rounds otherwise then.
 _SAME, _SLOPE = 1e-4, 0.1
+# Of an export in float16: two units in its last place.
+_SAME_HALF = 2.0**-9
 _REFUSED = 2
+_GOOD = ("right", "right, not checked", "refused", "the file does not load")
 
 
 def main() -> int:
@@ -57,7 +66,7 @@ def main() -> int:
         for target in arguments.target or TARGETS:
             found, ended = _run(path, target, options.get(path.stem, {}), arguments.seconds)
             verdict = _verdict(found, ended)
-            wrong += verdict not in ("right", "refused")
+            wrong += verdict not in _GOOD
             row = (path.stem, target, *_figures(found), verdict)
             table.add_row(*row)
             print(*row, sep=" | ", file=sys.stderr)
@@ -115,21 +124,33 @@ def _figures(found: Mapping[str, Any]) -> list[str]:
 def _verdict(found: Mapping[str, Any], ended: list[str]) -> str:
     if ended:
         return ended[0]
+    if found["unloadable"] is not None:
+        return "the file does not load"
     if "refused" in found:
-        said = found.get("inspect")
-        agrees = "inspect" not in found or said == found["refused"]
-        return "refused" if agrees else "refused, inspect says otherwise"
+        # where inspecting refuses, it found nothing
+        agrees = found.get("inspect", found["refused"]) == found["refused"]
+        return "refused" if agrees else "refused, inspect did not"
     slopes = [error for error in found["differences"].values() if error is not None]
-    if found["untrained"] > _SAME or found["export"] > _SAME * max(abs(found["loss"]), 1):
+    same = _SAME_HALF if found["half"] else _SAME
+    # written so that no comparison with NaN passes
+    if not (found["untrained"] <= _SAME and math.isfinite(found["evaluated"])):
         return "wrong: export"
-    if found["wrong"] or (slopes and statistics.median(slopes) > _SLOPE):
+    if found.get("wrong") or not (statistics.median(slopes or [0.0]) <= _SLOPE):
         return "wrong: gradients"
-    return "right" if found["unverified"] is None else "not verified"
+    if not math.isfinite(found["loss"]):
+        return "export not compared"
+    if not found["export"] <= same * max(abs(found["loss"]), 1):
+        return "wrong: export"
+    if found["unverified"] is not None:
+        return "not verified"
+    return "right" if "check" in found else "right, not checked"
 
 
 def _sentences(found: Mapping[str, Any]) -> list[str]:
     sentences = [
+        found.get("unloadable"),
         found.get("refused"),
+        found.get("unchecked"),
         found.get("unverified"),
         *map(str, found.get("wrong", {}).items()),
     ]

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 
 import svgd_onnx
@@ -42,6 +43,8 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
     settings["loss_settings"] = svgd_onnx.LossSettings(**chosen)
     sizes = {"random_size": options.get("random_size", {})}
 
+    unloadable = _does_not_load(path)
+    yield {"unloadable": unloadable, "half": _is_half(path)}
     seen = svgd_onnx.inspect(path, target=target, **settings)
     yield {"inspect": seen.obstacle, **_roles(seen)}
     fixed = seen.fixed_batch
@@ -56,6 +59,8 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
             "said": [str(each.message) for each in said],
             "unverified": manifest.unverified,
         }
+        if unloadable is not None:
+            return
         batch = example_batch(path, batch_size=count, **settings, **sizes)
         trainer = svgd_onnx.Trainer(folder / "svgd", seed=0, threads=1)
         trainer.export(folder / "untrained.onnx")
@@ -66,7 +71,8 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
         yield {"steps": losses}
         trainer.export(folder / "trained.onnx")
         exported = Source(folder / "trained.onnx", manifest, batch).loss()
-        yield {"export": abs(exported - trainer.evaluate(batch)["loss"]), "loss": exported}
+        evaluated = trainer.evaluate(batch)["loss"]
+        yield {"export": abs(exported - evaluated), "loss": exported, "evaluated": evaluated}
         del trainer
         plain = {**settings, "optimizer": "sgd", "freeze_bn": True}
         with warnings.catch_warnings():
@@ -75,11 +81,30 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
         yield {"differences": _differences(folder / "sgd", untrained, batch)}
     names = [each.name for each in manifest.parameters if each.trainable]
     only = [names[round(place)] for place in np.linspace(0, len(names) - 1, _SAMPLE)]
-    checked = svgd_onnx.check(
-        path, target=target, arrays=batch, only=only, directions=1, **settings
-    )
+    try:
+        checked = svgd_onnx.check(
+            path, target=target, arrays=batch, only=only, directions=1, **settings
+        )
+    except svgd_onnx.UserError as refusal:
+        yield {"unchecked": str(refusal)}
+        return
     wrong = {each.parameter: each.error for each in checked if not each.is_right()}
     yield {"check": max(each.error for each in checked), "wrong": wrong}
+
+
+def _does_not_load(path: str) -> str | None:
+    """What onnxruntime says of the file itself, where it does not load it."""
+    try:
+        onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        return str(error).splitlines()[0]
+    return None
+
+
+def _is_half(path: str) -> bool:
+    """Whether parameters are of float16, and what is exported is rounded to it."""
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    return any(tensor.data_type == onnx.TensorProto.FLOAT16 for tensor in tensors)
 
 
 def _roles(seen: svgd_onnx.Inspection) -> dict[str, Any]:

@@ -34,7 +34,9 @@ def test_a_recurrent_layer_of_the_usual_size() -> None:
     assert max(check.error for check in checks) < 1e-4, checks
 
 
-@pytest.mark.parametrize("name", ["loop_rnn", "loop_in_branch", "if_in_loop", "scan_of_two"])
+@pytest.mark.parametrize(
+    "name", ["loop_rnn", "loop_in_branch", "row_in_branch", "if_in_loop", "scan_of_two"]
+)
 def test_both_targets_and_both_forms_of_t_train_alike(name: str, tmp_path: Path) -> None:
     model = flows.MODELS[name]()
     batch = batch_of(model, 5)  # as many as turns: scan_of_two has them on its first axis

@@ -50,6 +50,22 @@ def softmax_without_maximum(head: Head) -> str:
     return head.node("Div", powers, reduced(head, "ReduceSum", powers))
 
 
+def softmax_of_jax(head: Head) -> str:
+    """Reduced axes are taken away, put back and spread; the maximum is at least -inf."""
+
+    def spread(value: str) -> str:
+        column = head.node("Reshape", value, head.indices(f"{value}.column", -1, 1))
+        whole = head.node("Shape", head.logits)
+        return head.node("Expand", column, whole)
+
+    least = head.constant("least", np.array(-np.inf, np.float32))
+    maximum = head.node("ReduceMax", head.logits, axes=[1], keepdims=0)
+    shifted = head.node("Sub", head.logits, spread(head.node("Max", least, maximum)))
+    powers = head.node("Exp", shifted)
+    total = head.node("ReduceSum", powers, head.indices("axis", 1), keepdims=0)
+    return head.node("Div", powers, spread(total))
+
+
 def softmax_cast(head: Head) -> str:
     return head.node("Cast", head.node("Identity", softmax(head)), to=1)
 
@@ -66,6 +82,7 @@ SOFTMAXES = [
     softmax,
     softmax_written_out,
     softmax_without_maximum,
+    softmax_of_jax,
     softmax_cast,
     softmax_of_two_axes,
 ]

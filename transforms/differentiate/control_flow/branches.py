@@ -82,7 +82,7 @@ class _Branch:
         self.rows = list(dict.fromkeys(operands))
         self.outer = dict(gradient.outer)
         totals = _totals(gradient, back, wanted)
-        halves = split(gradient, [*totals, *self.dys], self.rows, lambda value: True)
+        halves = split(gradient, [*totals, *self.dys], self.rows, _has_known_type)
         self.forward, self.kept, self.backward = halves.forward, halves.kept, halves.backward
         for index, seed in gradient.seeds.items():
             dy = back.gradients[index]
@@ -218,3 +218,8 @@ def _describe(output: ir.Value, inner: ir.Value) -> None:
 def _has_known_rows(values: Sequence[ir.Value]) -> bool:
     """Whether values have rows of fixed size, so that a row of zeros can stand for them."""
     return all(bool(rank(value)) and static_shape(value, 1) is not None for value in values)
+
+
+def _has_known_type(value: ir.Value) -> bool:
+    """Whether zeros can stand for a value; what is not kept, as a Shape, is computed again on the way back."""
+    return value.dtype is not None
