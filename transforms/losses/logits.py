@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.transforms.bodies import bodies_of
 from svgd_onnx.transforms.losses.written_out import written_out_activation
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, is_fake_quantization
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
@@ -56,8 +57,8 @@ def find_logits(
         The logits, of the output's shape, and the axis that a Softmax normalizes, if it can be told.
 
     Raises:
-        UserError: the loss is of logits, and the prediction is part of the classes of a Softmax, or a mean or
-            the like of what an activation gives.
+        UserError: the loss is of logits, and the prediction is part of the classes of a Softmax, a mean or
+            the like of what an activation gives, or comes out of a body that ends in one.
     """
     steps: list[ir.Node] = []
     value = output
@@ -70,6 +71,8 @@ def find_logits(
         value = _first_input(node)
     if found is None and node is not None and node.op_type in _REDUCTIONS:
         _check_reduced(node, output, activations)
+    if found is None:
+        _check_bodies(value, output, activations)
     if found is None or found.operator not in activations:
         return output, None
     axis = None if found.operator == "Sigmoid" else _softmax_axis(found, steps)
@@ -97,6 +100,28 @@ def _check_reduced(node: ir.Node, output: ir.Value, activations: Collection[str]
             f"{activation} gives, so that there are no logits of it: choose another {option('loss')}, or say "
             f"with {option('from_logits')} that it is to be taken for logits."
         )
+
+
+def _check_bodies(value: ir.Value, output: ir.Value, activations: Collection[str]) -> None:
+    """Refuses a prediction that an If, a Loop or a Scan gives, where a body of it ends in an activation."""
+    node = value.producer()
+    if node is None:
+        return
+    place = node.outputs.index(value) + (node.op_type == "Loop")
+    for body in bodies_of(node):
+        inner = body.outputs[place]
+        while (step := inner.producer()) is not None and _activation(inner) is None:
+            if not _moves(step) and step.op_type not in _REDUCTIONS:
+                break
+            inner = _first_input(step)
+        activation = final_activation(inner)
+        if activation in activations:
+            raise UserError(
+                f"The prediction '{output.name}' comes out of {node.op_type} '{node.name}', in whose body a "
+                f"{activation} gives it, and a loss of logits does not look into bodies: choose another "
+                f"{option('loss')}, or say with {option('from_logits')} that it is to be taken for logits."
+            )
+        _check_bodies(inner, output, activations)
 
 
 def final_activation(output: ir.Value) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import control_flow_models
 import numpy as np
 import onnx
 import onnxruntime
@@ -204,3 +205,23 @@ def test_a_mean_of_probabilities_is_refused(tmp_path: Path) -> None:
         svgd_onnx.convert(
             averaged(2), tmp_path / "artifacts", target="onnx", loss="bce-with-logits"
         )
+
+
+def test_an_activation_in_a_branch_is_not_taken_for_logits(tmp_path: Path) -> None:
+    model = control_flow_models.model(
+        """g (float[N,4] x) => (float[N,4] y) <float zero = {0}> {
+            logits = MatMul(x, w)
+            sum = ReduceSum <keepdims = 0> (x)
+            big = Greater(sum, zero)
+            y = If (big) <then_branch = tb () => (t) { t = Sigmoid(logits) },
+                          else_branch = eb () => (e) { e0 = Neg(logits) e = Sigmoid(e0) }>
+        }""",
+        w=(4, 4),
+    )
+    said = "comes out of If '.*', in whose body a Sigmoid gives it"
+    with pytest.raises(svgd_onnx.UserError, match=said):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="bce-with-logits")
+    chosen = svgd_onnx.LossSettings(from_logits=True)
+    svgd_onnx.convert(
+        model, tmp_path / "b", target="onnx", loss="bce-with-logits", loss_settings=chosen
+    )
