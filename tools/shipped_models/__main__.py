@@ -15,8 +15,8 @@ beside differences in float64, of six.
 
 Verdicts: "right, not checked" where `check` refuses and all else agrees; "export not compared" where the
 exported model's probabilities are 0 or 1, so that its loss is not finite, and `evaluate`'s is; "refused,
-inspect did not" where only conversion refuses; "the file does not load" where onnxruntime does not run it as it
-is; "too slow" where the time was up.
+inspect did not" where only conversion refuses; "converted, not trained" where a step refuses the data; "the
+file does not load" where onnxruntime does not run it as it is; "too slow" where the time was up.
 """
 
 from __future__ import annotations
@@ -126,6 +126,8 @@ def _verdict(found: Mapping[str, Any], ended: list[str]) -> str:
         return ended[0]
     if found["unloadable"] is not None:
         return "the file does not load"
+    if "refused" in found and "convert" in found:
+        return "converted, not trained"
     if "refused" in found:
         # where inspecting refuses, it found nothing
         agrees = found.get("inspect", found["refused"]) == found["refused"]
