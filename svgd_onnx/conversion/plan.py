@@ -199,8 +199,11 @@ def _warn_of_constant_weights(selection: Selection) -> None:
     names = [f"'{unquoted(name)}'" for name, verdict in verdicts if verdict.stands_as_weight]
     if names:
         warnings.warn(
-            f"Not trained, though it stands where a weight does: {listed(names)}, a Constant node, where "
-            f"weights are initializers. {option('train')} can name it, beside all else that is to be trained.",
+            Advice(
+                f"Not trained, though it stands where a weight does: {listed(names)}, a Constant node, where "
+                f"weights are initializers. {option('train')} can name it, beside all else that is to be "
+                "trained."
+            ),
             stacklevel=4,
         )
 

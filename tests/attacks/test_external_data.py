@@ -17,6 +17,7 @@ from onnx import TensorProto, helper
 
 import svgd_onnx
 from svgd_onnx.conversion.model import load_model
+from svgd_onnx.training.export import export
 
 SECRET = np.arange(16, dtype=np.float32)
 
@@ -233,7 +234,7 @@ class TestArtifacts:
     def test_by_an_export(self, artifacts: Path, tmp_path: Path) -> None:
         self.edit(artifacts / "model_without_weights.onnx")
         with pytest.raises(svgd_onnx.UserError, match="refers to other files"):
-            svgd_onnx.export(artifacts, tmp_path / "trained.onnx")
+            export(artifacts, tmp_path / "trained.onnx")
         assert not (tmp_path / "trained.onnx").exists()
 
     def test_a_name_may_be_location(self, tmp_path: Path) -> None:

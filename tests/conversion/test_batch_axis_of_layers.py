@@ -151,9 +151,9 @@ def test_an_axis_that_is_none_of_examples(name: str, tmp_path: Path) -> None:
 @pytest.mark.parametrize("x", [("T", 1, 4), (None, 1, 4)])
 def test_open_steps_are_refused_with_the_size_that_fixes_them(x: Shape, tmp_path: Path) -> None:
     model = recurrent(x, (x[0], 1, 3))
-    with pytest.raises(svgd_onnx.UserError, match="Or fix sizes") as refused:
+    with pytest.raises(svgd_onnx.UserError, match="Or fix the sizes of open axes") as refused:
         svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx")
-    (name,) = [each for each in ("T", "x.0") if f"size='{each}=N'" in str(refused.value)]
+    (name,) = [each for each in ("T", "x.0") if f"({each}, batch)" in str(refused.value)]
     svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx", size={name: 5})
 
 

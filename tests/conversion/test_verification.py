@@ -217,6 +217,9 @@ def test_without_onnxruntime_the_folder_says_so(
 
 def test_what_was_not_verified_is_opened_before_the_first_step(tmp_path: Path) -> None:
     svgd_onnx.convert(tanh(), tmp_path / "a", target="onnx", verify=False)
+    manifest = svgd_onnx.Manifest.load(tmp_path / "a")
+    manifest.files.clear()  # by which it would be told to be another one
+    manifest.save(tmp_path / "a")
     (tmp_path / "a" / "eval_model.onnx").write_bytes(b"")
     trainer = svgd_onnx.Trainer(tmp_path / "a")
     with pytest.raises(UserError, match="cannot load .*eval_model"):

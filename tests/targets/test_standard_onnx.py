@@ -372,5 +372,5 @@ class TestBadInput:
 
     def test_a_damaged_step(self, folder: Path) -> None:
         (folder / "training_step.onnx").write_bytes(b"\x08no model")
-        with pytest.raises(svgd_onnx.UserError, match="cannot load"):
+        with pytest.raises(svgd_onnx.UserError, match="is not the file that was made"):
             svgd_onnx.Trainer(folder)

@@ -208,7 +208,7 @@ class TestUpdateRule:
             (
                 "adam",
                 {},
-                f"Unknown optimizer 'adam': choose from {', '.join(OPTIMIZER_NAMES)}.",
+                f"Unknown --optimizer 'adam': choose from {', '.join(OPTIMIZER_NAMES)}.",
             ),
             (
                 "momentum",
