@@ -18,7 +18,7 @@ import onnx
 
 from svgd_onnx.conversion.contents import tensors
 from svgd_onnx.conversion.tensor_size import size_in_bytes
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 
 # Smaller ones are read at once: passes look into them, and may write the graph anew.
 _LARGE = 1024
@@ -49,7 +49,7 @@ def refuse_external_data(model: onnx.ModelProto) -> None:
         if is_external(tensor):
             raise UserError(
                 f"The tensor '{name}' of the model is in external data, which is looked for beside a file, and "
-                "this model is none: give its path, or read the data with onnx.load_external_data_for_model."
+                f"this model is none: give its path, or its folder as {option('external_data')}."
             )
 
 

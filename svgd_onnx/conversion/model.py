@@ -10,7 +10,12 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.bounds import check_bounds, out_of_bounds
-from svgd_onnx.conversion.external_data import check_external_data, refuse_external_data
+from svgd_onnx.conversion.contents import tensors
+from svgd_onnx.conversion.external_data import (
+    check_external_data,
+    is_external,
+    refuse_external_data,
+)
 from svgd_onnx.conversion.inference import open_session
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
@@ -20,23 +25,26 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.validity import refused_by_checker
 
 
-def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
+def load_model(
+    model: PathLike | onnx.ModelProto, external_data: PathLike | None = None
+) -> ir.Model:
     """Reads and checks an ONNX model; large tensors in external data are not read yet.
 
     Args:
-        model: a file; or a model, all of whose tensors are in it.
+        model: a file, or a model.
+        external_data: the folder of the files that a model names; None if none is named, or if it is a file,
+            which has them beside it.
 
     Raises:
         UserError: there is no such file, it is not a valid ONNX model, it asks for more than any that is
-            trained (`check_bounds`), or external data is missing or not beside it (`check_external_data`).
+            trained (`check_bounds`), or external data is missing or not in its folder (`check_external_data`).
     """
     if isinstance(model, onnx.ModelProto):
-        check_bounds(model, "the model")
-        refuse_external_data(model)
-        _check_validity(model, "the model")
-        loaded = read_with_maps(model)
-        _check_outputs(loaded, "The model")
-        return loaded
+        return _in_memory(model, None if external_data is None else Path(external_data))
+    if external_data is not None:
+        raise UserError(
+            f"{option('external_data')} is of models in memory: a file has its external data beside it."
+        )
     path = Path(model)
     if path.is_dir():
         raise UserError(f"'{path}' is a folder: give the ONNX file.")
@@ -54,11 +62,32 @@ def load_model(model: PathLike | onnx.ModelProto) -> ir.Model:
         loaded = read_with_maps(proto)
     except Exception as error:  # each part of the reader raises its own
         raise _invalid(path, error) from error
-    for graph in (loaded.graph, *(each.graph for each in loaded.functions.values())):
-        ir.external_data.set_base_dir(graph, path.parent)
+    _look_in(path.parent, loaded)
     _check_validity(path, f"'{path}'")
     _check_outputs(loaded, f"'{path}'")
     return loaded
+
+
+def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
+    check_bounds(model, "the model")
+    if folder is None:
+        refuse_external_data(model)
+    else:
+        given, model = model, onnx.ModelProto()
+        model.CopyFrom(given)  # what is small is read into it
+        check_external_data(model, folder, "the model")
+    _check_validity(model, "the model")
+    loaded = read_with_maps(model)
+    if folder is not None:
+        _look_in(folder, loaded)
+    _check_outputs(loaded, "The model")
+    return loaded
+
+
+def _look_in(folder: Path, model: ir.Model) -> None:
+    """Has tensors in external data read from a folder."""
+    for graph in (model.graph, *(each.graph for each in model.functions.values())):
+        ir.external_data.set_base_dir(graph, folder)
 
 
 def _invalid(path: Path, error: Exception) -> UserError:
@@ -105,6 +134,8 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
         onnxruntime = inference_runtime()
     except UserError:
         return None
+    if isinstance(model, onnx.ModelProto) and any(is_external(each) for each, _ in tensors(model)):
+        return None  # it cannot be asked of a model in memory
     try:
         given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
         open_session(onnxruntime, given, fold=False)

@@ -109,7 +109,7 @@ def read_model(
     Raises:
         UserError: it cannot be read, or brought to that form.
     """
-    source = source_form(load_model(model))
+    source = source_form(load_model(model, settings.external_data))
     canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
     if not settings.fixed_batch:
         open_batch(source, canonical, settings.prediction, settings.batch_axis)

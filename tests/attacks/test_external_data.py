@@ -13,7 +13,7 @@ import numpy as np
 import onnx
 import pytest
 from models import Network
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 import svgd_onnx
 from svgd_onnx.conversion.model import load_model
@@ -187,6 +187,36 @@ def test_a_model_in_memory_reads_no_file(
     put(model)
     with pytest.raises(svgd_onnx.UserError, match="'w' of the model is in external data"):
         svgd_onnx.convert(model, folder / "out", loss="mse")
+
+
+def test_a_model_in_memory_with_its_folder_is_the_file(folder: Path, tmp_path: Path) -> None:
+    weights = np.random.default_rng(0).standard_normal((40, 40), np.float32)
+    net = Network()
+    net.node("MatMul", "x", "w", output="y")
+    model = net.model({"x": ("batch", 40)}, {"y": ("batch", 40)}, check=False)
+    model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="weights")
+    in_memory = onnx.load(folder / "model.onnx", load_external_data=False)
+    options = {"loss": "mse", "target": "onnx"}
+    svgd_onnx.convert(in_memory, tmp_path / "a", external_data=folder, **options)
+    svgd_onnx.convert(folder / "model.onnx", tmp_path / "b", **options)
+    checkpoints = [(tmp_path / name / "checkpoint.safetensors").read_bytes() for name in "ab"]
+    assert checkpoints[0] == checkpoints[1]
+    assert (
+        max(each.error for each in svgd_onnx.check(in_memory, loss="mse", external_data=folder))
+        < 1e-5
+    )
+
+
+def test_no_way_leads_out_of_the_folder_of_a_model_in_memory(folder: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="outside of the model's folder"):
+        svgd_onnx.check(reading("../secret"), loss="mse", external_data=folder)
+
+
+def test_a_file_has_its_data_beside_it(folder: Path) -> None:
+    onnx.save(reading("weights"), folder / "model.onnx")
+    with pytest.raises(svgd_onnx.UserError, match="external_data is of models in memory"):
+        svgd_onnx.inspect(folder / "model.onnx", loss="mse", external_data=folder)
 
 
 def test_an_old_model_reads_beside_itself_and_not_where_one_is(
