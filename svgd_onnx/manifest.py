@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -47,6 +48,9 @@ FILE_NAME = "svgd.json"
 
 # What arrays may be of.
 _DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
+# What weights may be stored as, without and with a quantization.
+_FLOATS = re.compile(r"float32|b?float16")
+_INTEGERS = re.compile(r"u?int(8|16)|int32")
 
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
 
@@ -213,13 +217,31 @@ class Manifest:
         strange = [each for each in self.arrays if not _DTYPE.fullmatch(each.dtype)]
         if strange:
             raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
+        if self.accumulation_steps < 1:
+            raise MisfitError(f"'accumulation_steps' is {self.accumulation_steps}")
         for tensor in (*self.arrays, *self.outputs):
+            _check_sizes(tensor.name, tensor.shape)
             axis = tensor.batch_axis
             if axis is not None and not 0 <= axis < len(tensor.shape):
                 raise MisfitError(f"the tensor '{tensor.name}' has no axis {axis}")
+            if axis is not None and tensor.shape[axis] == 0:
+                raise MisfitError(f"the tensor '{tensor.name}' has no examples")
+        for parameter in self.parameters:
+            _check_sizes(parameter.name, parameter.shape)
+            if not (_FLOATS if parameter.quantization is None else _INTEGERS).fullmatch(
+                parameter.stored_as
+            ):
+                raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
         axis = self.loss_settings.class_axis
         if axis is not None and not 0 <= axis < len(self.logits_shape):
             raise MisfitError(f"the logits have no axis {axis}")
+        if axis is None and self.label is not None and self.label.dtype == "int64":
+            raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
+
+
+def _check_sizes(name: str, shape: Sequence[Dimension]) -> None:
+    if any(isinstance(size, int) and size < 0 for size in shape):
+        raise MisfitError(f"the tensor '{name}' is of shape {list(shape)}")
 
 
 def _check_format(given: object, path: Path) -> None:

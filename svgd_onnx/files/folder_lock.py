@@ -72,7 +72,8 @@ class FolderLock:
             if count > 1:
                 _held[self._identity] = (lock, count - 1)
             else:
-                with contextlib.suppress(OSError):
+                # a folder that is gone has no note, and its lock goes all the same
+                with contextlib.suppress(OSError, UserError):
                     if self._found() == self._identity:
                         (self._folder / HOLDER_NAME).unlink()
                 lock.release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from attacks.attacked import TRAIN, Refused
 
 import svgd_onnx
 from svgd_onnx import UserError
+from svgd_onnx.files import FolderLock
 
 model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
 
@@ -133,3 +135,13 @@ def test_a_trainer_does_not_write_into_a_folder_that_was_converted_anew(
     with pytest.raises(UserError, match="was replaced since"):
         trainer.save()
     assert not [name for name in os.listdir(folder.parent) if name.endswith(".svgd-tmp")]
+
+
+def test_a_folder_that_is_gone_is_let_go_in_silence(folder: Path) -> None:
+    lock = FolderLock(folder, "training")
+    lock.take()
+    shutil.rmtree(folder)
+    lock.release()
+    folder.mkdir()
+    lock.take()
+    lock.release()

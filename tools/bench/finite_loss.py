@@ -20,6 +20,8 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 import svgd_onnx
+from svgd_onnx.hashes import sha256
+from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import LOSS
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.emit import plain_loss
@@ -52,7 +54,7 @@ def _row(network: str, target: str, threads: int, turns: int) -> dict[str, Any]:
         folders = {"with": Path(name) / "with", "without": Path(name) / "without"}
         svgd_onnx.convert(NETWORKS[network](0), folders["with"], target=target, verify=False)
         shutil.copytree(folders["with"], folders["without"])
-        _take_out(folders["without"] / TARGETS[target].step)
+        _take_out(folders["without"], TARGETS[target].step)
         workers = {
             kind: artifacts_worker(sys.executable, folder, threads, BENCHED[network])
             for kind, folder in folders.items()
@@ -70,7 +72,8 @@ def _row(network: str, target: str, threads: int, turns: int) -> dict[str, Any]:
     }
 
 
-def _take_out(path: Path) -> None:
+def _take_out(folder: Path, name: str) -> None:
+    path = folder / name
     model = ir.load(path)
     loss = next(value for value in model.graph.outputs if value.name == LOSS)
     before = plain_loss(loss)
@@ -78,6 +81,9 @@ def _take_out(path: Path) -> None:
     model.graph.outputs[list(model.graph.outputs).index(loss)] = before
     common.RemoveUnusedNodesPass()(model)
     ir.save(model, path)
+    manifest = Manifest.load(folder)
+    manifest.files[name] = sha256(path)
+    manifest.save(folder)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ class FiniteLoss(ir.passes.InPlacePass):
     of all those tensors are added up, which is finite if they are; those are left out that others of them are
     sums and products of, and sums of a dY that r bounds. The gradient of a large weight of a
     product is not read for that: with T it is X' T(dY), T(dY) is bounded where r is finite, and X is smaller.
+    Where T's factors come after the product, X' dY has to be finite too: r times the squares of X bounds it.
 
     Args:
         parameters: those that have a gradient.
@@ -60,7 +61,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         backward = gradient_values(graph) if self._virtual else set()
         squared = set(_squared(graph))
         read = list(dict.fromkeys(_states(graph)))
-        products = []
+        bounded, products = [], []
         for name in self._parameters:
             gradient = outputs[gradient_name(name)]
             if _summed(gradient) in squared:
@@ -68,21 +69,20 @@ class FiniteLoss(ir.passes.InPlacePass):
             other = _multiplied(gradient, backward) if name in self._virtual else None
             if other is None or (_size(gradient) or 0) < _LARGE:
                 read.append(gradient)
-            else:
+            elif _scaled_after(gradient):
                 products.append(other)
+            else:
+                bounded.append(other)
         write = Writer(_PREFIX, graph.opset_imports[""])
         shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
         shown |= _shown_by(_states(graph))
         read = [value for value in read if value not in shown and _size(value) != 0]
-        total = _absolute_sum(write, read)
+        total = _sum(write, [*_absolute_sums(write, read), *_squares(write, bounded)])
         if total is None:
             return ir.passes.PassResult(model, modified=False)
-        if products:
-            squares = [
-                write.node("ReduceSumSquare", value, keepdims=0)
-                for value in dict.fromkeys(products)
-            ]
-            total = write.node("Mul", total, _sum(write, squares))
+        factor = _sum(write, _squares(write, products))
+        if factor is not None:
+            total = write.node("Mul", total, factor)
         before = outputs[LOSS]
         loss = write.node("Add", before, write.node("Mul", total, write.scalar(0)))
         take_place(loss, before)
@@ -183,6 +183,14 @@ def _multiplied(gradient: ir.Value, backward: Collection[ir.Value]) -> ir.Value 
     return None
 
 
+def _scaled_after(gradient: ir.Value) -> bool:
+    """Whether what `_multiplied` found is multiplied before T's factors are."""
+    node = gradient.producer()
+    while node is not None and node.op_type in _MOVES:
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    return node is not None and node.op_type == "Mul"
+
+
 def _is_factor(value: ir.Value | None) -> bool:
     """Whether a value is T's factors, which are finite where r is."""
     node = None if value is None else value.producer()
@@ -194,8 +202,8 @@ def _is_factor(value: ir.Value | None) -> bool:
     )
 
 
-def _absolute_sum(write: Writer, values: Sequence[ir.Value]) -> ir.Value | None:
-    """The sum of the sizes of all numbers in some tensors; vectors as one, to have fewer nodes."""
+def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
+    """The sums of the sizes of all numbers in some tensors; vectors as one, to have fewer nodes."""
     vectors: list[ir.Value] = []
     terms: list[ir.Value] = []
     for value in values:
@@ -205,7 +213,11 @@ def _absolute_sum(write: Writer, values: Sequence[ir.Value]) -> ir.Value | None:
         terms.append(write.node("Concat", *vectors, axis=0))
     else:
         terms += vectors
-    return _sum(write, [write.node("ReduceL1", value, keepdims=0) for value in terms])
+    return [write.node("ReduceL1", value, keepdims=0) for value in terms]
+
+
+def _squares(write: Writer, values: Iterable[ir.Value]) -> list[ir.Value]:
+    return [write.node("ReduceSumSquare", value, keepdims=0) for value in dict.fromkeys(values)]
 
 
 def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value | None:
