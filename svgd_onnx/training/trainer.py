@@ -255,10 +255,9 @@ class Trainer:
                 checkpoint that this trainer read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
+        progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
         with self._claim.saving():
-            self._session.save(
-                TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
-            )
+            self._session.save(progress)
         self.saved_step = self.step
 
     def export(self, path: PathLike, *, requantize: bool = False) -> None:
