@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import models
@@ -32,19 +33,24 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(svgd_onnx.Trainer, "_step", stepped)
 
 
-@pytest.fixture
-def small_files() -> Iterator[None]:
-    """No file may grow beyond 4 KB, as on a disk that is full."""
+@contextmanager
+def small_files(most: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes, as on a disk that is full. Not for a whole test: what pytest
+    writes may go into a file too.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_full_disk(tmp_path: Path, small_files: None) -> None:
-    require_room(tmp_path / "file", 4096)
-    with pytest.raises(UserError, match="no space left to write"):
-        require_room(tmp_path / "file", 4097)
+def test_a_full_disk(tmp_path: Path) -> None:
+    with small_files(4096):
+        require_room(tmp_path / "file", 4096)
+        with pytest.raises(UserError, match="no space left to write"):
+            require_room(tmp_path / "file", 4097)
     assert not list(tmp_path.iterdir())
 
 
@@ -63,19 +69,14 @@ def test_where_nothing_can_be_reserved(tmp_path: Path, monkeypatch: pytest.Monke
         require_room(tmp_path / "file", 1 << 60)
 
 
-def test_a_checkpoint_that_would_not_fit(
-    tmp_path: Path, no_step: None, request: pytest.FixtureRequest
-) -> None:
+def test_a_checkpoint_that_would_not_fit(tmp_path: Path, no_step: None) -> None:
     model = models.mlp()
     svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", verify=False)
     before = {path.name for path in (tmp_path / "artifacts").iterdir()}
     trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
     size = (tmp_path / "artifacts" / "checkpoint.safetensors").stat().st_size
     assert size > 512
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    request.addfinalizer(lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limits))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size - 1, limits[1]))
-    with pytest.raises(UserError, match="no space left to write"):
+    with small_files(size - 1), pytest.raises(UserError, match="no space left to write"):
         trainer.train(models.examples(model, 8), steps=9, batch_size=8, learning_rate=0.1)
     after = {path.name for path in (tmp_path / "artifacts").iterdir()}
     assert after - before <= {".svgd-lock"}
@@ -130,10 +131,10 @@ def test_a_folder_that_may_only_be_read(folder: Path, data: Path, model: Path) -
         moved.chmod(0o755)
 
 
-def test_a_log_on_a_disk_that_gets_full(folder: Path, small_files: None) -> None:
+def test_a_log_on_a_disk_that_gets_full(folder: Path) -> None:
     trainer = svgd_onnx.Trainer(folder)
     batch = models.examples(models.mlp(), 8)
-    with pytest.raises(UserError, match="no space left to write"):
+    with small_files(4096), pytest.raises(UserError, match="no space left to write"):
         trainer.train(
             batch, steps=500, batch_size=8, learning_rate=0.01, log=folder.parent / "log.csv"
         )
