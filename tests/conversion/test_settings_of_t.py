@@ -33,7 +33,9 @@ def test_every_setting_has_another_value() -> None:
 def test_it_changes_the_training_graph(name: str, tmp_path: Path) -> None:
     graphs = []
     for folder, settings in (("plain", {}), ("other", {name: OTHERS[name]})):
-        svgd_onnx.convert(models.residual(), tmp_path / folder, verify=False, **settings)
+        svgd_onnx.convert(
+            models.residual(), tmp_path / folder, target="ort-training", verify=False, **settings
+        )
         graphs.append((tmp_path / folder / "training_model.onnx").read_bytes())
     assert graphs[0] != graphs[1]
 

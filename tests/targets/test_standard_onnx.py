@@ -345,7 +345,9 @@ class TestBadInput:
 
     def test_accumulation_on_a_training_session(self, tmp_path: Path) -> None:
         with pytest.raises(svgd_onnx.UserError, match="is of target='onnx'"):
-            svgd_onnx.convert(models.mlp(), tmp_path / "a", accumulation_steps=2)
+            svgd_onnx.convert(
+                models.mlp(), tmp_path / "a", target="ort-training", accumulation_steps=2
+            )
         assert not (tmp_path / "a").exists()
 
     def test_a_device_that_is_not_there(self, folder: Path) -> None:

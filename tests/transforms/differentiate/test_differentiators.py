@@ -89,7 +89,9 @@ def test_auto_takes_rules_of_our_own_where_the_builder_errs(tmp_path: Path) -> N
     model = sliced(-1)
     plan = planned(model, loss="mse")
     assert "negative steps" in str(fault_of(plan.forward.graph))
-    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", loss="mse", optimizer="sgd")
+    manifest = svgd_onnx.convert(
+        model, tmp_path / "artifacts", target="ort-training", loss="mse", optimizer="sgd"
+    )
     assert manifest.differentiator == OWN
     trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
     x = np.eye(4, dtype=np.float32)
