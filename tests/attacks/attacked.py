@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,11 @@ from svgd_onnx import cli
 Refused = Callable[..., str]
 Start = Callable[..., "subprocess.Popen[str]"]
 TRAIN = ("--batch-size", 8, "--learning-rate", 0.1)
+
+
+def heeding_signals() -> None:
+    """What runs in the background of a shell ignores SIGINT, and so would the processes that it starts."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture
@@ -70,6 +76,7 @@ def start() -> Start:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=heeding_signals,
         )
 
     return begin
