@@ -91,6 +91,16 @@ class Network:
 FEATURES, CLASSES = 6, 4
 
 
+def shares() -> onnx.ModelProto:
+    """x (batch, 6) -> squares over their sum (batch, 5), which is no activation that the loss knows."""
+    net = Network()
+    scores = net.node("MatMul", "x", net.weight("w", 6, 5))
+    squares = net.node("Mul", scores, scores)
+    total = net.node("ReduceSum", squares, net.constant("axes", np.array([1])))
+    net.node("Div", squares, total, output="y")
+    return net.model({"x": ("batch", 6)}, {"y": ("batch", 5)})
+
+
 def mlp(opset: int = OPSET) -> onnx.ModelProto:
     """Dense, BatchNormalization, Relu, dense, Softmax: x (batch, 6) -> probabilities (batch, 4)."""
     net = Network()

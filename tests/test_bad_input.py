@@ -11,21 +11,14 @@ import models
 import numpy as np
 import onnx
 import pytest
+from attacks import attacked
 from onnx import helper
 
 import svgd_onnx
 from svgd_onnx import cli, runtime
 from svgd_onnx.files.folder_lock import LOCK_NAME
 
-COUNT = 16
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """The MLP of the tests, in a file."""
-    path = tmp_path / "model.onnx"
-    onnx.save(models.mlp(), path)
-    return path
+COUNT, model, data = attacked.COUNT, attacked.model, attacked.data
 
 
 @pytest.fixture
@@ -33,14 +26,6 @@ def folder(tmp_path: Path, model: Path) -> Path:
     """Artifacts of that model."""
     path = tmp_path / "artifacts"
     cli.svgd_onnx.convert(model, path)
-    return path
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    """Data that fits it."""
-    path = tmp_path / "data.npz"
-    np.savez(path, **models.examples(models.mlp(), COUNT))
     return path
 
 

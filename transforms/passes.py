@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx_ir as ir
 
 
@@ -13,3 +15,14 @@ def run(model: ir.Model, *passes: ir.passes.PassBase) -> ir.Model:
     for each in passes:
         model = each(model).model
     return model
+
+
+def require_outputs(model: ir.Model, names: Iterable[str]) -> None:
+    """Refuses a model that lacks outputs, on behalf of a pass that needs them.
+
+    Raises:
+        PreconditionError: names those that it lacks.
+    """
+    missing = set(names) - {value.name for value in model.graph.outputs}
+    if missing:
+        raise ir.passes.PreconditionError(f"not outputs: {missing}")

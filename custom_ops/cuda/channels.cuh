@@ -30,12 +30,8 @@ __global__ void __launch_bounds__(kThreads)
       sum += value * value;
     }
   }
-  shared[threadIdx.x] = sum;
-  for (unsigned half = kThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
-  }
-  if (threadIdx.x == 0) sums[blockIdx.y * shape.channels + blockIdx.x] = shared[0];
+  sum = BlockSum(sum, shared);
+  if (threadIdx.x == 0) sums[blockIdx.y * shape.channels + blockIdx.x] = sum;
 }
 
 // The last chunk first: it is what a cache still has of the sums' reading.

@@ -63,6 +63,18 @@ __device__ void Scale(const Compute<Element>* factors, Vector<Element, kWidth>* 
   }
 }
 
+// The sum of a number of each thread of a block of kThreads, in a fixed order, for its first
+// thread.
+template <typename Number>
+__device__ Number BlockSum(Number value, Number* shared) {
+  shared[threadIdx.x] = value;
+  for (unsigned half = kThreads / 2; half > 0; half /= 2) {
+    __syncthreads();
+    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
+  }
+  return shared[threadIdx.x];  // only the first thread's is the sum
+}
+
 template <typename Number>
 struct Update {
   Number rho, share, scale, epsilon;

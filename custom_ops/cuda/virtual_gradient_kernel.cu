@@ -49,13 +49,9 @@ __global__ void __launch_bounds__(kThreads)
   Number sum = 0;
 #pragma unroll 8
   for (size_t i = threadIdx.x; i < count; i += kThreads) sum += sums[i * channels + channel];
-  shared[threadIdx.x] = sum;
-  for (unsigned half = kThreads / 2; half > 0; half /= 2) {
-    __syncthreads();
-    if (threadIdx.x < half) shared[threadIdx.x] += shared[threadIdx.x + half];
-  }
+  sum = BlockSum(sum, shared);
   if (threadIdx.x != 0) return;
-  const Number factor = update(shared[0], r + channel, r_new + channel);
+  const Number factor = update(sum, r + channel, r_new + channel);
   sums[channel] = factor;
   if (factors != nullptr) factors[channel] = factor;
 }

@@ -40,13 +40,10 @@ def tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.TensorProto, str]]:
     for graph in graphs(model):
         for tensor in graph.initializer:
             yield tensor, tensor.name
-    for holder in (model, *model.functions):
-        for node, _ in nodes(holder):
-            for attribute in node.attribute:
-                name = next(iter(node.output), node.name)
-                if attribute.HasField("t"):
-                    yield attribute.t, name
-                yield from ((tensor, name) for tensor in attribute.tensors)
+    for attribute, name in _attributes(model):
+        if attribute.HasField("t"):
+            yield attribute.t, name
+        yield from ((tensor, name) for tensor in attribute.tensors)
 
 
 def sparse_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.SparseTensorProto, str]]:
@@ -54,10 +51,15 @@ def sparse_tensors(model: onnx.ModelProto) -> Iterator[tuple[onnx.SparseTensorPr
     for graph in graphs(model):
         for sparse in graph.sparse_initializer:
             yield sparse, sparse.values.name
+    for attribute, name in _attributes(model):
+        if attribute.HasField("sparse_tensor"):
+            yield attribute.sparse_tensor, name
+        yield from ((sparse, name) for sparse in attribute.sparse_tensors)
+
+
+def _attributes(model: onnx.ModelProto) -> Iterator[tuple[onnx.AttributeProto, str]]:
+    """The attributes of all nodes, and what to call each: by its node."""
     for holder in (model, *model.functions):
         for node, _ in nodes(holder):
-            for attribute in node.attribute:
-                name = next(iter(node.output), node.name)
-                if attribute.HasField("sparse_tensor"):
-                    yield attribute.sparse_tensor, name
-                yield from ((sparse, name) for sparse in attribute.sparse_tensors)
+            name = next(iter(node.output), node.name)
+            yield from ((attribute, name) for attribute in node.attribute)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import errno
 import functools
 import os
 from pathlib import Path
 from typing import Any
 
+from svgd_onnx.files.workplace import UNSUPPORTED
+
 _AT_FDCWD = -100
 _RENAME_EXCHANGE = 2  # of Linux's renameat2
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
 
 
 def exchange(one: Path, other: Path) -> bool:
@@ -30,7 +30,7 @@ def exchange(one: Path, other: Path) -> bool:
     if call(_AT_FDCWD, names[0], _AT_FDCWD, names[1], _RENAME_EXCHANGE) == 0:
         return True
     number = ctypes.get_errno()
-    if number in _CANNOT:
+    if number in UNSUPPORTED:
         return False
     raise OSError(number, os.strerror(number), str(other))
 

@@ -7,10 +7,7 @@ import os
 import shutil
 from pathlib import Path
 
-from svgd_onnx.files.workplace import explained, workplace
-
-# What says that a file system cannot reserve, not that it is full.
-_CANNOT = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+from svgd_onnx.files.workplace import UNSUPPORTED, explained, workplace
 
 
 def require_room(path: Path, size: int) -> None:
@@ -41,7 +38,7 @@ def _reserved(descriptor: int, size: int) -> bool:
     try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        if error.errno in _CANNOT:
+        if error.errno in UNSUPPORTED:
             return False
         raise
     return True

@@ -28,6 +28,9 @@ _LONGEST = 100  # bytes of a name, so that the workplace's is none too long
 REPLACED = "svgd-replaced"
 _PATIENCE = 2.0  # seconds, for another process that is just replacing a folder
 
+# What says that a system, or a file system, cannot do what it was asked for.
+UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP)
+
 # The workplaces of this process.
 _open: set[Path] = set()
 

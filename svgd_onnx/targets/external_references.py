@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.manifest import Manifest
 
 # The key under which a tensor says where it lies, without which no runtime finds it.
 _KEY = b"location"
@@ -30,6 +31,17 @@ _EXTERNAL_DATA, _DATA_LOCATION = 13, 14
 # The wire types of protocol buffers.
 _VARINT, _EIGHT_BYTES, _BYTES, _FOUR_BYTES = 0, 1, 2, 5
 _LONGEST_VARINT = 10
+
+
+def checked_model(folder: Path, manifest: Manifest, name: str) -> Path:
+    """The path of a model of artifacts, which is the one that was made with them and whole in itself.
+
+    Raises:
+        UserError: it is missing, another one, or refers to other files.
+    """
+    path = manifest.check_file(folder, name)
+    refuse_external_references(path)  # of folders of format 1 no hash is known
+    return path
 
 
 def refuse_external_references(path: Path) -> None:

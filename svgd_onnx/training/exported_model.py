@@ -14,7 +14,7 @@ import numpy as np
 
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
-from svgd_onnx.targets.external_references import refuse_external_references
+from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Values
 from svgd_onnx.training.requantize import requantized
 from svgd_onnx.training.stored_types import stored
@@ -61,8 +61,7 @@ def write_model(
         UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
             that the model has it in, or the file cannot be written.
     """
-    source = manifest.check_file(folder, MODEL_WITHOUT_WEIGHTS)
-    refuse_external_references(source)
+    source = checked_model(folder, manifest, MODEL_WITHOUT_WEIGHTS)
     parameters = manifest.parameters
     if requantize:
         parameters = requantized(parameters, value)

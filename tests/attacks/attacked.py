@@ -18,6 +18,7 @@ from svgd_onnx import cli
 
 Refused = Callable[..., str]
 Start = Callable[..., "subprocess.Popen[str]"]
+COUNT = 16  # examples of the data
 TRAIN = ("--batch-size", 8, "--learning-rate", 0.1)
 
 
@@ -46,7 +47,7 @@ def folder(tmp_path: Path, model: Path) -> Path:
 def data(tmp_path: Path) -> Path:
     """Data that fits it."""
     path = tmp_path / "data.npz"
-    np.savez(path, **models.examples(models.mlp(), 16))
+    np.savez(path, **models.examples(models.mlp(), COUNT))
     return path
 
 

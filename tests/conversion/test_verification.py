@@ -155,18 +155,8 @@ def test_a_head_of_zeros_is_named_and_right(tmp_path: Path) -> None:
     assert manifest.verified is not None
 
 
-def squares_over_their_sum() -> onnx.ModelProto:
-    """Probabilities of classes, as no Softmax makes them."""
-    net = Network()
-    logits = net.node("MatMul", "x", net.weight("w", 6, 5))
-    squares = net.node("Mul", logits, logits)
-    total = net.node("ReduceSum", squares, net.constant("axes", np.array([1])))
-    net.node("Div", squares, total, output="y")
-    return net.model({"x": ("batch", 6)}, {"y": ("batch", 5)})
-
-
 def test_what_look_like_probabilities_are_not_taken_for_logits_in_silence(tmp_path: Path) -> None:
-    model = squares_over_their_sum()
+    model = models.shares()
     with pytest.raises(UserError, match="'y' looks like probabilities .* from_logits"):
         svgd_onnx.convert(model, tmp_path / "a", target="onnx")
     settings = LossSettings(from_logits=True)

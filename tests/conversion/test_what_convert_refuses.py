@@ -19,18 +19,8 @@ from svgd_onnx.cli import _app
 from svgd_onnx.targets import target_here
 
 
-def shares() -> onnx.ModelProto:
-    """x (batch, 6) -> squares over their sum (batch, 5), which is no activation that the loss knows."""
-    net = Network()
-    scores = net.node("MatMul", "x", net.weight("w", 6, 5))
-    squares = net.node("Mul", scores, scores)
-    total = net.node("ReduceSum", squares, net.constant("axes", np.array([1])))
-    net.node("Div", squares, total, output="y")
-    return net.model({"x": ("batch", 6)}, {"y": ("batch", 5)})
-
-
 def test_inspect_says_that_a_prediction_is_of_probabilities(tmp_path: Path) -> None:
-    onnx.save(shares(), tmp_path / "m.onnx")
+    onnx.save(models.shares(), tmp_path / "m.onnx")
     with pytest.raises(UserError) as refused:
         svgd_onnx.convert(tmp_path / "m.onnx", tmp_path / "a", target="onnx")
     found = svgd_onnx.inspect(tmp_path / "m.onnx", target="onnx")
@@ -44,7 +34,7 @@ def test_inspect_says_that_a_prediction_is_of_probabilities(tmp_path: Path) -> N
 def test_check_refuses_probabilities_of_any_data(given: bool) -> None:
     arrays = {"x": np.ones((3, 6), np.float32), "labels": np.array([0, 1, 2])} if given else None
     with pytest.raises(UserError, match="looks like probabilities"):
-        svgd_onnx.check(shares(), arrays=arrays, target="onnx")
+        svgd_onnx.check(models.shares(), arrays=arrays, target="onnx")
 
 
 IDLE: dict[str, tuple[dict[str, Any], str]] = {

@@ -15,7 +15,6 @@ import signal
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from typing import NoReturn
 
 import onnx
 
-from svgd_onnx import cli
+from tools.attack import command_line
 
 TESTS = Path(__file__).parent.parent.parent / "tests"
 sys.path[:0] = [str(TESTS), str(TESTS / "attacks")]
@@ -74,14 +73,7 @@ def _become(arguments: list[str], errors: int) -> NoReturn:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     os.dup2(errors, 2)
     sys.argv = ["svgd-onnx", *arguments]
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 1
-    except BaseException:
-        traceback.print_exc()
-        code = 70
+    code = command_line.exit_code()
     sys.stderr.flush()
     os._exit(code)
 

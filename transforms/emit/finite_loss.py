@@ -10,6 +10,7 @@ import onnx_ir as ir
 from svgd_onnx.step_names import LOSS, NEW_SUFFIX
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.passes import require_outputs
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, FACTOR_OP_TYPE
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, take_place
@@ -50,10 +51,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         self._virtual = frozenset(virtual) if cheap else frozenset()
 
     def requires(self, model: ir.Model) -> None:
-        wanted = {LOSS, *map(gradient_name, self._parameters)}
-        missing = wanted - {value.name for value in model.graph.outputs}
-        if missing:
-            raise ir.passes.PreconditionError(f"not outputs: {missing}")
+        require_outputs(model, [LOSS, *map(gradient_name, self._parameters)])
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph

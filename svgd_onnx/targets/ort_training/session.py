@@ -12,7 +12,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, check_choice, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
-from svgd_onnx.targets.external_references import refuse_external_references
+from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
 from svgd_onnx.targets.session import (
@@ -44,11 +44,9 @@ class OrtTrainingSession:
         check_choice("optimizer", manifest.update, OPTIMIZERS)
         self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
         models = [
-            str(manifest.check_file(folder, name))
+            str(checked_model(folder, manifest, name))
             for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL)
         ]
-        for name in models:
-            refuse_external_references(Path(name))
         state = checkpoint.load(folder / CHECKPOINT, manifest)
         self.progress = checkpoint.progress(state, folder / CHECKPOINT)
         options = _session_options(manifest, threads)

@@ -16,7 +16,7 @@ from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
-from svgd_onnx.targets.external_references import refuse_external_references
+from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
@@ -67,7 +67,7 @@ class InferenceTrainingSession:
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
         self._files = {
-            name: manifest.check_file(folder, name) for name in (TRAINING_STEP, EVAL_MODEL)
+            name: checked_model(folder, manifest, name) for name in (TRAINING_STEP, EVAL_MODEL)
         }
         tensors, self.progress = checkpoint.load(folder / CHECKPOINT, manifest)
         self._session = self._open(TRAINING_STEP, profile)
@@ -162,7 +162,6 @@ class InferenceTrainingSession:
 
     def _open(self, name: str, profile: Path | None = None) -> Any:
         path = self._files[name]
-        refuse_external_references(path)
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
         options.log_severity_level = 4

@@ -6,11 +6,10 @@ import os
 import signal
 import sys
 import time
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 
-from svgd_onnx import cli
+from tools.attack import command_line
 from tools.attack.kill import shim
 
 _TOO_LONG = 120.0
@@ -76,14 +75,7 @@ def _child(place: Path, words: list[str], attack: Attack, report: Path) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     sys.argv = words
     shim.arm(place, attack.event, attack.action, attack.errno)
-    code = 1
-    try:
-        cli.main()
-        code = 0
-    except SystemExit as stopped:
-        code = stopped.code if isinstance(stopped.code, int) else 0
-    except BaseException:
-        traceback.print_exc()
+    code = command_line.exit_code()
     count = shim.events()
     shim.arm(place, -1, shim.COUNT)
     sys.stderr.flush()

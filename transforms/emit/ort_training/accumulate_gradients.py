@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.passes import require_outputs
 
 LAZY_RESET = "lazy_reset_grad"
 
@@ -32,10 +33,7 @@ class AccumulateGradients(ir.passes.InPlacePass):
         self._parameters = list(parameters)
 
     def requires(self, model: ir.Model) -> None:
-        wanted = {LOSS_OUTPUT, *map(gradient_name, self._parameters)}
-        missing = wanted - {value.name for value in model.graph.outputs}
-        if missing:
-            raise ir.passes.PreconditionError(f"not outputs: {missing}")
+        require_outputs(model, [LOSS_OUTPUT, *map(gradient_name, self._parameters)])
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph

@@ -1,0 +1,22 @@
+"""The command line, run within a process that is there for it alone."""
+
+from __future__ import annotations
+
+import traceback
+
+from svgd_onnx import cli
+
+FAULT = 70
+"""The exit code of what ends in a traceback, which none of the program's own is."""
+
+
+def exit_code() -> int:
+    """Runs what `sys.argv` says; a traceback goes to stderr."""
+    try:
+        cli.main()
+    except SystemExit as stopped:
+        return stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+    except BaseException:
+        traceback.print_exc()
+        return FAULT
+    return 0
