@@ -27,12 +27,12 @@ from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
-from svgd_onnx.errors import Advice, UserError, check_choice, option
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.files import PathLike, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
-from svgd_onnx.targets import TARGETS, target_here
+from svgd_onnx.targets import TARGETS, target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
@@ -57,6 +57,7 @@ def convert(
     force: bool = False,
     verify: bool = True,
     random_size: Mapping[str, int] | None = None,
+    external_data: PathLike | None = None,
     **settings: Any,
 ) -> Manifest:
     """Makes a folder of training artifacts from an exported ONNX model.
@@ -78,6 +79,8 @@ def convert(
         force: whether to replace a folder that is not empty.
         verify: whether to run what was made on made-up data, and hold its gradients against its loss.
         random_size: of open axes of the made-up data, by the axis's name or a glob.
+        external_data: the folder with the files that a model in memory names for tensors, none of which may
+            lie outside of it; a model that is a file has them beside it.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
             and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
 
@@ -95,8 +98,7 @@ def convert(
     ]
     virtual_gradient = _as_used(virtual_gradient, training, update)
     target = target_here() if target is None else target
-    check_choice("target", target, TARGETS)
-    runtime = TARGETS[target]
+    runtime = target_named(target)
     _check_accumulation(accumulation_steps, runtime)
     _check_optimizer(update.rule, runtime)
     runtime.require()
@@ -107,7 +109,7 @@ def convert(
         garbage_kept(),
         model_at_fault(model),
     ):
-        plan = plan_training(model, training)
+        plan = plan_training(model, training, external_data=external_data)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         _check_data_apart(plan, output)
         require_room(folder, sum(value.nbytes for value in plan.values.values()))

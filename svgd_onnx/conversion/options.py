@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from svgd_onnx.errors import check_choice, check_range
-from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import check_settings, loss_named
@@ -38,8 +37,6 @@ class TrainingSettings:
         differentiator: who makes the gradient graph: "onnxruntime" for the builder of
             onnxruntime-training, "own" for rules of ours, "auto" for the builder where the target is
             ort-training and it is installed and right, and ours otherwise.
-        external_data: the folder with the files that a model in memory names for tensors, none of which may
-            lie outside of it; a model that is a file has them beside it.
     """
 
     loss: str = "cross-entropy"
@@ -53,7 +50,6 @@ class TrainingSettings:
     freeze_bn: bool = False
     quantized: str = FROZEN
     differentiator: str = AUTO
-    external_data: PathLike | None = None
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.

@@ -82,6 +82,7 @@ def plan_training(
     model: PathLike | onnx.ModelProto,
     settings: TrainingSettings,
     *,
+    external_data: PathLike | None = None,
     dropout: bool = True,
 ) -> TrainingPlan:
     """Reads a model and prepares it for differentiation.
@@ -89,6 +90,7 @@ def plan_training(
     Args:
         model: an ONNX file, or the model itself.
         settings: what is trained.
+        external_data: the folder of the files that a model in memory names.
         dropout: whether Dropout drops.
 
     Raises:
@@ -97,19 +99,21 @@ def plan_training(
     Warns:
         of parameters that the loss does not depend on, which stay as they are, as PyTorch leaves them.
     """
-    source, canonical = read_model(model, settings)
+    source, canonical = read_model(model, settings, external_data)
     return plan_of(source, canonical, settings, dropout=dropout)
 
 
 def read_model(
-    model: PathLike | onnx.ModelProto, settings: TrainingSettings
+    model: PathLike | onnx.ModelProto,
+    settings: TrainingSettings,
+    external_data: PathLike | None = None,
 ) -> tuple[ir.Model, ir.Model]:
     """A model as it came, in `source_form`, and in canonical form.
 
     Raises:
         UserError: it cannot be read, or brought to that form.
     """
-    source = source_form(load_model(model, settings.external_data))
+    source = source_form(load_model(model, external_data))
     canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
     if not settings.fixed_batch:
         open_batch(source, canonical, settings.prediction, settings.batch_axis)

@@ -19,7 +19,7 @@ from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.probabilities import may_be_probabilities, refuse_probabilities
-from svgd_onnx.errors import UserError, check_choice, check_several, listed, option
+from svgd_onnx.errors import UserError, check_several, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.gradient_check.difference import (
     DEFAULT_TOLERANCE,
@@ -31,7 +31,7 @@ from svgd_onnx.gradient_check.difference import (
 from svgd_onnx.gradient_check.double_precision import Evaluator
 from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.targets import TARGETS, target_here
+from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
@@ -60,6 +60,7 @@ def check(
     directions: int = 2,
     seed: int = 0,
     progress: Callable[[str], None] | None = None,
+    external_data: PathLike | None = None,
     **settings: Any,
 ) -> list[ParameterCheck]:
     """Compares the gradients that training would use, as a target has them, with central differences.
@@ -80,6 +81,7 @@ def check(
         directions: how many directions for each parameter.
         seed: of random data and directions.
         progress: called with the name of each parameter before it is checked.
+        external_data: the folder of the files that a model in memory names, as for `convert`.
         **settings: the fields of `TrainingSettings` (loss, prediction, train, freeze, ...), each a
             keyword, as for `convert`.
 
@@ -89,7 +91,7 @@ def check(
     if batch_size < 1 or directions < 1:
         raise UserError(f"{option('batch_size')} and {option('directions')} must be 1 or more.")
     training = take(TrainingSettings, settings)
-    plan = _plan(model, training)
+    plan = _plan(model, training, external_data)
     trainable = plan.selection.trainable
     checked = _matching(trainable, only)
     random = np.random.default_rng(seed)
@@ -147,18 +149,21 @@ def example_batch(
     return {unquoted(name): array for name, array in batch.items()}
 
 
-def _plan(model: PathLike | onnx.ModelProto, settings: TrainingSettings) -> TrainingPlan:
+def _plan(
+    model: PathLike | onnx.ModelProto,
+    settings: TrainingSettings,
+    external_data: PathLike | None = None,
+) -> TrainingPlan:
     settings.check()
     with garbage_kept(), model_at_fault(model):
-        return plan_training(model, settings, dropout=False)
+        return plan_training(model, settings, external_data=external_data, dropout=False)
 
 
 def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str) -> ir.Model:
     """The gradient graph as a target has it."""
     if target is None:
         target = target_here()
-    check_choice("target", target, TARGETS)
-    runtime = TARGETS[target]
+    runtime = target_named(target)
     runtime.require()
     wanted = differentiator_for(runtime, differentiator)
     model, maker = differentiate(plan.forward, plan.copies, wanted)

@@ -216,7 +216,7 @@ def test_no_way_leads_out_of_the_folder_of_a_model_in_memory(folder: Path) -> No
 def test_a_file_has_its_data_beside_it(folder: Path) -> None:
     onnx.save(reading("weights"), folder / "model.onnx")
     with pytest.raises(svgd_onnx.UserError, match="external_data is of models in memory"):
-        svgd_onnx.inspect(folder / "model.onnx", loss="mse", external_data=folder)
+        svgd_onnx.check(folder / "model.onnx", loss="mse", external_data=folder)
 
 
 def test_an_old_model_reads_beside_itself_and_not_where_one_is(
