@@ -18,6 +18,7 @@ struct OrtSessionOptions;
 struct OrtCustomOpDomain;
 struct OrtTensorTypeAndShapeInfo;
 struct OrtShapeInferContext;
+struct OrtOpAttr;
 struct OrtValue;
 struct OrtAllocator;
 struct OrtMemoryInfo;
@@ -27,11 +28,13 @@ enum OrtErrorCode { ORT_OK = 0, ORT_FAIL = 1, ORT_INVALID_ARGUMENT = 2 };
 enum ONNXTensorElementDataType {
   ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED = 0,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT = 1,
+  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 = 7,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16 = 10,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE = 11,
   ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 = 16,
 };
-enum OrtCustomOpInputOutputCharacteristic { INPUT_OUTPUT_REQUIRED = 0 };
+enum OrtCustomOpInputOutputCharacteristic { INPUT_OUTPUT_REQUIRED = 0, INPUT_OUTPUT_OPTIONAL = 1 };
+enum OrtOpAttrType { ORT_OP_ATTR_INT = 1, ORT_OP_ATTR_INTS = 2, ORT_OP_ATTR_FLOAT = 3 };
 enum OrtMemType { OrtMemTypeDefault = 0 };
 
 // The table of functions. `unused_A_to_B` stands for the entries from A to B.
@@ -43,13 +46,20 @@ struct OrtApi {
   OrtStatus* (*AddCustomOpDomain)(OrtSessionOptions* options, OrtCustomOpDomain* domain);  // 28
   void* unused_29_to_50[22];
   OrtStatus* (*GetTensorMutableData)(OrtValue* value, void** out);  // 51
-  void* unused_52_to_59[8];
+  void* unused_52_to_56[5];
+  OrtStatus* (*CreateTensorTypeAndShapeInfo)(OrtTensorTypeAndShapeInfo** out);  // 57
+  OrtStatus* (*SetTensorElementType)(OrtTensorTypeAndShapeInfo* info,
+                                     ONNXTensorElementDataType type);  // 58
+  OrtStatus* (*SetDimensions)(OrtTensorTypeAndShapeInfo* info, const int64_t* dimensions,
+                              size_t count);  // 59
   OrtStatus* (*GetTensorElementType)(const OrtTensorTypeAndShapeInfo* info,
                                      ONNXTensorElementDataType* out);                    // 60
   OrtStatus* (*GetDimensionsCount)(const OrtTensorTypeAndShapeInfo* info, size_t* out);  // 61
   OrtStatus* (*GetDimensions)(const OrtTensorTypeAndShapeInfo* info, int64_t* dimensions,
                               size_t count);  // 62
-  void* unused_63_to_64[2];
+  OrtStatus* (*GetSymbolicDimensions)(const OrtTensorTypeAndShapeInfo* info, const char** symbols,
+                                      size_t count);  // 63
+  void* unused_64[1];
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value,
                                       OrtTensorTypeAndShapeInfo** out);  // 65
   void* unused_66_to_74[9];
@@ -60,7 +70,9 @@ struct OrtApi {
                                              float* out);  // 85
   OrtStatus* (*KernelInfoGetAttribute_int64)(const OrtKernelInfo* info, const char* name,
                                              int64_t* out);  // 86
-  void* unused_87_to_89[3];
+  void* unused_87[1];
+  OrtStatus* (*KernelContext_GetInputCount)(const OrtKernelContext* context, size_t* out);   // 88
+  OrtStatus* (*KernelContext_GetOutputCount)(const OrtKernelContext* context, size_t* out);  // 89
   OrtStatus* (*KernelContext_GetInput)(const OrtKernelContext* context, size_t index,
                                        const OrtValue** out);  // 90
   OrtStatus* (*KernelContext_GetOutput)(OrtKernelContext* context, size_t index,
@@ -74,7 +86,10 @@ struct OrtApi {
   void (*ReleaseCustomOpDomain)(OrtCustomOpDomain* domain);  // 101
   void* unused_102_to_131[30];
   void (*ReleaseAllocator)(OrtAllocator* allocator);  // 132
-  void* unused_133_to_192[60];
+  void* unused_133_to_162[30];
+  OrtStatus* (*KernelInfoGetAttributeArray_int64)(const OrtKernelInfo* info, const char* name,
+                                                  int64_t* out, size_t* count);  // 163
+  void* unused_164_to_192[29];
   OrtStatus* (*KernelContext_GetGPUComputeStream)(const OrtKernelContext* context,
                                                   void** out);                          // 193
   OrtStatus* (*GetTensorMemoryInfo)(const OrtValue* value, const OrtMemoryInfo** out);  // 194
@@ -82,15 +97,22 @@ struct OrtApi {
   OrtStatus* (*KernelContext_GetAllocator)(const OrtKernelContext* context,
                                            const OrtMemoryInfo* place,
                                            OrtAllocator** out);  // 253
-  void* unused_254_to_267[14];
+  void* unused_254_to_266[13];
+  OrtStatus* (*ShapeInferContext_GetInputCount)(const OrtShapeInferContext* context,
+                                                size_t* out);  // 267
   OrtStatus* (*ShapeInferContext_GetInputTypeShape)(const OrtShapeInferContext* context,
                                                     size_t index,
                                                     OrtTensorTypeAndShapeInfo** out);  // 268
-  void* unused_269[1];
+  OrtStatus* (*ShapeInferContext_GetAttribute)(const OrtShapeInferContext* context,
+                                               const char* name, const OrtOpAttr** out);  // 269
   OrtStatus* (*ShapeInferContext_SetOutputTypeShape)(const OrtShapeInferContext* context,
                                                      size_t index,
                                                      const OrtTensorTypeAndShapeInfo* info);  // 270
-  void* unused_271_to_273[3];
+  OrtStatus* (*SetSymbolicDimensions)(OrtTensorTypeAndShapeInfo* info, const char** symbols,
+                                      size_t count);  // 271
+  OrtStatus* (*ReadOpAttr)(const OrtOpAttr* attribute, OrtOpAttrType type, void* data, size_t bytes,
+                           size_t* needed);  // 272
+  void* unused_273[1];
   OrtStatus* (*KernelContext_ParallelFor)(const OrtKernelContext* context,
                                           void (*task)(void* data, size_t index), size_t total,
                                           size_t batches, void* data);  // 274
@@ -103,24 +125,30 @@ SVGD_ASSERT_PLACE(CreateStatus, 0);
 SVGD_ASSERT_PLACE(CreateCustomOpDomain, 26);
 SVGD_ASSERT_PLACE(AddCustomOpDomain, 28);
 SVGD_ASSERT_PLACE(GetTensorMutableData, 51);
+SVGD_ASSERT_PLACE(CreateTensorTypeAndShapeInfo, 57);
 SVGD_ASSERT_PLACE(GetTensorElementType, 60);
 SVGD_ASSERT_PLACE(GetDimensions, 62);
+SVGD_ASSERT_PLACE(GetSymbolicDimensions, 63);
 SVGD_ASSERT_PLACE(GetTensorTypeAndShape, 65);
 SVGD_ASSERT_PLACE(AllocatorAlloc, 75);
 SVGD_ASSERT_PLACE(AllocatorFree, 76);
 SVGD_ASSERT_PLACE(KernelInfoGetAttribute_float, 85);
 SVGD_ASSERT_PLACE(KernelInfoGetAttribute_int64, 86);
+SVGD_ASSERT_PLACE(KernelContext_GetInputCount, 88);
 SVGD_ASSERT_PLACE(KernelContext_GetInput, 90);
 SVGD_ASSERT_PLACE(KernelContext_GetOutput, 91);
 SVGD_ASSERT_PLACE(ReleaseStatus, 93);
 SVGD_ASSERT_PLACE(ReleaseTensorTypeAndShapeInfo, 99);
 SVGD_ASSERT_PLACE(ReleaseCustomOpDomain, 101);
 SVGD_ASSERT_PLACE(ReleaseAllocator, 132);
+SVGD_ASSERT_PLACE(KernelInfoGetAttributeArray_int64, 163);
 SVGD_ASSERT_PLACE(KernelContext_GetGPUComputeStream, 193);
 SVGD_ASSERT_PLACE(GetTensorMemoryInfo, 194);
 SVGD_ASSERT_PLACE(KernelContext_GetAllocator, 253);
+SVGD_ASSERT_PLACE(ShapeInferContext_GetInputCount, 267);
 SVGD_ASSERT_PLACE(ShapeInferContext_GetInputTypeShape, 268);
 SVGD_ASSERT_PLACE(ShapeInferContext_SetOutputTypeShape, 270);
+SVGD_ASSERT_PLACE(ReadOpAttr, 272);
 SVGD_ASSERT_PLACE(KernelContext_ParallelFor, 274);
 #undef SVGD_ASSERT_PLACE
 

@@ -1,59 +1,52 @@
-// What an operator of ai.svgd does in a session, apart from the arithmetic, which each execution
-// provider has its own kernel for.
+// What an operator of ai.svgd does in a session.
 #pragma once
 
 #include "onnxruntime_abi.h"
-#include "virtual_gradient.h"
+#include "shape.h"
 
 namespace svgd {
 
-// What an operator gives as its first output. Both have the inputs dY (N, ...) and r, which is
-// (...), or (C) with the attribute channel_axis; dY is float, double, float16 or bfloat16; r is
-// double for double, else float. Attributes rho, epsilon, scale, channel_axis and per_example. The
-// second output is the new r, which lies where r lies.
-enum class Form {
-  kVirtualGradient,  // T(dY) (N, ...), which may lie where dY lies
-  kGradientFactor,   // the factor of dY in T, of r's shape
+// The tensors of one run of a node.
+class RunContext {
+ public:
+  RunContext(const OrtApi& api, OrtKernelContext* context);
+
+  const OrtApi& api() const { return api_; }
+  OrtKernelContext* get() const { return context_; }
+
+  // Null where an optional one is absent.
+  const OrtValue* Input(size_t index) const;
+  Shape InputShape(size_t index) const { return ReadShape(api_, Input(index)); }
+  template <typename Element>
+  const Element* InputData(size_t index) const {
+    return static_cast<const Element*>(Data(Input(index)));
+  }
+  // Makes the output; null where nobody asks for an optional one.
+  OrtValue* Output(size_t index, const Shape& shape) const;
+  template <typename Element>
+  Element* OutputData(size_t index, const Shape& shape) const {
+    return static_cast<Element*>(Data(Output(index, shape)));
+  }
+  // Null for null.
+  void* Data(const OrtValue* value) const;
+
+ private:
+  const OrtApi& api_;
+  OrtKernelContext* context_;
+  size_t inputs_ = 0;
+  size_t outputs_ = 0;
 };
 
-constexpr const char* Name(Form form) {
-  return form == Form::kVirtualGradient ? "VirtualGradient" : "GradientFactor";
-}
-
-// An operator of a session.
+// A node of a session. Several threads may run it at once.
 class OpKernel {
  public:
-  OpKernel(const OrtApi& api, const OrtKernelInfo* info, Form form);
+  OpKernel() = default;
   virtual ~OpKernel() = default;
   OpKernel(const OpKernel&) = delete;
   OpKernel& operator=(const OpKernel&) = delete;
 
-  const OrtApi& api() const { return api_; }
-  void Run(OrtKernelContext* context) const;
-
- protected:
-  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other.
-  struct Arrays {
-    const OrtValue* dy_value;
-    const void* dy;
-    const void* r;
-    void* out;
-    void* r_new;
-    void* factors;
-  };
-
- private:
-  virtual void Apply(const Arrays& arrays, const VirtualGradientShape& shape,
-                     const VirtualGradientAttributes& attributes,
-                     OrtKernelContext* context) const = 0;
-  void CheckAttribute(const char* name, float value, bool inside, const char* wanted) const;
-  void* Data(const OrtValue* value) const;
-
-  const OrtApi& api_;
-  const Form form_;
-  const VirtualGradientAttributes attributes_;
-  const int64_t channel_axis_;
-  const bool per_example_;
+  // Throws a Refusal or a StatusError.
+  virtual void Run(const RunContext& context) const = 0;
 };
 
 }  // namespace svgd

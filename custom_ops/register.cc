@@ -3,13 +3,15 @@
 #include <exception>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "cpu/cpu_ops.h"
+#include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
-#include "cuda/cuda_ops.h"
+#include "cuda/virtual_gradient_cuda.h"
 #endif
 #include "onnxruntime_abi.h"
+#include "op.h"
 
 #ifdef _WIN32
 #define SVGD_EXPORT __declspec(dllexport)
@@ -21,14 +23,24 @@ namespace {
 
 constexpr char kDomain[] = "ai.svgd";
 
+// Every operator: for an execution provider, its definitions.
+using Definitions = std::vector<svgd::OpDefinition> (*)();
+constexpr Definitions kDefinitions[] = {
+    svgd::VirtualGradientCpu,
+#ifdef SVGD_CUDA
+    svgd::VirtualGradientCuda,
+#endif
+};
+
 // They have to outlive every session, as their domain has to.
 const std::vector<svgd::Op>& AllOps(const OrtApi& api) {
   static const std::vector<svgd::Op> ops = [&api] {
-    std::vector<svgd::Op> all = svgd::CpuOps(api);
-#ifdef SVGD_CUDA
-    const std::vector<svgd::Op> cuda = svgd::CudaOps(api);
-    all.insert(all.end(), cuda.begin(), cuda.end());
-#endif
+    std::vector<svgd::Op> all;
+    for (const Definitions definitions : kDefinitions) {
+      for (svgd::OpDefinition& definition : definitions()) {
+        all.emplace_back(api, std::move(definition));
+      }
+    }
     return all;
   }();
   return ops;

@@ -1,7 +1,9 @@
 #include "virtual_gradient_op.h"
 
-#include <cstdlib>
-#include <exception>
+#include <cmath>
+#include <cstdio>
+#include <string>
+#include <utility>
 
 #include "shape.h"
 #include "status.h"
@@ -9,123 +11,114 @@
 namespace svgd {
 namespace {
 
-// No exception may leave through the C interface.
-template <typename Body>
-OrtStatus* Guard(const OrtApi& api, Body&& body) noexcept {
-  try {
-    body();
-    return nullptr;
-  } catch (const StatusError& error) {
-    return error.status;
-  } catch (const std::exception& error) {
-    return api.CreateStatus(ORT_FAIL, error.what());
-  } catch (...) {
-    return api.CreateStatus(ORT_FAIL, "ai.svgd: an unknown error.");
+constexpr int64_t kNoChannelAxis = -1;
+
+// r's shape has to be that of dY without its first axis, or the size of the channel axis; axes of
+// unknown size (-1) fit anything.
+void CheckShapes(const Shape& dy, const Shape& r, int64_t channel_axis) {
+  Shape wanted;
+  bool fits = !dy.empty();
+  if (channel_axis != kNoChannelAxis) {
+    fits = channel_axis < static_cast<int64_t>(dy.size());
+    if (fits) wanted = {dy[static_cast<size_t>(channel_axis)]};
+  } else if (fits) {
+    wanted.assign(dy.begin() + 1, dy.end());
+  }
+  fits = fits && wanted.size() == r.size();
+  for (size_t i = 0; fits && i < r.size(); ++i) {
+    fits = wanted[i] == r[i] || wanted[i] < 0 || r[i] < 0;
+  }
+  if (!fits) {
+    const std::string rule =
+        channel_axis == kNoChannelAxis
+            ? "r must have the shape of dY without its first axis."
+            : "r must have an entry for each of axis " + std::to_string(channel_axis) + " of dY.";
+    throw Refusal("r has shape " + Text(r) + ", but dY has " + Text(dy) + "; " + rule);
   }
 }
 
-// What onnxruntime calls back.
-
-const Op& Self(const OrtCustomOp* op) { return *static_cast<const Op*>(op); }
-
-OrtStatus* CreateOpKernel(const OrtCustomOp* op, const OrtApi* api, const OrtKernelInfo* info,
-                          void** kernel) {
-  return Guard(*api, [&] { *kernel = Self(op).create(*api, info, Self(op).form); });
+float FloatAttribute(const Attributes& attributes, const char* name, float fallback) {
+  if (const auto value = attributes.Float(name)) return *value;
+  // An attribute of another type reads as absent. An integer is the likely one, as in rho=0, and
+  // must not turn into the default unnoticed.
+  if (const auto integer = attributes.Integer(name)) {
+    throw Refusal(std::string("attribute ") + name + " is the integer " + std::to_string(*integer) +
+                  ", but must be a float.");
+  }
+  return fallback;
 }
 
-// Known shapes let onnxruntime plan its memory, and so let T(dY) overwrite dY. Whether they fit is
-// seen when the kernel runs: onnxruntime does not pass on what this function refuses.
-OrtStatus* InferShapes(const OrtCustomOp* op, OrtShapeInferContext* context) {
-  const OrtApi& api = *Self(op).api;
-  return Guard(api, [&] {
-    for (size_t output = 0; output < 2; ++output) {
-      const size_t input = Self(op).form == Form::kGradientFactor ? 1 : output;
-      OrtTensorTypeAndShapeInfo* info = nullptr;
-      Check(api.ShapeInferContext_GetInputTypeShape(context, input, &info));
-      // A tensor of unknown rank looks like one of rank 0 here: nothing to infer from.
-      if (ReadShape(api, info).empty()) continue;
-      Check(api.ShapeInferContext_SetOutputTypeShape(context, output, info));
-    }
-  });
+void CheckAttribute(const char* name, float value, bool inside, const char* wanted) {
+  if (!std::isfinite(value) || !inside) {
+    char text[32];  // std::to_string would print a small number as 0.000000
+    std::snprintf(text, sizeof text, "%g", static_cast<double>(value));
+    throw Refusal(std::string("attribute ") + name + " is " + text + ", but must be " + wanted +
+                  ".");
+  }
 }
-
-OrtStatus* ComputeKernel(void* kernel, OrtKernelContext* context) {
-  const auto& self = *static_cast<const OpKernel*>(kernel);
-  return Guard(self.api(), [&] { self.Run(context); });
-}
-
-void DestroyKernel(void* kernel) { delete static_cast<OpKernel*>(kernel); }
-
-const char* OpName(const OrtCustomOp* op) { return Name(Self(op).form); }
-const char* ExecutionProvider(const OrtCustomOp* op) { return Self(op).provider; }
-size_t Two(const OrtCustomOp*) { return 2; }
-int One(const OrtCustomOp*) { return 1; }
-ONNXTensorElementDataType InputType(const OrtCustomOp* op, size_t index) {
-  return index == 0 ? Self(op).element : Self(op).number;
-}
-ONNXTensorElementDataType OutputType(const OrtCustomOp* op, size_t index) {
-  return index == 0 && Self(op).form == Form::kVirtualGradient ? Self(op).element : Self(op).number;
-}
-OrtCustomOpInputOutputCharacteristic Required(const OrtCustomOp*, size_t) {
-  return INPUT_OUTPUT_REQUIRED;
-}
-OrtMemType DefaultMemory(const OrtCustomOp*, size_t) { return OrtMemTypeDefault; }
-
-// A pair (input, output), in memory that onnxruntime gives back to FreePair.
-size_t Pair(int input, int output, int** inputs, int** outputs) {
-  *inputs = static_cast<int*>(std::malloc(sizeof(int)));
-  *outputs = static_cast<int*>(std::malloc(sizeof(int)));
-  if (*inputs == nullptr || *outputs == nullptr) return 0;
-  **inputs = input;
-  **outputs = output;
-  return 1;
-}
-void FreePair(int* inputs, int* outputs) {
-  std::free(inputs);
-  std::free(outputs);
-}
-size_t MayInplace(int** inputs, int** outputs) { return Pair(0, 0, inputs, outputs); }
-size_t Alias(int** inputs, int** outputs) { return Pair(1, 1, inputs, outputs); }
 
 }  // namespace
 
-Op::Op(const OrtApi& its_api, Form its_form, const char* its_provider,
-       ONNXTensorElementDataType its_element, MakeOpKernel its_create)
-    : OrtCustomOp{},
-      api(&its_api),
-      form(its_form),
-      provider(its_provider),
-      element(its_element),
-      number(its_element == ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE
-                 ? ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE
-                 : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT),
-      create(its_create) {
-  version = kOrtApiVersion;
-  GetName = OpName;
-  GetExecutionProviderType = ExecutionProvider;
-  GetInputType = InputType;
-  GetInputTypeCount = Two;
-  GetOutputType = OutputType;
-  GetOutputTypeCount = Two;
-  KernelDestroy = DestroyKernel;
-  GetInputCharacteristic = Required;
-  GetOutputCharacteristic = Required;
-  GetInputMemoryType = DefaultMemory;
-  GetVariadicInputMinArity = One;
-  GetVariadicInputHomogeneity = One;
-  GetVariadicOutputMinArity = One;
-  GetVariadicOutputHomogeneity = One;
-  CreateKernelV2 = CreateOpKernel;
-  KernelComputeV2 = ComputeKernel;
-  InferOutputShapeFn = InferShapes;
-  GetStartVersion = One;
-  GetEndVersion = One;
-  if (form == Form::kVirtualGradient) {
-    GetMayInplace = MayInplace;
-    ReleaseMayInplace = FreePair;
+VirtualGradientOp::VirtualGradientOp(const Attributes& attributes, Form form)
+    : form_(form),
+      attributes_{FloatAttribute(attributes, "rho", 0.9F),
+                  FloatAttribute(attributes, "epsilon", 1e-6F),
+                  FloatAttribute(attributes, "scale", 1.0F), 1.0F},
+      channel_axis_{attributes.Integer("channel_axis").value_or(kNoChannelAxis)},
+      per_example_{attributes.Integer("per_example").value_or(0) != 0} {
+  if (channel_axis_ < kNoChannelAxis || channel_axis_ == 0) {
+    throw Refusal("attribute channel_axis is " + std::to_string(channel_axis_) +
+                  ", but must be 1 or more, or absent.");
   }
-  GetAliasMap = Alias;
-  ReleaseAliasMap = FreePair;
+  CheckAttribute("rho", attributes_.rho, attributes_.rho >= 0 && attributes_.rho < 1,
+                 "at least 0 and below 1");
+  CheckAttribute("epsilon", attributes_.epsilon, attributes_.epsilon > 0, "positive");
+  CheckAttribute("scale", attributes_.scale, attributes_.scale > 0, "positive");
+}
+
+void VirtualGradientOp::Run(const RunContext& context) const {
+  const OrtValue* dy = context.Input(0);
+  const OrtValue* r = context.Input(1);
+  const Shape dy_shape = context.InputShape(0);
+  const Shape r_shape = context.InputShape(1);
+  CheckShapes(dy_shape, r_shape, channel_axis_);
+  const bool scaled = form_ == Form::kVirtualGradient;
+  void* first = context.Data(context.Output(0, scaled ? dy_shape : r_shape));
+  void* r_new = context.Data(context.Output(1, r_shape));
+
+  VirtualGradientShape shape{static_cast<size_t>(dy_shape[0]), Size(r_shape), 1};
+  if (channel_axis_ != kNoChannelAxis) {
+    const auto axis = dy_shape.begin() + static_cast<std::ptrdiff_t>(channel_axis_);
+    shape.outer = Size({dy_shape.begin(), axis});
+    shape.inner = Size({axis + 1, dy_shape.end()});
+  }
+  VirtualGradientAttributes attributes = attributes_;
+  if (per_example_) attributes.batch_factor = static_cast<float>(dy_shape[0]);
+  Apply({dy, context.Data(dy), context.Data(r), scaled ? first : nullptr, r_new,
+         scaled ? nullptr : first},
+        shape, attributes, context);
+}
+
+OpDefinition VirtualGradientDefinition(
+    Form form, const char* provider, ONNXTensorElementDataType element,
+    std::function<std::unique_ptr<OpKernel>(const Attributes& attributes)> create) {
+  const bool scaled = form == Form::kVirtualGradient;
+  const ONNXTensorElementDataType number = element == ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE
+                                               ? ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE
+                                               : ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT;
+  OpDefinition definition{scaled ? "VirtualGradient" : "GradientFactor",
+                          provider,
+                          {{element}, {number}},
+                          {{scaled ? element : number}, {number}},
+                          std::move(create),
+                          // Known shapes let T(dY) overwrite dY.
+                          [scaled](ShapeInference& node) {
+                            node.SetShapeOf(0, scaled ? 0 : 1);
+                            node.SetShapeOf(1, 1);
+                          }};
+  if (scaled) definition.may_inplace = PairsOf<0, 0>;
+  definition.alias = PairsOf<1, 1>;
+  return definition;
 }
 
 }  // namespace svgd

@@ -1,13 +1,10 @@
 // T on arrays in the processor's memory. Nothing here knows of onnxruntime.
 #pragma once
 
+#include "cpu/parallel.h"
 #include "virtual_gradient.h"
 
 namespace svgd {
-
-// Runs task(data, 0) ... task(data, count - 1), in any order and on any threads.
-using Task = void (*)(void* data, size_t index);
-using ParallelFor = void (*)(void* context, Task task, size_t count, void* data);
 
 // r_new[c] = rho r[c] + (1 - rho) mean over outer and inner of (batch_factor dy[o, c, i])^2
 // out[o, c, i] = dy[o, c, i] * scale / sqrt(r_new[c] + epsilon)

@@ -15,7 +15,7 @@ target_compile_options(
 )
 target_link_libraries(svgd_cuda_kernels PUBLIC CUDA::cudart_static)
 
-target_sources(svgd_onnx_custom_ops PRIVATE custom_ops/cuda/cuda_ops.cc)
+target_sources(svgd_onnx_custom_ops PRIVATE custom_ops/cuda/virtual_gradient_cuda.cc)
 target_compile_definitions(svgd_onnx_custom_ops PRIVATE SVGD_CUDA)
 target_link_libraries(svgd_onnx_custom_ops PRIVATE svgd_cuda_kernels)
 

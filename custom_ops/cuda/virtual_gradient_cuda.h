@@ -1,0 +1,12 @@
+// T for the CUDA execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> VirtualGradientCuda();
+
+}  // namespace svgd
