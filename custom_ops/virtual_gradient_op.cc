@@ -1,5 +1,6 @@
 #include "virtual_gradient_op.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <string>
@@ -13,16 +14,24 @@ namespace {
 
 constexpr int64_t kNoChannelAxis = -1;
 
+// dY's shape without its first axis, and with the last of the others as the first of r.
+Shape OfExample(const Shape& dy, bool channels_last) {
+  Shape shape(dy.begin() + 1, dy.end());
+  if (channels_last) std::rotate(shape.begin(), shape.end() - 1, shape.end());
+  return shape;
+}
+
 // r's shape has to be that of dY without its first axis, or the size of the channel axis; axes of
 // unknown size (-1) fit anything.
-void CheckShapes(const Shape& dy, const Shape& r, int64_t channel_axis) {
+void CheckShapes(const Shape& dy, const Shape& r, int64_t channel_axis, bool channels_last) {
   Shape wanted;
   bool fits = !dy.empty();
   if (channel_axis != kNoChannelAxis) {
     fits = channel_axis < static_cast<int64_t>(dy.size());
     if (fits) wanted = {dy[static_cast<size_t>(channel_axis)]};
   } else if (fits) {
-    wanted.assign(dy.begin() + 1, dy.end());
+    fits = !channels_last || dy.size() > 1;
+    if (fits) wanted = OfExample(dy, channels_last);
   }
   fits = fits && wanted.size() == r.size();
   for (size_t i = 0; fits && i < r.size(); ++i) {
@@ -31,7 +40,8 @@ void CheckShapes(const Shape& dy, const Shape& r, int64_t channel_axis) {
   if (!fits) {
     const std::string rule =
         channel_axis == kNoChannelAxis
-            ? "r must have the shape of dY without its first axis."
+            ? std::string("r must have the shape of dY without its first axis") +
+                  (channels_last ? ", and the last before the others." : ".")
             : "r must have an entry for each of axis " + std::to_string(channel_axis) + " of dY.";
     throw Refusal("r has shape " + Text(r) + ", but dY has " + Text(dy) + "; " + rule);
   }
@@ -65,10 +75,14 @@ VirtualGradientOp::VirtualGradientOp(const Attributes& attributes, Form form)
                   FloatAttribute(attributes, "epsilon", 1e-6F),
                   FloatAttribute(attributes, "scale", 1.0F), 1.0F},
       channel_axis_{attributes.Integer("channel_axis").value_or(kNoChannelAxis)},
+      channels_last_{attributes.Integer("channels_last").value_or(0) != 0},
       per_example_{attributes.Integer("per_example").value_or(0) != 0} {
   if (channel_axis_ < kNoChannelAxis || channel_axis_ == 0) {
     throw Refusal("attribute channel_axis is " + std::to_string(channel_axis_) +
                   ", but must be 1 or more, or absent.");
+  }
+  if (channels_last_ && channel_axis_ != kNoChannelAxis) {
+    throw Refusal("channels_last and channel_axis are given, but only one of them may be.");
   }
   CheckAttribute("rho", attributes_.rho, attributes_.rho >= 0 && attributes_.rho < 1,
                  "at least 0 and below 1");
@@ -81,9 +95,10 @@ void VirtualGradientOp::Run(const RunContext& context) const {
   const OrtValue* r = context.Input(1);
   const Shape dy_shape = context.InputShape(0);
   const Shape r_shape = context.InputShape(1);
-  CheckShapes(dy_shape, r_shape, channel_axis_);
+  CheckShapes(dy_shape, r_shape, channel_axis_, channels_last_);
   const bool scaled = form_ == Form::kVirtualGradient;
-  void* first = context.Data(context.Output(0, scaled ? dy_shape : r_shape));
+  const Shape factor_shape = channel_axis_ == kNoChannelAxis ? OfExample(dy_shape, false) : r_shape;
+  void* first = context.Data(context.Output(0, scaled ? dy_shape : factor_shape));
   void* r_new = context.Data(context.Output(1, r_shape));
 
   VirtualGradientShape shape{static_cast<size_t>(dy_shape[0]), Size(r_shape), 1};
@@ -94,8 +109,8 @@ void VirtualGradientOp::Run(const RunContext& context) const {
   }
   VirtualGradientAttributes attributes = attributes_;
   if (per_example_) attributes.batch_factor = static_cast<float>(dy_shape[0]);
-  Apply({dy, context.Data(dy), context.Data(r), scaled ? first : nullptr, r_new,
-         scaled ? nullptr : first},
+  Apply({dy, r, channels_last_ ? static_cast<size_t>(r_shape[0]) : 1, context.Data(dy),
+         context.Data(r), scaled ? first : nullptr, r_new, scaled ? nullptr : first},
         shape, attributes, context);
 }
 
@@ -112,8 +127,13 @@ OpDefinition VirtualGradientDefinition(
                           {{scaled ? element : number}, {number}},
                           std::move(create),
                           // Known shapes let T(dY) overwrite dY.
-                          [scaled](ShapeInference& node) {
-                            node.SetShapeOf(0, scaled ? 0 : 1);
+                          [scaled, number](ShapeInference& node) {
+                            if (scaled || node.Integer("channels_last").value_or(0) == 0) {
+                              node.SetShapeOf(0, scaled ? 0 : 1);
+                            } else if (SymbolicShape shape = node.Input(0); !shape.empty()) {
+                              shape.erase(shape.begin());
+                              node.SetShape(0, shape, number);
+                            }
                             node.SetShapeOf(1, 1);
                           }};
   if (scaled) definition.may_inplace = PairsOf<0, 0>;

@@ -14,11 +14,12 @@ namespace svgd {
 
 // What an operator gives as its first output. Both have the inputs dY (N, ...) and r, which is
 // (...), or (C) with the attribute channel_axis; dY is float, double, float16 or bfloat16; r is
-// double for double, else float. Attributes rho, epsilon, scale, channel_axis and per_example. The
-// second output is the new r, which lies where r lies.
+// double for double, else float. Attributes rho, epsilon, scale, channel_axis, channels_last and
+// per_example. With channels_last dY is (N, ..., C), and r (C, ...) all the same. The second output
+// is the new r, which lies where r lies.
 enum class Form {
   kVirtualGradient,  // T(dY) (N, ...), which may lie where dY lies
-  kGradientFactor,   // the factor of dY in T, of r's shape
+  kGradientFactor,   // the factor of dY in T: an example's shape, or (C) with channel_axis
 };
 
 class VirtualGradientOp : public OpKernel {
@@ -27,9 +28,12 @@ class VirtualGradientOp : public OpKernel {
   void Run(const RunContext& context) const final;
 
  protected:
-  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other.
+  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other. r is
+  // (first_of_r, ...), and these axes are in turn in dY, unless that is 1.
   struct Arrays {
     const OrtValue* dy_value;
+    const OrtValue* r_value;
+    size_t first_of_r;
     const void* dy;
     const void* r;
     void* out;
@@ -45,6 +49,7 @@ class VirtualGradientOp : public OpKernel {
   const Form form_;
   const VirtualGradientAttributes attributes_;
   const int64_t channel_axis_;
+  const bool channels_last_;
   const bool per_example_;
 };
 

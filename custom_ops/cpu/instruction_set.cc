@@ -1,14 +1,16 @@
 // Which of the compiled loops this processor can run.
+#include "cpu/batch_normalization_loops.h"
 #include "cpu/virtual_gradient_loops.h"
 
 namespace svgd {
 
-#define SVGD_DECLARE_LOOPS(instruction_set)              \
-  namespace instruction_set {                            \
-  extern const VirtualGradientLoops<float> kFloat;       \
-  extern const VirtualGradientLoops<double> kDouble;     \
-  extern const VirtualGradientLoops<Float16> kFloat16;   \
-  extern const VirtualGradientLoops<BFloat16> kBFloat16; \
+#define SVGD_DECLARE_LOOPS(instruction_set)                 \
+  namespace instruction_set {                               \
+  extern const VirtualGradientLoops<float> kFloat;          \
+  extern const VirtualGradientLoops<double> kDouble;        \
+  extern const VirtualGradientLoops<Float16> kFloat16;      \
+  extern const VirtualGradientLoops<BFloat16> kBFloat16;    \
+  extern const BatchNormalizationLoops kBatchNormalization; \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -57,5 +59,16 @@ SVGD_DEFINE_LOOPS(float, kFloat)
 SVGD_DEFINE_LOOPS(double, kDouble)
 SVGD_DEFINE_LOOPS(Float16, kFloat16)
 SVGD_DEFINE_LOOPS(BFloat16, kBFloat16)
+
+const BatchNormalizationLoops& LoopsOfBatchNormalization(InstructionSet instruction) {
+  switch (instruction) {
+    case InstructionSet::kAvx512:
+      return SVGD_VARIANT(avx512, kBatchNormalization);
+    case InstructionSet::kAvx2:
+      return SVGD_VARIANT(avx2, kBatchNormalization);
+    default:
+      return baseline::kBatchNormalization;
+  }
+}
 
 }  // namespace svgd

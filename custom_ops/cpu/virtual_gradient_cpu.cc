@@ -1,11 +1,26 @@
 #include "cpu/virtual_gradient_cpu.h"
 
+#include <algorithm>
+
 #include "cpu/session_threads.h"
 #include "cpu/virtual_gradient_kernel.h"
 #include "virtual_gradient_op.h"
+#include "workspace.h"
 
 namespace svgd {
 namespace {
+
+// out (columns, rows) = the transpose of in (rows, columns).
+template <typename Number>
+void Transpose(const Number* in, Number* out, size_t rows, size_t columns) {
+  constexpr size_t kBlock = 16;
+  for (size_t row = 0; row < rows; row += kBlock) {
+    const size_t last_row = std::min(row + kBlock, rows);
+    for (size_t column = 0; column < columns; ++column) {
+      for (size_t i = row; i < last_row; ++i) out[column * rows + i] = in[i * columns + column];
+    }
+  }
+}
 
 template <typename Element>
 class CpuKernel final : public VirtualGradientOp {
@@ -17,11 +32,21 @@ class CpuKernel final : public VirtualGradientOp {
              const VirtualGradientAttributes& attributes,
              const RunContext& context) const override {
     using Number = Compute<Element>;
+    const auto* r = static_cast<const Number*>(arrays.r);
+    auto* r_new = static_cast<Number*>(arrays.r_new);
+    const size_t rows = arrays.first_of_r;
+    const size_t columns = rows == 0 ? 0 : shape.channels / rows;
+    const bool in_turn = rows > 1 && columns > 1;
+    const size_t bytes = in_turn ? shape.channels * sizeof(Number) : 0;
+    const Workspace turned(context.api(), context.get(), arrays.r_value, bytes);
+    auto* turned_r = static_cast<Number*>(turned.data());
+    if (in_turn) Transpose(r, turned_r, rows, columns);
     SessionThreads threads{context};
-    VirtualGradient(static_cast<const Element*>(arrays.dy), static_cast<const Number*>(arrays.r),
-                    static_cast<Element*>(arrays.out), static_cast<Number*>(arrays.r_new),
+    VirtualGradient(static_cast<const Element*>(arrays.dy), in_turn ? turned_r : r,
+                    static_cast<Element*>(arrays.out), in_turn ? turned_r : r_new,
                     static_cast<Number*>(arrays.factors), shape, attributes,
                     SessionThreads::ParallelFor, &threads);
+    if (in_turn) Transpose(turned_r, r_new, columns, rows);
   }
 };
 

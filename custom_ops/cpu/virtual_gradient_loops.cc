@@ -8,16 +8,7 @@
 #include <stddef.h>
 #include <string.h>
 
-// Loops whose rounds do not depend on one another, whatever the compiler can see of the pointers.
-#if defined(__clang__)
-#define SVGD_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
-#elif defined(__GNUC__)
-#define SVGD_INDEPENDENT _Pragma("GCC ivdep")
-#elif defined(_MSC_VER)
-#define SVGD_INDEPENDENT __pragma(loop(ivdep))
-#else
-#define SVGD_INDEPENDENT
-#endif
+#include "cpu/independent.h"
 
 namespace svgd {
 namespace SVGD_INSTRUCTION_SET {

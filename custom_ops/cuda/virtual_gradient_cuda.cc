@@ -20,6 +20,7 @@ class CudaKernel final : public VirtualGradientOp {
              const VirtualGradientAttributes& attributes,
              const RunContext& context) const override {
     using Number = Compute<Element>;
+    if (arrays.first_of_r != 1) throw Refusal("attribute channels_last is of the processor alone.");
     void* stream = nullptr;
     const OrtApi& api = context.api();
     Check(api.KernelContext_GetGPUComputeStream(context.get(), &stream));

@@ -124,4 +124,3 @@ def last_sizes(layout: Layout, value: ir.Value, gradient: ir.Value) -> ir.Value:
 
 
 CONVOLUTIONS: dict[str, Rule] = {"Conv": _convolution, "ConvGrad": _gradient}
-

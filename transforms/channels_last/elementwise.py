@@ -15,7 +15,15 @@ _STANDARD = (
     *("Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu"),
     *("Where", "Xor"),
 )
-_OF_TRAINING = ("EluGrad", "GeluGrad", "LeakyReluGrad", "ReluGrad", "Scale", "SigmoidGrad", "TanhGrad")
+_OF_TRAINING = (
+    "EluGrad",
+    "GeluGrad",
+    "LeakyReluGrad",
+    "ReluGrad",
+    "Scale",
+    "SigmoidGrad",
+    "TanhGrad",
+)
 
 
 def _element_by_element(node: ir.Node, layout: Layout) -> Written:

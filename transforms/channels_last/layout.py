@@ -207,9 +207,7 @@ class Layout:
         if constant is not None:
             whole = constant.reshape([1] * (rank - own) + list(constant.shape))
             return self.write.constant(np.ascontiguousarray(whole.transpose(to_last(rank))))
-        whole_value = self.write.node(
-            "Unsqueeze", value, self.write.integers(*range(rank - own))
-        )
+        whole_value = self.write.node("Unsqueeze", value, self.write.integers(*range(rank - own)))
         return self.write.node("Transpose", whole_value, perm=to_last(rank))
 
     def operator(

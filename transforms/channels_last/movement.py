@@ -100,7 +100,9 @@ def _expand(node: ir.Node, layout: Layout) -> Written:
     rank = known_rank(node.outputs[0], of="its output")
     if rank < FEWEST_AXES or known_rank(sizes) != 1 or static_shape(sizes) != (rank,):
         raise RefusedError("its shape is not of its output")
-    return [Last(layout.write.node("Expand", layout.operand(x, rank), _rearranged(layout, sizes, rank)))]
+    return [
+        Last(layout.write.node("Expand", layout.operand(x, rank), _rearranged(layout, sizes, rank)))
+    ]
 
 
 def _rearranged(layout: Layout, sizes: ir.Value, rank: int, times: int = 1) -> ir.Value:

@@ -1,0 +1,12 @@
+// BatchNormalizationTraining and BatchNormalizationGradient for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> BatchNormalizationCpu();
+
+}  // namespace svgd

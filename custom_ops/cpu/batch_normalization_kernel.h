@@ -1,0 +1,69 @@
+// BatchNormalization over a batch, with channels last, on arrays in the processor's memory. Nothing
+// here knows of onnxruntime.
+#pragma once
+
+#include <cstddef>
+
+#include "cpu/parallel.h"
+
+namespace svgd {
+
+// x (rows, channels), C contiguous.
+struct NormalizedShape {
+  size_t rows, channels;
+};
+
+struct NormalizationInputs {
+  const float* x;
+  const float* scale;
+  const float* shift;
+  const float* running_mean;
+  const float* running_variance;
+};
+
+struct NormalizationOutputs {
+  float* y;
+  float* running_mean;      // may be the input
+  float* running_variance;  // may be the input
+  float* mean;
+  float* inverse;  // 1 / sqrt(variance + epsilon)
+};
+
+struct NormalizationAttributes {
+  float epsilon, momentum;
+  bool relu;
+};
+
+// y = (x - mean) inverse scale + shift, or with `relu` the larger of that and 0, for the mean and
+// the variance (of all rows, by their number) of each channel; the new running mean is
+// momentum * old + (1 - momentum) * mean, and so the variance.
+//
+// Like all here, the result does not depend on the number of threads nor on the processor's
+// instruction set, bit for bit.
+void BatchNormalization(const NormalizationInputs& in, const NormalizationOutputs& out,
+                        const NormalizedShape& shape, const NormalizationAttributes& attributes,
+                        ParallelFor parallel_for, void* context);
+
+struct NormalizationGradientInputs {
+  const float* dy;
+  const float* x;
+  const float* scale;
+  const float* mean;
+  const float* inverse;
+  const float* shift;  // null without relu
+};
+
+struct NormalizationGradientOutputs {
+  float* dx;  // may be dy
+  float* d_scale;
+  float* d_shift;
+};
+
+// d_shift = sum g, d_scale = sum g n, dx = scale inverse (g - d_shift / rows - n d_scale / rows),
+// for n = (x - mean) inverse and g = dy, or with a shift dy where y > 0 and else 0.
+void BatchNormalizationGradient(const NormalizationGradientInputs& in,
+                                const NormalizationGradientOutputs& out,
+                                const NormalizedShape& shape, ParallelFor parallel_for,
+                                void* context);
+
+}  // namespace svgd
