@@ -12,6 +12,7 @@ import typer
 import svgd_onnx
 from svgd_onnx import files, signals, terminal
 from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.runtime import installed_packages
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
@@ -111,6 +112,10 @@ def train(
     ),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
     device: str | None = _DEVICE,
+    kernels: str = typer.Option(
+        "auto",
+        help="fast or standard; by default the fast ones on the processor, where the folder has them.",
+    ),
     non_finite: str = typer.Option(
         "stop",
         help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
@@ -126,13 +131,22 @@ def train(
         help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
+    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what runs the steps."),
 ) -> None:
     """Train, and save the checkpoint."""
     if log is not None:
         files.check_destination(log, [data_file, *([validation] if validation else [])])
     trainer = svgd_onnx.Trainer(
-        folder, seed=seed, threads=threads, device=device, non_finite=non_finite
+        folder,
+        seed=seed,
+        threads=threads,
+        device=device,
+        kernels=kernels,
+        non_finite=non_finite,
     )
+    if verbose:
+        ((package, version),) = installed_packages().items()
+        terminal.say(f"Steps run with {trainer.kernels} kernels, on {package} {version}.")
     before = trainer.step
     examples = data.load(data_file)
     held_out = None if validation is None else data.load(validation)

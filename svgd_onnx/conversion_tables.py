@@ -12,7 +12,7 @@ import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
 from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
-from svgd_onnx.targets import DEFAULT_TARGET
+from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.terminal import add_row, say, show
 
 
@@ -72,9 +72,18 @@ def show_inspection(inspection: Inspection) -> None:
         say(line)
     if inspection.manifest is not None:
         say(f"Gradients by {inspection.manifest.maker}.")
+        say(_kernels(inspection.manifest))
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()
         say(f"convert refuses this model. {reason}")
+
+
+def _kernels(manifest: Manifest) -> str:
+    """Whose kernels a step may have."""
+    fast = TARGETS[manifest.target].fast_step
+    if fast not in manifest.files:
+        return "Steps run with standard kernels."
+    return f"Steps run with fast kernels on the processor ({fast}), else with standard ones."
 
 
 def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> int:

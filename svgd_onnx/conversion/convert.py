@@ -140,21 +140,28 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        runtime.write(folder, _graphs(plan, gradients, uses, manifest))
+        # without T the library is asked for by convolutions alone
+        fast = virtual_gradient.t_kernel != PORTABLE and has_custom_op_library()
+        runtime.write(folder, _graphs(plan, gradients, uses, manifest, fast=fast))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
+        manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         if verify and (example := made_up_example(manifest, plan, random_size)):
             del plan, gradients, uses  # for room: all that is verified is in the folder
             gc.collect()
             verify_artifacts(folder, manifest, example)
         if not isinstance(model, onnx.ModelProto):
             manifest.source = {Path(model).name: sha256(Path(model))}
-        manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         manifest.save(folder)
     return manifest
 
 
 def _graphs(
-    plan: TrainingPlan, gradients: ir.Model, uses: Sequence[ParameterUse], manifest: Manifest
+    plan: TrainingPlan,
+    gradients: ir.Model,
+    uses: Sequence[ParameterUse],
+    manifest: Manifest,
+    *,
+    fast: bool,
 ) -> TrainingGraphs:
     return TrainingGraphs(
         training=gradients,
@@ -171,6 +178,7 @@ def _graphs(
         accumulation_steps=manifest.accumulation_steps,
         differentiator=manifest.differentiator,
         recompute=manifest.recompute,
+        fast=fast,
     )
 
 

@@ -20,6 +20,7 @@ from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.names import gradient_name
+from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import take_place
 
 # Before each run, so that Dropout drops the same.
@@ -64,19 +65,19 @@ class RawGradients:
         self._options.only_execute_path_to_fetches = True
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
         given = {**zeros, **batch, **values}
-        given.update(self._straight_through(model, manifest, given))
-        self._session = self._forward = self._open(model, manifest)
+        given.update(self._straight_through(model, given))
+        self._session = self._forward = self._open(model)
         if not (manifest.random or has_training()):
             # a build without training computes all outputs, whatever it is asked for
             _keep_outputs(model, {self._loss})
-            self._forward = self._open(model, manifest)
+            self._forward = self._open(model)
         self._given = {
             each.name: onnxruntime.OrtValue.ortvalue_from_numpy(given[each.name])
             for each in self._session.get_inputs()
         }
 
     def _straight_through(
-        self, model: ir.Model, manifest: Manifest, given: Mapping[str, np.ndarray]
+        self, model: ir.Model, given: Mapping[str, np.ndarray]
     ) -> dict[str, np.ndarray]:
         """Makes of a loss that is a staircase, by quantizations, one whose slope the gradients say.
 
@@ -92,13 +93,13 @@ class RawGradients:
         names = list(dict.fromkeys(surrogate.names))
         first.graph.outputs.clear()
         first.graph.outputs.extend(produced[name] for name in names)
-        session = self._open(first, manifest)
+        session = self._open(first)
         feeds = {value.name: given[value.name] for value in session.get_inputs()}
         with seeded(_SEED):
             found = dict(zip(names, session.run(names, feeds)))
         return surrogate.apply([found[name] for name in surrogate.names])
 
-    def _open(self, model: ir.Model, manifest: Manifest) -> Any:
+    def _open(self, model: ir.Model) -> Any:
         """A session of a model.
 
         Raises:
@@ -113,7 +114,7 @@ class RawGradients:
         options.add_session_config_entry(
             "session.intra_op.allow_spinning", "0"
         )  # for many short runs
-        if manifest.needs_library:
+        if any(node.domain == DOMAIN for node in model.graph):
             options.register_custom_ops_library(str(custom_op_library()))
         try:
             return onnxruntime.InferenceSession(

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.conversion.example_batch import made_up_batch
+from svgd_onnx.conversion.fast_form import keep_if_it_agrees
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
@@ -20,6 +21,7 @@ from svgd_onnx.manifest import Manifest, Verified
 from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.kernels import STANDARD
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
 
@@ -110,6 +112,7 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
     """
     _run(folder, manifest, example)
     unresolved = _check_gradients(folder, manifest, example)
+    keep_if_it_agrees(folder, manifest, example.batch)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
 
@@ -136,7 +139,7 @@ def _run(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
     """A training step and an evaluation, by the session that will train."""
     arrays = [example.batch[tensor.name] for tensor in manifest.arrays]
     try:
-        session = TARGETS[manifest.target].open(folder, manifest, None, "cpu")
+        session = TARGETS[manifest.target].open(folder, manifest, None, "cpu", STANDARD)
         evaluated = session.eval_step(arrays)
         loss = session.train_step(arrays, 0.0, update=True, seed=0)
     except UserError as error:

@@ -25,6 +25,7 @@ class TrainingGraphs:
         values: the initial value of each.
         states: shape of each r, which starts at zero.
         portable: whether T is to be written with standard operators.
+        fast: whether a form of fast kernels may lie beside the step.
         update: the update rule, a key of `OPTIMIZERS`.
         hyper_parameters: of T and the rule.
         accumulation_steps: batches of a step.
@@ -46,6 +47,7 @@ class TrainingGraphs:
     accumulation_steps: int = 1
     differentiator: str = "onnxruntime"
     recompute: bool = False
+    fast: bool = False
 
     @property
     def virtual(self) -> set[str]:

@@ -168,9 +168,11 @@ class Session(Protocol):
 
     Attributes:
         progress: what the checkpoint says.
+        kernels: whose kernels train, "fast" or "standard".
     """
 
     progress: TrainingProgress
+    kernels: str
 
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None

@@ -40,6 +40,7 @@ class Target:
         accumulates: whether a step may be of several batches.
         differentiator: what "auto" is for its gradient graphs, one of `DIFFERENTIATOR_NAMES`.
         step: the file of its training step, which gives the loss and has the gradients in it.
+        fast_step: the file of the same step with fast kernels for the processor, where it has a form of them.
         files: those of its artifacts that not every target has.
         checkpoint_files: those of them that a checkpoint is of; the first is always there.
         require: refuses an environment in which `write` cannot work; raises UserError.
@@ -47,7 +48,8 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in: folder, manifest, threads within an operator (None for
-            onnxruntime's choice) and device (None for its choice); raises UserError.
+            onnxruntime's choice), device (None for its choice) and whose kernels, one of `KERNELS`; raises
+            UserError.
         checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
     """
 
@@ -57,10 +59,11 @@ class Target:
     accumulates: bool
     differentiator: str
     step: str
+    fast_step: str
     files: Collection[str]
     checkpoint_files: Sequence[str]
     require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], None]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
-    open: Callable[[Path, Manifest, int | None, str | None], Session]
+    open: Callable[[Path, Manifest, int | None, str | None, str], Session]
     checkpoint: Callable[[Path, Manifest], Values]

@@ -13,6 +13,7 @@ from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
@@ -46,11 +47,14 @@ class Trainer:
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
         device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
+        kernels: "fast" for kernels of our own on the processor, "standard" for those of any onnxruntime,
+            "auto" for the fast ones where the folder has a step of them and this environment runs it.
         non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
             which all stays as it was before that step, and training goes on with the next.
 
     Attributes:
         manifest: what the folder says of itself.
+        kernels: whose kernels train, "fast" or "standard".
         step: steps so far, those that were left out too.
         skipped: how many of them were left out.
         saved_step: the step that the checkpoint is of.
@@ -67,6 +71,7 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         device: str | None = None,
+        kernels: str = AUTO,
         non_finite: str = STOP,
     ) -> None:
         self._folder = Path(folder)
@@ -77,7 +82,8 @@ class Trainer:
         self._non_finite = non_finite
         target = target_named(self.manifest.target)
         self._claim = CheckpointClaim(self._folder, target.checkpoint_files)
-        self._session = target.open(self._folder, self.manifest, threads, device)
+        self._session = target.open(self._folder, self.manifest, threads, device, kernels)
+        self.kernels = self._session.kernels
         saved = self._session.progress
         self.step = self.saved_step = saved.step
         self.skipped = saved.skipped

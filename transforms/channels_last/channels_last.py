@@ -38,7 +38,7 @@ RULES: dict[str, Rule] = {
 
 
 class ChannelsLast(ir.passes.InPlacePass):
-    """Replaces convolutions and their gradients by operators of ours, and keeps what is between them in their layout.
+    """Replaces convolutions and their gradients by operators of ours, and keeps values in their layout.
 
     A node has a form for channels last where there is a rule for its operator. It gets that form if it is of
     a convolution, if something that it reads is there with channels last, or if all that reads it is of a

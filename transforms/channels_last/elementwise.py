@@ -1,4 +1,4 @@
-"""Operators that take each element by itself, with operands that are repeated: the layout is nothing to them."""
+"""Operators that take each element by itself: the layout is nothing to them."""
 
 from __future__ import annotations
 

@@ -11,7 +11,8 @@ from svgd_onnx.step_names import LOSS, NEW_SUFFIX
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import require_outputs
-from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, FACTOR_OP_TYPE
+from svgd_onnx.transforms.states import states_of
+from svgd_onnx.transforms.virtualize.operator_t import FACTOR_OP_TYPE, is_t
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, take_place
 
@@ -107,14 +108,12 @@ def _states(graph: ir.Graph) -> Iterator[ir.Value]:
     """What r and the running statistics become."""
     yield from (value for value in graph.outputs if (value.name or "").endswith(NEW_SUFFIX))
     for node in graph:
-        if node.domain == DOMAIN:
-            yield node.outputs[1]
-        elif node.op_type == "BatchNormInternal":
-            for state, value in zip(node.inputs[3:5], node.outputs[1:3]):
-                if value.shape is None and state is not None:
-                    value.shape = state.shape
-                yield value
-        elif node.op_type == "InPlaceAccumulatorV2":
+        for position, output in states_of(node):
+            state, value = node.inputs[position], node.outputs[output]
+            if value.shape is None and state is not None:
+                value.shape = state.shape
+            yield value
+        if node.op_type == "InPlaceAccumulatorV2":
             yield from (value for value in node.inputs[1:2] if value is not None)
 
 
@@ -125,7 +124,7 @@ def _squared(graph: ir.Graph) -> Iterator[ir.Value]:
         if first is None:
             continue
         of_t = (node.name or "").startswith(STATE_PREFIX) and node.op_type == "Mul"
-        if node.domain == DOMAIN or (of_t and first is node.inputs[1]):
+        if is_t(node) or (of_t and first is node.inputs[1]):
             yield first
 
 
@@ -152,7 +151,7 @@ def _shown_by(values: Iterable[ir.Value]) -> set[ir.Value]:
         elif (
             node.op_type in _MOVES
             or node.op_type in _REDUCTIONS
-            or (node.domain == DOMAIN and value is node.outputs[1])
+            or (is_t(node) and value is node.outputs[1])
         ):
             found += node.inputs[:1]
         elif node.op_type == "BatchNormalizationGrad" and value is node.outputs[0]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
+from svgd_onnx.transforms.virtualize.operator_t import is_t
 
 # s / sqrt(r + epsilon) is 1 to float32's precision, for all r that are not astronomical.
 _SCALE, _EPSILON = 1e15, 1e30
@@ -29,7 +29,7 @@ class NeutralVirtualGradient(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        nodes = [node for node in graph if node.domain == DOMAIN]
+        nodes = [node for node in graph if is_t(node)]
         for node in nodes:
             node.attributes["scale"] = ir.AttrFloat32("scale", _SCALE)
             node.attributes["epsilon"] = ir.AttrFloat32("epsilon", _EPSILON)

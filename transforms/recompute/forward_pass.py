@@ -10,13 +10,21 @@ from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.recompute.memory import nbytes, owner
 from svgd_onnx.transforms.rule import constant_value
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # What is that much smaller than what it was computed from, such as a mean, is kept rather than computed again.
 _SMALL = 16
 
 # Operators that draw at random, or change what they read: what they gave is kept.
 _ONCE = frozenset(
-    {"BatchNormInternal", "Bernoulli", "BitmaskDropout", "Dropout", "Multinomial"}
+    {
+        "BatchNormInternal",
+        "BatchNormalizationTraining",
+        "Bernoulli",
+        "BitmaskDropout",
+        "Dropout",
+        "Multinomial",
+    }
     | {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )
 
@@ -95,7 +103,7 @@ class ForwardPass:
             owner(value) in self._outputs
             or value in self._outputs
             or (node.op_type in _ONCE and not (value is node.outputs[0] and drops_again(node)))
-            or node.domain not in ("", "com.microsoft")
+            or node.domain not in ("", "com.microsoft", DOMAIN)
             or any(
                 attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
                 for attribute in node.attributes.values()

@@ -18,6 +18,11 @@ FACTOR_OP_TYPE = "GradientFactor"
 Attributes = Mapping[str, "float | int"]
 
 
+def is_t(node: ir.Node) -> bool:
+    """Whether a node is T, or T's factors."""
+    return node.domain == DOMAIN and node.op_type in (OP_TYPE, FACTOR_OP_TYPE)
+
+
 def attributes_of_t(use: ParameterUse, settings: VirtualGradientSettings) -> Attributes:
     """What T's node is told: Algorithm 1's hyper-parameters, what feeds r, and the axis of r's entries."""
     values: dict[str, float | int] = {

@@ -10,9 +10,15 @@ import onnx_ir as ir
 
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.ort_training import checkpoint_file
-from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.ort_training.file_names import (
+    CHECKPOINT,
+    FAST_MODEL,
+    OPTIMIZER_MODEL,
+    TRAINING_MODEL,
+)
 from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.channels_last import ChannelsLast
 from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.ort_training import (
@@ -25,28 +31,29 @@ from svgd_onnx.transforms.recompute import Recompute
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
-    """Writes training, evaluation and optimizer model, and the checkpoint that training starts from.
+    """Writes the training model, in both its forms, evaluation and optimizer model, and the first checkpoint.
 
     Raises:
         OSError: the disk is full.
     """
     training, selection, values = graphs.training, graphs.selection, graphs.values
+    fast = training.clone() if graphs.fast else None
+    steps = {TRAINING_MODEL: training}
     lower(training, graphs.differentiator, portable=graphs.portable)
-    if graphs.recompute:
-        Recompute(graphs.batch)(training)
-    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(training)
-    AccumulateGradients(selection.trainable)(training)
+    if fast is not None and ChannelsLast()(fast).modified:
+        lower(fast, graphs.differentiator, portable=False)
+        steps[FAST_MODEL] = fast
+    for step in steps.values():
+        _complete(step, graphs)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
     names = FinalNames(graphs.own_names)
-    names(training)
-    names(graphs.evaluation)
-    own = {names.of(name) for name in graphs.own_names}
-    for model in (training, graphs.evaluation):
+    for name, model in {**steps, EVAL_MODEL: graphs.evaluation}.items():
+        names(model)
+        own = {names.of(each) for each in graphs.own_names}
         for value in model.graph.inputs[: len(graphs.inputs)]:
             value.name = input_name(value.name or "", own)
-    ir.save(training, folder / TRAINING_MODEL)
-    ir.save(graphs.evaluation, folder / EVAL_MODEL)
+        ir.save(model, folder / name)
     opset = training.graph.opset_imports[""]
     optimizer = optimizer_model(graphs.update, graphs.hyper_parameters, opset)
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
@@ -58,6 +65,15 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
             **{names.of(name): _zeros(shape) for name, shape in graphs.states.items()},
         },
     )
+
+
+def _complete(step: ir.Model, graphs: TrainingGraphs) -> None:
+    """Makes a whole step of a gradient graph."""
+    trainable = graphs.selection.trainable
+    if graphs.recompute:
+        Recompute(graphs.batch)(step)
+    FiniteLoss(trainable, graphs.virtual, cheap=not graphs.recompute)(step)
+    AccumulateGradients(trainable)(step)
 
 
 def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:

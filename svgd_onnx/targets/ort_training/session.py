@@ -13,8 +13,14 @@ from svgd_onnx.errors import UserError, check_choice, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
 from svgd_onnx.targets.external_references import checked_model
+from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.ort_training import checkpoint
-from svgd_onnx.targets.ort_training.file_names import CHECKPOINT, OPTIMIZER_MODEL, TRAINING_MODEL
+from svgd_onnx.targets.ort_training.file_names import (
+    CHECKPOINT,
+    FAST_MODEL,
+    OPTIMIZER_MODEL,
+    TRAINING_MODEL,
+)
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
@@ -32,24 +38,30 @@ class OrtTrainingSession:
         folder: artifacts of the target ort-training.
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
+        kernels: whose kernels train, one of `KERNELS`.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment cannot train.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest, threads: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, manifest: Manifest, threads: int | None = None, kernels: str = AUTO
+    ) -> None:
         self._folder = folder
         self._manifest = manifest
         self._binding = training_binding()
         check_choice("optimizer", manifest.update, OPTIMIZERS)
         self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
+        self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, "cpu")
+        step = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
         models = [
             str(checked_model(folder, manifest, name))
-            for name in (TRAINING_MODEL, EVAL_MODEL, OPTIMIZER_MODEL)
+            for name in (step, EVAL_MODEL, OPTIMIZER_MODEL)
         ]
         state = checkpoint.load(folder / CHECKPOINT, manifest)
         self.progress = checkpoint.progress(state, folder / CHECKPOINT)
-        options = _session_options(manifest, threads)
+        library = manifest.needs_library or self.kernels == FAST
+        options = _session_options(threads, library=library)
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
         try:
@@ -144,13 +156,13 @@ class OrtTrainingSession:
         checkpoint.save(self._state, self._folder / CHECKPOINT, optimizer_state=self._has_state)
 
 
-def _session_options(manifest: Manifest, threads: int | None) -> Any:
+def _session_options(threads: int | None, *, library: bool) -> Any:
     from onnxruntime import SessionOptions
 
     options = SessionOptions()
     options.log_severity_level = 4  # what is raised says it too
     if threads is not None:
         options.intra_op_num_threads = threads
-    if manifest.needs_library:
+    if library:
         options.register_custom_ops_library(str(custom_op_library()))
     return options

@@ -12,6 +12,7 @@ from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
     CHECKPOINT_FILES,
+    FAST_MODEL,
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
@@ -37,14 +38,16 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
     lower(model, differentiator, portable=True)
 
 
-def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
+def _open(
+    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+) -> Session:
     from svgd_onnx.targets.ort_training.session import OrtTrainingSession
 
     if device not in (None, "cpu"):
         raise UserError(
             f"{option('device', device)} is of {option('target', 'onnx')}: convert with that."
         )
-    return OrtTrainingSession(folder, manifest, threads)
+    return OrtTrainingSession(folder, manifest, threads, kernels)
 
 
 def _checkpoint(folder: Path, manifest: Manifest) -> Values:
@@ -62,7 +65,8 @@ ORT_TRAINING = Target(
     accumulates=False,
     differentiator="auto",
     step=TRAINING_MODEL,
-    files=(TRAINING_MODEL, OPTIMIZER_MODEL, *CHECKPOINT_FILES),
+    fast_step=FAST_MODEL,
+    files=(TRAINING_MODEL, FAST_MODEL, OPTIMIZER_MODEL, *CHECKPOINT_FILES),
     checkpoint_files=CHECKPOINT_FILES,
     require=training_binding,
     write=_write,

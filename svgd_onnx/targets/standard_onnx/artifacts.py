@@ -12,8 +12,9 @@ from onnx_ir.passes import common
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.channels_last import ChannelsLast
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
@@ -25,29 +26,26 @@ _IR_VERSION = 9
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
-    """Writes the training step, the evaluation model and the checkpoint.
+    """Writes the training step, in both its forms, the evaluation model and the checkpoint.
 
     Raises:
         UserError: an operator cannot be expressed, or the checkpoint cannot be written.
     """
-    training, evaluation, selection = graphs.training, graphs.evaluation, graphs.selection
+    training, evaluation = graphs.training, graphs.evaluation
     own = operators_of(evaluation)
-    lower(training, graphs.differentiator, own, portable=graphs.portable)
-    if graphs.recompute:
-        Recompute(graphs.batch)(training)
-    GradientsLast()(training)
-    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(training)
-    update = ParameterUpdate(
-        selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
-    )
-    update(training)
+    StateOutputs()(training)
+    fast = training.clone() if graphs.fast else None
+    _standard_operators(training, own, portable=graphs.portable)
+    steps = {TRAINING_STEP: training}
+    if fast is not None and ChannelsLast()(fast).modified:
+        _standard_operators(fast, own, portable=False)
+        steps[FAST_STEP] = fast
     names = FinalNames(graphs.own_names)
-    for model in (training, evaluation):
-        model.ir_version = _IR_VERSION
-        names(model)
-    ir.save(training, folder / TRAINING_STEP)
-    ir.save(evaluation, folder / EVAL_MODEL)
-    zeros = {**graphs.states, **update.states}
+    for name, step in steps.items():
+        states = _complete(step, graphs)
+        _save(step, folder / name, names)
+    _save(evaluation, folder / EVAL_MODEL, names)
+    zeros = {**graphs.states, **states}
     checkpoint.save(
         folder / CHECKPOINT,
         {
@@ -56,6 +54,26 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         },
         TrainingProgress(),
     )
+
+
+def _complete(step: ir.Model, graphs: TrainingGraphs) -> dict[str, tuple[int, ...]]:
+    """Makes a whole step of a gradient graph; the shapes of what the update keeps."""
+    selection = graphs.selection
+    if graphs.recompute:
+        Recompute(graphs.batch)(step)
+    GradientsLast()(step)
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(step)
+    update = ParameterUpdate(
+        selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
+    )
+    update(step)
+    return dict(update.states)
+
+
+def _save(model: ir.Model, path: Path, names: FinalNames) -> None:
+    model.ir_version = _IR_VERSION
+    names(model)
+    ir.save(model, path)
 
 
 def lower(
@@ -73,6 +91,13 @@ def lower(
         UserError: an operator cannot be expressed.
     """
     StateOutputs()(model)
+    _standard_operators(model, own, portable=portable)
+
+
+def _standard_operators(
+    model: ir.Model, own: Collection[tuple[str, str]], *, portable: bool
+) -> None:
+    """As `lower`, where what a step changes is an output already."""
     if portable:
         PortableVirtualGradient()(model)
     Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)

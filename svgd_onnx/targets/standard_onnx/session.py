@@ -17,6 +17,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
 from svgd_onnx.targets.external_references import checked_model
+from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.session import (
     TrainingProgress,
     batch_at_fault,
@@ -25,7 +26,7 @@ from svgd_onnx.targets.session import (
     seeded,
 )
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
 
 _PROVIDERS = {
@@ -45,6 +46,7 @@ class InferenceTrainingSession:
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", where everything stays between steps; None takes CUDA if it is there.
+        kernels: whose kernels train on the processor, one of `KERNELS`.
         profile: how the name of a file begins that onnxruntime's profiler writes; None writes none.
 
     Raises:
@@ -58,6 +60,8 @@ class InferenceTrainingSession:
         threads: int | None = None,
         device: str | None = None,
         profile: Path | None = None,
+        *,
+        kernels: str = AUTO,
     ) -> None:
         self._folder = folder
         self._onnxruntime = inference_runtime()
@@ -66,11 +70,11 @@ class InferenceTrainingSession:
         own = manifest.own_names
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
-        self._files = {
-            name: checked_model(folder, manifest, name) for name in (TRAINING_STEP, EVAL_MODEL)
-        }
+        self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self._device)
+        step = FAST_STEP if self.kernels == FAST else TRAINING_STEP
+        self._files = {name: checked_model(folder, manifest, name) for name in (step, EVAL_MODEL)}
         tensors, self.progress = checkpoint.load(folder / CHECKPOINT, manifest)
-        self._session = self._open(TRAINING_STEP, profile)
+        self._session = self._open(step, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._taken = own.union(inputs)
         self._accumulates = self._update in inputs
@@ -173,7 +177,7 @@ class InferenceTrainingSession:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        if self._manifest.needs_library and name == TRAINING_STEP:
+        if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
             options.register_custom_ops_library(str(custom_op_library()))
         try:
             return self._onnxruntime.InferenceSession(

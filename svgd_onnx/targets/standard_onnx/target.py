@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
-from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import Target, Values
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
@@ -30,10 +30,12 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
     lower(model, differentiator, own, portable=True)
 
 
-def _open(folder: Path, manifest: Manifest, threads: int | None, device: str | None) -> Session:
+def _open(
+    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+) -> Session:
     from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
-    return InferenceTrainingSession(folder, manifest, threads, device)
+    return InferenceTrainingSession(folder, manifest, threads, device, kernels=kernels)
 
 
 def _checkpoint(folder: Path, manifest: Manifest) -> Values:
@@ -50,7 +52,8 @@ STANDARD_ONNX = Target(
     accumulates=True,
     differentiator="own",
     step=TRAINING_STEP,
-    files=(TRAINING_STEP, CHECKPOINT),
+    fast_step=FAST_STEP,
+    files=(TRAINING_STEP, FAST_STEP, CHECKPOINT),
     checkpoint_files=(CHECKPOINT,),
     require=lambda: None,
     write=_write,

@@ -7,7 +7,7 @@ from collections import Counter
 import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX
-from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
+from svgd_onnx.transforms.states import states_of
 
 
 class StateOutputs(ir.passes.InPlacePass):
@@ -22,7 +22,7 @@ class StateOutputs(ir.passes.InPlacePass):
 
     def requires(self, model: ir.Model) -> None:
         for node in model.graph:
-            for position, _ in _states(node):
+            for position, _ in states_of(node):
                 state = node.inputs[position]
                 if state is None or not state.is_graph_input():
                     raise ir.passes.PreconditionError(f"a state of '{node.name}' is no graph input")
@@ -31,7 +31,7 @@ class StateOutputs(ir.passes.InPlacePass):
         graph = model.graph
         latest: dict[ir.Value, ir.Value] = {}
         for node in graph:
-            for position, output in _states(node):
+            for position, output in states_of(node):
                 state = node.inputs[position]
                 assert state is not None
                 if state in latest:
@@ -46,16 +46,9 @@ class StateOutputs(ir.passes.InPlacePass):
     def ensures(self, model: ir.Model) -> None:
         outputs = Counter(value.name for value in model.graph.outputs)
         for node in model.graph:
-            for position, _ in _states(node):
+            for position, _ in states_of(node):
                 state = node.inputs[position]
                 if state is None or not state.is_graph_input():
                     continue  # where an earlier use has left it
                 if outputs[f"{state.name}{NEW_SUFFIX}"] != 1:
                     raise ir.passes.PostconditionError(f"'{state.name}' has not one output")
-
-
-def _states(node: ir.Node) -> list[tuple[int, int]]:
-    """Positions of the states among a node's inputs, and of their new values among its outputs."""
-    if node.domain == DOMAIN:
-        return [(1, 1)]
-    return [(3, 1), (4, 2)] if node.op_type == "BatchNormInternal" else []

@@ -1,0 +1,63 @@
+"""Which form of a training step a session opens: that of fast operators of ours, or that of any onnxruntime."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.runtime import custom_op_library, has_custom_op_library, inference_runtime
+
+AUTO, FAST, STANDARD = "auto", "fast", "standard"
+KERNELS = (AUTO, FAST, STANDARD)
+
+# The first onnxruntime that runs operators as they are built.
+_FIRST = (1, 19)
+
+
+def choose_kernels(
+    wanted: str, folder: Path, manifest: Manifest, fast_step: str, device: str
+) -> str:
+    """Whose kernels train, `FAST` or `STANDARD`.
+
+    Args:
+        wanted: one of `KERNELS`; `AUTO` takes the fast ones where that is possible.
+        folder: artifacts.
+        manifest: theirs.
+        fast_step: the file of theirs that has them.
+        device: where they are trained.
+
+    Raises:
+        UserError: it is no choice, or the fast ones are asked for and the folder has none, or they do not
+            run here.
+    """
+    check_choice("kernels", wanted, KERNELS)
+    if wanted == STANDARD:
+        return STANDARD
+    there = fast_step in manifest.files
+    if wanted == AUTO:
+        able = there and device == "cpu" and has_custom_op_library() and _runs_operators()
+        return FAST if able else STANDARD
+    if not there:
+        raise UserError(
+            f"'{folder}' has no step of fast kernels, which conversion makes for convolutions, where the "
+            f"operator library is installed: convert again there, or leave {option('kernels')} out."
+        )
+    if device != "cpu":
+        raise UserError(
+            f"{option('kernels', FAST)} is of the processor: leave it out, or train with "
+            f"{option('device', 'cpu')}."
+        )
+    custom_op_library()  # refuses where there is none
+    if not _runs_operators():
+        raise UserError(
+            f"onnxruntime {inference_runtime().__version__} does not run fast kernels: update it, or leave "
+            f"{option('kernels')} out."
+        )
+    return FAST
+
+
+def _runs_operators() -> bool:
+    found = re.match(r"(\d+)\.(\d+)", inference_runtime().__version__)
+    return found is not None and tuple(map(int, found.groups())) >= _FIRST
