@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/batch_normalization_cpu.h"
+#include "cpu/max_pool_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -29,6 +30,7 @@ using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
     svgd::VirtualGradientCpu,
     svgd::BatchNormalizationCpu,
+    svgd::MaxPoolCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

@@ -1,5 +1,6 @@
 // Which of the compiled loops this processor can run.
 #include "cpu/batch_normalization_loops.h"
+#include "cpu/max_pool_loops.h"
 #include "cpu/virtual_gradient_loops.h"
 
 namespace svgd {
@@ -11,6 +12,7 @@ namespace svgd {
   extern const VirtualGradientLoops<Float16> kFloat16;      \
   extern const VirtualGradientLoops<BFloat16> kBFloat16;    \
   extern const BatchNormalizationLoops kBatchNormalization; \
+  extern const MaxPoolLoops kMaxPool;                       \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -60,15 +62,18 @@ SVGD_DEFINE_LOOPS(double, kDouble)
 SVGD_DEFINE_LOOPS(Float16, kFloat16)
 SVGD_DEFINE_LOOPS(BFloat16, kBFloat16)
 
-const BatchNormalizationLoops& LoopsOfBatchNormalization(InstructionSet instruction) {
-  switch (instruction) {
-    case InstructionSet::kAvx512:
-      return SVGD_VARIANT(avx512, kBatchNormalization);
-    case InstructionSet::kAvx2:
-      return SVGD_VARIANT(avx2, kBatchNormalization);
-    default:
-      return baseline::kBatchNormalization;
+#define SVGD_DEFINE_LOOPS_OF(Operator)                                   \
+  const Operator##Loops& LoopsOf##Operator(InstructionSet instruction) { \
+    switch (instruction) {                                               \
+      case InstructionSet::kAvx512:                                      \
+        return SVGD_VARIANT(avx512, k##Operator);                        \
+      case InstructionSet::kAvx2:                                        \
+        return SVGD_VARIANT(avx2, k##Operator);                          \
+      default:                                                           \
+        return baseline::k##Operator;                                    \
+    }                                                                    \
   }
-}
+SVGD_DEFINE_LOOPS_OF(BatchNormalization)
+SVGD_DEFINE_LOOPS_OF(MaxPool)
 
 }  // namespace svgd

@@ -21,6 +21,7 @@ from svgd_onnx.transforms.channels_last.layout import (
 )
 from svgd_onnx.transforms.channels_last.movement import MOVEMENT
 from svgd_onnx.transforms.channels_last.normalizations import NORMALIZATIONS
+from svgd_onnx.transforms.channels_last.pooling import POOLING
 from svgd_onnx.transforms.channels_last.reductions import REDUCTIONS
 from svgd_onnx.transforms.channels_last.virtual_gradient import VIRTUAL_GRADIENT
 from svgd_onnx.transforms.rule import RefusedError, known_rank, static_shape
@@ -32,6 +33,7 @@ RULES: dict[str, Rule] = {
     **MOVEMENT,
     **REDUCTIONS,
     **NORMALIZATIONS,
+    **POOLING,
     **VIRTUAL_GRADIENT,
     **CONVOLUTIONS,
 }

@@ -129,6 +129,7 @@ class Layout:
         scaled: T(dY), by its value, where a convolution's gradient multiplies itself.
         normalized: the output of each Relu that is part of a normalization.
         unmasked: Relu's gradient, by its value, where a normalization's gradient masks itself.
+        pooled: what a MaxPool read, by its places, which are of our own kind.
         absorbed: nodes that are part of others already.
     """
 
@@ -137,6 +138,7 @@ class Layout:
         self.scaled: dict[ir.Value, Scaled] = {}
         self.normalized: dict[ir.Value, Normalized] = {}
         self.unmasked: dict[ir.Value, Unmasked] = {}
+        self.pooled: dict[ir.Value, ir.Value] = {}
         self.absorbed: set[ir.Node] = set()
         self._last: dict[ir.Value, ir.Value] = {}
         self._of_node: list[ir.Value] = []

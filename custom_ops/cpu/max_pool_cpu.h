@@ -1,0 +1,12 @@
+// MaxPoolWithPlaces and MaxPoolGradient for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> MaxPoolCpu();
+
+}  // namespace svgd
