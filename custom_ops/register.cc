@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/convolution_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -27,6 +28,7 @@ constexpr char kDomain[] = "ai.svgd";
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
     svgd::VirtualGradientCpu,
+    svgd::ConvolutionCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif
