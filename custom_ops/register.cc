@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/batch_normalization_cpu.h"
+#include "cpu/convolution_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
@@ -28,9 +29,7 @@ constexpr char kDomain[] = "ai.svgd";
 // Every operator: for an execution provider, its definitions.
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
-    svgd::VirtualGradientCpu,
-    svgd::BatchNormalizationCpu,
-    svgd::MaxPoolCpu,
+    svgd::VirtualGradientCpu,  svgd::BatchNormalizationCpu, svgd::MaxPoolCpu, svgd::ConvolutionCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

@@ -1,4 +1,6 @@
 // Which of the compiled loops this processor can run.
+#include "cpu/instruction_set.h"
+
 #include "cpu/batch_normalization_loops.h"
 #include "cpu/max_pool_loops.h"
 #include "cpu/virtual_gradient_loops.h"
@@ -33,7 +35,9 @@ InstructionSet Detect() {
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return InstructionSet::kAvx512;
   }
-  if (__builtin_cpu_supports("avx2")) return InstructionSet::kAvx2;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) {
+    return InstructionSet::kAvx2;
+  }
 #endif
   return InstructionSet::kBaseline;
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "cpu/tasks.h"
 #include "cpu/virtual_gradient_kernel.h"
 #include "cpu/virtual_gradient_loops.h"
 
@@ -22,8 +23,6 @@ constexpr size_t kTaskBlocks = 8;
 constexpr size_t kTasks = 16;
 // Tensors below this are done by the calling thread: waking another costs more.
 constexpr size_t kInlineElements = 16 * 1024;
-
-inline size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 
 template <typename Element>
 struct Traversal {

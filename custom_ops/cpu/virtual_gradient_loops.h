@@ -4,6 +4,7 @@
 
 #include <cstddef>
 
+#include "cpu/instruction_set.h"
 #include "cpu/virtual_gradient_kernel.h"
 
 namespace svgd {
@@ -36,12 +37,6 @@ struct VirtualGradientLoops {
   void (*update)(const Number* r, Number* r_new, Number* sums, size_t count, Number rho,
                  Number share, Number scale, Number epsilon);
 };
-
-// Instruction sets that the loops are compiled for, each wider than the one before.
-enum class InstructionSet { kBaseline, kAvx2, kAvx512 };
-
-// The widest that this processor runs.
-InstructionSet Widest();
 
 // The loops of an instruction set; those of kBaseline where there are none for it.
 template <typename Element>

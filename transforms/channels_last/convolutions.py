@@ -69,15 +69,14 @@ def _convolution(node: ir.Node, layout: Layout) -> Written:
 
 
 def multiplies_itself(node: ir.Node, gradient: ir.Value) -> bool:
-    """Whether a node takes dY times T's factors as it reads dY: it gives gradients of parameters alone."""
+    """Whether a node takes dY times T's factors as it reads dY: it gives the gradient of a weight alone."""
     if node.op_type != "ConvGrad" or node.inputs[0] is not gradient:
         return False
-    of_input, of_weight = _wanted(node)[:2]
     try:
         _attributes(node, inputs_of(node, 3)[2])
     except RefusedError:
         return False
-    return of_weight and not of_input
+    return _wanted(node) == (False, True, False)
 
 
 def _gradient(node: ir.Node, layout: Layout) -> Written:
@@ -86,19 +85,17 @@ def _gradient(node: ir.Node, layout: Layout) -> Written:
     of_input, of_weight, of_bias = _wanted(node)
     scaled = layout.scaled.get(gradient)
     dy = layout.last(gradient) if scaled is None else scaled.gradient
-    dx: Last | None = None
+    dx, dw, db = None, None, None
     if of_input:
         inputs = [dy, weight, last_sizes(layout, x, dy)]
         dx = Last(layout.operator(OF_INPUT, inputs, attributes)[0])
-    if not of_weight:
+    if of_weight:
+        inputs = [dy, layout.last(x)] + ([] if scaled is None else [scaled.factors])
+        dw = Second(layout.operator(OF_WEIGHT, inputs, attributes)[0])
+    if of_bias:
         axes = range(known_rank(weight) - 1)
-        bias = layout.write.reduce("ReduceSum", dy, axes, keepdims=False) if of_bias else None
-        return [dx, None, None if bias is None else Second(bias)]
-    inputs = [dy, layout.last(x)]
-    if scaled is not None:
-        inputs.append(scaled.factors)
-    found = layout.operator(OF_WEIGHT, inputs, attributes, 1 + of_bias)
-    return [dx, *map(Second, found)]
+        db = Second(layout.write.reduce("ReduceSum", dy, axes, keepdims=False))
+    return [dx, dw, db]
 
 
 def _wanted(node: ir.Node) -> tuple[bool, bool, bool]:

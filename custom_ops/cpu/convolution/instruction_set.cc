@@ -1,0 +1,34 @@
+// Which of the compiled loops of convolution this processor can run.
+#include "cpu/instruction_set.h"
+
+#include "cpu/convolution/loops.h"
+
+namespace svgd {
+
+namespace baseline {
+extern const convolution::Loops kConvolutionLoops;
+}
+#ifdef SVGD_X86_VARIANTS
+namespace avx2 {
+extern const convolution::Loops kConvolutionLoops;
+}
+namespace avx512 {
+extern const convolution::Loops kConvolutionLoops;
+}
+#endif
+
+namespace convolution {
+
+const Loops& LoopsFor(InstructionSet set) {
+#ifdef SVGD_X86_VARIANTS
+  if (set == InstructionSet::kAvx512) return avx512::kConvolutionLoops;
+  if (set == InstructionSet::kAvx2) return avx2::kConvolutionLoops;
+#endif
+  static_cast<void>(set);
+  return baseline::kConvolutionLoops;
+}
+
+const Loops& WidestLoops() { return LoopsFor(Widest()); }
+
+}  // namespace convolution
+}  // namespace svgd

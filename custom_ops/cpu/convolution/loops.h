@@ -1,0 +1,49 @@
+// The innermost loops of convolution. loops.cc is compiled once for each instruction set that a
+// processor may have.
+#pragma once
+
+#include <cstddef>
+
+namespace svgd::convolution {
+
+// A panel is as many output channels as a tile has, side by side; channels that are missing are
+// zeros in packed weights, and not written.
+
+// A tile of Y: `pixels` (fewer at the end) times a panel. Each of them sees `runs` runs of `length`
+// numbers of X.
+struct Tile {
+  const float* const* rows;  // runs x Loops::pixels pointers; those of missing pixels can be read
+  size_t runs;
+  size_t offset;  // of what is read, from each of the pointers
+  size_t length;
+  const float* weights;  // runs x length x panel
+  const float* start;    // a panel to begin with, or null for zeros, or for what is in `out`
+  bool add;              // begins with what is in `out`
+  float* const* out;     // for each pixel
+  size_t pixels;
+  size_t columns;  // of the panel that are written
+};
+
+// A tile of dW: `count` numbers of a run of X, times a panel of dY, summed over pixels that lie in
+// `planes` of `rows` of `columns`.
+struct WeightTile {
+  const float* x;
+  size_t plane_pitch, row_pitch, pixel_pitch;
+  const float* dy;  // planes x rows x columns x panel
+  size_t planes, rows, columns;
+  float* sum;  // count x panel, added to
+};
+
+struct Loops {
+  size_t panel;
+  size_t pixels;  // of a tile
+  size_t counts;  // numbers of X of a tile of dW, at most
+
+  void (*tile)(const Tile& tile);
+  void (*weight_tile)(const WeightTile& tile, size_t count);
+};
+
+// Those for the widest instruction set of this processor.
+const Loops& WidestLoops();
+
+}  // namespace svgd::convolution

@@ -1,0 +1,113 @@
+#include "cpu/convolution/pixel_block.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/thread_memory.h"
+
+namespace svgd::convolution {
+
+PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index)
+    : plan_(plan),
+      in_(in + group * plan.pass.channels),
+      out_(out),
+      first_(index * plan.block),
+      pixels_(std::min(plan.block, plan.pass.pixels() - first_)),
+      in_pitch_(plan.pass.groups * plan.pass.channels) {
+  const size_t patches = plan.merged ? plan.block * plan.runs * plan.length : 0;
+  Cut cut;
+  const size_t rows = cut.Array<const float*>(plan.block * plan.runs);
+  const size_t outs = cut.Array<float*>(plan.block);
+  const size_t zeros = cut.Array<float>(plan.length);
+  const size_t patch = cut.Array<float>(patches);
+  auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
+  rows_ = reinterpret_cast<const float**>(memory + rows);
+  outs_ = reinterpret_cast<float**>(memory + outs);
+  auto* zero = reinterpret_cast<float*>(memory + zeros);
+  patch_ = reinterpret_cast<float*>(memory + patch);
+  std::fill(zero, zero + plan.length, 0.0F);
+  zeros_ = zero;
+  Point(group * plan.pass.outputs);
+}
+
+void PixelBlock::Point(size_t group_output) {
+  const auto& [a, b, c] = plan_.pass.axes;
+  const size_t out_pitch = plan_.pass.groups * plan_.pass.outputs;
+  auto place = static_cast<int64_t>(first_);
+  int64_t k = place % c.pixels;
+  place /= c.pixels;
+  int64_t j = place % b.pixels;
+  place /= b.pixels;
+  int64_t i = place % a.pixels;
+  int64_t example = place / a.pixels;
+  const size_t width = plan_.loops.pixels;
+  for (size_t pixel = 0; pixel < pixels_; ++pixel) {
+    const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
+    const int64_t row = plane * b.out + b.out_first + j * b.out_stride;
+    const int64_t at = row * c.out + c.out_first + k * c.out_stride;
+    outs_[pixel] = out_ + static_cast<size_t>(at) * out_pitch + group_output;
+    See(rows_ + pixel / width * plan_.runs * width + pixel % width, example, i, j, k);
+    if (++k < c.pixels) continue;
+    k = 0;
+    if (++j < b.pixels) continue;
+    j = 0;
+    if (++i < a.pixels) continue;
+    i = 0;
+    ++example;
+  }
+  for (size_t pixel = pixels_; pixel < plan_.block; ++pixel) {
+    const float** to = rows_ + pixel / width * plan_.runs * width + pixel % width;
+    for (size_t run = 0; run < plan_.runs; ++run) to[run * width] = zeros_;
+  }
+}
+
+// The runs of one pixel.
+void PixelBlock::See(const float** to, int64_t example, int64_t i, int64_t j, int64_t k) {
+  const auto& [a, b, c] = plan_.pass.axes;
+  const size_t width = plan_.loops.pixels;
+  const int64_t column = c.first + k * c.stride;
+  for (int64_t p = 0; p < a.taps; ++p) {
+    const int64_t plane = a.first + i * a.stride + p * a.step;
+    for (int64_t q = 0; q < b.taps; ++q) {
+      const int64_t row = b.first + j * b.stride + q * b.step;
+      const bool inside = plane >= 0 && plane < a.in && row >= 0 && row < b.in;
+      const float* start = zeros_;
+      if (inside) {
+        const int64_t at = ((example * a.in + plane) * b.in + row) * c.in;
+        start = in_ + static_cast<size_t>(at) * in_pitch_;
+      }
+      if (plan_.merged) {
+        *to = inside ? Run(start, column) : zeros_;
+        to += width;
+        continue;
+      }
+      for (int64_t r = 0, at = column; r < c.taps; ++r, at += c.step, to += width) {
+        const bool seen = inside && at >= 0 && at < c.in;
+        *to = seen ? start + static_cast<size_t>(at) * in_pitch_ : zeros_;
+      }
+    }
+  }
+}
+
+// All taps of a row, which lie side by side; copied with zeros where some are outside.
+const float* PixelBlock::Run(const float* start, int64_t column) {
+  const PassAxis& c = plan_.pass.axes[2];
+  if (column >= 0 && column + c.taps <= c.in) {
+    return start + static_cast<size_t>(column) * in_pitch_;
+  }
+  float* patch = patch_;
+  patch_ += plan_.length;
+  const int64_t begin = std::clamp<int64_t>(-column, 0, c.taps);
+  const int64_t end = std::clamp<int64_t>(c.in - column, begin, c.taps);
+  const size_t before = static_cast<size_t>(begin) * in_pitch_;
+  const size_t after = static_cast<size_t>(end) * in_pitch_;
+  std::fill(patch, patch + before, 0.0F);
+  std::fill(patch + after, patch + plan_.length, 0.0F);
+  if (end > begin) {
+    std::memcpy(patch + before, start + static_cast<size_t>(column + begin) * in_pitch_,
+                (after - before) * sizeof(float));
+  }
+  return patch;
+}
+
+}  // namespace svgd::convolution

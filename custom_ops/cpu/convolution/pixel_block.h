@@ -1,0 +1,39 @@
+// A block of a pass' output pixels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/convolution/pass_plan.h"
+
+namespace svgd::convolution {
+
+// What the pixels of a block see, and where they are written, tile by tile. It lies in the thread's
+// memory: one at a time.
+class PixelBlock {
+ public:
+  PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index);
+
+  size_t pixels() const { return pixels_; }
+  // As Tile has them.
+  const float* const* rows(size_t tile) const {
+    return rows_ + tile * plan_.runs * plan_.loops.pixels;
+  }
+  float* const* outs(size_t tile) const { return outs_ + tile * plan_.loops.pixels; }
+
+ private:
+  void Point(size_t group_output);
+  void See(const float** to, int64_t example, int64_t i, int64_t j, int64_t k);
+  const float* Run(const float* start, int64_t column);
+
+  const Plan& plan_;
+  const float* in_;
+  float* out_;
+  size_t first_, pixels_, in_pitch_;
+  const float** rows_;
+  float** outs_;
+  const float* zeros_;
+  float* patch_;  // for runs that are outside with a part
+};
+
+}  // namespace svgd::convolution

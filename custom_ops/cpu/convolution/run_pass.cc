@@ -1,0 +1,145 @@
+#include <algorithm>
+
+#include "cpu/convolution/loops.h"
+#include "cpu/convolution/pass.h"
+#include "cpu/convolution/pass_plan.h"
+#include "cpu/convolution/pixel_block.h"
+
+namespace svgd::convolution {
+namespace {
+
+// Numbers of X of a chunk: its weights, times a panel, stay in the first cache.
+constexpr size_t kChunk = 256;
+
+// The weights of panel `index` of all groups: runs x length x panel.
+void PackPanel(const Plan& plan, const float* weights, size_t index, float* packed) {
+  const Pass& pass = plan.pass;
+  const size_t width = plan.loops.panel;
+  const size_t group = index / plan.panels;
+  const size_t output = index % plan.panels * width;
+  const size_t columns = std::min(width, pass.outputs - output);
+  const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
+  float* to = packed + index * plan.panel_weights();
+  const auto& [first, second, third] = pass.axes;
+  for (int64_t i = 0; i < first.taps; ++i) {
+    for (int64_t j = 0; j < second.taps; ++j) {
+      for (int64_t k = 0; k < third.taps; ++k) {
+        const int64_t element = ((first.tap_first + i * first.tap_step) * second.kernel +
+                                 second.tap_first + j * second.tap_step) *
+                                    third.kernel +
+                                third.tap_first + k * third.tap_step;
+        for (size_t c = 0; c < pass.channels; ++c, to += width) {
+          const float* of_channel = from + c * pass.pitches.channel + element;
+          for (size_t m = 0; m < columns; ++m) to[m] = of_channel[m * pass.pitches.output];
+          for (size_t m = columns; m < width; ++m) to[m] = 0;
+        }
+      }
+    }
+  }
+}
+
+// The bias, panel by panel, behind the weights.
+const float* PackBias(const Plan& plan, const float* bias, float* packed) {
+  const Pass& pass = plan.pass;
+  const size_t width = plan.loops.panel;
+  float* to = packed + plan.panels * pass.groups * plan.panel_weights();
+  for (size_t panel = 0; panel < plan.panels * pass.groups; ++panel) {
+    const size_t output = panel % plan.panels * width;
+    const size_t columns = std::min(width, pass.outputs - output);
+    const float* from = bias + panel / plan.panels * pass.outputs + output;
+    std::copy(from, from + columns, to + panel * width);
+    std::fill(to + panel * width + columns, to + (panel + 1) * width, 0.0F);
+  }
+  return to;
+}
+
+// One of the plan's tasks: some panels of a block.
+void RunTask(const Plan& plan, const float* in, const float* packed, const float* bias, float* out,
+             size_t index) {
+  const size_t panel_group = index % plan.panel_groups;
+  index /= plan.panel_groups;
+  const size_t group = index % plan.pass.groups;
+  const PixelBlock block(plan, in, out, group, index / plan.pass.groups);
+  const Loops& loops = plan.loops;
+  const size_t first_panel = panel_group * plan.panels / plan.panel_groups;
+  const size_t last_panel = (panel_group + 1) * plan.panels / plan.panel_groups;
+  const size_t pieces = DivideUp(plan.length, kChunk);  // of a run
+  const size_t piece = DivideUp(plan.length, pieces);
+  const size_t some_runs = std::max<size_t>(1, kChunk / plan.length);
+  for (size_t run = 0; run < plan.runs; run += some_runs) {
+    for (size_t offset = 0; offset < plan.length; offset += piece) {
+      const bool first = run == 0 && offset == 0;
+      for (size_t panel = first_panel; panel < last_panel; ++panel) {
+        Tile tile{};
+        tile.runs = std::min(some_runs, plan.runs - run);
+        tile.offset = offset;
+        tile.length = std::min(piece, plan.length - offset);
+        const size_t whole = group * plan.panels + panel;
+        tile.weights =
+            packed + whole * plan.panel_weights() + (run * plan.length + offset) * loops.panel;
+        tile.start = first && bias != nullptr ? bias + whole * loops.panel : nullptr;
+        tile.add = !first;
+        const size_t column = panel * loops.panel;
+        tile.columns = std::min(loops.panel, plan.pass.outputs - column);
+        float* outs[16];
+        for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
+          const size_t at = pixel / loops.pixels;
+          tile.rows = block.rows(at) + run * loops.pixels;
+          tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
+          for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + column;
+          tile.out = outs;
+          loops.tile(tile);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+
+size_t PackedWeights(const Pass& pass) {
+  const size_t width = WidestLoops().panel;
+  const size_t panels = pass.groups * DivideUp(pass.outputs, width);
+  return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
+}
+
+void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
+               const float* bias, float* out, float* packed, const Threads& threads) {
+  const Loops& loops = WidestLoops();
+  struct Part {
+    Plan plan;
+    float* packed;
+    size_t panels, tasks;  // of this part and those before
+  };
+  std::vector<Part> parts;
+  size_t panels = 0, tasks = 0;
+  for (const Pass& pass : passes) {
+    if (pass.pixels() == 0) continue;
+    const Plan plan(pass, loops);
+    panels += plan.panels * pass.groups;
+    tasks += plan.tasks();
+    parts.push_back({plan, packed, panels, tasks});
+    packed += PackedWeights(pass);
+  }
+  // The part that an index is of; the index becomes its own.
+  const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {
+    const auto part = std::partition_point(parts.begin(), parts.end(),
+                                           [&](const Part& each) { return each.*end <= *index; });
+    if (part != parts.begin()) *index -= (*(part - 1)).*end;
+    return *part;
+  };
+  threads.ForEach(panels, [&](size_t index) {
+    const Part& part = find(&Part::panels, &index);
+    PackPanel(part.plan, weights, index, part.packed);
+  });
+  const float* panel_bias = nullptr;
+  if (bias != nullptr && !parts.empty()) {  // the only pass that has one is Y's
+    panel_bias = PackBias(parts[0].plan, bias, parts[0].packed);
+  }
+  threads.ForEach(tasks, [&](size_t index) {
+    const Part& part = find(&Part::tasks, &index);
+    RunTask(part.plan, in, part.packed, panel_bias, out, index);
+  });
+}
+
+}  // namespace svgd::convolution

@@ -1,0 +1,25 @@
+// The gradient of a convolution's weights: for each element of the kernel, the product of what it
+// saw of X with dY, summed over pixels.
+#pragma once
+
+#include <cstddef>
+
+#include "convolution.h"
+#include "cpu/tasks.h"
+
+namespace svgd::convolution {
+
+// What dY is multiplied by while it is read: null, or a number for each of dY's channels, or one
+// for each element of an example.
+struct Factor {
+  const float* numbers;
+  bool of_channels;
+};
+
+// Numbers that the partial sums take.
+size_t WeightGradientSums(const ConvolutionShape& shape);
+
+void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
+                       const ConvolutionShape& shape, float* sums, const Threads& threads);
+
+}  // namespace svgd::convolution

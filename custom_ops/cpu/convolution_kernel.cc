@@ -1,0 +1,68 @@
+#include "cpu/convolution_kernel.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "cpu/convolution/pass.h"
+
+namespace svgd {
+namespace {
+
+using convolution::Pass;
+
+size_t PackedWeights(const std::vector<Pass>& passes) {
+  size_t numbers = 0;
+  for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass);
+  return numbers;
+}
+
+// Whether the passes write every pixel.
+bool Cover(const std::vector<Pass>& passes, const ConvolutionShape& shape) {
+  size_t pixels = 0;
+  for (const Pass& pass : passes) pixels += pass.pixels();
+  return pixels == shape.batch * shape.in_pixels();
+}
+
+void Clear(float* numbers, size_t count, const Threads& threads) {
+  constexpr size_t kPiece = 256 * 1024;
+  threads.ForEach(DivideUp(count, kPiece), [&](size_t index) {
+    const size_t first = index * kPiece;
+    std::fill(numbers + first, numbers + std::min(count, first + kPiece), 0.0F);
+  });
+}
+
+}  // namespace
+
+size_t ConvolutionWorkspace(const ConvolutionShape& shape) {
+  return PackedWeights({convolution::ForwardPass(shape)});
+}
+
+size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape) {
+  return PackedWeights(convolution::InputGradientPasses(shape));
+}
+
+size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape) {
+  return convolution::WeightGradientSums(shape);
+}
+
+void Convolution(const float* x, const float* weights, const float* bias, float* y,
+                 const ConvolutionShape& shape, float* workspace, const Threads& threads) {
+  convolution::RunPasses({convolution::ForwardPass(shape)}, x, weights, bias, y, workspace,
+                         threads);
+}
+
+void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
+                              const ConvolutionShape& shape, float* workspace,
+                              const Threads& threads) {
+  const std::vector<Pass> passes = convolution::InputGradientPasses(shape);
+  if (!Cover(passes, shape)) Clear(dx, shape.batch * shape.in_pixels() * shape.channels, threads);
+  convolution::RunPasses(passes, dy, weights, nullptr, dx, workspace, threads);
+}
+
+void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
+                               float* dw, const ConvolutionShape& shape, float* workspace,
+                               const Threads& threads) {
+  convolution::RunWeightGradient(dy, factor, x, dw, shape, workspace, threads);
+}
+
+}  // namespace svgd

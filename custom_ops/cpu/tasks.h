@@ -1,0 +1,43 @@
+// Tasks of a kernel on the threads that it was given.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <new>
+
+#include "cpu/parallel.h"
+
+namespace svgd {
+
+struct Threads {
+  ParallelFor parallel_for;
+  void* context;
+
+  // Calls body(index) for each index below `count`. What a task throws cannot leave through its
+  // thread: memory that was not there is said afterwards, as bad_alloc.
+  template <typename Body>
+  void ForEach(size_t count, const Body& body) const {
+    struct Run {
+      const Body& body;
+      std::atomic<bool> failed{false};
+    } run{body};
+    const Task task = [](void* data, size_t index) {
+      Run& shared = *static_cast<Run*>(data);
+      try {
+        shared.body(index);
+      } catch (...) {
+        shared.failed = true;
+      }
+    };
+    if (count == 1) {
+      task(&run, 0);
+    } else if (count > 1) {
+      parallel_for(context, task, count, &run);
+    }
+    if (run.failed) throw std::bad_alloc();
+  }
+};
+
+inline size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
+
+}  // namespace svgd
