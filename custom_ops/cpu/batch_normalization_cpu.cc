@@ -49,7 +49,7 @@ class Normalization final : public OpKernel {
         {context.OutputData<float>(0, context.InputShape(0)),
          context.OutputData<float>(1, channels), context.OutputData<float>(2, channels),
          context.OutputData<float>(3, channels), context.OutputData<float>(4, channels)},
-        shape, attributes_, SessionThreads::ParallelFor, &threads);
+        shape, attributes_, {SessionThreads::ParallelFor, &threads});
   }
 
  private:
@@ -78,7 +78,7 @@ class Gradient final : public OpKernel {
          relu_ ? context.InputData<float>(5) : nullptr},
         {context.OutputData<float>(0, whole), context.OutputData<float>(1, channels),
          context.OutputData<float>(2, channels)},
-        shape, SessionThreads::ParallelFor, &threads);
+        shape, {SessionThreads::ParallelFor, &threads});
   }
 
  private:

@@ -11,15 +11,13 @@ namespace {
 
 // Numbers of a block: what is read a second time is then still in the first cache, and sums of so
 // few are exact enough in single precision.
-constexpr size_t kBlockNumbers = 4 * 1024;
+constexpr size_t kBlockNumbers = 8 * 1024;
 // Columns that loops go over side by side, at least: few channels are taken several rows at a time.
 constexpr size_t kFewestColumns = 64;
 // Blocks of a task.
-constexpr size_t kTaskBlocks = 8;
+constexpr size_t kTaskBlocks = 4;
 // Below so many numbers the calling thread does it alone: waking another costs more.
 constexpr size_t kInlineNumbers = 16 * 1024;
-
-size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
 
 // How rows are gone through: in blocks, several rows as one of `columns` columns.
 struct Blocks {
@@ -32,18 +30,15 @@ struct Blocks {
 
   // Calls body(block, first row, number of rows) for each block.
   template <typename Body>
-  void ForEach(ParallelFor parallel_for, void* context, const Body& body) const {
+  void ForEach(const Threads& threads, const Body& body) const {
     const auto range = [&](size_t begin, size_t end) {
       for (size_t block = begin; block < std::min(end, count); ++block) {
         body(block, block * rows, std::min(rows, shape.rows - block * rows));
       }
     };
     if (shape.rows * shape.channels < kInlineNumbers) return range(0, count);
-    auto of_task = [&](size_t task) { range(task * kTaskBlocks, (task + 1) * kTaskBlocks); };
-    const Task task = [](void* self, size_t index) {
-      (*static_cast<decltype(of_task)*>(self))(index);
-    };
-    parallel_for(context, task, DivideUp(count, kTaskBlocks), &of_task);
+    threads.ForEach(DivideUp(count, kTaskBlocks),
+                    [&](size_t task) { range(task * kTaskBlocks, (task + 1) * kTaskBlocks); });
   }
 
   // Calls body(first row, number of rows of `width` columns, width): whole ones, then what is left.
@@ -58,7 +53,9 @@ struct Blocks {
   // An array with an entry for each channel, for each column.
   std::vector<float> Repeated(const std::vector<float>& channels) const {
     std::vector<float> wide(columns);
-    for (size_t c = 0; c < columns; ++c) wide[c] = channels[c % shape.channels];
+    for (auto to = wide.begin(); to != wide.end();) {
+      to = std::copy(channels.begin(), channels.end(), to);
+    }
     return wide;
   }
 
@@ -81,12 +78,12 @@ struct Blocks {
 // Means and sums of squares about them, of blocks and then of all (Chan, Golub and LeVeque 1979).
 class Statistics {
  public:
-  Statistics(const Blocks& blocks, const float* x, ParallelFor parallel_for, void* context)
+  Statistics(const Blocks& blocks, const float* x, const Threads& threads)
       : blocks_(blocks),
         channels_(blocks.shape.channels),
         means_(blocks.count * channels_),
         squares_(blocks.count * channels_) {
-    blocks.ForEach(parallel_for, context, [&](size_t block, size_t first, size_t number) {
+    blocks.ForEach(threads, [&](size_t block, size_t first, size_t number) {
       OfBlock(x, block, first, number);
     });
   }
@@ -144,9 +141,9 @@ class Statistics {
 
 void BatchNormalization(const NormalizationInputs& in, const NormalizationOutputs& out,
                         const NormalizedShape& shape, const NormalizationAttributes& attributes,
-                        ParallelFor parallel_for, void* context) {
+                        const Threads& threads) {
   const Blocks blocks(shape);
-  const Statistics statistics(blocks, in.x, parallel_for, context);
+  const Statistics statistics(blocks, in.x, threads);
   const size_t channels = shape.channels;
   std::vector<float> mean(channels), factor(channels), shift(in.shift, in.shift + channels);
   for (size_t c = 0; c < channels; ++c) {
@@ -167,7 +164,7 @@ void BatchNormalization(const NormalizationInputs& in, const NormalizationOutput
   mean = blocks.Repeated(mean), factor = blocks.Repeated(factor), shift = blocks.Repeated(shift);
   const Columns columns{mean.data(), factor.data(), shift.data()};
   const BatchNormalizationLoops& loops = LoopsOfBatchNormalization(Widest());
-  blocks.ForEach(parallel_for, context, [&](size_t, size_t first, size_t number) {
+  blocks.ForEach(threads, [&](size_t, size_t first, size_t number) {
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
       loops.normalize(in.x + place, out.y + place, rows, width, columns, attributes.relu);
@@ -177,8 +174,7 @@ void BatchNormalization(const NormalizationInputs& in, const NormalizationOutput
 
 void BatchNormalizationGradient(const NormalizationGradientInputs& in,
                                 const NormalizationGradientOutputs& out,
-                                const NormalizedShape& shape, ParallelFor parallel_for,
-                                void* context) {
+                                const NormalizedShape& shape, const Threads& threads) {
   const Blocks blocks(shape);
   const size_t channels = shape.channels;
   const bool relu = in.shift != nullptr;
@@ -190,7 +186,7 @@ void BatchNormalizationGradient(const NormalizationGradientInputs& in,
   const BatchNormalizationLoops& loops = LoopsOfBatchNormalization(Widest());
 
   std::vector<double> sums(blocks.count * channels), products(blocks.count * channels);
-  blocks.ForEach(parallel_for, context, [&](size_t block, size_t first, size_t number) {
+  blocks.ForEach(threads, [&](size_t block, size_t first, size_t number) {
     std::vector<float> sum(blocks.columns), product(blocks.columns);
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
@@ -217,7 +213,7 @@ void BatchNormalizationGradient(const NormalizationGradientInputs& in,
     constant[c] = static_cast<float>(-slope * sum / count);
   }
   of_x = blocks.Repeated(of_x), constant = blocks.Repeated(constant);
-  blocks.ForEach(parallel_for, context, [&](size_t, size_t first, size_t number) {
+  blocks.ForEach(threads, [&](size_t, size_t first, size_t number) {
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
       loops.gradient(in.dy + place, in.x + place, out.dx + place, rows, width, columns, relu,

@@ -4,7 +4,7 @@
 
 #include <cstddef>
 
-#include "cpu/parallel.h"
+#include "cpu/tasks.h"
 
 namespace svgd {
 
@@ -42,7 +42,7 @@ struct NormalizationAttributes {
 // instruction set, bit for bit.
 void BatchNormalization(const NormalizationInputs& in, const NormalizationOutputs& out,
                         const NormalizedShape& shape, const NormalizationAttributes& attributes,
-                        ParallelFor parallel_for, void* context);
+                        const Threads& threads);
 
 struct NormalizationGradientInputs {
   const float* dy;
@@ -63,7 +63,6 @@ struct NormalizationGradientOutputs {
 // for n = (x - mean) inverse and g = dy, or with a shift dy where y > 0 and else 0.
 void BatchNormalizationGradient(const NormalizationGradientInputs& in,
                                 const NormalizationGradientOutputs& out,
-                                const NormalizedShape& shape, ParallelFor parallel_for,
-                                void* context);
+                                const NormalizedShape& shape, const Threads& threads);
 
 }  // namespace svgd

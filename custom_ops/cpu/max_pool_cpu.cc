@@ -83,7 +83,7 @@ class MaxPoolWithPlaces final : public OpKernel {
     const Shape output = window_.Output(shape);
     SessionThreads threads{context};
     MaxPool(context.InputData<float>(0), context.OutputData<float>(0, output),
-            context.OutputData<uint8_t>(1, output), shape, SessionThreads::ParallelFor, &threads);
+            context.OutputData<uint8_t>(1, output), shape, {SessionThreads::ParallelFor, &threads});
   }
 
  private:
@@ -109,7 +109,8 @@ class Gradient final : public OpKernel {
     }
     SessionThreads threads{context};
     MaxPoolGradient(context.InputData<float>(0), context.InputData<uint8_t>(1),
-                    context.OutputData<float>(0, x), shape, SessionThreads::ParallelFor, &threads);
+                    context.OutputData<float>(0, x), shape,
+                    {SessionThreads::ParallelFor, &threads});
   }
 
  private:

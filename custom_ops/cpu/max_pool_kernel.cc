@@ -46,6 +46,18 @@ AxisMeetings WindowsOfElements(const PooledAxis& axis) {
   return found;
 }
 
+// Along the last axis: what places meet, from the first place that they meet on. Most places of a
+// row have the same in common.
+struct Pattern {
+  std::vector<Meeting> meetings;
+  bool operator==(const Pattern& other) const {
+    return std::equal(meetings.begin(), meetings.end(), other.meetings.begin(),
+                      other.meetings.end(), [](const Meeting& a, const Meeting& b) {
+                        return a.place == b.place && a.element == b.element;
+                      });
+  }
+};
+
 // Goes through the places of one tensor, and gives for each the places of the other that it meets.
 class Walk {
  public:
@@ -56,20 +68,29 @@ class Walk {
       axes_[i] = along(shape.axes[i]);
       sizes_[i] = shape.axes[i].*to;
     }
+    for (std::vector<Meeting>& meetings : axes_[2]) {
+      const size_t first = meetings.empty() ? 0 : meetings.front().place;
+      for (Meeting& meeting : meetings) meeting.place -= first;
+      const Pattern pattern{meetings};
+      const auto known = std::find(patterns_.begin(), patterns_.end(), pattern);
+      firsts_.push_back(first);
+      kinds_.push_back(static_cast<size_t>(known - patterns_.begin()));
+      if (known == patterns_.end()) patterns_.push_back(pattern);
+    }
   }
 
-  // Calls body(place of this tensor, meetings), for places in units of numbers.
+  // Calls body(place of this tensor, begin of the other, meetings from there on), for places in
+  // units of numbers.
   template <typename Body>
-  void ForEach(ParallelFor parallel_for, void* context, const Body& body) const {
+  void ForEach(const Threads& threads, const Body& body) const {
     const size_t rows = axes_[0].size() * axes_[1].size();
-    auto row = [&](size_t index) { Row(index / rows, index % rows, body); };
     const size_t count = shape_.batch * rows;
+    const auto row = [&](size_t index) { Row(index / rows, index % rows, body); };
     if (count * axes_[2].size() * shape_.channels < kInlineNumbers) {
       for (size_t index = 0; index < count; ++index) row(index);
-      return;
+    } else {
+      threads.ForEach(count, row);
     }
-    const Task task = [](void* self, size_t index) { (*static_cast<decltype(row)*>(self))(index); };
-    parallel_for(context, task, count, &row);
   }
 
  private:
@@ -77,56 +98,63 @@ class Walk {
   void Row(size_t example, size_t row, const Body& body) const {
     const std::vector<Meeting>& first = axes_[0][row / axes_[1].size()];
     const std::vector<Meeting>& second = axes_[1][row % axes_[1].size()];
-    const size_t length = axes_[2].size();
-    const size_t begin = (example * axes_[0].size() * axes_[1].size() + row) * length;
     std::vector<size_t> begins;
     std::vector<uint8_t> elements;
-    for (size_t i = 0; i < length; ++i) {
-      begins.clear();
-      elements.clear();
+    std::vector<size_t> ends{0};
+    for (const Pattern& pattern : patterns_) {
       for (const Meeting& a : first) {
         for (const Meeting& b : second) {
-          for (const Meeting& c : axes_[2][i]) {
-            const size_t place =
-                ((example * sizes_[0] + a.place) * sizes_[1] + b.place) * sizes_[2];
-            begins.push_back((place + c.place) * shape_.channels);
+          for (const Meeting& c : pattern.meetings) {
+            const size_t place = (a.place * sizes_[1] + b.place) * sizes_[2] + c.place;
+            begins.push_back(place * shape_.channels);
             elements.push_back(static_cast<uint8_t>(
                 (a.element * shape_.axes[1].kernel + b.element) * shape_.axes[2].kernel +
                 c.element));
           }
         }
       }
-      body((begin + i) * shape_.channels, Meetings{begins.data(), elements.data(), begins.size()});
+      ends.push_back(begins.size());
+    }
+    const size_t length = axes_[2].size();
+    const size_t place = (example * axes_[0].size() * axes_[1].size() + row) * length;
+    const size_t image = example * sizes_[0] * sizes_[1] * sizes_[2];
+    for (size_t i = 0; i < length; ++i) {
+      const size_t begin = ends[kinds_[i]];
+      const Meetings meetings{begins.data() + begin, elements.data() + begin,
+                              ends[kinds_[i] + 1] - begin};
+      body((place + i) * shape_.channels, (image + firsts_[i]) * shape_.channels, meetings);
     }
   }
 
   const PooledShape& shape_;
   std::array<AxisMeetings, 3> axes_;
   std::array<size_t, 3> sizes_{};
+  std::vector<Pattern> patterns_;
+  std::vector<size_t> firsts_, kinds_;  // for each place along the last axis
 };
 
 }  // namespace
 
 void MaxPool(const float* x, float* y, uint8_t* places, const PooledShape& shape,
-             ParallelFor parallel_for, void* context) {
+             const Threads& threads) {
   const MaxPoolLoops& loops = LoopsOfMaxPool(Widest());
   const Walk windows(shape, ElementsOfWindows, &PooledAxis::input);
-  windows.ForEach(parallel_for, context, [&](size_t place, const Meetings& window) {
+  windows.ForEach(threads, [&](size_t place, size_t begin, const Meetings& window) {
     if (window.count == 0) {  // dilated, it steps over the image
       std::fill_n(y + place, shape.channels, std::numeric_limits<float>::lowest());
       std::fill_n(places + place, shape.channels, uint8_t{0});
       return;
     }
-    loops.largest(x, window, shape.channels, y + place, places + place);
+    loops.largest(x + begin, window, shape.channels, y + place, places + place);
   });
 }
 
 void MaxPoolGradient(const float* dy, const uint8_t* places, float* dx, const PooledShape& shape,
-                     ParallelFor parallel_for, void* context) {
+                     const Threads& threads) {
   const MaxPoolLoops& loops = LoopsOfMaxPool(Widest());
   const Walk elements(shape, WindowsOfElements, &PooledAxis::output);
-  elements.ForEach(parallel_for, context, [&](size_t place, const Meetings& windows) {
-    loops.put_back(dy, places, windows, shape.channels, dx + place);
+  elements.ForEach(threads, [&](size_t place, size_t begin, const Meetings& windows) {
+    loops.put_back(dy + begin, places + begin, windows, shape.channels, dx + place);
   });
 }
 

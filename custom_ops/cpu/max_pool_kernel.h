@@ -6,7 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "cpu/parallel.h"
+#include "cpu/tasks.h"
 
 namespace svgd {
 
@@ -26,10 +26,10 @@ struct PooledShape {
 // y = the largest number of each window, the first of equal ones, and `places` which element of the
 // window that is, counted as the kernel's axes lie.
 void MaxPool(const float* x, float* y, uint8_t* places, const PooledShape& shape,
-             ParallelFor parallel_for, void* context);
+             const Threads& threads);
 
 // dx = the sum of dy over the windows that an element is the largest of.
 void MaxPoolGradient(const float* dy, const uint8_t* places, float* dx, const PooledShape& shape,
-                     ParallelFor parallel_for, void* context);
+                     const Threads& threads);
 
 }  // namespace svgd

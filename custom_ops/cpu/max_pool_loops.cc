@@ -6,16 +6,19 @@
 #include <stdint.h>
 
 #include "cpu/independent.h"
+#include "cpu/vector.h"
 
 namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
 
-// Channels at a time, whose largest numbers so far are in registers, or near.
-constexpr size_t kChannels = 64;
+// Channels at a time: a constant number, so that what is found so far can stay in registers.
+constexpr size_t kChannels = 16;
 
-void LargestOfSome(const float* x, const Meetings& window, size_t channels, float* y,
-                   uint8_t* places) {
+template <bool kWhole>
+SVGD_INLINE void LargestOfSome(const float* x, const Meetings& window, size_t some, float* y,
+                               uint8_t* places) {
+  const size_t channels = kWhole ? kChannels : some;
   float best[kChannels];
   int32_t place[kChannels];
   for (size_t c = 0; c < channels; ++c) {
@@ -25,14 +28,12 @@ void LargestOfSome(const float* x, const Meetings& window, size_t channels, floa
   for (size_t i = 1; i < window.count; ++i) {
     const float* from = x + window.begins[i];
     const int32_t element = window.elements[i];
-    SVGD_INDEPENDENT
     for (size_t c = 0; c < channels; ++c) {
       const bool larger = from[c] > best[c];
       best[c] = larger ? from[c] : best[c];
       place[c] = larger ? element : place[c];
     }
   }
-  SVGD_INDEPENDENT
   for (size_t c = 0; c < channels; ++c) {
     y[c] = best[c];
     places[c] = static_cast<uint8_t>(place[c]);
@@ -40,33 +41,32 @@ void LargestOfSome(const float* x, const Meetings& window, size_t channels, floa
 }
 
 void Largest(const float* x, const Meetings& window, size_t channels, float* y, uint8_t* places) {
-  for (size_t c = 0; c < channels; c += kChannels) {
-    const size_t some = channels - c < kChannels ? channels - c : kChannels;
-    LargestOfSome(x + c, window, some, y + c, places + c);
+  size_t c = 0;
+  for (; c + kChannels <= channels; c += kChannels) {
+    LargestOfSome<true>(x + c, window, kChannels, y + c, places + c);
   }
+  if (c < channels) LargestOfSome<false>(x + c, window, channels - c, y + c, places + c);
 }
 
-void PutBackSome(const float* dy, const uint8_t* places, const Meetings& windows, size_t channels,
-                 float* dx) {
-  float sum[kChannels];
-  for (size_t c = 0; c < channels; ++c) sum[c] = 0;
-  for (size_t i = 0; i < windows.count; ++i) {
-    const float* from = dy + windows.begins[i];
-    const uint8_t* place = places + windows.begins[i];
-    const int32_t element = windows.elements[i];
-    SVGD_INDEPENDENT
-    for (size_t c = 0; c < channels; ++c) {
-      sum[c] += static_cast<int32_t>(place[c]) == element ? from[c] : 0.0F;
-    }
-  }
-  for (size_t c = 0; c < channels; ++c) dx[c] = sum[c];
-}
+// As many at a time as are done with before others are read.
+constexpr size_t kSummed = 64;
 
 void PutBack(const float* dy, const uint8_t* places, const Meetings& windows, size_t channels,
              float* dx) {
-  for (size_t c = 0; c < channels; c += kChannels) {
-    const size_t some = channels - c < kChannels ? channels - c : kChannels;
-    PutBackSome(dy + c, places + c, windows, some, dx + c);
+  for (size_t first = 0; first < channels; first += kSummed) {
+    const size_t count = channels - first < kSummed ? channels - first : kSummed;
+    float sum[kSummed];
+    for (size_t c = 0; c < count; ++c) sum[c] = 0;
+    for (size_t i = 0; i < windows.count; ++i) {
+      const float* from = dy + first + windows.begins[i];
+      const uint8_t* place = places + first + windows.begins[i];
+      const int32_t element = windows.elements[i];
+      SVGD_INDEPENDENT
+      for (size_t c = 0; c < count; ++c) {
+        sum[c] += static_cast<int32_t>(place[c]) == element ? from[c] : 0.0F;
+      }
+    }
+    for (size_t c = 0; c < count; ++c) dx[first + c] = sum[c];
   }
 }
 
