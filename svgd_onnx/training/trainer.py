@@ -47,8 +47,7 @@ class Trainer:
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
         device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
-        kernels: "fast" for kernels of our own on the processor, "standard" for those of any onnxruntime,
-            "auto" for the fast ones where the folder has a step of them and this environment runs it.
+        kernels: "fast", "standard", or "auto" for the fast ones where the folder has them and they run here.
         non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
             which all stays as it was before that step, and training goes on with the next.
 
@@ -86,14 +85,13 @@ class Trainer:
         self.kernels = self._session.kernels
         saved = self._session.progress
         self.step = self.saved_step = saved.step
-        self.skipped = saved.skipped
+        self.skipped, self._batch_size = saved.skipped, saved.batch_size
         if self.step and seed is not None and seed != saved.seed:
             raise UserError(
                 f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
                 "or convert again to start anew."
             )
         self.seed = saved.seed if self.step else (seed or 0)
-        self._batch_size = saved.batch_size
         self._finite: FiniteTensors | None = None
         self._stopping = False
 
@@ -257,8 +255,8 @@ class Trainer:
         """Writes the checkpoint, all at once.
 
         Raises:
-            UserError: it cannot be written, another process writes into the folder or has replaced the
-                checkpoint that this trainer read, or a parameter or an r is NaN or infinite; the last stays.
+            UserError: it cannot be written, another process writes there or has replaced the checkpoint
+                that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
         progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
@@ -277,16 +275,17 @@ class Trainer:
             UserError: no scale can be found anew, or the file cannot be written.
         """
         check_destination(Path(path), artifact_paths(self._folder))
-        write_model(
-            self._folder, self.manifest, self._session.tensor, Path(path), requantize=requantize
-        )
+        values = self._session.tensor
+        write_model(self._folder, self.manifest, values, Path(path), requantize=requantize)
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self._finite is None:
             self._finite = FiniteTensors(self._session, self.manifest)
         # a step of several batches has as many, however many were left out
         update = (self.step + 1 - self.skipped) % self.manifest.accumulation_steps == 0
-        seed = self._seed() if self.manifest.random else None
+        # one for each step: a resumed run draws what an uninterrupted one would have drawn
+        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
+        seed = int(state[0]) >> 1 if self.manifest.random else None
         unproven = not self.step and self.manifest.verified is None
         if unproven:
             self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
@@ -299,8 +298,3 @@ class Trainer:
         if unproven:
             self.check_finite()
         return loss
-
-    def _seed(self) -> int:
-        # A seed for each step: a resumed run draws what an uninterrupted one would have drawn.
-        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
-        return int(state[0]) >> 1

@@ -56,7 +56,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     )
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs) -> dict[str, tuple[int, ...]]:
+def _complete(step: ir.Model, graphs: TrainingGraphs) -> dict[str, list[int]]:
     """Makes a whole step of a gradient graph; the shapes of what the update keeps."""
     selection = graphs.selection
     if graphs.recompute:
@@ -67,7 +67,7 @@ def _complete(step: ir.Model, graphs: TrainingGraphs) -> dict[str, tuple[int, ..
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )
     update(step)
-    return dict(update.states)
+    return update.states
 
 
 def _save(model: ir.Model, path: Path, names: FinalNames) -> None:
