@@ -8,11 +8,12 @@
 namespace svgd {
 namespace {
 
+using convolution::Loops;
 using convolution::Pass;
 
-size_t PackedWeights(const std::vector<Pass>& passes) {
+size_t PackedWeights(const std::vector<Pass>& passes, const Loops& loops) {
   size_t numbers = 0;
-  for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass);
+  for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass, loops);
   return numbers;
 }
 
@@ -33,36 +34,37 @@ void Clear(float* numbers, size_t count, const Threads& threads) {
 
 }  // namespace
 
-size_t ConvolutionWorkspace(const ConvolutionShape& shape) {
-  return PackedWeights({convolution::ForwardPass(shape)});
+size_t ConvolutionWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return PackedWeights({convolution::ForwardPass(shape)}, loops);
 }
 
-size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape) {
-  return PackedWeights(convolution::InputGradientPasses(shape));
+size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return PackedWeights(convolution::InputGradientPasses(shape), loops);
 }
 
-size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape) {
-  return convolution::WeightGradientSums(shape);
+size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return convolution::WeightGradientSums(shape, loops);
 }
 
 void Convolution(const float* x, const float* weights, const float* bias, float* y,
-                 const ConvolutionShape& shape, float* workspace, const Threads& threads) {
-  convolution::RunPasses({convolution::ForwardPass(shape)}, x, weights, bias, y, workspace,
+                 const ConvolutionShape& shape, float* workspace, const Threads& threads,
+                 const Loops& loops) {
+  convolution::RunPasses({convolution::ForwardPass(shape)}, x, weights, bias, y, workspace, loops,
                          threads);
 }
 
 void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
                               const ConvolutionShape& shape, float* workspace,
-                              const Threads& threads) {
+                              const Threads& threads, const Loops& loops) {
   const std::vector<Pass> passes = convolution::InputGradientPasses(shape);
   if (!Cover(passes, shape)) Clear(dx, shape.batch * shape.in_pixels() * shape.channels, threads);
-  convolution::RunPasses(passes, dy, weights, nullptr, dx, workspace, threads);
+  convolution::RunPasses(passes, dy, weights, nullptr, dx, workspace, loops, threads);
 }
 
 void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
                                float* dw, const ConvolutionShape& shape, float* workspace,
-                               const Threads& threads) {
-  convolution::RunWeightGradient(dy, factor, x, dw, shape, workspace, threads);
+                               const Threads& threads, const Loops& loops) {
+  convolution::RunWeightGradient(dy, factor, x, dw, shape, workspace, loops, threads);
 }
 
 }  // namespace svgd

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "cpu/instruction_set.h"
+
 namespace svgd::convolution {
 
 // A panel is as many output channels as a tile has, side by side; channels that are missing are
@@ -43,7 +45,10 @@ struct Loops {
   void (*weight_tile)(const WeightTile& tile, size_t count);
 };
 
-// Those for the widest instruction set of this processor.
+// Those for an instruction set; of the baseline where there are none for it.
+const Loops& LoopsFor(InstructionSet set);
+
+// Those for the widest of this processor.
 const Loops& WidestLoops();
 
 }  // namespace svgd::convolution

@@ -97,15 +97,15 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass) {
-  const size_t width = WidestLoops().panel;
+size_t PackedWeights(const Pass& pass, const Loops& loops) {
+  const size_t width = loops.panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
 }
 
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Threads& threads) {
-  const Loops& loops = WidestLoops();
+               const float* bias, float* out, float* packed, const Loops& loops,
+               const Threads& threads) {
   struct Part {
     Plan plan;
     float* packed;
@@ -119,7 +119,7 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
-    packed += PackedWeights(pass);
+    packed += PackedWeights(pass, loops);
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {

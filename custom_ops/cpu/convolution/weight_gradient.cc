@@ -263,19 +263,20 @@ void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index,
 
 }  // namespace
 
-size_t WeightGradientSums(const ConvolutionShape& shape) {
+size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops) {
   if (shape.batch == 0) return 0;
-  const WeightGradientPlan plan(shape, WidestLoops());
+  const WeightGradientPlan plan(shape, loops);
   return plan.parts * plan.part_sums();
 }
 
 void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
-                       const ConvolutionShape& shape, float* sums, const Threads& threads) {
+                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const Threads& threads) {
   if (shape.batch == 0) {
     std::fill(dw, dw + shape.outputs * shape.group_channels() * shape.taps(), 0.0F);
     return;
   }
-  const WeightGradientPlan plan(shape, WidestLoops());
+  const WeightGradientPlan plan(shape, loops);
   threads.ForEach(plan.tasks(), [&](size_t index) { Task(plan, index).Run(dy, factor, x, sums); });
   threads.ForEach(plan.panels * shape.groups,
                   [&](size_t index) { WritePanel(plan, sums, index, dw); });

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "convolution.h"
+#include "cpu/convolution/loops.h"
 #include "cpu/tasks.h"
 
 namespace svgd::convolution {
@@ -17,9 +18,10 @@ struct Factor {
 };
 
 // Numbers that the partial sums take.
-size_t WeightGradientSums(const ConvolutionShape& shape);
+size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops);
 
 void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
-                       const ConvolutionShape& shape, float* sums, const Threads& threads);
+                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const Threads& threads);
 
 }  // namespace svgd::convolution
