@@ -38,6 +38,9 @@ struct Pass {
   size_t out_pixels() const;
 };
 
+// The kernel's elements that its taps are, in their order.
+std::vector<size_t> Elements(const Pass& pass);
+
 // The pass that makes Y.
 Pass ForwardPass(const ConvolutionShape& shape);
 

@@ -277,8 +277,10 @@ void RunWeightGradient(const float* dy, const Factor& factor, const float* x, fl
     return;
   }
   const WeightGradientPlan plan(shape, loops);
-  threads.ForEach(plan.tasks(), [&](size_t index) { Task(plan, index).Run(dy, factor, x, sums); });
-  threads.ForEach(plan.panels * shape.groups,
+  const size_t pixels = shape.batch * shape.out_pixels();
+  threads.ForEach(plan.tasks(), pixels * plan.part_sums() / loops.panel,
+                  [&](size_t index) { Task(plan, index).Run(dy, factor, x, sums); });
+  threads.ForEach(plan.panels * shape.groups, plan.parts * plan.part_sums(),
                   [&](size_t index) { WritePanel(plan, sums, index, dw); });
 }
 
