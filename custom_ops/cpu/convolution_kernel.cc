@@ -77,11 +77,11 @@ void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
 }
 
 void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
-                               float* dw, const ConvolutionShape& shape, float* workspace,
-                               const Threads& threads, const Loops& loops) {
+                               float* dw, float* db, const ConvolutionShape& shape,
+                               float* workspace, const Threads& threads, const Loops& loops) {
   const auto run =
       shape.depthwise() ? convolution::RunDepthwiseWeightGradient : convolution::RunWeightGradient;
-  run(dy, factor, x, dw, shape, workspace, loops, threads);
+  run(dy, factor, x, dw, db, shape, workspace, loops, threads);
 }
 
 }  // namespace svgd

@@ -33,9 +33,10 @@ void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
                               const Threads& threads,
                               const convolution::Loops& loops = convolution::WidestLoops());
 
+// db may be null; else it gets the sums of dY times the factor, the bias' gradient.
 void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
-                               float* dw, const ConvolutionShape& shape, float* workspace,
-                               const Threads& threads,
+                               float* dw, float* db, const ConvolutionShape& shape,
+                               float* workspace, const Threads& threads,
                                const convolution::Loops& loops = convolution::WidestLoops());
 
 }  // namespace svgd

@@ -86,7 +86,7 @@ void InReverse(void*, Task task, size_t count, void* data) {
 }
 
 struct Result {
-  std::unique_ptr<float[]> y, dx, dw;
+  std::unique_ptr<float[]> y, dx, dw, db;
 };
 
 Result Run(const ConvolutionShape& shape, const svgd::tests::Tensors& tensors,
@@ -94,7 +94,8 @@ Result Run(const ConvolutionShape& shape, const svgd::tests::Tensors& tensors,
   const svgd::Threads threads{parallel_for, nullptr};
   const auto x = Copy(tensors.x), w = Copy(tensors.w), dy = Copy(tensors.dy);
   const auto bias = Copy(tensors.bias), factor = Copy(tensors.factor);
-  Result result{Unset(tensors.dy.size()), Unset(tensors.x.size()), Unset(tensors.w.size())};
+  Result result{Unset(tensors.dy.size()), Unset(tensors.x.size()), Unset(tensors.w.size()),
+                Unset(shape.outputs)};
   auto workspace = Unset(svgd::ConvolutionWorkspace(shape, loops));
   svgd::Convolution(x.get(), w.get(), bias.get(), result.y.get(), shape, workspace.get(), threads,
                     loops);
@@ -102,8 +103,8 @@ Result Run(const ConvolutionShape& shape, const svgd::tests::Tensors& tensors,
   svgd::ConvolutionInputGradient(dy.get(), w.get(), result.dx.get(), shape, workspace.get(),
                                  threads, loops);
   workspace = Unset(svgd::ConvolutionWeightGradientWorkspace(shape, loops));
-  svgd::ConvolutionWeightGradient(dy.get(), {factor.get(), false}, x.get(), result.dw.get(), shape,
-                                  workspace.get(), threads, loops);
+  svgd::ConvolutionWeightGradient(dy.get(), {factor.get(), false}, x.get(), result.dw.get(),
+                                  result.db.get(), shape, workspace.get(), threads, loops);
   return result;
 }
 
@@ -133,10 +134,12 @@ bool Case(Random& random) {
   const double error =
       std::max({svgd::tests::Error(result.y.get(), expected.y, expected.y_sizes),
                 svgd::tests::Error(result.dx.get(), expected.dx, expected.dx_sizes),
-                svgd::tests::Error(result.dw.get(), expected.dw, expected.dw_sizes)});
+                svgd::tests::Error(result.dw.get(), expected.dw, expected.dw_sizes),
+                svgd::tests::Error(result.db.get(), expected.db, expected.db_sizes)});
   const bool right = error < 2e-6 && Same(result.y, again.y, expected.y.size()) &&
                      Same(result.dx, again.dx, expected.dx.size()) &&
-                     Same(result.dw, again.dw, expected.dw.size());
+                     Same(result.dw, again.dw, expected.dw.size()) &&
+                     Same(result.db, again.db, expected.db.size());
   if (!right) {
     Print(shape);
     std::printf(" set %d error %g: ", static_cast<int>(set), error);

@@ -32,14 +32,14 @@ void OnThreads(void* context, Task task, size_t count, void* data) {
 }
 
 struct Result {
-  std::vector<float> y, dx, dw;
+  std::vector<float> y, dx, dw, db;
 };
 
 Result Run(const ConvolutionShape& shape, const Tensors& tensors, const Loops& loops,
            size_t count) {
   const svgd::Threads threads{OnThreads, &count};
   Result result{std::vector<float>(tensors.dy.size()), std::vector<float>(tensors.x.size()),
-                std::vector<float>(tensors.w.size())};
+                std::vector<float>(tensors.w.size()), std::vector<float>(shape.outputs)};
   std::vector<float> workspace(svgd::ConvolutionWorkspace(shape, loops));
   svgd::Convolution(tensors.x.data(), tensors.w.data(), tensors.bias.data(), result.y.data(), shape,
                     workspace.data(), threads, loops);
@@ -48,8 +48,8 @@ Result Run(const ConvolutionShape& shape, const Tensors& tensors, const Loops& l
                                  workspace.data(), threads, loops);
   workspace.resize(svgd::ConvolutionWeightGradientWorkspace(shape, loops));
   svgd::ConvolutionWeightGradient(tensors.dy.data(), {tensors.factor.data(), false},
-                                  tensors.x.data(), result.dw.data(), shape, workspace.data(),
-                                  threads, loops);
+                                  tensors.x.data(), result.dw.data(), result.db.data(), shape,
+                                  workspace.data(), threads, loops);
   return result;
 }
 
@@ -101,6 +101,7 @@ TEST_CASE("convolution and its gradients are within rounding of double precision
       CHECK(Error(result.y.data(), expected.y, expected.y_sizes) < 1e-6);
       CHECK(Error(result.dx.data(), expected.dx, expected.dx_sizes) < 1e-6);
       CHECK(Error(result.dw.data(), expected.dw, expected.dw_sizes) < 1e-6);
+      CHECK(Error(result.db.data(), expected.db, expected.db_sizes) < 1e-6);
     }
   }
 }
@@ -115,6 +116,7 @@ TEST_CASE("the number of threads changes no bit of a convolution") {
       CHECK(SameBits(result.y, alone.y));
       CHECK(SameBits(result.dx, alone.dx));
       CHECK(SameBits(result.dw, alone.dw));
+      CHECK(SameBits(result.db, alone.db));
     }
   }
 }
@@ -131,7 +133,7 @@ TEST_CASE("a factor of channels is one of elements that repeats") {
     std::vector<float> dw(tensors.w.size());
     std::vector<float> workspace(svgd::ConvolutionWeightGradientWorkspace(shape, loops));
     svgd::ConvolutionWeightGradient(tensors.dy.data(), {tensors.factor.data(), true},
-                                    tensors.x.data(), dw.data(), shape, workspace.data(),
+                                    tensors.x.data(), dw.data(), nullptr, shape, workspace.data(),
                                     {OnThreads, &threads}, loops);
     CHECK(SameBits(dw, Run(shape, tensors, loops, 1).dw));
   }

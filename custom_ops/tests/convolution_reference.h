@@ -61,9 +61,9 @@ void ForEachProduct(const ConvolutionShape& shape, const Body& body) {
 }
 
 struct Expected {
-  std::vector<double> y, dx, dw;  // dw of dY times the factor
+  std::vector<double> y, dx, dw, db;  // dw and db of dY times the factor
   // Sums of absolute values, which rounding errors are measured against.
-  std::vector<double> y_sizes, dx_sizes, dw_sizes;
+  std::vector<double> y_sizes, dx_sizes, dw_sizes, db_sizes;
 };
 
 inline Expected Reference(const ConvolutionShape& shape, const Tensors& tensors) {
@@ -83,6 +83,12 @@ inline Expected Reference(const ConvolutionShape& shape, const Tensors& tensors)
     *sum += product;
     *size += std::abs(product);
   };
+  out.db.resize(shape.outputs);
+  out.db_sizes.resize(shape.outputs);
+  for (size_t y = 0; y < tensors.dy.size(); ++y) {
+    const auto scaled = static_cast<double>(tensors.dy[y] * tensors.factor[y % example]);
+    add(scaled, &out.db[y % shape.outputs], &out.db_sizes[y % shape.outputs]);
+  }
   ForEachProduct(shape, [&](size_t x, size_t w, size_t y) {
     const auto xi = static_cast<double>(tensors.x[x]), wi = static_cast<double>(tensors.w[w]);
     const auto dyi = static_cast<double>(tensors.dy[y]);

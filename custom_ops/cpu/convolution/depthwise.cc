@@ -69,7 +69,7 @@ void SumBlock(const Plan& plan, size_t index, const float* dy, const Factor& fac
   tile.channels = pass.channels;
   tile.weight_pitch = pitch;
   tile.sums = sums;
-  std::fill(sums, sums + plan.runs * pitch, 0.0F);
+  std::fill(sums, sums + (plan.runs + 1) * pitch, 0.0F);
   for (size_t pixel = 0; pixel < block.pixels(); pixel += plan.loops.pixels) {
     const size_t at = pixel / plan.loops.pixels;
     tile.rows = block.rows(at);
@@ -85,7 +85,7 @@ void SumBlock(const Plan& plan, size_t index, const float* dy, const Factor& fac
     }
     plan.loops.depthwise_weight_tile(tile);
   }
-  for (size_t i = 0; i < plan.runs * pitch; ++i) part[i] += sums[i];
+  for (size_t i = 0; i < (plan.runs + 1) * pitch; ++i) part[i] += sums[i];
 }
 
 }  // namespace
@@ -114,15 +114,15 @@ void RunDepthwise(const std::vector<Pass>& passes, const float* in, const float*
 }
 
 size_t DepthwiseSums(const ConvolutionShape& shape, const Loops& loops) {
-  return 2 * kParts * shape.taps() * WeightPitch(shape.channels, loops);
+  return 2 * kParts * (shape.taps() + 1) * WeightPitch(shape.channels, loops);
 }
 
 void RunDepthwiseWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
-                                const ConvolutionShape& shape, float* sums, const Loops& loops,
-                                const Threads& threads) {
+                                float* db, const ConvolutionShape& shape, float* sums,
+                                const Loops& loops, const Threads& threads) {
   const Pass pass = Together(ForwardPass(shape));
   const size_t pitch = WeightPitch(pass.channels, loops);
-  const size_t size = shape.taps() * pitch;
+  const size_t size = (shape.taps() + 1) * pitch;
   std::fill(sums, sums + 2 * kParts * size, 0.0F);
   if (shape.batch > 0) {
     const Plan plan(pass, loops, false);
@@ -134,12 +134,14 @@ void RunDepthwiseWeightGradient(const float* dy, const Factor& factor, const flo
       }
     });
   }
+  const auto sum = [&](size_t tap, size_t c) {
+    float total = 0;
+    for (size_t part = 0; part < kParts; ++part) total += sums[2 * part * size + tap * pitch + c];
+    return total;
+  };
   for (size_t c = 0; c < shape.channels; ++c) {
-    for (size_t tap = 0; tap < shape.taps(); ++tap) {
-      float sum = 0;
-      for (size_t part = 0; part < kParts; ++part) sum += sums[2 * part * size + tap * pitch + c];
-      dw[c * shape.taps() + tap] = sum;
-    }
+    for (size_t tap = 0; tap < shape.taps(); ++tap) dw[c * shape.taps() + tap] = sum(tap, c);
+    if (db != nullptr) db[c] = sum(shape.taps(), c);
   }
 }
 

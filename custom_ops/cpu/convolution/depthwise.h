@@ -24,7 +24,7 @@ void RunDepthwise(const std::vector<Pass>& passes, const float* in, const float*
 // As WeightGradientSums and RunWeightGradient.
 size_t DepthwiseSums(const ConvolutionShape& shape, const Loops& loops);
 void RunDepthwiseWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
-                                const ConvolutionShape& shape, float* sums, const Loops& loops,
-                                const Threads& threads);
+                                float* db, const ConvolutionShape& shape, float* sums,
+                                const Loops& loops, const Threads& threads);
 
 }  // namespace svgd::convolution

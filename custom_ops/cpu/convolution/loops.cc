@@ -195,6 +195,14 @@ SVGD_INLINE void SumDepthwisePanel(const DepthwiseWeightTile& tile, size_t c, si
     Store(sum_low, sums);
     Store(sum_high, sums + kLanes);
   }
+  Vector sum_low = Load(sums), sum_high = Load(sums + kLanes);
+  SVGD_UNROLL(16)
+  for (int i = 0; i < kPixels; ++i) {
+    sum_low += dy[i][0];
+    sum_high += dy[i][1];
+  }
+  Store(sum_low, sums);
+  Store(sum_high, sums + kLanes);
 }
 
 void SumDepthwiseTile(const DepthwiseWeightTile& tile) {

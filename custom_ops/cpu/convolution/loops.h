@@ -55,7 +55,7 @@ struct DepthwiseWeightTile {
   const float* const* dy;      // for each pixel
   const float* const* factor;  // that dY is multiplied by, for each pixel, or null
   size_t pixels;
-  float* sums;  // runs x weight_pitch, added to
+  float* sums;  // (runs + 1) x weight_pitch, added to; the last are of dY itself
 };
 
 struct Loops {
