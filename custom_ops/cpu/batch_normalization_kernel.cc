@@ -16,8 +16,6 @@ constexpr size_t kBlockNumbers = 8 * 1024;
 constexpr size_t kFewestColumns = 64;
 // Blocks of a task.
 constexpr size_t kTaskBlocks = 4;
-// Below so many numbers the calling thread does it alone: waking another costs more.
-constexpr size_t kInlineNumbers = 16 * 1024;
 
 // How rows are gone through: in blocks, several rows as one of `columns` columns.
 struct Blocks {
@@ -36,8 +34,7 @@ struct Blocks {
         body(block, block * rows, std::min(rows, shape.rows - block * rows));
       }
     };
-    if (shape.rows * shape.channels < kInlineNumbers) return range(0, count);
-    threads.ForEach(DivideUp(count, kTaskBlocks),
+    threads.ForEach(DivideUp(count, kTaskBlocks), shape.rows * shape.channels,
                     [&](size_t task) { range(task * kTaskBlocks, (task + 1) * kTaskBlocks); });
   }
 

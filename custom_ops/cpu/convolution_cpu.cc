@@ -103,9 +103,10 @@ class ConvolutionWeightGradientOp final : public OpKernel {
     ConvolutionInputGradientOp::CheckGradient(dy, shape, x);
     const convolution::Factor factor = FactorOf(context, dy);
     auto* dw = context.OutputData<float>(0, w);
+    auto* db = context.OutputData<float>(1, {dy.back()});
     svgd::Run run(context, ConvolutionWeightGradientWorkspace(shape));
     ConvolutionWeightGradient(context.InputData<float>(0), factor, context.InputData<float>(1), dw,
-                              shape, run.memory(), run.threads());
+                              db, shape, run.memory(), run.threads());
   }
 
  private:
@@ -164,12 +165,12 @@ void InferWeightGradient(ShapeInference& node) {
 }
 
 template <typename Kernel>
-OpDefinition Definition(const char* name, std::vector<Port> inputs,
+OpDefinition Definition(const char* name, std::vector<Port> inputs, std::vector<Port> outputs,
                         void (*infer_shapes)(ShapeInference&)) {
   return {name,
           "CPUExecutionProvider",
           std::move(inputs),
-          {{kFloat}},
+          std::move(outputs),
           [](const Attributes& attributes) { return std::make_unique<Kernel>(attributes); },
           infer_shapes};
 }
@@ -179,11 +180,14 @@ OpDefinition Definition(const char* name, std::vector<Port> inputs,
 std::vector<OpDefinition> ConvolutionCpu() {
   const Port present{kFloat}, optional{kFloat, INPUT_OUTPUT_OPTIONAL};
   const Port integers{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64};
-  return {Definition<ConvolutionOp>("Convolution", {present, present, optional}, InferConvolution),
-          Definition<ConvolutionInputGradientOp>("ConvolutionInputGradient",
-                                                 {present, present, integers}, InferInputGradient),
-          Definition<ConvolutionWeightGradientOp>(
-              "ConvolutionWeightGradient", {present, present, optional}, InferWeightGradient)};
+  return {
+      Definition<ConvolutionOp>("Convolution", {present, present, optional}, {present},
+                                InferConvolution),
+      Definition<ConvolutionInputGradientOp>(
+          "ConvolutionInputGradient", {present, present, integers}, {present}, InferInputGradient),
+      Definition<ConvolutionWeightGradientOp>("ConvolutionWeightGradient",
+                                              {present, present, optional}, {present, optional},
+                                              InferWeightGradient)};
 }
 
 }  // namespace svgd

@@ -4,8 +4,8 @@
 //
 //   Convolution(X, W, B?) -> Y
 //   ConvolutionInputGradient(dY, W, shape) -> dX, `shape` being dX's, int64
-//   ConvolutionWeightGradient(dY, X, factor?) -> dW, with kernel_shape; dY is multiplied by the
-//     factor, (M) or (sizes..., M), on its way
+//   ConvolutionWeightGradient(dY, X, factor?) -> (dW, dB?), with kernel_shape; dY is multiplied by
+//     the factor, (M) or (sizes..., M), on its way, for dB too
 #pragma once
 
 #include <vector>

@@ -3,16 +3,18 @@
 #include <algorithm>
 #include <vector>
 
+#include "cpu/convolution/depthwise.h"
 #include "cpu/convolution/pass.h"
 
 namespace svgd {
 namespace {
 
+using convolution::Loops;
 using convolution::Pass;
 
-size_t PackedWeights(const std::vector<Pass>& passes) {
+size_t PackedWeights(const std::vector<Pass>& passes, const Loops& loops) {
   size_t numbers = 0;
-  for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass);
+  for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass, loops);
   return numbers;
 }
 
@@ -25,44 +27,61 @@ bool Cover(const std::vector<Pass>& passes, const ConvolutionShape& shape) {
 
 void Clear(float* numbers, size_t count, const Threads& threads) {
   constexpr size_t kPiece = 256 * 1024;
-  threads.ForEach(DivideUp(count, kPiece), [&](size_t index) {
+  threads.ForEach(DivideUp(count, kPiece), count, [&](size_t index) {
     const size_t first = index * kPiece;
     std::fill(numbers + first, numbers + std::min(count, first + kPiece), 0.0F);
   });
 }
 
+// Those that make the output of a convolution or dX.
+void Run(const std::vector<Pass>& passes, const float* in, const float* weights, const float* bias,
+         float* out, const ConvolutionShape& shape, float* workspace, const Loops& loops,
+         const Threads& threads) {
+  const auto run = shape.depthwise() ? convolution::RunDepthwise : convolution::RunPasses;
+  run(passes, in, weights, bias, out, workspace, loops, threads);
+}
+
+size_t Workspace(const std::vector<Pass>& passes, const ConvolutionShape& shape,
+                 const Loops& loops) {
+  return shape.depthwise() ? convolution::DepthwiseWeights(passes, loops)
+                           : PackedWeights(passes, loops);
+}
+
 }  // namespace
 
-size_t ConvolutionWorkspace(const ConvolutionShape& shape) {
-  return PackedWeights({convolution::ForwardPass(shape)});
+size_t ConvolutionWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return Workspace({convolution::ForwardPass(shape)}, shape, loops);
 }
 
-size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape) {
-  return PackedWeights(convolution::InputGradientPasses(shape));
+size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return Workspace(convolution::InputGradientPasses(shape), shape, loops);
 }
 
-size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape) {
-  return convolution::WeightGradientSums(shape);
+size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+  return shape.depthwise() ? convolution::DepthwiseSums(shape, loops)
+                           : convolution::WeightGradientSums(shape, loops);
 }
 
 void Convolution(const float* x, const float* weights, const float* bias, float* y,
-                 const ConvolutionShape& shape, float* workspace, const Threads& threads) {
-  convolution::RunPasses({convolution::ForwardPass(shape)}, x, weights, bias, y, workspace,
-                         threads);
+                 const ConvolutionShape& shape, float* workspace, const Threads& threads,
+                 const Loops& loops) {
+  Run({convolution::ForwardPass(shape)}, x, weights, bias, y, shape, workspace, loops, threads);
 }
 
 void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
                               const ConvolutionShape& shape, float* workspace,
-                              const Threads& threads) {
+                              const Threads& threads, const Loops& loops) {
   const std::vector<Pass> passes = convolution::InputGradientPasses(shape);
   if (!Cover(passes, shape)) Clear(dx, shape.batch * shape.in_pixels() * shape.channels, threads);
-  convolution::RunPasses(passes, dy, weights, nullptr, dx, workspace, threads);
+  Run(passes, dy, weights, nullptr, dx, shape, workspace, loops, threads);
 }
 
 void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
-                               float* dw, const ConvolutionShape& shape, float* workspace,
-                               const Threads& threads) {
-  convolution::RunWeightGradient(dy, factor, x, dw, shape, workspace, threads);
+                               float* dw, float* db, const ConvolutionShape& shape,
+                               float* workspace, const Threads& threads, const Loops& loops) {
+  const auto run =
+      shape.depthwise() ? convolution::RunDepthwiseWeightGradient : convolution::RunWeightGradient;
+  run(dy, factor, x, dw, db, shape, workspace, loops, threads);
 }
 
 }  // namespace svgd

@@ -9,9 +9,6 @@
 namespace svgd {
 namespace {
 
-// Below so many numbers the calling thread does it alone: waking another costs more.
-constexpr size_t kInlineNumbers = 16 * 1024;
-
 // Along one axis: where a place meets another, and by which element of the kernel.
 struct Meeting {
   size_t place, element;
@@ -85,12 +82,8 @@ class Walk {
   void ForEach(const Threads& threads, const Body& body) const {
     const size_t rows = axes_[0].size() * axes_[1].size();
     const size_t count = shape_.batch * rows;
-    const auto row = [&](size_t index) { Row(index / rows, index % rows, body); };
-    if (count * axes_[2].size() * shape_.channels < kInlineNumbers) {
-      for (size_t index = 0; index < count; ++index) row(index);
-    } else {
-      threads.ForEach(count, row);
-    }
+    const size_t work = count * axes_[2].size() * shape_.channels;
+    threads.ForEach(count, work, [&](size_t index) { Row(index / rows, index % rows, body); });
   }
 
  private:

@@ -9,14 +9,17 @@
 
 namespace svgd {
 
+constexpr size_t kSmallWork = 64 * 1024;
+
 struct Threads {
   ParallelFor parallel_for;
   void* context;
 
-  // Calls body(index) for each index below `count`. What a task throws cannot leave through its
-  // thread: memory that was not there is said afterwards, as bad_alloc.
+  // Calls body(index) for each index below `count`; here, where all together are so small a `work`
+  // (in additions or so) that waking a thread costs more. What a task throws cannot leave through
+  // its thread: memory that was not there is said afterwards, as bad_alloc.
   template <typename Body>
-  void ForEach(size_t count, const Body& body) const {
+  void ForEach(size_t count, size_t work, const Body& body) const {
     struct Run {
       const Body& body;
       std::atomic<bool> failed{false};
@@ -29,9 +32,9 @@ struct Threads {
         shared.failed = true;
       }
     };
-    if (count == 1) {
-      task(&run, 0);
-    } else if (count > 1) {
+    if (count == 1 || work < kSmallWork) {
+      for (size_t index = 0; index < count; ++index) task(&run, index);
+    } else {
       parallel_for(context, task, count, &run);
     }
     if (run.failed) throw std::bad_alloc();

@@ -120,21 +120,22 @@ def session(
     inputs: tuple[np.ndarray, ...],
     threads: int = 1,
     shapes: tuple[tuple[Any, ...] | None, ...] | None = None,
+    outputs: tuple[str, ...] = ("out",),
 ) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
     options.register_custom_ops_library(LIBRARY)
     names = [f"input_{i}" for i in range(len(inputs))]
-    node = helper.make_node(operator, names, ["out"], domain="ai.svgd", **attributes)
+    node = helper.make_node(operator, names, outputs, domain="ai.svgd", **attributes)
     infos = [
         helper.make_tensor_value_info(
             name, helper.np_dtype_to_tensor_dtype(each.dtype), shapes[i] if shapes else None
         )
         for i, (name, each) in enumerate(zip(names, inputs))
     ]
-    out = helper.make_tensor_value_info("out", onnx.TensorProto.FLOAT, None)
-    graph = helper.make_graph([node], "convolution", infos, [out])
+    outs = [helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in outputs]
+    graph = helper.make_graph([node], "convolution", infos, outs)
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.svgd", 1)]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
     return onnxruntime.InferenceSession(
@@ -260,6 +261,19 @@ def test_dy_is_multiplied_by_the_factor_on_its_way(case: Case, of_channels: bool
     fused = run("ConvolutionWeightGradient", case.attributes, dy, x, factor)
     apart = run("ConvolutionWeightGradient", case.attributes, dy * factor, x)
     assert fused.tobytes() == apart.tobytes()
+
+
+@EVERY_CASE
+def test_the_bias_gradient_is_the_sum_of_what_the_weight_gradient_sees(case: Case) -> None:
+    x, dy, _ = case.tensors()
+    factor = np.random.default_rng(1).uniform(0.5, 2, dy.shape[1:]).astype(np.float32)
+    inputs = dy, x, factor
+    target = session("ConvolutionWeightGradient", case.attributes, inputs, outputs=("out", "db"))
+    dw, db = target.run(None, {f"input_{i}": each for i, each in enumerate(inputs)})
+    sums = (dy * factor).astype(np.float64).reshape(-1, case.outputs).sum(axis=0)
+    np.testing.assert_allclose(db, sums, rtol=0, atol=1e-5 * max(1, np.abs(sums).max()))
+    alone = run("ConvolutionWeightGradient", case.attributes, *inputs)
+    assert dw.tobytes() == alone.tobytes()
 
 
 LARGE = Case((16, 16), 24, 40, (3, 3), pads=(1, 1, 1, 1), batch=16)

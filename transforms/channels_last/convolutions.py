@@ -69,14 +69,14 @@ def _convolution(node: ir.Node, layout: Layout) -> Written:
 
 
 def multiplies_itself(node: ir.Node, gradient: ir.Value) -> bool:
-    """Whether a node takes dY times T's factors as it reads dY: it gives the gradient of a weight alone."""
+    """Whether a node takes dY times T's factors as it reads dY: it gives gradients of parameters alone."""
     if node.op_type != "ConvGrad" or node.inputs[0] is not gradient:
         return False
     try:
         _attributes(node, inputs_of(node, 3)[2])
     except RefusedError:
         return False
-    return _wanted(node) == (False, True, False)
+    return _wanted(node)[:2] == (False, True)
 
 
 def _gradient(node: ir.Node, layout: Layout) -> Written:
@@ -91,8 +91,9 @@ def _gradient(node: ir.Node, layout: Layout) -> Written:
         dx = Last(layout.operator(OF_INPUT, inputs, attributes)[0])
     if of_weight:
         inputs = [dy, layout.last(x)] + ([] if scaled is None else [scaled.factors])
-        dw = Second(layout.operator(OF_WEIGHT, inputs, attributes)[0])
-    if of_bias:
+        dw, *of_both = map(Second, layout.operator(OF_WEIGHT, inputs, attributes, 1 + of_bias))
+        db = of_both[0] if of_bias else None
+    elif of_bias:
         axes = range(known_rank(weight) - 1)
         db = Second(layout.write.reduce("ReduceSum", dy, axes, keepdims=False))
     return [dx, dw, db]

@@ -9,6 +9,8 @@ namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
 
+using convolution::DepthwiseTile;
+using convolution::DepthwiseWeightTile;
 using convolution::Loops;
 using convolution::Tile;
 using convolution::WeightTile;
@@ -116,10 +118,104 @@ void DispatchWeightTile(const WeightTile& tile, size_t count) {
   }
 }
 
+SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* low, Vector* high) {
+  if (columns == static_cast<size_t>(kPanel)) {
+    *low = Load(from);
+    *high = Load(from + kLanes);
+  } else {
+    LoadPart(from, columns, low, high);
+  }
+}
+
+// The channels from c on, a panel of them or what is left.
+SVGD_INLINE void RunDepthwisePanel(const DepthwiseTile& tile, size_t c, size_t columns) {
+  Vector sums[kPixels][2] = {};
+  if (tile.start != nullptr) {
+    Vector low, high;
+    LoadSome(tile.start + c, columns, &low, &high);
+    SVGD_UNROLL(16)
+    for (int i = 0; i < kPixels; ++i) sums[i][0] = low, sums[i][1] = high;
+  }
+  const float* weights = tile.weights + c;
+  const float* const* rows = tile.rows;
+  for (size_t run = 0; run < tile.runs; ++run, rows += kPixels, weights += tile.weight_pitch) {
+    const Vector w_low = Load(weights), w_high = Load(weights + kLanes);
+    SVGD_UNROLL(16)
+    for (int i = 0; i < kPixels; ++i) {
+      Vector low, high;
+      LoadSome(rows[i] + c, columns, &low, &high);
+      sums[i][0] += low * w_low;
+      sums[i][1] += high * w_high;
+    }
+  }
+  SVGD_UNROLL(16)
+  for (int i = 0; i < kPixels; ++i) {
+    if (static_cast<size_t>(i) < tile.pixels) {
+      float* out = tile.out[i] + c;
+      if (columns == static_cast<size_t>(kPanel)) {
+        Store(sums[i][0], out);
+        Store(sums[i][1], out + kLanes);
+      } else {
+        StorePart(sums[i][0], sums[i][1], columns, out);
+      }
+    }
+  }
+}
+
+void RunDepthwiseTile(const DepthwiseTile& tile) {
+  size_t c = 0;
+  for (; c + kPanel <= tile.channels; c += kPanel) RunDepthwisePanel(tile, c, kPanel);
+  if (c < tile.channels) RunDepthwisePanel(tile, c, tile.channels - c);
+}
+
+SVGD_INLINE void SumDepthwisePanel(const DepthwiseWeightTile& tile, size_t c, size_t columns) {
+  Vector dy[kPixels][2] = {};
+  for (int i = 0; i < kPixels; ++i) {
+    if (static_cast<size_t>(i) < tile.pixels) {
+      LoadSome(tile.dy[i] + c, columns, &dy[i][0], &dy[i][1]);
+      if (tile.factor != nullptr) {
+        Vector low, high;
+        LoadSome(tile.factor[i] + c, columns, &low, &high);
+        dy[i][0] = dy[i][0] * low;
+        dy[i][1] = dy[i][1] * high;
+      }
+    }
+  }
+  float* sums = tile.sums + c;
+  const float* const* rows = tile.rows;
+  for (size_t run = 0; run < tile.runs; ++run, rows += kPixels, sums += tile.weight_pitch) {
+    Vector sum_low = Load(sums), sum_high = Load(sums + kLanes);
+    SVGD_UNROLL(16)
+    for (int i = 0; i < kPixels; ++i) {
+      Vector low, high;
+      LoadSome(rows[i] + c, columns, &low, &high);
+      sum_low += low * dy[i][0];
+      sum_high += high * dy[i][1];
+    }
+    Store(sum_low, sums);
+    Store(sum_high, sums + kLanes);
+  }
+  Vector sum_low = Load(sums), sum_high = Load(sums + kLanes);
+  SVGD_UNROLL(16)
+  for (int i = 0; i < kPixels; ++i) {
+    sum_low += dy[i][0];
+    sum_high += dy[i][1];
+  }
+  Store(sum_low, sums);
+  Store(sum_high, sums + kLanes);
+}
+
+void SumDepthwiseTile(const DepthwiseWeightTile& tile) {
+  size_t c = 0;
+  for (; c + kPanel <= tile.channels; c += kPanel) SumDepthwisePanel(tile, c, kPanel);
+  if (c < tile.channels) SumDepthwisePanel(tile, c, tile.channels - c);
+}
+
 }  // namespace
 
-extern const Loops kConvolutionLoops = {kPanel, kPixels, kPixels, RunTile,
-                                        DispatchWeightTile<kPixels>};
+extern const Loops kConvolutionLoops = {
+    kPanel,           kPixels,         kPixels, RunTile, DispatchWeightTile<kPixels>,
+    RunDepthwiseTile, SumDepthwiseTile};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "cpu/instruction_set.h"
+
 namespace svgd::convolution {
 
 // A panel is as many output channels as a tile has, side by side; channels that are missing are
@@ -34,6 +36,28 @@ struct WeightTile {
   float* sum;  // count x panel, added to
 };
 
+// Pixels of which each output channel sees its own input channel only.
+struct DepthwiseTile {
+  const float* const* rows;  // as Tile has them
+  size_t runs;
+  size_t channels;       // of X and Y
+  size_t weight_pitch;   // a multiple of a panel, at least `channels`
+  const float* weights;  // runs x weight_pitch
+  const float* start;    // to begin with, or null
+  float* const* out;
+  size_t pixels;
+};
+
+// What such pixels give to dW.
+struct DepthwiseWeightTile {
+  const float* const* rows;
+  size_t runs, channels, weight_pitch;
+  const float* const* dy;      // for each pixel
+  const float* const* factor;  // that dY is multiplied by, for each pixel, or null
+  size_t pixels;
+  float* sums;  // (runs + 1) x weight_pitch, added to; the last are of dY itself
+};
+
 struct Loops {
   size_t panel;
   size_t pixels;  // of a tile
@@ -41,9 +65,14 @@ struct Loops {
 
   void (*tile)(const Tile& tile);
   void (*weight_tile)(const WeightTile& tile, size_t count);
+  void (*depthwise_tile)(const DepthwiseTile& tile);
+  void (*depthwise_weight_tile)(const DepthwiseWeightTile& tile);
 };
 
-// Those for the widest instruction set of this processor.
+// Those for an instruction set; of the baseline where there are none for it.
+const Loops& LoopsFor(InstructionSet set);
+
+// Those for the widest of this processor.
 const Loops& WidestLoops();
 
 }  // namespace svgd::convolution

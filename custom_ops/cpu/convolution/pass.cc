@@ -29,6 +29,21 @@ size_t Pass::out_pixels() const {
   return product;
 }
 
+std::vector<size_t> Elements(const Pass& pass) {
+  const auto& [a, b, c] = pass.axes;
+  std::vector<size_t> elements;
+  for (int64_t i = 0; i < a.taps; ++i) {
+    for (int64_t j = 0; j < b.taps; ++j) {
+      for (int64_t k = 0; k < c.taps; ++k) {
+        const int64_t row =
+            (a.tap_first + i * a.tap_step) * b.kernel + b.tap_first + j * b.tap_step;
+        elements.push_back(static_cast<size_t>(row * c.kernel + c.tap_first + k * c.tap_step));
+      }
+    }
+  }
+  return elements;
+}
+
 Pass ForwardPass(const ConvolutionShape& shape) {
   Pass pass{};
   for (size_t i = 0; i < kMostAxes; ++i) {

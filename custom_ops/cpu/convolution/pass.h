@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "convolution.h"
+#include "cpu/convolution/loops.h"
 #include "cpu/tasks.h"
 
 namespace svgd::convolution {
@@ -37,6 +38,9 @@ struct Pass {
   size_t out_pixels() const;
 };
 
+// The kernel's elements that its taps are, in their order.
+std::vector<size_t> Elements(const Pass& pass);
+
 // The pass that makes Y.
 Pass ForwardPass(const ConvolutionShape& shape);
 
@@ -45,10 +49,11 @@ Pass ForwardPass(const ConvolutionShape& shape);
 std::vector<Pass> InputGradientPasses(const ConvolutionShape& shape);
 
 // Numbers that the weights of a pass take, packed.
-size_t PackedWeights(const Pass& pass);
+size_t PackedWeights(const Pass& pass, const Loops& loops);
 
 // Packs the weights of the passes into `packed`, and runs them; bias may be null.
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Threads& threads);
+               const float* bias, float* out, float* packed, const Loops& loops,
+               const Threads& threads);
 
 }  // namespace svgd::convolution

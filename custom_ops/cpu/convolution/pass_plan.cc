@@ -15,10 +15,11 @@ constexpr size_t kMostPointers = 1 << 16;
 
 }  // namespace
 
-Plan::Plan(const Pass& its_pass, const Loops& its_loops) : pass(its_pass), loops(its_loops) {
+Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool may_merge)
+    : pass(its_pass), loops(its_loops) {
   const PassAxis& last = pass.axes[2];
   const auto taps = static_cast<size_t>(last.taps);
-  merged = pass.groups == 1 && last.step == 1 && pass.channels < kShortRun &&
+  merged = may_merge && pass.groups == 1 && last.step == 1 && pass.channels < kShortRun &&
            taps * pass.channels <= kLongRun;
   length = merged ? taps * pass.channels : pass.channels;
   runs = merged ? pass.taps() / taps : pass.taps();

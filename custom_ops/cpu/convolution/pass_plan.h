@@ -10,7 +10,8 @@ namespace svgd::convolution {
 
 // A task is some panels of a block of pixels of a group.
 struct Plan {
-  Plan(const Pass& pass, const Loops& loops);
+  // `may_merge`: taps side by side may be one run of X.
+  Plan(const Pass& pass, const Loops& loops, bool may_merge = true);
 
   size_t tasks() const { return blocks * panel_groups * pass.groups; }
   size_t panel_weights() const { return runs * length * loops.panel; }

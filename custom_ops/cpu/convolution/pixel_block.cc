@@ -1,7 +1,6 @@
 #include "cpu/convolution/pixel_block.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "cpu/thread_memory.h"
 
@@ -17,11 +16,13 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t gro
   const size_t patches = plan.merged ? plan.block * plan.runs * plan.length : 0;
   Cut cut;
   const size_t rows = cut.Array<const float*>(plan.block * plan.runs);
+  const size_t starts = cut.Array<const float*>(plan.pass.taps());
   const size_t outs = cut.Array<float*>(plan.block);
   const size_t zeros = cut.Array<float>(plan.length);
   const size_t patch = cut.Array<float>(patches);
   auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
   rows_ = reinterpret_cast<const float**>(memory + rows);
+  starts_ = reinterpret_cast<const float**>(memory + starts);
   outs_ = reinterpret_cast<float**>(memory + outs);
   auto* zero = reinterpret_cast<float*>(memory + zeros);
   patch_ = reinterpret_cast<float*>(memory + patch);
@@ -41,13 +42,15 @@ void PixelBlock::Point(size_t group_output) {
   int64_t i = place % a.pixels;
   int64_t example = place / a.pixels;
   const size_t width = plan_.loops.pixels;
-  for (size_t pixel = 0; pixel < pixels_; ++pixel) {
+  for (size_t pixel = 0; pixel < pixels_;) {
+    Start(example, i, j);
     const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
     const int64_t row = plane * b.out + b.out_first + j * b.out_stride;
-    const int64_t at = row * c.out + c.out_first + k * c.out_stride;
-    outs_[pixel] = out_ + static_cast<size_t>(at) * out_pitch + group_output;
-    See(rows_ + pixel / width * plan_.runs * width + pixel % width, example, i, j, k);
-    if (++k < c.pixels) continue;
+    float* out = out_ + static_cast<size_t>(row * c.out + c.out_first) * out_pitch + group_output;
+    for (; k < c.pixels && pixel < pixels_; ++k, ++pixel) {
+      outs_[pixel] = out + static_cast<size_t>(k * c.out_stride) * out_pitch;
+      See(rows_ + pixel / width * plan_.runs * width + pixel % width, c.first + k * c.stride);
+    }
     k = 0;
     if (++j < b.pixels) continue;
     j = 0;
@@ -61,53 +64,62 @@ void PixelBlock::Point(size_t group_output) {
   }
 }
 
-// The runs of one pixel.
-void PixelBlock::See(const float** to, int64_t example, int64_t i, int64_t j, int64_t k) {
+void PixelBlock::Start(int64_t example, int64_t i, int64_t j) {
   const auto& [a, b, c] = plan_.pass.axes;
-  const size_t width = plan_.loops.pixels;
-  const int64_t column = c.first + k * c.stride;
+  const float** start = starts_;
   for (int64_t p = 0; p < a.taps; ++p) {
     const int64_t plane = a.first + i * a.stride + p * a.step;
-    for (int64_t q = 0; q < b.taps; ++q) {
+    for (int64_t q = 0; q < b.taps; ++q, ++start) {
       const int64_t row = b.first + j * b.stride + q * b.step;
       const bool inside = plane >= 0 && plane < a.in && row >= 0 && row < b.in;
-      const float* start = zeros_;
-      if (inside) {
-        const int64_t at = ((example * a.in + plane) * b.in + row) * c.in;
-        start = in_ + static_cast<size_t>(at) * in_pitch_;
-      }
-      if (plan_.merged) {
-        *to = inside ? Run(start, column) : zeros_;
-        to += width;
-        continue;
-      }
-      for (int64_t r = 0, at = column; r < c.taps; ++r, at += c.step, to += width) {
-        const bool seen = inside && at >= 0 && at < c.in;
-        *to = seen ? start + static_cast<size_t>(at) * in_pitch_ : zeros_;
-      }
+      const int64_t at = inside ? ((example * a.in + plane) * b.in + row) * c.in : 0;
+      *start = inside ? in_ + static_cast<size_t>(at) * in_pitch_ : nullptr;
     }
   }
 }
 
-// All taps of a row, which lie side by side; copied with zeros where some are outside.
-const float* PixelBlock::Run(const float* start, int64_t column) {
+// The runs of a pixel whose first tap on the last axis is at this column.
+void PixelBlock::See(const float** to, int64_t column) {
   const PassAxis& c = plan_.pass.axes[2];
-  if (column >= 0 && column + c.taps <= c.in) {
-    return start + static_cast<size_t>(column) * in_pitch_;
+  const size_t width = plan_.loops.pixels;
+  if (plan_.merged) {
+    if (column < 0 || column + c.taps > c.in) return Copy(to, column);
+    const size_t place = static_cast<size_t>(column) * in_pitch_;
+    for (size_t run = 0; run < plan_.runs; ++run, to += width) {
+      *to = starts_[run] == nullptr ? zeros_ : starts_[run] + place;
+    }
+    return;
   }
-  float* patch = patch_;
-  patch_ += plan_.length;
+  const size_t rows = plan_.runs / static_cast<size_t>(c.taps);
+  const size_t row_width = static_cast<size_t>(c.taps) * width;
+  for (int64_t tap = 0; tap < c.taps; ++tap, to += width, column += c.step) {
+    const bool inside = column >= 0 && column < c.in;
+    const size_t place = static_cast<size_t>(column) * in_pitch_;
+    for (size_t row = 0; row < rows; ++row) {
+      const bool seen = inside && starts_[row] != nullptr;
+      to[row * row_width] = seen ? starts_[row] + place : zeros_;
+    }
+  }
+}
+
+// The same where taps side by side are one run, and some of them are outside.
+void PixelBlock::Copy(const float** to, int64_t column) {
+  const PassAxis& c = plan_.pass.axes[2];
   const int64_t begin = std::clamp<int64_t>(-column, 0, c.taps);
   const int64_t end = std::clamp<int64_t>(c.in - column, begin, c.taps);
   const size_t before = static_cast<size_t>(begin) * in_pitch_;
   const size_t after = static_cast<size_t>(end) * in_pitch_;
-  std::fill(patch, patch + before, 0.0F);
-  std::fill(patch + after, patch + plan_.length, 0.0F);
-  if (end > begin) {
-    std::memcpy(patch + before, start + static_cast<size_t>(column + begin) * in_pitch_,
-                (after - before) * sizeof(float));
+  for (size_t run = 0; run < plan_.runs; ++run, to += plan_.loops.pixels) {
+    *to = zeros_;
+    if (starts_[run] == nullptr || begin == end) continue;
+    float* patch = patch_;
+    patch_ += plan_.length;
+    *to = patch;
+    const float* from = starts_[run] + static_cast<size_t>(column + begin) * in_pitch_;
+    std::fill(patch, patch + before, 0.0F);
+    std::copy(from, from + (after - before), patch + before);
+    std::fill(patch + after, patch + plan_.length, 0.0F);
   }
-  return patch;
 }
 
 }  // namespace svgd::convolution

@@ -23,14 +23,16 @@ class PixelBlock {
 
  private:
   void Point(size_t group_output);
-  void See(const float** to, int64_t example, int64_t i, int64_t j, int64_t k);
-  const float* Run(const float* start, int64_t column);
+  void Start(int64_t example, int64_t i, int64_t j);
+  void See(const float** to, int64_t column);
+  void Copy(const float** to, int64_t column);
 
   const Plan& plan_;
   const float* in_;
   float* out_;
   size_t first_, pixels_, in_pitch_;
   const float** rows_;
+  const float** starts_;  // of the rows of X that a row of the output sees; null outside
   float** outs_;
   const float* zeros_;
   float* patch_;  // for runs that are outside with a part

@@ -20,20 +20,11 @@ void PackPanel(const Plan& plan, const float* weights, size_t index, float* pack
   const size_t columns = std::min(width, pass.outputs - output);
   const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
   float* to = packed + index * plan.panel_weights();
-  const auto& [first, second, third] = pass.axes;
-  for (int64_t i = 0; i < first.taps; ++i) {
-    for (int64_t j = 0; j < second.taps; ++j) {
-      for (int64_t k = 0; k < third.taps; ++k) {
-        const int64_t element = ((first.tap_first + i * first.tap_step) * second.kernel +
-                                 second.tap_first + j * second.tap_step) *
-                                    third.kernel +
-                                third.tap_first + k * third.tap_step;
-        for (size_t c = 0; c < pass.channels; ++c, to += width) {
-          const float* of_channel = from + c * pass.pitches.channel + element;
-          for (size_t m = 0; m < columns; ++m) to[m] = of_channel[m * pass.pitches.output];
-          for (size_t m = columns; m < width; ++m) to[m] = 0;
-        }
-      }
+  for (const size_t element : Elements(pass)) {
+    for (size_t c = 0; c < pass.channels; ++c, to += width) {
+      const float* of_channel = from + c * pass.pitches.channel + element;
+      for (size_t m = 0; m < columns; ++m) to[m] = of_channel[m * pass.pitches.output];
+      for (size_t m = columns; m < width; ++m) to[m] = 0;
     }
   }
 }
@@ -97,29 +88,31 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass) {
-  const size_t width = WidestLoops().panel;
+size_t PackedWeights(const Pass& pass, const Loops& loops) {
+  const size_t width = loops.panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
 }
 
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Threads& threads) {
-  const Loops& loops = WidestLoops();
+               const float* bias, float* out, float* packed, const Loops& loops,
+               const Threads& threads) {
   struct Part {
     Plan plan;
     float* packed;
     size_t panels, tasks;  // of this part and those before
   };
   std::vector<Part> parts;
-  size_t panels = 0, tasks = 0;
+  size_t panels = 0, tasks = 0, packed_numbers = 0, work = 0;
   for (const Pass& pass : passes) {
     if (pass.pixels() == 0) continue;
     const Plan plan(pass, loops);
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
-    packed += PackedWeights(pass);
+    packed += PackedWeights(pass, loops);
+    packed_numbers += PackedWeights(pass, loops);
+    work += pass.pixels() * PackedWeights(pass, loops) / loops.panel;
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {
@@ -128,7 +121,7 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
     if (part != parts.begin()) *index -= (*(part - 1)).*end;
     return *part;
   };
-  threads.ForEach(panels, [&](size_t index) {
+  threads.ForEach(panels, packed_numbers, [&](size_t index) {
     const Part& part = find(&Part::panels, &index);
     PackPanel(part.plan, weights, index, part.packed);
   });
@@ -136,7 +129,7 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
   if (bias != nullptr && !parts.empty()) {  // the only pass that has one is Y's
     panel_bias = PackBias(parts[0].plan, bias, parts[0].packed);
   }
-  threads.ForEach(tasks, [&](size_t index) {
+  threads.ForEach(tasks, work, [&](size_t index) {
     const Part& part = find(&Part::tasks, &index);
     RunTask(part.plan, in, part.packed, panel_bias, out, index);
   });

@@ -5,6 +5,7 @@
 #include <cstddef>
 
 #include "convolution.h"
+#include "cpu/convolution/loops.h"
 #include "cpu/tasks.h"
 
 namespace svgd::convolution {
@@ -17,9 +18,11 @@ struct Factor {
 };
 
 // Numbers that the partial sums take.
-size_t WeightGradientSums(const ConvolutionShape& shape);
+size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops);
 
-void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
-                       const ConvolutionShape& shape, float* sums, const Threads& threads);
+// Where `db` is not null it gets the sums of dY times the factor, the bias' gradient.
+void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw, float* db,
+                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const Threads& threads);
 
 }  // namespace svgd::convolution

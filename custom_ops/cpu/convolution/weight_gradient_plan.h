@@ -22,7 +22,9 @@ struct WeightGradientPlan {
 
   GradientBlock Block(size_t index) const;
   size_t tasks() const { return parts * slices * shape.groups; }
-  size_t panel_sums() const { return shape.taps() * shape.group_channels() * loops.panel; }
+  // The sums of a panel: of each element of the kernel and each channel, and of dY itself.
+  size_t numbers() const { return shape.taps() * shape.group_channels(); }
+  size_t panel_sums() const { return (numbers() + 1) * loops.panel; }
   size_t part_sums() const { return shape.groups * panels * panel_sums(); }
 
   const ConvolutionShape& shape;

@@ -1,0 +1,239 @@
+#include "cpu/convolution/weight_gradient_task.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "cpu/thread_memory.h"
+
+namespace svgd::convolution {
+namespace {
+
+// How many inputs of an axis so many outputs see, from the first to the last.
+size_t Seen(const ConvolutionAxis& axis, size_t outs) {
+  return static_cast<size_t>(axis.stride) * (outs - 1) +
+         static_cast<size_t>(axis.dilation * (axis.kernel - 1)) + 1;
+}
+
+}  // namespace
+
+WeightGradientTask::WeightGradientTask(const WeightGradientPlan& plan, size_t index)
+    : plan_(plan), shape_(plan.shape) {
+  slice_ = index % plan.slices;
+  index /= plan.slices;
+  group_ = index % shape_.groups;
+  part_ = index / shape_.groups;
+  channel_ = slice_ * plan.slice;
+  channels_ = std::min(plan.slice, shape_.group_channels() - channel_);
+  const size_t pixels = plan.planes_of * plan.rows_of * plan.columns_of;
+  const auto& [a, b, c] = shape_.axes;
+  const size_t rows = plan.window ? Seen(b, plan.rows_of) : plan.rows_of;
+  const size_t columns = plan.window ? Seen(c, plan.columns_of) : plan.columns_of;
+  Cut cut;
+  const size_t dy = cut.Array<float>(plan.panels * plan.loops.panel * pixels);
+  const size_t x = cut.Array<float>(plan.planes_of * rows * columns * channels_);
+  auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
+  dy_ = reinterpret_cast<float*>(memory + dy);
+  x_ = reinterpret_cast<float*>(memory + x);
+}
+
+void WeightGradientTask::Run(const float* dy, const Factor& factor, const float* x, float* sums) {
+  sums_ = sums + part_ * plan_.part_sums() + group_ * plan_.panels * plan_.panel_sums();
+  Clear();
+  const size_t first = part_ * plan_.blocks / plan_.parts;
+  const size_t last = (part_ + 1) * plan_.blocks / plan_.parts;
+  for (size_t index = first; index < last; ++index) {
+    block_ = plan_.Block(index);
+    CopyGradient(dy, factor);
+    if (slice_ == 0) SumGradient();
+    if (plan_.window) {
+      SumWindow(x);
+    } else {
+      SumTaps(x);
+    }
+  }
+}
+
+// The sums of a panel from a number of X on, or from that after the last: those of dY itself.
+float* WeightGradientTask::Sum(size_t panel, size_t number) const {
+  return sums_ + panel * plan_.panel_sums() + number * plan_.loops.panel;
+}
+
+void WeightGradientTask::Clear() const {
+  const size_t width = plan_.loops.panel;
+  for (size_t panel = 0; panel < plan_.panels; ++panel) {
+    for (size_t tap = 0; tap < shape_.taps(); ++tap) {
+      float* sum = Sum(panel, tap * shape_.group_channels() + channel_);
+      std::fill(sum, sum + channels_ * width, 0.0F);
+    }
+    if (slice_ > 0) continue;
+    float* sum = Sum(panel, plan_.numbers());
+    std::fill(sum, sum + width, 0.0F);
+  }
+}
+
+// The block's dY, panel by panel, times the factor.
+void WeightGradientTask::CopyGradient(const float* dy, const Factor& factor) const {
+  const auto& [a, b, c] = shape_.axes;
+  const size_t width = plan_.loops.panel;
+  const size_t outputs = shape_.group_outputs();
+  const size_t pixels = block_.pixels();
+  size_t pixel = 0;
+  for (size_t plane = block_.plane; plane < block_.plane + block_.planes; ++plane) {
+    for (size_t row = block_.row; row < block_.row + block_.rows; ++row) {
+      const size_t in_plane = row * static_cast<size_t>(c.out) + block_.column;
+      const size_t in_row = plane % static_cast<size_t>(a.out) * static_cast<size_t>(b.out * c.out);
+      const size_t place = plane * static_cast<size_t>(b.out * c.out) + in_plane;
+      for (size_t column = 0; column < block_.columns; ++column, ++pixel) {
+        const float* from = dy + (place + column) * shape_.outputs + group_ * outputs;
+        const float* times = factor.numbers;
+        if (times != nullptr) {
+          times += group_ * outputs +
+                   (factor.of_channels ? 0 : (in_row + in_plane + column) * shape_.outputs);
+        }
+        for (size_t m = 0; m < outputs; m += width) {
+          float* to = dy_ + (m / width * pixels + pixel) * width;
+          CopyPanel(from + m, times == nullptr ? nullptr : times + m, std::min(width, outputs - m),
+                    to);
+        }
+      }
+    }
+  }
+}
+
+// dY summed over its pixels, as if X were 1 everywhere.
+void WeightGradientTask::SumGradient() const {
+  const float one = 1;
+  WeightTile tile{};
+  tile.x = &one;
+  for (size_t panel = 0; panel < plan_.panels; ++panel) SumRun(tile, panel, plan_.numbers(), 1);
+}
+
+void WeightGradientTask::CopyPanel(const float* from, const float* times, size_t count,
+                                   float* to) const {
+  if (times == nullptr) {
+    std::memcpy(to, from, count * sizeof(float));
+  } else {
+    for (size_t m = 0; m < count; ++m) to[m] = from[m] * times[m];
+  }
+  std::fill(to + count, to + plan_.loops.panel, 0.0F);
+}
+
+// Copies the slice of X at these coordinates, planes x rows x columns, zeros where it has none.
+void WeightGradientTask::CopyInput(const float* x, int64_t tap_plane, const Copied& rows,
+                                   const Copied& columns) const {
+  const auto& [a, b, c] = shape_.axes;
+  float* to = x_;
+  const size_t row_numbers = columns.count * channels_;
+  for (size_t i = 0; i < block_.planes; ++i) {
+    const auto out_plane = static_cast<int64_t>(block_.plane + i);
+    const int64_t example = out_plane / a.out;
+    const int64_t plane = out_plane % a.out * a.stride - a.pad + tap_plane * a.dilation;
+    for (size_t j = 0; j < rows.count; ++j, to += row_numbers) {
+      const int64_t row = rows.first + static_cast<int64_t>(j) * rows.step;
+      if (plane < 0 || plane >= a.in || row < 0 || row >= b.in) {
+        std::fill(to, to + row_numbers, 0.0F);
+      } else {
+        CopyRow(x + static_cast<size_t>(((example * a.in + plane) * b.in + row) * c.in) *
+                        shape_.channels,
+                columns, to);
+      }
+    }
+  }
+}
+
+void WeightGradientTask::CopyRow(const float* row, const Copied& columns, float* to) const {
+  const int64_t size = shape_.axes[2].in;
+  const float* from = row + group_ * shape_.group_channels() + channel_;
+  int64_t column = columns.first;
+  if (columns.step == 1 && channels_ == shape_.channels) {
+    const auto count = static_cast<int64_t>(columns.count);
+    const int64_t begin = std::clamp<int64_t>(-column, 0, count);
+    const int64_t end = std::clamp<int64_t>(size - column, begin, count);
+    float* first = to + static_cast<size_t>(begin) * channels_;
+    float* last = to + static_cast<size_t>(end) * channels_;
+    std::fill(to, first, 0.0F);
+    if (last > first) {
+      std::memcpy(first, from + static_cast<size_t>(column + begin) * channels_,
+                  static_cast<size_t>(last - first) * sizeof(float));
+    }
+    std::fill(last, to + columns.count * channels_, 0.0F);
+    return;
+  }
+  for (size_t k = 0; k < columns.count; ++k, column += columns.step, to += channels_) {
+    if (column < 0 || column >= size) {
+      std::fill(to, to + channels_, 0.0F);
+    } else {
+      std::memcpy(to, from + static_cast<size_t>(column) * shape_.channels,
+                  channels_ * sizeof(float));
+    }
+  }
+}
+
+void WeightGradientTask::SumWindow(const float* x) const {
+  const auto& [a, b, c] = shape_.axes;
+  const Copied rows{static_cast<int64_t>(block_.row) * b.stride - b.pad, 1, Seen(b, block_.rows)};
+  const Copied columns{static_cast<int64_t>(block_.column) * c.stride - c.pad, 1,
+                       Seen(c, block_.columns)};
+  CopyInput(x, 0, rows, columns);
+  const size_t row_pitch = columns.count * channels_;
+  WeightTile tile{};
+  tile.plane_pitch = rows.count * row_pitch;
+  tile.row_pitch = static_cast<size_t>(b.stride) * row_pitch;
+  tile.pixel_pitch = static_cast<size_t>(c.stride) * channels_;
+  // Elements of the kernel side by side on the last axis make one run, where the slice is whole.
+  const auto width = static_cast<size_t>(c.kernel);
+  const bool merged = c.dilation == 1 && channels_ == shape_.group_channels();
+  const size_t runs = merged ? 1 : width;
+  const size_t length = merged ? width * channels_ : channels_;
+  for (size_t panel = 0; panel < plan_.panels; ++panel) {
+    for (size_t row = 0; row < static_cast<size_t>(b.kernel); ++row) {
+      for (size_t run = 0; run < runs; ++run) {
+        tile.x = x_ + row * static_cast<size_t>(b.dilation) * row_pitch +
+                 run * static_cast<size_t>(c.dilation) * channels_;
+        SumRun(tile, panel, (row * width + run) * shape_.group_channels() + channel_, length);
+      }
+    }
+  }
+}
+
+void WeightGradientTask::SumTaps(const float* x) const {
+  const auto& [a, b, c] = shape_.axes;
+  size_t tap = 0;
+  for (int64_t i = 0; i < a.kernel; ++i) {
+    for (int64_t j = 0; j < b.kernel; ++j) {
+      for (int64_t k = 0; k < c.kernel; ++k, ++tap) {
+        const Copied rows{static_cast<int64_t>(block_.row) * b.stride - b.pad + j * b.dilation,
+                          b.stride, block_.rows};
+        const Copied columns{
+            static_cast<int64_t>(block_.column) * c.stride - c.pad + k * c.dilation, c.stride,
+            block_.columns};
+        CopyInput(x, i, rows, columns);
+        WeightTile tile{};
+        tile.row_pitch = columns.count * channels_;
+        tile.plane_pitch = rows.count * tile.row_pitch;
+        tile.pixel_pitch = channels_;
+        tile.x = x_;
+        for (size_t panel = 0; panel < plan_.panels; ++panel) {
+          SumRun(tile, panel, tap * shape_.group_channels() + channel_, channels_);
+        }
+      }
+    }
+  }
+}
+
+// The sums of `length` numbers of X from tile.x on.
+void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, size_t length) const {
+  tile.dy = dy_ + panel * block_.pixels() * plan_.loops.panel;
+  tile.planes = block_.planes;
+  tile.rows = block_.rows;
+  tile.columns = block_.columns;
+  tile.sum = Sum(panel, number);
+  for (size_t at = 0; at < length; at += plan_.loops.counts) {
+    const size_t count = std::min(plan_.loops.counts, length - at);
+    plan_.loops.weight_tile(tile, count);
+    tile.x += count;
+    tile.sum += count * plan_.loops.panel;
+  }
+}
+
+}  // namespace svgd::convolution

@@ -1,0 +1,47 @@
+// What a task of a weight gradient does: the sums of some channels of X over a part of the pixels.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "cpu/convolution/loops.h"
+#include "cpu/convolution/weight_gradient.h"
+#include "cpu/convolution/weight_gradient_plan.h"
+
+namespace svgd::convolution {
+
+// Which of an input axis' coordinates are copied: first + i * step.
+struct Copied {
+  int64_t first, step;
+  size_t count;
+};
+
+class WeightGradientTask {
+ public:
+  WeightGradientTask(const WeightGradientPlan& plan, size_t index);
+  void Run(const float* dy, const Factor& factor, const float* x, float* sums);
+
+ private:
+  float* Sum(size_t panel, size_t number) const;
+  void Clear() const;
+  void CopyGradient(const float* dy, const Factor& factor) const;
+  void CopyPanel(const float* from, const float* times, size_t count, float* to) const;
+  void CopyInput(const float* x, int64_t tap_plane, const Copied& rows,
+                 const Copied& columns) const;
+  void CopyRow(const float* row, const Copied& columns, float* to) const;
+  void SumGradient() const;
+  void SumWindow(const float* x) const;
+  void SumTaps(const float* x) const;
+  void SumRun(WeightTile tile, size_t panel, size_t number, size_t length) const;
+
+  const WeightGradientPlan& plan_;
+  const ConvolutionShape& shape_;
+  size_t slice_, group_, part_;
+  size_t channel_, channels_;
+  GradientBlock block_{};
+  float* dy_;  // of the block, panel by panel
+  float* x_;   // what the block sees of the slice
+  float* sums_ = nullptr;
+};
+
+}  // namespace svgd::convolution
