@@ -1,6 +1,7 @@
 """Where a step of the target onnx spends its time, and what it copies, by onnxruntime's own profiler.
 
-    python -m tools.bench.profile_step [--stock PYTHON] [--networks ...] [--threads N] [--output FILE.json]
+    python -m tools.bench.profile_step [--stock PYTHON] [--networks ...] [--kernels ...] [--threads N]
+        [--output FILE.json]
 
 `--stock` is the Python of an environment with svgd-onnx and a stock onnxruntime. "share" is of the time of a
 step, "calls" are of one step. What no operator accounts for is the runtime's own work between them, and the
@@ -21,6 +22,7 @@ from typing import Any
 from safetensors.numpy import load_file
 
 import svgd_onnx
+from svgd_onnx.targets.kernels import AUTO, KERNELS
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT
 from tools.bench.report import report
 from tools.bench.targets import BENCHED
@@ -39,24 +41,25 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--stock", default=sys.executable, help="a Python with a stock onnxruntime")
     parser.add_argument("--networks", nargs="+", default=list(BENCHED), choices=BENCHED)
+    parser.add_argument("--kernels", default=AUTO, choices=KERNELS)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("build/bench/profile_step.json"))
     arguments = parser.parse_args()
     rows = []
     for network in arguments.networks:
-        rows += _measure(network, arguments.stock, arguments.threads)
+        rows += _measure(network, arguments.stock, arguments.kernels, arguments.threads)
     report("Steps of the target onnx, by operator", rows, arguments.output)
     return 1 if any(row["calls"] for row in rows if row["operator"] == STATE_COPIES) else 0
 
 
-def _measure(network: str, python: str, threads: int) -> list[dict[str, Any]]:
+def _measure(network: str, python: str, kernels: str, threads: int) -> list[dict[str, Any]]:
     # One example less than elsewhere: no tensor of the checkpoint has the shape of a batch then.
     batch, *example = BENCHED[network]
     with tempfile.TemporaryDirectory() as folder:
         artifacts = Path(folder) / "artifacts"
         svgd_onnx.convert(NETWORKS[network](0), artifacts, target="onnx")
         states = {array.shape for array in load_file(artifacts / CHECKPOINT).values()}
-        command = [python, WORKER, artifacts, threads, STEPS, batch - 1, *example]
+        command = [python, WORKER, artifacts, kernels, threads, STEPS, batch - 1, *example]
         run = subprocess.run(list(map(str, command)), check=True, stdout=subprocess.PIPE, text=True)
         events: list[dict[str, Any]] = json.loads(Path(run.stdout.strip()).read_text())
     steps = [event for event in events if event["name"] == "model_run"]

@@ -1,6 +1,6 @@
 """A process that profiles steps of the target onnx, for `tools.bench.profile_step`.
 
-    python tools/bench/profile_worker.py FOLDER THREADS STEPS SHAPE...
+    python tools/bench/profile_worker.py FOLDER KERNELS THREADS STEPS SHAPE...
 
 Needs svgd-onnx and an onnxruntime. Prints the path of the profile, which lies beside FOLDER.
 """
@@ -17,10 +17,15 @@ from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
 
 def main() -> None:
-    folder, threads, steps, *shape = sys.argv[1:]
+    folder, kernels, threads, steps, *shape = sys.argv[1:]
     path = Path(folder)
     session = InferenceTrainingSession(
-        path, Manifest.load(path), int(threads), "cpu", path.with_name("profile")
+        path,
+        Manifest.load(path),
+        int(threads),
+        "cpu",
+        path.with_name("profile"),
+        kernels=kernels,
     )
     arrays = batch([int(size) for size in shape])
     for _ in range(int(steps)):

@@ -4,7 +4,7 @@
     python -m tools.bench.training_step --scaling [--networks ...]
 
 Each kind has a process of its own, which waits while the others run; they train in turns, a few steps a
-turn. "ms" is the median over turns; "of SGD" and "of the fastest" are medians of ratios within a turn.
+turn. "standard" is the form of a step without our own kernels. "ms" is the median over turns; "of SGD" and "of the fastest" are medians of ratios within a turn.
 "state" is what the optimizer keeps beside the parameters, "peak" the most memory that the process ever had
 resident, "training" how far the steps raised it. `--scaling` trains with growing batches and with one and
 two threads instead.
@@ -41,6 +41,9 @@ BENCHED = {
 ORT_KINDS = {
     "ort sgd": {"optimizer": "sgd"},
     "ort svgd": {"optimizer": "svgd"},
+    "ort svgd standard": {"optimizer": "svgd"},
+    "onnx svgd": {"optimizer": "svgd", "target": "onnx"},
+    "onnx svgd standard": {"optimizer": "svgd", "target": "onnx"},
     "ort svgd portable": {"optimizer": "svgd", "t_kernel": "portable"},
     "ort svgd channel": {"optimizer": "svgd", "granularity": "channel"},
     "ort rmsprop": {"optimizer": "rmsprop"},
@@ -198,7 +201,8 @@ def _resident_peak() -> int:
 
 
 def _ort(job: Job, image: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
-    trainer = svgd_onnx.Trainer(job.folder, threads=job.threads)
+    kernels = "standard" if job.kind.endswith("standard") else "auto"
+    trainer = svgd_onnx.Trainer(job.folder, threads=job.threads, kernels=kernels)
     batch = {"image": image, "labels": labels}
     states = svgd_onnx.inspect(job.folder).state_bytes
     optimizer = str(ORT_KINDS[job.kind]["optimizer"])
