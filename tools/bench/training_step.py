@@ -4,10 +4,10 @@
     python -m tools.bench.training_step --scaling [--networks ...]
 
 Each kind has a process of its own, which waits while the others run; they train in turns, a few steps a
-turn. "standard" is the form of a step without our own kernels. "ms" is the median over turns; "of SGD" and "of the fastest" are medians of ratios within a turn.
-"state" is what the optimizer keeps beside the parameters, "peak" the most memory that the process ever had
-resident, "training" how far the steps raised it. `--scaling` trains with growing batches and with one and
-two threads instead.
+turn. "standard" is the form of a step without our own kernels. "ms" is the median over turns; "of SGD" and
+"of the fastest" are medians of ratios within a turn. "state" is what the optimizer keeps beside the
+parameters, "peak" the most memory that the process ever had resident, "training" how far the steps raised
+it. `--scaling` trains with growing batches and with one and two threads instead.
 """
 
 from __future__ import annotations
