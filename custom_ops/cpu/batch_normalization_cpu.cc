@@ -30,9 +30,17 @@ NormalizedShape ShapeOf(const RunContext& context, size_t x, size_t first, size_
   return {Size({shape.begin(), shape.end() - 1}), static_cast<size_t>(shape.back())};
 }
 
-// Inputs X (..., C), scale, shift, running mean and running variance (C); outputs Y, the new
-// running mean and variance, which lie where those lie, the batch's mean and 1 / standard
-// deviation. Attributes epsilon, momentum and relu.
+void CheckWhole(const RunContext& context, size_t index, const Shape& x) {
+  const Shape given = context.InputShape(index);
+  if (given != x) {
+    throw Refusal("input " + std::to_string(index) + " has shape " + Text(given) + ", but X has " +
+                  Text(x) + ".");
+  }
+}
+
+// Inputs X (..., C), scale, shift, running mean and running variance (C), and with relu, if wanted,
+// what is added before it, of X's shape; outputs Y, the new running mean and variance, which lie
+// where those lie, the batch's mean and 1 / standard deviation. Attributes epsilon, momentum, relu.
 class Normalization final : public OpKernel {
  public:
   explicit Normalization(const Attributes& attributes)
@@ -41,11 +49,16 @@ class Normalization final : public OpKernel {
 
   void Run(const RunContext& context) const override {
     const NormalizedShape shape = ShapeOf(context, 0, 1, 5);
+    const float* residual = context.InputData<float>(5);
+    if (residual != nullptr) {
+      if (!attributes_.relu) throw Refusal("a residual is given, but no relu.");
+      CheckWhole(context, 5, context.InputShape(0));
+    }
     const Shape channels{static_cast<int64_t>(shape.channels)};
     SessionThreads threads{context};
     BatchNormalization(
         {context.InputData<float>(0), context.InputData<float>(1), context.InputData<float>(2),
-         context.InputData<float>(3), context.InputData<float>(4)},
+         context.InputData<float>(3), context.InputData<float>(4), residual},
         {context.OutputData<float>(0, context.InputShape(0)),
          context.OutputData<float>(1, channels), context.OutputData<float>(2, channels),
          context.OutputData<float>(3, channels), context.OutputData<float>(4, channels)},
@@ -56,28 +69,29 @@ class Normalization final : public OpKernel {
   const NormalizationAttributes attributes_;
 };
 
-// Inputs dY and X (..., C), scale, the batch's mean and 1 / standard deviation (C), and with the
-// attribute relu the shift (C); outputs dX, which may lie where dY lies, and the gradients of scale
-// and shift.
+// Inputs dY and X (..., C), scale, the batch's mean and 1 / standard deviation (C), with the
+// attribute relu the shift (C), and where something was added before it, Y; outputs dX, which may
+// lie where dY lies, the gradients of scale and shift, and for Y that of what was added.
 class Gradient final : public OpKernel {
  public:
   explicit Gradient(const Attributes& attributes) : relu_{HasRelu(attributes)} {}
 
   void Run(const RunContext& context) const override {
+    const float* y = context.InputData<float>(6);
     const NormalizedShape shape = ShapeOf(context, 1, 2, relu_ ? 6 : 5);
     const Shape whole = context.InputShape(1);
-    if (context.InputShape(0) != whole) {
-      throw Refusal("dY has shape " + Text(context.InputShape(0)) + ", but X has " + Text(whole) +
-                    ".");
-    }
+    CheckWhole(context, 0, whole);
+    if (y != nullptr) CheckWhole(context, 6, whole);
+    if (y != nullptr && !relu_) throw Refusal("Y is given, but no relu.");
     const Shape channels{static_cast<int64_t>(shape.channels)};
     SessionThreads threads{context};
     BatchNormalizationGradient(
         {context.InputData<float>(0), context.InputData<float>(1), context.InputData<float>(2),
          context.InputData<float>(3), context.InputData<float>(4),
-         relu_ ? context.InputData<float>(5) : nullptr},
+         relu_ && y == nullptr ? context.InputData<float>(5) : nullptr, y},
         {context.OutputData<float>(0, whole), context.OutputData<float>(1, channels),
-         context.OutputData<float>(2, channels)},
+         context.OutputData<float>(2, channels),
+         y == nullptr ? nullptr : context.OutputData<float>(3, whole)},
         shape, {SessionThreads::ParallelFor, &threads});
   }
 
@@ -91,7 +105,7 @@ std::vector<OpDefinition> BatchNormalizationCpu() {
   OpDefinition normalization{
       "BatchNormalizationTraining",
       kProvider,
-      {kFloat, kFloat, kFloat, kFloat, kFloat},
+      {kFloat, kFloat, kFloat, kFloat, kFloat, kOptionalFloat},
       {kFloat, kFloat, kFloat, kFloat, kFloat},
       [](const Attributes& attributes) { return std::make_unique<Normalization>(attributes); },
       [](ShapeInference& node) {
@@ -102,8 +116,8 @@ std::vector<OpDefinition> BatchNormalizationCpu() {
   OpDefinition gradient{
       "BatchNormalizationGradient",
       kProvider,
-      {kFloat, kFloat, kFloat, kFloat, kFloat, kOptionalFloat},
-      {kFloat, kFloat, kFloat},
+      {kFloat, kFloat, kFloat, kFloat, kFloat, kOptionalFloat, kOptionalFloat},
+      {kFloat, kFloat, kFloat, kOptionalFloat},
       [](const Attributes& attributes) { return std::make_unique<Gradient>(attributes); },
       [](ShapeInference& node) {
         node.SetShapeOf(0, 1);

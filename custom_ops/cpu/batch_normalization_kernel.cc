@@ -164,7 +164,12 @@ void BatchNormalization(const NormalizationInputs& in, const NormalizationOutput
   blocks.ForEach(threads, [&](size_t, size_t first, size_t number) {
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
-      loops.normalize(in.x + place, out.y + place, rows, width, columns, attributes.relu);
+      if (in.residual == nullptr) {
+        loops.normalize(in.x + place, out.y + place, rows, width, columns, attributes.relu);
+      } else {
+        loops.normalize_and_add(in.x + place, in.residual + place, out.y + place, rows, width,
+                                columns);
+      }
     });
   });
 }
@@ -175,6 +180,7 @@ void BatchNormalizationGradient(const NormalizationGradientInputs& in,
   const Blocks blocks(shape);
   const size_t channels = shape.channels;
   const bool relu = in.shift != nullptr;
+  const float* dy = in.y == nullptr ? in.dy : out.masked;
   std::vector<float> mean(in.mean, in.mean + channels), factor(channels), shift(channels);
   for (size_t c = 0; c < channels; ++c) factor[c] = in.scale[c] * in.inverse[c];
   if (relu) shift.assign(in.shift, in.shift + channels);
@@ -187,7 +193,10 @@ void BatchNormalizationGradient(const NormalizationGradientInputs& in,
     std::vector<float> sum(blocks.columns), product(blocks.columns);
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
-      loops.sum_gradients(in.dy + place, in.x + place, rows, width, columns, relu, sum.data(),
+      if (in.y != nullptr) {
+        loops.mask(in.dy + place, in.y + place, out.masked + place, rows * width);
+      }
+      loops.sum_gradients(dy + place, in.x + place, rows, width, columns, relu, sum.data(),
                           product.data());
     });
     blocks.Fold(sum, sums.data() + block * channels);
@@ -213,7 +222,7 @@ void BatchNormalizationGradient(const NormalizationGradientInputs& in,
   blocks.ForEach(threads, [&](size_t, size_t first, size_t number) {
     blocks.Wide(first, number, [&](size_t row, size_t rows, size_t width) {
       const size_t place = row * channels;
-      loops.gradient(in.dy + place, in.x + place, out.dx + place, rows, width, columns, relu,
+      loops.gradient(dy + place, in.x + place, out.dx + place, rows, width, columns, relu,
                      of_x.data(), constant.data());
     });
   });

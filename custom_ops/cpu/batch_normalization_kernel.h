@@ -19,6 +19,7 @@ struct NormalizationInputs {
   const float* shift;
   const float* running_mean;
   const float* running_variance;
+  const float* residual;  // as x; null where nothing is added
 };
 
 struct NormalizationOutputs {
@@ -34,9 +35,9 @@ struct NormalizationAttributes {
   bool relu;
 };
 
-// y = (x - mean) inverse scale + shift, or with `relu` the larger of that and 0, for the mean and
-// the variance (of all rows, by their number) of each channel; the new running mean is
-// momentum * old + (1 - momentum) * mean, and so the variance.
+// y = (x - mean) inverse scale + shift, or with `relu` the larger of that, the residual added to
+// it, and 0, for the mean and the variance (of all rows, by their number) of each channel; the new
+// running mean is momentum * old + (1 - momentum) * mean, and so the variance.
 //
 // Like all here, the result does not depend on the number of threads nor on the processor's
 // instruction set, bit for bit.
@@ -50,17 +51,19 @@ struct NormalizationGradientInputs {
   const float* scale;
   const float* mean;
   const float* inverse;
-  const float* shift;  // null without relu
+  const float* shift;  // null where nothing is masked, or by y
+  const float* y;      // null where nothing is masked, or by what x and the shift say
 };
 
 struct NormalizationGradientOutputs {
   float* dx;  // may be dy
   float* d_scale;
   float* d_shift;
+  float* masked;  // g, the gradient of the residual; null where y is
 };
 
 // d_shift = sum g, d_scale = sum g n, dx = scale inverse (g - d_shift / rows - n d_scale / rows),
-// for n = (x - mean) inverse and g = dy, or with a shift dy where y > 0 and else 0.
+// for n = (x - mean) inverse and g = dy, or with a shift or y dy where y > 0, else 0.
 void BatchNormalizationGradient(const NormalizationGradientInputs& in,
                                 const NormalizationGradientOutputs& out,
                                 const NormalizedShape& shape, const Threads& threads);

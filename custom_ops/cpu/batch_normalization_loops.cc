@@ -46,6 +46,25 @@ void Normalize(const float* x, float* y, size_t rows, size_t count, const Column
   }
 }
 
+void NormalizeAndAdd(const float* x, const float* residual, float* y, size_t rows, size_t count,
+                     const Columns& columns) {
+  const float* mean = columns.mean;
+  const float* factor = columns.factor;
+  const float* shift = columns.shift;
+  for (size_t row = 0; row < rows; ++row, x += count, y += count, residual += count) {
+    SVGD_INDEPENDENT
+    for (size_t c = 0; c < count; ++c) {
+      const float value = (x[c] - mean[c]) * factor[c] + shift[c] + residual[c];
+      y[c] = value < 0 ? 0 : value;  // NaN stays
+    }
+  }
+}
+
+void Mask(const float* dy, const float* y, float* masked, size_t count) {
+  SVGD_INDEPENDENT
+  for (size_t c = 0; c < count; ++c) masked[c] = y[c] > 0 ? dy[c] : 0;
+}
+
 void SumGradients(const float* dy, const float* x, size_t rows, size_t count,
                   const Columns& columns, bool relu, float* sums, float* products) {
   const float* mean = columns.mean;
@@ -94,8 +113,8 @@ void Gradient(const float* dy, const float* x, float* dx, size_t rows, size_t co
 
 }  // namespace
 
-extern const BatchNormalizationLoops kBatchNormalization = {Sum, SumSquares, Normalize,
-                                                            SumGradients, Gradient};
+extern const BatchNormalizationLoops kBatchNormalization = {
+    Sum, SumSquares, Normalize, NormalizeAndAdd, Mask, SumGradients, Gradient};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

@@ -27,6 +27,13 @@ struct BatchNormalizationLoops {
   void (*normalize)(const float* x, float* y, size_t rows, size_t count, const Columns& columns,
                     bool relu);
 
+  // The same with a relu, of the sum of what is normalized and `residual`.
+  void (*normalize_and_add)(const float* x, const float* residual, float* y, size_t rows,
+                            size_t count, const Columns& columns);
+
+  // masked[c] = dy[c] where y[c] > 0, else 0; masked may be dy
+  void (*mask)(const float* dy, const float* y, float* masked, size_t count);
+
   // sums[c] += the sum over rows of g, and products[c] += that of g (x - mean), for g = dy or, with
   // `relu`, dy where y > 0 and else 0
   void (*sum_gradients)(const float* dy, const float* x, size_t rows, size_t count,

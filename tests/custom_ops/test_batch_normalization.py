@@ -99,6 +99,24 @@ def test_the_gradient_is_that_of_float64(shape: tuple[int, ...], relu: int) -> N
     np.testing.assert_allclose(d_scale, (gradient * normal).sum(0), rtol=1e-5, atol=2e-6 * spread)
 
 
+@pytest.mark.parametrize("shape", SHAPES[2:])
+def test_what_is_added_before_the_relu_gets_its_gradient(shape: tuple[int, ...]) -> None:
+    t = tensors(shape)
+    other = np.random.default_rng(7).standard_normal(shape, np.float32)
+    names = ("x", "scale", "shift", "running_mean", "running_variance")
+    settings = {"epsilon": EPSILON, "momentum": MOMENTUM, "relu": 1}
+    arrays = [*(t[name] for name in names), other]
+    y, *_, mean, inverse = run("BatchNormalizationTraining", arrays, FORWARD, 2, **settings)
+    alone = forward(t, 0)[0].astype(np.float64)
+    np.testing.assert_allclose(y, np.maximum(alone + other, 0), rtol=1e-5, atol=1e-5)
+    arrays = [t["dy"], t["x"], t["scale"], mean, inverse, t["shift"], y]
+    outputs = (*BACKWARD, "d_other")
+    *found, d_other = run("BatchNormalizationGradient", arrays, outputs, 2, relu=1)
+    np.testing.assert_array_equal(d_other, np.where(y > 0, t["dy"], 0))
+    for one, wanted in zip(found, backward({**t, "dy": d_other}, 0)):
+        np.testing.assert_array_equal(one, wanted)
+
+
 @pytest.mark.parametrize("shape", [(50, 40, 16), (5000, 70)])
 def test_the_bits_are_the_same_on_any_number_of_threads(shape: tuple[int, ...]) -> None:
     t = tensors(shape)

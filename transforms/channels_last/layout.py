@@ -80,13 +80,18 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Normalized:
-    """What a normalization, with its Relu, gave: what it was computed from, and the batch's statistics."""
+    """What a normalization was computed from, and the batch's statistics.
+
+    Attributes:
+        added: whether something is added to it before its Relu.
+    """
 
     x: ir.Value
     scale: ir.Value
     shift: ir.Value
     mean: ir.Value
     inverse: ir.Value
+    added: bool = False
 
 
 @dataclass(frozen=True)
@@ -127,9 +132,10 @@ class Layout:
     Attributes:
         write: where nodes are written that take the place of the one at hand.
         scaled: T(dY), by its value, where a convolution's gradient multiplies itself.
-        normalized: the output of each Relu that is part of a normalization.
+        normalized: the output of each normalization, or of the Relu that is part of it.
         unmasked: Relu's gradient, by its value, where a normalization's gradient masks itself.
         pooled: what a MaxPool read, by its places, which are of our own kind.
+        finished: what a node gives, where it was written with another before.
         absorbed: nodes that are part of others already.
     """
 
@@ -139,6 +145,7 @@ class Layout:
         self.normalized: dict[ir.Value, Normalized] = {}
         self.unmasked: dict[ir.Value, Unmasked] = {}
         self.pooled: dict[ir.Value, ir.Value] = {}
+        self.finished: dict[ir.Node, Written] = {}
         self.absorbed: set[ir.Node] = set()
         self._last: dict[ir.Value, ir.Value] = {}
         self._of_node: list[ir.Value] = []

@@ -81,6 +81,21 @@ def _normalized(net: Network) -> None:
     _head(net, value, 5)
 
 
+def _residual(net: Network) -> None:
+    """Blocks that end in a Relu: two normalizations are added, then one and what came before."""
+    stem = net.node("Conv", "image", net.weight("stem.weight", 5, 3, 3, 3), **SAME)
+    stem = net.node("Relu", net.batch_normalization(stem, 5, "bn0"))
+    wide = net.node("Conv", stem, net.weight("wide.weight", 6, 5, 1, 1))
+    value = net.node("Conv", stem, net.weight("a.weight", 6, 5, 3, 3), **SAME)
+    value = net.node(
+        "Add", net.batch_normalization(wide, 6, "bn1"), net.batch_normalization(value, 6, "bn2")
+    )
+    first = net.node("Relu", value)
+    value = net.node("Conv", first, net.weight("b.weight", 6, 6, 3, 3), **SAME)
+    value = net.node("Relu", net.node("Add", first, net.batch_normalization(value, 6, "bn3")))
+    _head(net, value, 6)
+
+
 def _pooled(net: Network) -> None:
     """Windows that overlap, windows beyond the image, and means of windows."""
     value = net.node("Conv", "image", net.weight("a.weight", 5, 3, 3, 3), **SAME)
@@ -114,6 +129,7 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "sequence": _network(_sequence, 3, 11),
     "volume": _network(_volume, 2, 4, 5, 6),
     "normalized": _network(_normalized, 3, 7, 6),
+    "residual": _network(_residual, 3, 7, 6),
     "pooled": _network(_pooled, 3, 9, 8),
     "moved": _network(_moved, 3, 6, 5),
     "a fixed batch": _network(_normalized, 3, 5, 5, batch=8),

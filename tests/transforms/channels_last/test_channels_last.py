@@ -121,6 +121,21 @@ def test_a_step_of_resnet_20_transposes_its_images_alone(target: str, tmp_path: 
     )  # of the last layer: the others are multiplied as they are read
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_additions_before_a_relu_are_part_of_normalizations(target: str, tmp_path: Path) -> None:
+    folder = converted(NETWORKS["residual"](), tmp_path / "artifacts", target)
+    graph = onnx.load(folder / TARGETS[target].fast_step).graph
+    forward = [
+        len(node.input) for node in graph.node if node.op_type == "BatchNormalizationTraining"
+    ]
+    backward = [
+        len(node.output) for node in graph.node if node.op_type == "BatchNormalizationGradient"
+    ]
+    assert sorted(forward) == [5, 5, 6, 6]
+    assert sorted(backward) == [3, 3, 4, 4]
+    assert not [node.name for node in graph.node if node.op_type == "Relu"]
+
+
 OPTIONS: dict[str, dict[str, Any]] = {
     "of channels": {"granularity": "channel"},
     "of all linear": {"t_scope": ["all-linear"]},
@@ -141,7 +156,7 @@ def test_conversion_finds_both_forms_to_agree(
 ) -> None:
     options = {"target": "onnx", "differentiator": "own", "verify": True, **OPTIONS[option]}
     target = options.pop("target")
-    folder = converted(NETWORKS["normalized"](), tmp_path / "artifacts", target, **options)
+    folder = converted(NETWORKS["residual"](), tmp_path / "artifacts", target, **options)
     assert not [str(each.message) for each in recwarn if "left out" in str(each.message)]
     assert (folder / TARGETS[target].fast_step).is_file()
 
