@@ -69,10 +69,17 @@ struct Loops {
   void (*depthwise_weight_tile)(const DepthwiseWeightTile& tile);
 };
 
+// Those of an instruction set: a panel is two vectors wide, or one where there are no more outputs.
+struct LoopsOfSet {
+  Loops wide, narrow;
+
+  const Loops& For(size_t outputs) const { return outputs > narrow.panel ? wide : narrow; }
+};
+
 // Those for an instruction set; of the baseline where there are none for it.
-const Loops& LoopsFor(InstructionSet set);
+const LoopsOfSet& LoopsFor(InstructionSet set);
 
 // Those for the widest of this processor.
-const Loops& WidestLoops();
+const LoopsOfSet& WidestLoops();
 
 }  // namespace svgd::convolution

@@ -88,14 +88,14 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass, const Loops& loops) {
-  const size_t width = loops.panel;
+size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops) {
+  const size_t width = loops.For(pass.outputs).panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
 }
 
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Loops& loops,
+               const float* bias, float* out, float* packed, const LoopsOfSet& loops,
                const Threads& threads) {
   struct Part {
     Plan plan;
@@ -106,13 +106,13 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
   size_t panels = 0, tasks = 0, packed_numbers = 0, work = 0;
   for (const Pass& pass : passes) {
     if (pass.pixels() == 0) continue;
-    const Plan plan(pass, loops);
+    const Plan plan(pass, loops.For(pass.outputs));
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
     packed += PackedWeights(pass, loops);
     packed_numbers += PackedWeights(pass, loops);
-    work += pass.pixels() * PackedWeights(pass, loops) / loops.panel;
+    work += pass.pixels() * PackedWeights(pass, loops) / plan.loops.panel;
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {

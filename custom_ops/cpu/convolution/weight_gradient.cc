@@ -36,22 +36,22 @@ void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index,
 
 }  // namespace
 
-size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops) {
+size_t WeightGradientSums(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   if (shape.batch == 0) return 0;
-  const WeightGradientPlan plan(shape, loops);
+  const WeightGradientPlan plan(shape, loops.For(shape.group_outputs()));
   return plan.parts * plan.part_sums();
 }
 
 void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw, float* db,
-                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const ConvolutionShape& shape, float* sums, const LoopsOfSet& loops,
                        const Threads& threads) {
   if (shape.batch == 0) {
     std::fill(dw, dw + shape.outputs * shape.group_channels() * shape.taps(), 0.0F);
     if (db != nullptr) std::fill(db, db + shape.outputs, 0.0F);
     return;
   }
-  const WeightGradientPlan plan(shape, loops);
-  const size_t products = shape.batch * shape.out_pixels() * plan.part_sums() / loops.panel;
+  const WeightGradientPlan plan(shape, loops.For(shape.group_outputs()));
+  const size_t products = shape.batch * shape.out_pixels() * plan.part_sums() / plan.loops.panel;
   threads.ForEach(plan.tasks(), products,
                   [&](size_t index) { WeightGradientTask(plan, index).Run(dy, factor, x, sums); });
   threads.ForEach(plan.panels * shape.groups, plan.parts * plan.part_sums(),
