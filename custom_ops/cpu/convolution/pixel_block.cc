@@ -42,6 +42,8 @@ void PixelBlock::Point(size_t group_output) {
   int64_t i = place % a.pixels;
   int64_t example = place / a.pixels;
   const size_t width = plan_.loops.pixels;
+  size_t lane = 0;  // of the tile
+  const float** to = rows_;
   for (size_t pixel = 0; pixel < pixels_;) {
     Start(example, i, j);
     const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
@@ -49,7 +51,11 @@ void PixelBlock::Point(size_t group_output) {
     float* out = out_ + static_cast<size_t>(row * c.out + c.out_first) * out_pitch + group_output;
     for (; k < c.pixels && pixel < pixels_; ++k, ++pixel) {
       outs_[pixel] = out + static_cast<size_t>(k * c.out_stride) * out_pitch;
-      See(rows_ + pixel / width * plan_.runs * width + pixel % width, c.first + k * c.stride);
+      See(to + lane, c.first + k * c.stride);
+      if (++lane == width) {
+        lane = 0;
+        to += plan_.runs * width;
+      }
     }
     k = 0;
     if (++j < b.pixels) continue;
@@ -58,9 +64,8 @@ void PixelBlock::Point(size_t group_output) {
     i = 0;
     ++example;
   }
-  for (size_t pixel = pixels_; pixel < plan_.block; ++pixel) {
-    const float** to = rows_ + pixel / width * plan_.runs * width + pixel % width;
-    for (size_t run = 0; run < plan_.runs; ++run) to[run * width] = zeros_;
+  for (; lane > 0 && lane < width; ++lane) {  // what is missing of the last tile
+    for (size_t run = 0; run < plan_.runs; ++run) to[run * width + lane] = zeros_;
   }
 }
 
