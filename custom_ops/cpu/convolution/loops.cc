@@ -13,6 +13,7 @@ using convolution::DepthwiseTile;
 using convolution::DepthwiseWeightTile;
 using convolution::Loops;
 using convolution::LoopsOfSet;
+using convolution::PanelCopy;
 using convolution::Tile;
 using convolution::WeightTile;
 
@@ -114,6 +115,27 @@ void DispatchWeightTile(const WeightTile& tile, size_t count) {
   }
 }
 
+template <int kVectors>
+void CopyPanels(const PanelCopy& copy) {
+  constexpr size_t kPanel = kVectors * kLanes;
+  for (size_t pixel = 0; pixel < copy.pixels; ++pixel) {
+    const float* from = copy.from + pixel * copy.pitch;
+    const float* factor = copy.factor + (copy.factor == nullptr ? 0 : pixel * copy.factor_pitch);
+    float* to = copy.to + pixel * kPanel;
+    for (size_t c = 0; c < copy.columns; c += kPanel, to += copy.panel_pitch) {
+      const size_t columns = copy.columns - c < kPanel ? copy.columns - c : kPanel;
+      Vector numbers[kVectors];
+      LoadSome<kVectors>(from + c, columns, numbers);
+      if (factor != nullptr) {
+        Vector times[kVectors];
+        LoadSome<kVectors>(factor + c, columns, times);
+        for (int v = 0; v < kVectors; ++v) numbers[v] = numbers[v] * times[v];
+      }
+      for (int v = 0; v < kVectors; ++v) Store(numbers[v], to + v * kLanes);
+    }
+  }
+}
+
 // The channels from c on, a panel of them or what is left.
 template <int kVectors, int kPixels>
 SVGD_INLINE void RunDepthwisePanel(const DepthwiseTile& tile, size_t c, size_t columns) {
@@ -207,6 +229,7 @@ constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
                           kPixels,
                           RunTile<kVectors, kPixels>,
                           DispatchWeightTile<kVectors, kPixels>,
+                          CopyPanels<kVectors>,
                           RunDepthwiseTile<kVectors, kPixels>,
                           SumDepthwiseTile<kVectors, kPixels>};
 
