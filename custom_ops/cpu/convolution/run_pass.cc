@@ -20,11 +20,14 @@ void PackPanel(const Plan& plan, const float* weights, size_t index, float* pack
   const size_t columns = std::min(width, pass.outputs - output);
   const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
   float* to = packed + index * plan.panel_weights();
-  for (const size_t element : Elements(pass)) {
-    for (size_t c = 0; c < pass.channels; ++c, to += width) {
-      const float* of_channel = from + c * pass.pitches.channel + element;
-      for (size_t m = 0; m < columns; ++m) to[m] = of_channel[m * pass.pitches.output];
-      for (size_t m = columns; m < width; ++m) to[m] = 0;
+  // Channel by channel, as the weights lie, so that they are read once.
+  const std::vector<size_t> elements = Elements(pass);
+  for (size_t c = 0; c < pass.channels; ++c, from += pass.pitches.channel) {
+    for (size_t i = 0; i < elements.size(); ++i) {
+      const float* numbers = from + elements[i];
+      float* row = to + (i * pass.channels + c) * width;
+      for (size_t m = 0; m < columns; ++m) row[m] = numbers[m * pass.pitches.output];
+      for (size_t m = columns; m < width; ++m) row[m] = 0;
     }
   }
 }

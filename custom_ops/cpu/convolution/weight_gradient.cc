@@ -8,6 +8,8 @@
 namespace svgd::convolution {
 namespace {
 
+constexpr size_t kMostPanel = 32;
+
 // The parts of a panel added up, and written as weights lie.
 void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index, float* dw,
                 float* db) {
@@ -17,21 +19,25 @@ void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index,
   const size_t columns = std::min(width, outputs - output);
   const size_t taps = plan.shape.taps(), channels = plan.shape.group_channels();
   const size_t first = index / plan.panels * outputs + output;
-  const float* from = sums + index * plan.panel_sums();
-  const auto sum = [&](size_t m) {
-    float total = from[m];
-    for (size_t part = 1; part < plan.parts; ++part) total += from[part * plan.part_sums() + m];
-    return total;
+  float totals[kMostPanel];
+  const auto add = [&](size_t number) {
+    const float* from = sums + index * plan.panel_sums() + number * width;
+    std::copy(from, from + width, totals);
+    for (size_t part = 1; part < plan.parts; ++part) {
+      from += plan.part_sums();
+      for (size_t m = 0; m < width; ++m) totals[m] += from[m];
+    }
   };
-  for (size_t tap = 0; tap < taps; ++tap) {
-    for (size_t c = 0; c < channels; ++c, from += width) {
-      for (size_t m = 0; m < columns; ++m) {
-        dw[((first + m) * channels + c) * taps + tap] = sum(m);
-      }
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      add(tap * channels + c);
+      float* to = dw + (first * channels + c) * taps + tap;
+      for (size_t m = 0; m < columns; ++m) to[m * channels * taps] = totals[m];
     }
   }
   if (db == nullptr) return;
-  for (size_t m = 0; m < columns; ++m) db[first + m] = sum(m);
+  add(plan.numbers());
+  std::copy(totals, totals + columns, db + first);
 }
 
 }  // namespace
