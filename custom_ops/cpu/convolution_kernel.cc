@@ -9,10 +9,10 @@
 namespace svgd {
 namespace {
 
-using convolution::Loops;
+using convolution::LoopsOfSet;
 using convolution::Pass;
 
-size_t PackedWeights(const std::vector<Pass>& passes, const Loops& loops) {
+size_t PackedWeights(const std::vector<Pass>& passes, const LoopsOfSet& loops) {
   size_t numbers = 0;
   for (const Pass& pass : passes) numbers += convolution::PackedWeights(pass, loops);
   return numbers;
@@ -35,42 +35,42 @@ void Clear(float* numbers, size_t count, const Threads& threads) {
 
 // Those that make the output of a convolution or dX.
 void Run(const std::vector<Pass>& passes, const float* in, const float* weights, const float* bias,
-         float* out, const ConvolutionShape& shape, float* workspace, const Loops& loops,
+         float* out, const ConvolutionShape& shape, float* workspace, const LoopsOfSet& loops,
          const Threads& threads) {
   const auto run = shape.depthwise() ? convolution::RunDepthwise : convolution::RunPasses;
   run(passes, in, weights, bias, out, workspace, loops, threads);
 }
 
 size_t Workspace(const std::vector<Pass>& passes, const ConvolutionShape& shape,
-                 const Loops& loops) {
+                 const LoopsOfSet& loops) {
   return shape.depthwise() ? convolution::DepthwiseWeights(passes, loops)
                            : PackedWeights(passes, loops);
 }
 
 }  // namespace
 
-size_t ConvolutionWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+size_t ConvolutionWorkspace(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   return Workspace({convolution::ForwardPass(shape)}, shape, loops);
 }
 
-size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+size_t ConvolutionInputGradientWorkspace(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   return Workspace(convolution::InputGradientPasses(shape), shape, loops);
 }
 
-size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape, const Loops& loops) {
+size_t ConvolutionWeightGradientWorkspace(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   return shape.depthwise() ? convolution::DepthwiseSums(shape, loops)
                            : convolution::WeightGradientSums(shape, loops);
 }
 
 void Convolution(const float* x, const float* weights, const float* bias, float* y,
                  const ConvolutionShape& shape, float* workspace, const Threads& threads,
-                 const Loops& loops) {
+                 const LoopsOfSet& loops) {
   Run({convolution::ForwardPass(shape)}, x, weights, bias, y, shape, workspace, loops, threads);
 }
 
 void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
                               const ConvolutionShape& shape, float* workspace,
-                              const Threads& threads, const Loops& loops) {
+                              const Threads& threads, const LoopsOfSet& loops) {
   const std::vector<Pass> passes = convolution::InputGradientPasses(shape);
   if (!Cover(passes, shape)) Clear(dx, shape.batch * shape.in_pixels() * shape.channels, threads);
   Run(passes, dy, weights, nullptr, dx, shape, workspace, loops, threads);
@@ -78,7 +78,7 @@ void ConvolutionInputGradient(const float* dy, const float* weights, float* dx,
 
 void ConvolutionWeightGradient(const float* dy, const convolution::Factor& factor, const float* x,
                                float* dw, float* db, const ConvolutionShape& shape,
-                               float* workspace, const Threads& threads, const Loops& loops) {
+                               float* workspace, const Threads& threads, const LoopsOfSet& loops) {
   const auto run =
       shape.depthwise() ? convolution::RunDepthwiseWeightGradient : convolution::RunWeightGradient;
   run(dy, factor, x, dw, db, shape, workspace, loops, threads);

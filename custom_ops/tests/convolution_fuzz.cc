@@ -90,7 +90,7 @@ struct Result {
 };
 
 Result Run(const ConvolutionShape& shape, const svgd::tests::Tensors& tensors,
-           const svgd::convolution::Loops& loops, svgd::ParallelFor parallel_for) {
+           const svgd::convolution::LoopsOfSet& loops, svgd::ParallelFor parallel_for) {
   const svgd::Threads threads{parallel_for, nullptr};
   const auto x = Copy(tensors.x), w = Copy(tensors.w), dy = Copy(tensors.dy);
   const auto bias = Copy(tensors.bias), factor = Copy(tensors.factor);

@@ -16,7 +16,7 @@ using svgd::ConvolutionAxis;
 using svgd::ConvolutionShape;
 using svgd::InstructionSet;
 using svgd::Task;
-using svgd::convolution::Loops;
+using svgd::convolution::LoopsOfSet;
 using svgd::tests::Tensors;
 
 // Runs task on `context`, a number of threads, each taking every so-many-th index.
@@ -35,7 +35,7 @@ struct Result {
   std::vector<float> y, dx, dw, db;
 };
 
-Result Run(const ConvolutionShape& shape, const Tensors& tensors, const Loops& loops,
+Result Run(const ConvolutionShape& shape, const Tensors& tensors, const LoopsOfSet& loops,
            size_t count) {
   const svgd::Threads threads{OnThreads, &count};
   Result result{std::vector<float>(tensors.dy.size()), std::vector<float>(tensors.x.size()),
@@ -129,7 +129,7 @@ TEST_CASE("a factor of channels is one of elements that repeats") {
       tensors.factor[i] = tensors.factor[i % shape.outputs];
     }
     size_t threads = 1;
-    const Loops& loops = svgd::convolution::WidestLoops();
+    const LoopsOfSet& loops = svgd::convolution::WidestLoops();
     std::vector<float> dw(tensors.w.size());
     std::vector<float> workspace(svgd::ConvolutionWeightGradientWorkspace(shape, loops));
     svgd::ConvolutionWeightGradient(tensors.dy.data(), {tensors.factor.data(), true},

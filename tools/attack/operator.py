@@ -1,12 +1,13 @@
-"""The custom operator under AddressSanitizer and UndefinedBehaviorSanitizer, on random everything.
+"""The custom operators under AddressSanitizer and UndefinedBehaviorSanitizer, on random everything.
 
     python -m tools.attack.operator [--cases 100000] [--runs 10000] [--seed 0]
 
 First the kernels by themselves, `custom_ops/tests/virtual_gradient_fuzz.cc`: shapes with axes of 0, 1, odd and
-large sizes, the four element types, attributes at the ends of their ranges, NaN and infinities. Then the
-operator in a session of the onnxruntime that is installed, with inputs of shapes that fit or do not, and
-attributes that it has to refuse. A crash, a report of a sanitizer, a wrong number and an error that is not one
-of the operator's own sentences are faults. Needs cmake, ninja and g++; builds into build/.
+large sizes, the four element types, attributes at the ends of their ranges, NaN and infinities; and a tenth as
+many convolutions of random shapes, `convolution_fuzz.cc` there, beside double precision. Then T in a session of
+the onnxruntime that is installed, with inputs of shapes that fit or do not, and attributes that it has to
+refuse. A crash, a report of a sanitizer, a wrong number and an error that is not one of the operator's own
+sentences are faults. Needs cmake, ninja and g++; builds into build/.
 """
 
 from __future__ import annotations
@@ -36,8 +37,14 @@ def main() -> None:
     if _IN_SESSION in os.environ:
         sys.exit(_attack(arguments.runs, arguments.seed))
     _build()
-    fuzz = [BUILD / "svgd_kernel_fuzz", str(arguments.cases), str(arguments.seed)]
-    kernels = subprocess.run(fuzz).returncode
+    fuzzes = {
+        "svgd_kernel_fuzz": arguments.cases,
+        "svgd_convolution_fuzz": arguments.cases // 10,
+    }
+    kernels = [
+        subprocess.run([BUILD / program, str(cases), str(arguments.seed)]).returncode
+        for program, cases in fuzzes.items()
+    ]
     # Python and onnxruntime have no sanitizers, so these are loaded before them, and what they leave
     # behind at exit is not looked for.
     libraries = (
@@ -48,7 +55,7 @@ def main() -> None:
     command = [sys.executable, "-m", "tools.attack.operator", *sys.argv[1:]]
     session = subprocess.run(command, env={**os.environ, **given}, cwd=ROOT).returncode
     print(f"tally: kernels exit {kernels}, operator in a session exit {session}", flush=True)
-    sys.exit(1 if kernels or session else 0)
+    sys.exit(1 if any(kernels) or session else 0)
 
 
 def _build() -> None:

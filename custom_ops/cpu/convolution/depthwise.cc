@@ -21,8 +21,9 @@ Pass Together(const Pass& pass) {
   return together;
 }
 
-size_t WeightPitch(size_t channels, const Loops& loops) {
-  return DivideUp(channels, loops.panel) * loops.panel;
+size_t WeightPitch(size_t channels, const LoopsOfSet& loops) {
+  const size_t panel = loops.For(channels).panel;
+  return DivideUp(channels, panel) * panel;
 }
 
 // The kernel's elements channel by channel, zeros behind.
@@ -90,7 +91,7 @@ void SumBlock(const Plan& plan, size_t index, const float* dy, const Factor& fac
 
 }  // namespace
 
-size_t DepthwiseWeights(const std::vector<Pass>& passes, const Loops& loops) {
+size_t DepthwiseWeights(const std::vector<Pass>& passes, const LoopsOfSet& loops) {
   size_t numbers = 0;
   for (const Pass& pass : passes) {
     numbers += pass.taps() * WeightPitch(pass.groups, loops);
@@ -99,34 +100,34 @@ size_t DepthwiseWeights(const std::vector<Pass>& passes, const Loops& loops) {
 }
 
 void RunDepthwise(const std::vector<Pass>& passes, const float* in, const float* weights,
-                  const float* bias, float* out, float* packed, const Loops& loops,
+                  const float* bias, float* out, float* packed, const LoopsOfSet& loops,
                   const Threads& threads) {
   for (const Pass& each : passes) {
     const Pass pass = Together(each);
     if (pass.pixels() == 0) continue;
-    const Plan plan(pass, loops, false);
+    const Plan plan(pass, loops.For(pass.channels), false);
     const size_t pitch = WeightPitch(pass.channels, loops);
     Pack(pass, KernelElements(pass), weights, pitch, packed);
-    threads.ForEach(plan.blocks, plan.runs * pass.pixels() * pitch / loops.panel,
+    threads.ForEach(plan.blocks, plan.runs * pass.pixels() * pitch / plan.loops.panel,
                     [&](size_t index) { RunBlock(plan, index, in, packed, pitch, bias, out); });
     packed += pass.taps() * pitch;
   }
 }
 
-size_t DepthwiseSums(const ConvolutionShape& shape, const Loops& loops) {
+size_t DepthwiseSums(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   return 2 * kParts * (shape.taps() + 1) * WeightPitch(shape.channels, loops);
 }
 
 void RunDepthwiseWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
                                 float* db, const ConvolutionShape& shape, float* sums,
-                                const Loops& loops, const Threads& threads) {
+                                const LoopsOfSet& loops, const Threads& threads) {
   const Pass pass = Together(ForwardPass(shape));
   const size_t pitch = WeightPitch(pass.channels, loops);
   const size_t size = (shape.taps() + 1) * pitch;
   std::fill(sums, sums + 2 * kParts * size, 0.0F);
   if (shape.batch > 0) {
-    const Plan plan(pass, loops, false);
-    threads.ForEach(kParts, plan.runs * pass.pixels() * pitch / loops.panel, [&](size_t part) {
+    const Plan plan(pass, loops.For(pass.channels), false);
+    threads.ForEach(kParts, plan.runs * pass.pixels() * pitch / plan.loops.panel, [&](size_t part) {
       float* of_part = sums + 2 * part * size;
       const size_t last = (part + 1) * plan.blocks / kParts;
       for (size_t index = part * plan.blocks / kParts; index < last; ++index) {

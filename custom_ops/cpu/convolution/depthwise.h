@@ -14,17 +14,17 @@
 namespace svgd::convolution {
 
 // Numbers that the packed weights of the passes take.
-size_t DepthwiseWeights(const std::vector<Pass>& passes, const Loops& loops);
+size_t DepthwiseWeights(const std::vector<Pass>& passes, const LoopsOfSet& loops);
 
 // As RunPasses.
 void RunDepthwise(const std::vector<Pass>& passes, const float* in, const float* weights,
-                  const float* bias, float* out, float* packed, const Loops& loops,
+                  const float* bias, float* out, float* packed, const LoopsOfSet& loops,
                   const Threads& threads);
 
 // As WeightGradientSums and RunWeightGradient.
-size_t DepthwiseSums(const ConvolutionShape& shape, const Loops& loops);
+size_t DepthwiseSums(const ConvolutionShape& shape, const LoopsOfSet& loops);
 void RunDepthwiseWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw,
                                 float* db, const ConvolutionShape& shape, float* sums,
-                                const Loops& loops, const Threads& threads);
+                                const LoopsOfSet& loops, const Threads& threads);
 
 }  // namespace svgd::convolution

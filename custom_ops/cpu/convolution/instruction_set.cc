@@ -6,20 +6,20 @@
 namespace svgd {
 
 namespace baseline {
-extern const convolution::Loops kConvolutionLoops;
+extern const convolution::LoopsOfSet kConvolutionLoops;
 }
 #ifdef SVGD_X86_VARIANTS
 namespace avx2 {
-extern const convolution::Loops kConvolutionLoops;
+extern const convolution::LoopsOfSet kConvolutionLoops;
 }
 namespace avx512 {
-extern const convolution::Loops kConvolutionLoops;
+extern const convolution::LoopsOfSet kConvolutionLoops;
 }
 #endif
 
 namespace convolution {
 
-const Loops& LoopsFor(InstructionSet set) {
+const LoopsOfSet& LoopsFor(InstructionSet set) {
 #ifdef SVGD_X86_VARIANTS
   if (set == InstructionSet::kAvx512) return avx512::kConvolutionLoops;
   if (set == InstructionSet::kAvx2) return avx2::kConvolutionLoops;
@@ -28,7 +28,7 @@ const Loops& LoopsFor(InstructionSet set) {
   return baseline::kConvolutionLoops;
 }
 
-const Loops& WidestLoops() { return LoopsFor(Widest()); }
+const LoopsOfSet& WidestLoops() { return LoopsFor(Widest()); }
 
 }  // namespace convolution
 }  // namespace svgd

@@ -12,39 +12,43 @@ namespace {
 using convolution::DepthwiseTile;
 using convolution::DepthwiseWeightTile;
 using convolution::Loops;
+using convolution::LoopsOfSet;
+using convolution::PanelCopy;
 using convolution::Tile;
 using convolution::WeightTile;
 
-// Sums of a tile fill the registers, but for a row of the panel and a number of X.
-#if defined(__AVX512F__)
-constexpr int kPixels = 12;
-#elif defined(__aarch64__)
-constexpr int kPixels = 8;
-#else
-constexpr int kPixels = 6;
-#endif
-constexpr int kPanel = 2 * kLanes;
-
-SVGD_INLINE void StorePart(const Vector& low, const Vector& high, size_t columns, float* out) {
-  float panel[kPanel];
-  Store(low, panel);
-  Store(high, panel + kLanes);
-  for (size_t c = 0; c < columns; ++c) out[c] = panel[c];
+// Part of a panel: so many numbers, zeros behind.
+template <int kVectors>
+SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* to) {
+  if (columns == static_cast<size_t>(kVectors * kLanes)) {
+    for (int v = 0; v < kVectors; ++v) to[v] = Load(from + v * kLanes);
+  } else {
+    float panel[kVectors * kLanes] = {};
+    for (size_t c = 0; c < columns; ++c) panel[c] = from[c];
+    for (int v = 0; v < kVectors; ++v) to[v] = Load(panel + v * kLanes);
+  }
 }
 
-SVGD_INLINE void LoadPart(const float* from, size_t columns, Vector* low, Vector* high) {
-  float panel[kPanel] = {};
-  for (size_t c = 0; c < columns; ++c) panel[c] = from[c];
-  *low = Load(panel);
-  *high = Load(panel + kLanes);
+template <int kVectors>
+SVGD_INLINE void StoreSome(const Vector* from, size_t columns, float* to) {
+  if (columns == static_cast<size_t>(kVectors * kLanes)) {
+    for (int v = 0; v < kVectors; ++v) Store(from[v], to + v * kLanes);
+  } else {
+    float panel[kVectors * kLanes];
+    for (int v = 0; v < kVectors; ++v) Store(from[v], panel + v * kLanes);
+    for (size_t c = 0; c < columns; ++c) to[c] = panel[c];
+  }
 }
 
+template <int kVectors, int kPixels>
 void RunTile(const Tile& tile) {
-  Vector sums[kPixels][2] = {};
+  constexpr int kPanel = kVectors * kLanes;
+  Vector sums[kPixels][kVectors] = {};
   if (tile.start != nullptr) {
-    const Vector low = Load(tile.start), high = Load(tile.start + kLanes);
     SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) sums[i][0] = low, sums[i][1] = high;
+    for (int i = 0; i < kPixels; ++i) {
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = Load(tile.start + v * kLanes);
+    }
   }
   const float* weights = tile.weights;
   const float* const* rows = tile.rows;
@@ -53,50 +57,42 @@ void RunTile(const Tile& tile) {
     SVGD_UNROLL(16)
     for (int i = 0; i < kPixels; ++i) x[i] = rows[i] + tile.offset;
     for (size_t c = 0; c < tile.length; ++c, weights += kPanel) {
-      const Vector low = Load(weights), high = Load(weights + kLanes);
+      Vector w[kVectors];
+      for (int v = 0; v < kVectors; ++v) w[v] = Load(weights + v * kLanes);
       SVGD_UNROLL(16)
       for (int i = 0; i < kPixels; ++i) {
-        sums[i][0] += x[i][c] * low;
-        sums[i][1] += x[i][c] * high;
+        for (int v = 0; v < kVectors; ++v) sums[i][v] += x[i][c] * w[v];
       }
     }
   }
-  const bool whole = tile.columns == kPanel;
   SVGD_UNROLL(16)
   for (int i = 0; i < kPixels; ++i) {
     if (static_cast<size_t>(i) < tile.pixels) {
-      float* out = tile.out[i];
-      Vector low = sums[i][0], high = sums[i][1];
-      if (whole) {
-        if (tile.add) low += Load(out), high += Load(out + kLanes);
-        Store(low, out);
-        Store(high, out + kLanes);
-      } else {
-        if (tile.add) {
-          Vector before_low, before_high;
-          LoadPart(out, tile.columns, &before_low, &before_high);
-          low += before_low, high += before_high;
-        }
-        StorePart(low, high, tile.columns, out);
+      if (tile.add) {
+        Vector before[kVectors];
+        LoadSome<kVectors>(tile.out[i], tile.columns, before);
+        for (int v = 0; v < kVectors; ++v) sums[i][v] += before[v];
       }
+      StoreSome<kVectors>(sums[i], tile.columns, tile.out[i]);
     }
   }
 }
 
-template <int kCount>
+template <int kVectors, int kCount>
 void SumWeightTile(const WeightTile& tile) {
-  Vector sums[kCount][2] = {};
+  constexpr int kPanel = kVectors * kLanes;
+  Vector sums[kCount][kVectors] = {};
   const float* dy = tile.dy;
   for (size_t plane = 0; plane < tile.planes; ++plane) {
     for (size_t row = 0; row < tile.rows; ++row) {
       const float* x = tile.x + plane * tile.plane_pitch + row * tile.row_pitch;
       for (size_t column = 0; column < tile.columns;
            ++column, dy += kPanel, x += tile.pixel_pitch) {
-        const Vector low = Load(dy), high = Load(dy + kLanes);
+        Vector of_dy[kVectors];
+        for (int v = 0; v < kVectors; ++v) of_dy[v] = Load(dy + v * kLanes);
         SVGD_UNROLL(16)
         for (int i = 0; i < kCount; ++i) {
-          sums[i][0] += x[i] * low;
-          sums[i][1] += x[i] * high;
+          for (int v = 0; v < kVectors; ++v) sums[i][v] += x[i] * of_dy[v];
         }
       }
     }
@@ -104,118 +100,152 @@ void SumWeightTile(const WeightTile& tile) {
   float* sum = tile.sum;
   SVGD_UNROLL(16)
   for (int i = 0; i < kCount; ++i, sum += kPanel) {
-    Store(Load(sum) + sums[i][0], sum);
-    Store(Load(sum + kLanes) + sums[i][1], sum + kLanes);
+    for (int v = 0; v < kVectors; ++v) {
+      Store(Load(sum + v * kLanes) + sums[i][v], sum + v * kLanes);
+    }
   }
 }
 
-template <int kCount>
+template <int kVectors, int kCount>
 void DispatchWeightTile(const WeightTile& tile, size_t count) {
   if (count == static_cast<size_t>(kCount)) {
-    SumWeightTile<kCount>(tile);
+    SumWeightTile<kVectors, kCount>(tile);
   } else if constexpr (kCount > 1) {
-    DispatchWeightTile<kCount - 1>(tile, count);
+    DispatchWeightTile<kVectors, kCount - 1>(tile, count);
   }
 }
 
-SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* low, Vector* high) {
-  if (columns == static_cast<size_t>(kPanel)) {
-    *low = Load(from);
-    *high = Load(from + kLanes);
-  } else {
-    LoadPart(from, columns, low, high);
+template <int kVectors>
+void CopyPanels(const PanelCopy& copy) {
+  constexpr size_t kPanel = kVectors * kLanes;
+  for (size_t pixel = 0; pixel < copy.pixels; ++pixel) {
+    const float* from = copy.from + pixel * copy.pitch;
+    const float* factor = copy.factor + (copy.factor == nullptr ? 0 : pixel * copy.factor_pitch);
+    float* to = copy.to + pixel * kPanel;
+    for (size_t c = 0; c < copy.columns; c += kPanel, to += copy.panel_pitch) {
+      const size_t columns = copy.columns - c < kPanel ? copy.columns - c : kPanel;
+      Vector numbers[kVectors];
+      LoadSome<kVectors>(from + c, columns, numbers);
+      if (factor != nullptr) {
+        Vector times[kVectors];
+        LoadSome<kVectors>(factor + c, columns, times);
+        for (int v = 0; v < kVectors; ++v) numbers[v] = numbers[v] * times[v];
+      }
+      for (int v = 0; v < kVectors; ++v) Store(numbers[v], to + v * kLanes);
+    }
   }
 }
 
 // The channels from c on, a panel of them or what is left.
+template <int kVectors, int kPixels>
 SVGD_INLINE void RunDepthwisePanel(const DepthwiseTile& tile, size_t c, size_t columns) {
-  Vector sums[kPixels][2] = {};
+  Vector sums[kPixels][kVectors] = {};
   if (tile.start != nullptr) {
-    Vector low, high;
-    LoadSome(tile.start + c, columns, &low, &high);
+    Vector start[kVectors];
+    LoadSome<kVectors>(tile.start + c, columns, start);
     SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) sums[i][0] = low, sums[i][1] = high;
+    for (int i = 0; i < kPixels; ++i) {
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = start[v];
+    }
   }
   const float* weights = tile.weights + c;
   const float* const* rows = tile.rows;
   for (size_t run = 0; run < tile.runs; ++run, rows += kPixels, weights += tile.weight_pitch) {
-    const Vector w_low = Load(weights), w_high = Load(weights + kLanes);
+    Vector w[kVectors];
+    for (int v = 0; v < kVectors; ++v) w[v] = Load(weights + v * kLanes);
     SVGD_UNROLL(16)
     for (int i = 0; i < kPixels; ++i) {
-      Vector low, high;
-      LoadSome(rows[i] + c, columns, &low, &high);
-      sums[i][0] += low * w_low;
-      sums[i][1] += high * w_high;
+      Vector x[kVectors];
+      LoadSome<kVectors>(rows[i] + c, columns, x);
+      for (int v = 0; v < kVectors; ++v) sums[i][v] += x[v] * w[v];
     }
   }
   SVGD_UNROLL(16)
   for (int i = 0; i < kPixels; ++i) {
     if (static_cast<size_t>(i) < tile.pixels) {
-      float* out = tile.out[i] + c;
-      if (columns == static_cast<size_t>(kPanel)) {
-        Store(sums[i][0], out);
-        Store(sums[i][1], out + kLanes);
-      } else {
-        StorePart(sums[i][0], sums[i][1], columns, out);
-      }
+      StoreSome<kVectors>(sums[i], columns, tile.out[i] + c);
     }
   }
 }
 
+template <int kVectors, int kPixels>
 void RunDepthwiseTile(const DepthwiseTile& tile) {
+  constexpr size_t kPanel = kVectors * kLanes;
   size_t c = 0;
-  for (; c + kPanel <= tile.channels; c += kPanel) RunDepthwisePanel(tile, c, kPanel);
-  if (c < tile.channels) RunDepthwisePanel(tile, c, tile.channels - c);
+  for (; c + kPanel <= tile.channels; c += kPanel) {
+    RunDepthwisePanel<kVectors, kPixels>(tile, c, kPanel);
+  }
+  if (c < tile.channels) RunDepthwisePanel<kVectors, kPixels>(tile, c, tile.channels - c);
 }
 
+template <int kVectors, int kPixels>
 SVGD_INLINE void SumDepthwisePanel(const DepthwiseWeightTile& tile, size_t c, size_t columns) {
-  Vector dy[kPixels][2] = {};
+  Vector dy[kPixels][kVectors] = {};
   for (int i = 0; i < kPixels; ++i) {
     if (static_cast<size_t>(i) < tile.pixels) {
-      LoadSome(tile.dy[i] + c, columns, &dy[i][0], &dy[i][1]);
+      LoadSome<kVectors>(tile.dy[i] + c, columns, dy[i]);
       if (tile.factor != nullptr) {
-        Vector low, high;
-        LoadSome(tile.factor[i] + c, columns, &low, &high);
-        dy[i][0] = dy[i][0] * low;
-        dy[i][1] = dy[i][1] * high;
+        Vector factor[kVectors];
+        LoadSome<kVectors>(tile.factor[i] + c, columns, factor);
+        for (int v = 0; v < kVectors; ++v) dy[i][v] = dy[i][v] * factor[v];
       }
     }
   }
   float* sums = tile.sums + c;
   const float* const* rows = tile.rows;
-  for (size_t run = 0; run < tile.runs; ++run, rows += kPixels, sums += tile.weight_pitch) {
-    Vector sum_low = Load(sums), sum_high = Load(sums + kLanes);
-    SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) {
-      Vector low, high;
-      LoadSome(rows[i] + c, columns, &low, &high);
-      sum_low += low * dy[i][0];
-      sum_high += high * dy[i][1];
+  for (size_t run = 0; run <= tile.runs; ++run, rows += kPixels, sums += tile.weight_pitch) {
+    Vector sum[kVectors];
+    for (int v = 0; v < kVectors; ++v) sum[v] = Load(sums + v * kLanes);
+    if (run < tile.runs) {
+      SVGD_UNROLL(16)
+      for (int i = 0; i < kPixels; ++i) {
+        Vector x[kVectors];
+        LoadSome<kVectors>(rows[i] + c, columns, x);
+        for (int v = 0; v < kVectors; ++v) sum[v] += x[v] * dy[i][v];
+      }
+    } else {
+      SVGD_UNROLL(16)
+      for (int i = 0; i < kPixels; ++i) {
+        for (int v = 0; v < kVectors; ++v) sum[v] += dy[i][v];
+      }
     }
-    Store(sum_low, sums);
-    Store(sum_high, sums + kLanes);
+    for (int v = 0; v < kVectors; ++v) Store(sum[v], sums + v * kLanes);
   }
-  Vector sum_low = Load(sums), sum_high = Load(sums + kLanes);
-  SVGD_UNROLL(16)
-  for (int i = 0; i < kPixels; ++i) {
-    sum_low += dy[i][0];
-    sum_high += dy[i][1];
-  }
-  Store(sum_low, sums);
-  Store(sum_high, sums + kLanes);
 }
 
+template <int kVectors, int kPixels>
 void SumDepthwiseTile(const DepthwiseWeightTile& tile) {
+  constexpr size_t kPanel = kVectors * kLanes;
   size_t c = 0;
-  for (; c + kPanel <= tile.channels; c += kPanel) SumDepthwisePanel(tile, c, kPanel);
-  if (c < tile.channels) SumDepthwisePanel(tile, c, tile.channels - c);
+  for (; c + kPanel <= tile.channels; c += kPanel) {
+    SumDepthwisePanel<kVectors, kPixels>(tile, c, kPanel);
+  }
+  if (c < tile.channels) SumDepthwisePanel<kVectors, kPixels>(tile, c, tile.channels - c);
 }
+
+template <int kVectors, int kPixels>
+constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
+                          kPixels,
+                          kPixels,
+                          RunTile<kVectors, kPixels>,
+                          DispatchWeightTile<kVectors, kPixels>,
+                          CopyPanels<kVectors>,
+                          RunDepthwiseTile<kVectors, kPixels>,
+                          SumDepthwiseTile<kVectors, kPixels>};
+
+// Sums of a tile fill the registers, but for a row of the panel and a number of X; and no more
+// pixels than there are registers for their addresses.
+#if defined(__AVX512F__)
+constexpr int kWidePixels = 12;
+#elif defined(__aarch64__)
+constexpr int kWidePixels = 8;
+#else
+constexpr int kWidePixels = 6;
+#endif
 
 }  // namespace
 
-extern const Loops kConvolutionLoops = {
-    kPanel,           kPixels,         kPixels, RunTile, DispatchWeightTile<kPixels>,
-    RunDepthwiseTile, SumDepthwiseTile};
+extern const LoopsOfSet kConvolutionLoops = {kLoops<2, kWidePixels>, kLoops<1, 12>};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

@@ -36,6 +36,17 @@ struct WeightTile {
   float* sum;  // count x panel, added to
 };
 
+// Numbers of pixels side by side that are laid out panel by panel, times a factor.
+struct PanelCopy {
+  const float* from;  // pixels x pitch
+  size_t pitch, pixels;
+  size_t columns;       // that are copied; zeros behind, up to a panel
+  const float* factor;  // null, or for each pixel
+  size_t factor_pitch;  // 0 where all pixels have the same
+  float* to;            // panels x panel_pitch, of which each has pixels x panel
+  size_t panel_pitch;
+};
+
 // Pixels of which each output channel sees its own input channel only.
 struct DepthwiseTile {
   const float* const* rows;  // as Tile has them
@@ -65,14 +76,22 @@ struct Loops {
 
   void (*tile)(const Tile& tile);
   void (*weight_tile)(const WeightTile& tile, size_t count);
+  void (*copy_panels)(const PanelCopy& copy);
   void (*depthwise_tile)(const DepthwiseTile& tile);
   void (*depthwise_weight_tile)(const DepthwiseWeightTile& tile);
 };
 
+// Those of an instruction set: a panel is two vectors wide, or one where there are no more outputs.
+struct LoopsOfSet {
+  Loops wide, narrow;
+
+  const Loops& For(size_t outputs) const { return outputs > narrow.panel ? wide : narrow; }
+};
+
 // Those for an instruction set; of the baseline where there are none for it.
-const Loops& LoopsFor(InstructionSet set);
+const LoopsOfSet& LoopsFor(InstructionSet set);
 
 // Those for the widest of this processor.
-const Loops& WidestLoops();
+const LoopsOfSet& WidestLoops();
 
 }  // namespace svgd::convolution

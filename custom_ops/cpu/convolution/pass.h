@@ -49,11 +49,11 @@ Pass ForwardPass(const ConvolutionShape& shape);
 std::vector<Pass> InputGradientPasses(const ConvolutionShape& shape);
 
 // Numbers that the weights of a pass take, packed.
-size_t PackedWeights(const Pass& pass, const Loops& loops);
+size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops);
 
 // Packs the weights of the passes into `packed`, and runs them; bias may be null.
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Loops& loops,
+               const float* bias, float* out, float* packed, const LoopsOfSet& loops,
                const Threads& threads);
 
 }  // namespace svgd::convolution

@@ -7,7 +7,7 @@ namespace {
 
 constexpr size_t kBlockPixels = 96;
 // Fewer tasks than these leave threads without work at the end.
-constexpr size_t kTasks = 16;
+constexpr size_t kTasks = 24;
 // The kernel's elements side by side on the last axis are one run of X where each is short.
 constexpr size_t kShortRun = 32;
 constexpr size_t kLongRun = 1024;

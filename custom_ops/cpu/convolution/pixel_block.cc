@@ -42,14 +42,37 @@ void PixelBlock::Point(size_t group_output) {
   int64_t i = place % a.pixels;
   int64_t example = place / a.pixels;
   const size_t width = plan_.loops.pixels;
+  // The pixels of a row that see no column outside.
+  const int64_t inside_begin = c.first < 0 ? (-c.first + c.stride - 1) / c.stride : 0;
+  const int64_t last_column = c.in - 1 - (c.taps - 1) * c.step;
+  const int64_t inside_end = last_column < c.first ? 0 : (last_column - c.first) / c.stride + 1;
+  size_t lane = 0;  // of the tile
+  const float** to = rows_;
   for (size_t pixel = 0; pixel < pixels_;) {
     Start(example, i, j);
     const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
     const int64_t row = plane * b.out + b.out_first + j * b.out_stride;
     float* out = out_ + static_cast<size_t>(row * c.out + c.out_first) * out_pitch + group_output;
-    for (; k < c.pixels && pixel < pixels_; ++k, ++pixel) {
-      outs_[pixel] = out + static_cast<size_t>(k * c.out_stride) * out_pitch;
-      See(rows_ + pixel / width * plan_.runs * width + pixel % width, c.first + k * c.stride);
+    while (k < c.pixels && pixel < pixels_) {
+      const size_t room =
+          std::min({width - lane, pixels_ - pixel, static_cast<size_t>(c.pixels - k)});
+      const int64_t column = c.first + k * c.stride;
+      size_t count = 1;
+      if (k >= inside_begin && k < inside_end) {
+        count = std::min(room, static_cast<size_t>(inside_end - k));
+        SeeInside(to + lane, column, count);
+      } else {
+        See(to + lane, column);
+      }
+      for (size_t i = 0; i < count; ++i, ++k) {
+        outs_[pixel + i] = out + static_cast<size_t>(k * c.out_stride) * out_pitch;
+      }
+      pixel += count;
+      lane += count;
+      if (lane == width) {
+        lane = 0;
+        to += plan_.runs * width;
+      }
     }
     k = 0;
     if (++j < b.pixels) continue;
@@ -58,9 +81,8 @@ void PixelBlock::Point(size_t group_output) {
     i = 0;
     ++example;
   }
-  for (size_t pixel = pixels_; pixel < plan_.block; ++pixel) {
-    const float** to = rows_ + pixel / width * plan_.runs * width + pixel % width;
-    for (size_t run = 0; run < plan_.runs; ++run) to[run * width] = zeros_;
+  for (; lane > 0 && lane < width; ++lane) {  // what is missing of the last tile
+    for (size_t run = 0; run < plan_.runs; ++run) to[run * width + lane] = zeros_;
   }
 }
 
@@ -78,18 +100,30 @@ void PixelBlock::Start(int64_t example, int64_t i, int64_t j) {
   }
 }
 
-// The runs of a pixel whose first tap on the last axis is at this column.
-void PixelBlock::See(const float** to, int64_t column) {
+// The runs of so many pixels side by side, the first of which has its first tap on the last axis at
+// this column.
+void PixelBlock::SeeInside(const float** to, int64_t column, size_t count) const {
   const PassAxis& c = plan_.pass.axes[2];
   const size_t width = plan_.loops.pixels;
-  if (plan_.merged) {
-    if (column < 0 || column + c.taps > c.in) return Copy(to, column);
-    const size_t place = static_cast<size_t>(column) * in_pitch_;
-    for (size_t run = 0; run < plan_.runs; ++run, to += width) {
-      *to = starts_[run] == nullptr ? zeros_ : starts_[run] + place;
+  const size_t of_row = plan_.merged ? 1 : static_cast<size_t>(c.taps);
+  const size_t tap_pitch = static_cast<size_t>(c.step) * in_pitch_;
+  const size_t pixel_pitch = static_cast<size_t>(c.stride) * in_pitch_;
+  const size_t place = static_cast<size_t>(column) * in_pitch_;
+  for (size_t row = 0; row * of_row < plan_.runs; ++row) {
+    const float* start = starts_[row];
+    for (size_t tap = 0; tap < of_row; ++tap, to += width) {
+      const float* run = start == nullptr ? zeros_ : start + place + tap * tap_pitch;
+      const size_t pitch = start == nullptr ? 0 : pixel_pitch;
+      for (size_t i = 0; i < count; ++i) to[i] = run + i * pitch;
     }
-    return;
   }
+}
+
+// The runs of a pixel of which some are outside.
+void PixelBlock::See(const float** to, int64_t column) {
+  if (plan_.merged) return Copy(to, column);
+  const PassAxis& c = plan_.pass.axes[2];
+  const size_t width = plan_.loops.pixels;
   const size_t rows = plan_.runs / static_cast<size_t>(c.taps);
   const size_t row_width = static_cast<size_t>(c.taps) * width;
   for (int64_t tap = 0; tap < c.taps; ++tap, to += width, column += c.step) {

@@ -24,6 +24,7 @@ class PixelBlock {
  private:
   void Point(size_t group_output);
   void Start(int64_t example, int64_t i, int64_t j);
+  void SeeInside(const float** to, int64_t column, size_t count) const;
   void See(const float** to, int64_t column);
   void Copy(const float** to, int64_t column);
 

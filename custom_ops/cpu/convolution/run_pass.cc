@@ -20,11 +20,14 @@ void PackPanel(const Plan& plan, const float* weights, size_t index, float* pack
   const size_t columns = std::min(width, pass.outputs - output);
   const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
   float* to = packed + index * plan.panel_weights();
-  for (const size_t element : Elements(pass)) {
-    for (size_t c = 0; c < pass.channels; ++c, to += width) {
-      const float* of_channel = from + c * pass.pitches.channel + element;
-      for (size_t m = 0; m < columns; ++m) to[m] = of_channel[m * pass.pitches.output];
-      for (size_t m = columns; m < width; ++m) to[m] = 0;
+  // Channel by channel, as the weights lie, so that they are read once.
+  const std::vector<size_t> elements = Elements(pass);
+  for (size_t c = 0; c < pass.channels; ++c, from += pass.pitches.channel) {
+    for (size_t i = 0; i < elements.size(); ++i) {
+      const float* numbers = from + elements[i];
+      float* row = to + (i * pass.channels + c) * width;
+      for (size_t m = 0; m < columns; ++m) row[m] = numbers[m * pass.pitches.output];
+      for (size_t m = columns; m < width; ++m) row[m] = 0;
     }
   }
 }
@@ -88,14 +91,14 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass, const Loops& loops) {
-  const size_t width = loops.panel;
+size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops) {
+  const size_t width = loops.For(pass.outputs).panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
 }
 
 void RunPasses(const std::vector<Pass>& passes, const float* in, const float* weights,
-               const float* bias, float* out, float* packed, const Loops& loops,
+               const float* bias, float* out, float* packed, const LoopsOfSet& loops,
                const Threads& threads) {
   struct Part {
     Plan plan;
@@ -106,13 +109,13 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
   size_t panels = 0, tasks = 0, packed_numbers = 0, work = 0;
   for (const Pass& pass : passes) {
     if (pass.pixels() == 0) continue;
-    const Plan plan(pass, loops);
+    const Plan plan(pass, loops.For(pass.outputs));
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
     packed += PackedWeights(pass, loops);
     packed_numbers += PackedWeights(pass, loops);
-    work += pass.pixels() * PackedWeights(pass, loops) / loops.panel;
+    work += pass.pixels() * PackedWeights(pass, loops) / plan.loops.panel;
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {

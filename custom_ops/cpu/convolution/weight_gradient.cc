@@ -8,6 +8,8 @@
 namespace svgd::convolution {
 namespace {
 
+constexpr size_t kMostPanel = 32;
+
 // The parts of a panel added up, and written as weights lie.
 void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index, float* dw,
                 float* db) {
@@ -17,41 +19,45 @@ void WritePanel(const WeightGradientPlan& plan, const float* sums, size_t index,
   const size_t columns = std::min(width, outputs - output);
   const size_t taps = plan.shape.taps(), channels = plan.shape.group_channels();
   const size_t first = index / plan.panels * outputs + output;
-  const float* from = sums + index * plan.panel_sums();
-  const auto sum = [&](size_t m) {
-    float total = from[m];
-    for (size_t part = 1; part < plan.parts; ++part) total += from[part * plan.part_sums() + m];
-    return total;
+  float totals[kMostPanel];
+  const auto add = [&](size_t number) {
+    const float* from = sums + index * plan.panel_sums() + number * width;
+    std::copy(from, from + width, totals);
+    for (size_t part = 1; part < plan.parts; ++part) {
+      from += plan.part_sums();
+      for (size_t m = 0; m < width; ++m) totals[m] += from[m];
+    }
   };
-  for (size_t tap = 0; tap < taps; ++tap) {
-    for (size_t c = 0; c < channels; ++c, from += width) {
-      for (size_t m = 0; m < columns; ++m) {
-        dw[((first + m) * channels + c) * taps + tap] = sum(m);
-      }
+  for (size_t c = 0; c < channels; ++c) {
+    for (size_t tap = 0; tap < taps; ++tap) {
+      add(tap * channels + c);
+      float* to = dw + (first * channels + c) * taps + tap;
+      for (size_t m = 0; m < columns; ++m) to[m * channels * taps] = totals[m];
     }
   }
   if (db == nullptr) return;
-  for (size_t m = 0; m < columns; ++m) db[first + m] = sum(m);
+  add(plan.numbers());
+  std::copy(totals, totals + columns, db + first);
 }
 
 }  // namespace
 
-size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops) {
+size_t WeightGradientSums(const ConvolutionShape& shape, const LoopsOfSet& loops) {
   if (shape.batch == 0) return 0;
-  const WeightGradientPlan plan(shape, loops);
+  const WeightGradientPlan plan(shape, loops.For(shape.group_outputs()));
   return plan.parts * plan.part_sums();
 }
 
 void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw, float* db,
-                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const ConvolutionShape& shape, float* sums, const LoopsOfSet& loops,
                        const Threads& threads) {
   if (shape.batch == 0) {
     std::fill(dw, dw + shape.outputs * shape.group_channels() * shape.taps(), 0.0F);
     if (db != nullptr) std::fill(db, db + shape.outputs, 0.0F);
     return;
   }
-  const WeightGradientPlan plan(shape, loops);
-  const size_t products = shape.batch * shape.out_pixels() * plan.part_sums() / loops.panel;
+  const WeightGradientPlan plan(shape, loops.For(shape.group_outputs()));
+  const size_t products = shape.batch * shape.out_pixels() * plan.part_sums() / plan.loops.panel;
   threads.ForEach(plan.tasks(), products,
                   [&](size_t index) { WeightGradientTask(plan, index).Run(dy, factor, x, sums); });
   threads.ForEach(plan.panels * shape.groups, plan.parts * plan.part_sums(),

@@ -18,11 +18,11 @@ struct Factor {
 };
 
 // Numbers that the partial sums take.
-size_t WeightGradientSums(const ConvolutionShape& shape, const Loops& loops);
+size_t WeightGradientSums(const ConvolutionShape& shape, const LoopsOfSet& loops);
 
 // Where `db` is not null it gets the sums of dY times the factor, the bias' gradient.
 void RunWeightGradient(const float* dy, const Factor& factor, const float* x, float* dw, float* db,
-                       const ConvolutionShape& shape, float* sums, const Loops& loops,
+                       const ConvolutionShape& shape, float* sums, const LoopsOfSet& loops,
                        const Threads& threads);
 
 }  // namespace svgd::convolution

@@ -12,8 +12,9 @@ constexpr size_t kBlockPixels = 160;
 constexpr size_t kSliceProducts = 432;
 constexpr size_t kMostSliceChannels = 240;
 // Partial sums take no more numbers than these, unless there is one part only.
-constexpr size_t kPartSums = 512 * 1024;
-constexpr size_t kTasks = 12;
+constexpr size_t kPartSums = 1024 * 1024;
+// Few threads leave one without work at the end, with so many tasks.
+constexpr size_t kTasks = 24;
 
 size_t Whole(int64_t size) { return static_cast<size_t>(size); }
 
@@ -41,7 +42,9 @@ WeightGradientPlan::WeightGradientPlan(const ConvolutionShape& its_shape, const 
   const size_t wanted = DivideUp(kTasks, parts * shape.groups);
   slices =
       std::max(DivideUp(channels, most), std::min(wanted, DivideUp(channels, 2 * loops.counts)));
+  // Whole tiles, where there is more than one slice.
   slice = DivideUp(channels, slices);
+  if (slices > 1) slice = std::min(channels, DivideUp(slice, loops.counts) * loops.counts);
   slices = DivideUp(channels, slice);
   const auto seen = [](const ConvolutionAxis& axis, size_t outs) {
     return (Whole(axis.stride) * (outs - 1) + Whole(axis.dilation * (axis.kernel - 1)) + 1);

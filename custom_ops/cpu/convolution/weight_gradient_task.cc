@@ -74,28 +74,25 @@ void WeightGradientTask::Clear() const {
 // The block's dY, panel by panel, times the factor.
 void WeightGradientTask::CopyGradient(const float* dy, const Factor& factor) const {
   const auto& [a, b, c] = shape_.axes;
-  const size_t width = plan_.loops.panel;
-  const size_t outputs = shape_.group_outputs();
-  const size_t pixels = block_.pixels();
-  size_t pixel = 0;
+  const auto plane_pixels = static_cast<size_t>(b.out * c.out);
+  const size_t first_output = group_ * shape_.group_outputs();
+  PanelCopy copy{};
+  copy.pitch = shape_.outputs;
+  copy.pixels = block_.columns;
+  copy.columns = shape_.group_outputs();
+  copy.factor_pitch = factor.of_channels ? 0 : shape_.outputs;
+  copy.to = dy_;
+  copy.panel_pitch = block_.pixels() * plan_.loops.panel;
   for (size_t plane = block_.plane; plane < block_.plane + block_.planes; ++plane) {
+    const size_t of_example = plane % static_cast<size_t>(a.out) * plane_pixels;
     for (size_t row = block_.row; row < block_.row + block_.rows; ++row) {
-      const size_t in_plane = row * static_cast<size_t>(c.out) + block_.column;
-      const size_t in_row = plane % static_cast<size_t>(a.out) * static_cast<size_t>(b.out * c.out);
-      const size_t place = plane * static_cast<size_t>(b.out * c.out) + in_plane;
-      for (size_t column = 0; column < block_.columns; ++column, ++pixel) {
-        const float* from = dy + (place + column) * shape_.outputs + group_ * outputs;
-        const float* times = factor.numbers;
-        if (times != nullptr) {
-          times += group_ * outputs +
-                   (factor.of_channels ? 0 : (in_row + in_plane + column) * shape_.outputs);
-        }
-        for (size_t m = 0; m < outputs; m += width) {
-          float* to = dy_ + (m / width * pixels + pixel) * width;
-          CopyPanel(from + m, times == nullptr ? nullptr : times + m, std::min(width, outputs - m),
-                    to);
-        }
+      const size_t place = row * static_cast<size_t>(c.out) + block_.column;
+      copy.from = dy + (plane * plane_pixels + place) * shape_.outputs + first_output;
+      if (factor.numbers != nullptr) {
+        copy.factor = factor.numbers + (of_example + place) * copy.factor_pitch + first_output;
       }
+      plan_.loops.copy_panels(copy);
+      copy.to += block_.columns * plan_.loops.panel;
     }
   }
 }
@@ -106,16 +103,6 @@ void WeightGradientTask::SumGradient() const {
   WeightTile tile{};
   tile.x = &one;
   for (size_t panel = 0; panel < plan_.panels; ++panel) SumRun(tile, panel, plan_.numbers(), 1);
-}
-
-void WeightGradientTask::CopyPanel(const float* from, const float* times, size_t count,
-                                   float* to) const {
-  if (times == nullptr) {
-    std::memcpy(to, from, count * sizeof(float));
-  } else {
-    for (size_t m = 0; m < count; ++m) to[m] = from[m] * times[m];
-  }
-  std::fill(to + count, to + plan_.loops.panel, 0.0F);
 }
 
 // Copies the slice of X at these coordinates, planes x rows x columns, zeros where it has none.

@@ -25,7 +25,6 @@ class WeightGradientTask {
   float* Sum(size_t panel, size_t number) const;
   void Clear() const;
   void CopyGradient(const float* dy, const Factor& factor) const;
-  void CopyPanel(const float* from, const float* times, size_t count, float* to) const;
   void CopyInput(const float* x, int64_t tap_plane, const Copied& rows,
                  const Copied& columns) const;
   void CopyRow(const float* row, const Copied& columns, float* to) const;
