@@ -4,69 +4,90 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
-#include "cpu/independent.h"
 #include "cpu/vector.h"
 
 namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
 
-// Channels at a time: a constant number, so that what is found so far can stay in registers.
-constexpr size_t kChannels = 16;
+// Both go over channels side by side, as many as a vector has, and over what is left one by one.
 
-template <bool kWhole>
-SVGD_INLINE void LargestOfSome(const float* x, const Meetings& window, size_t some, float* y,
-                               uint8_t* places) {
-  const size_t channels = kWhole ? kChannels : some;
-  float best[kChannels];
-  int32_t place[kChannels];
-  for (size_t c = 0; c < channels; ++c) {
-    best[c] = x[window.begins[0] + c];
-    place[c] = window.elements[0];
-  }
-  for (size_t i = 1; i < window.count; ++i) {
-    const float* from = x + window.begins[i];
-    const int32_t element = window.elements[i];
-    for (size_t c = 0; c < channels; ++c) {
-      const bool larger = from[c] > best[c];
-      best[c] = larger ? from[c] : best[c];
-      place[c] = larger ? element : place[c];
-    }
-  }
-  for (size_t c = 0; c < channels; ++c) {
-    y[c] = best[c];
-    places[c] = static_cast<uint8_t>(place[c]);
-  }
+#if defined(__GNUC__)
+typedef int32_t Integers __attribute__((vector_size(4 * kLanes)));
+typedef uint8_t Bytes __attribute__((vector_size(kLanes)));
+
+// `a` where the mask is set, else `b`.
+SVGD_INLINE Integers Select(Integers mask, Integers a, Integers b) {
+  return (a & mask) | (b & ~mask);
 }
+
+size_t LargestOfVectors(const float* x, const Meetings& window, size_t channels, float* y,
+                        uint8_t* places) {
+  size_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    Vector best = Load(x + window.begins[0] + c);
+    Integers place = Integers{} + window.elements[0];
+    for (size_t i = 1; i < window.count; ++i) {
+      const Vector from = Load(x + window.begins[i] + c);
+      const Integers larger = from > best;
+      best = (Vector)Select(larger, (Integers)from, (Integers)best);
+      place = Select(larger, Integers{} + window.elements[i], place);
+    }
+    Store(best, y + c);
+    const Bytes bytes = __builtin_convertvector(place, Bytes);
+    memcpy(places + c, &bytes, sizeof bytes);
+  }
+  return c;
+}
+
+size_t PutBackVectors(const float* dy, const uint8_t* places, const Meetings& windows,
+                      size_t channels, float* dx) {
+  size_t c = 0;
+  for (; c + kLanes <= channels; c += kLanes) {
+    Vector sum{};
+    for (size_t i = 0; i < windows.count; ++i) {
+      Bytes bytes;
+      memcpy(&bytes, places + windows.begins[i] + c, sizeof bytes);
+      const Integers place = __builtin_convertvector(bytes, Integers);
+      const Integers mask = place == Integers{} + windows.elements[i];
+      sum += (Vector)((Integers)Load(dy + windows.begins[i] + c) & mask);
+    }
+    Store(sum, dx + c);
+  }
+  return c;
+}
+#else
+size_t LargestOfVectors(const float*, const Meetings&, size_t, float*, uint8_t*) { return 0; }
+size_t PutBackVectors(const float*, const uint8_t*, const Meetings&, size_t, float*) { return 0; }
+#endif
 
 void Largest(const float* x, const Meetings& window, size_t channels, float* y, uint8_t* places) {
-  size_t c = 0;
-  for (; c + kChannels <= channels; c += kChannels) {
-    LargestOfSome<true>(x + c, window, kChannels, y + c, places + c);
+  for (size_t c = LargestOfVectors(x, window, channels, y, places); c < channels; ++c) {
+    float best = x[window.begins[0] + c];
+    uint8_t place = window.elements[0];
+    for (size_t i = 1; i < window.count; ++i) {
+      const float from = x[window.begins[i] + c];
+      if (from > best) {
+        best = from;
+        place = window.elements[i];
+      }
+    }
+    y[c] = best;
+    places[c] = place;
   }
-  if (c < channels) LargestOfSome<false>(x + c, window, channels - c, y + c, places + c);
 }
-
-// As many at a time as are done with before others are read.
-constexpr size_t kSummed = 64;
 
 void PutBack(const float* dy, const uint8_t* places, const Meetings& windows, size_t channels,
              float* dx) {
-  for (size_t first = 0; first < channels; first += kSummed) {
-    const size_t count = channels - first < kSummed ? channels - first : kSummed;
-    float sum[kSummed];
-    for (size_t c = 0; c < count; ++c) sum[c] = 0;
+  for (size_t c = PutBackVectors(dy, places, windows, channels, dx); c < channels; ++c) {
+    float sum = 0;
     for (size_t i = 0; i < windows.count; ++i) {
-      const float* from = dy + first + windows.begins[i];
-      const uint8_t* place = places + first + windows.begins[i];
-      const int32_t element = windows.elements[i];
-      SVGD_INDEPENDENT
-      for (size_t c = 0; c < count; ++c) {
-        sum[c] += static_cast<int32_t>(place[c]) == element ? from[c] : 0.0F;
-      }
+      const size_t place = windows.begins[i] + c;
+      sum += places[place] == windows.elements[i] ? dy[place] : 0;
     }
-    for (size_t c = 0; c < count; ++c) dx[first + c] = sum[c];
+    dx[c] = sum;
   }
 }
 

@@ -39,7 +39,9 @@ def _normalization(node: ir.Node, layout: Layout) -> Written:
     }
     y, *statistics = layout.operator(NORMALIZATION, [layout.last(x), *others], attributes, 5)
     output = (node if relu is None else relu).outputs[0]
-    layout.normalized[output] = Normalized(x, *others[:2], *statistics[2:])
+    scale, shift = others[:2]
+    mean, inverse = statistics[2:]
+    layout.normalized[output] = Normalized(x, scale, shift, mean, inverse)
     if relu is None:
         return [Last(y), *map(Second, statistics)]
     layout.absorbed.add(relu)
