@@ -35,7 +35,8 @@ def choose_kernels(
     check_choice("kernels", wanted, KERNELS)
     if wanted == STANDARD:
         return STANDARD
-    there = fast_step in manifest.files
+    # what was not made with them is none of these artifacts; what is not there may have been left out
+    there = fast_step in manifest.files and (folder / fast_step).is_file()
     if wanted == AUTO:
         able = there and device == "cpu" and has_custom_op_library() and _runs_operators()
         return FAST if able else STANDARD

@@ -1,0 +1,88 @@
+"""Which form of a step a session opens."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import models
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import svgd_onnx
+from svgd_onnx import cli
+from svgd_onnx.targets import TARGETS, kernels
+
+MODEL = models.convolutional()
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def made(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("kernels") / "artifacts"
+    svgd_onnx.convert(MODEL, folder, target=request.param, verify=False)
+    return folder
+
+
+@pytest.fixture
+def folder(made: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(made, tmp_path / "artifacts"))
+
+
+def kernels_of(folder: Path, choice: str = "auto") -> str:
+    return svgd_onnx.Trainer(folder, kernels=choice).kernels
+
+
+def fast_step(folder: Path) -> Path:
+    return folder / TARGETS[svgd_onnx.Trainer(folder, kernels="standard").manifest.target].fast_step
+
+
+def test_the_fast_ones_are_taken_where_there_is_no_choice_against_them(folder: Path) -> None:
+    assert kernels_of(folder) == kernels_of(folder, "fast") == "fast"
+    assert kernels_of(folder, "standard") == "standard"
+
+
+def test_another_choice_is_refused(folder: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="kernels"):
+        kernels_of(folder, "faster")
+
+
+def test_without_the_fast_step_all_goes_on(folder: Path) -> None:
+    fast_step(folder).unlink()
+    assert kernels_of(folder) == "standard"
+    with pytest.raises(svgd_onnx.UserError, match="has no step of fast kernels"):
+        kernels_of(folder, "fast")
+
+
+def test_without_the_library_all_goes_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if svgd_onnx.Trainer(folder, kernels="standard").manifest.needs_library:
+        pytest.skip("T is of the library")
+    monkeypatch.setattr(kernels, "has_custom_op_library", lambda: False)
+    assert kernels_of(folder) == "standard"
+
+
+def test_a_step_that_was_not_made_with_the_folder_is_refused(folder: Path) -> None:
+    path = fast_step(folder)
+    path.write_bytes(path.read_bytes() + b"\0\0")
+    with pytest.raises(svgd_onnx.UserError, match="not the file that was made with"):
+        kernels_of(folder)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_the_portable_t_alone_and_models_without_convolutions_have_none(
+    target: str, tmp_path: Path
+) -> None:
+    portable, dense = tmp_path / "portable", tmp_path / "dense"
+    svgd_onnx.convert(MODEL, portable, target=target, t_kernel="portable", verify=False)
+    svgd_onnx.convert(models.mlp(), dense, target=target, verify=False)
+    assert kernels_of(portable) == kernels_of(dense) == "standard"
+
+
+def test_the_commands_say_whose_kernels_run(folder: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "data.npz", **models.examples(MODEL, 8))
+    options = ["--data", tmp_path / "data.npz", "--steps", 1, "--batch-size", 8]
+    options += ["--learning-rate", 0.1, "--verbose"]
+    said = CliRunner().invoke(cli._app, list(map(str, ["train", folder, *options]))).output
+    assert "Steps run with fast kernels, on onnxruntime" in said
+    said = CliRunner().invoke(cli._app, ["inspect", str(folder)]).output
+    assert f"Steps run with fast kernels on the processor ({fast_step(folder).name})" in said
