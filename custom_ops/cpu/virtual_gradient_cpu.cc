@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/session_threads.h"
+#include "cpu/tasks.h"
 #include "cpu/virtual_gradient_kernel.h"
 #include "virtual_gradient_op.h"
 #include "workspace.h"
@@ -12,14 +13,17 @@ namespace {
 
 // out (columns, rows) = the transpose of in (rows, columns).
 template <typename Number>
-void Transpose(const Number* in, Number* out, size_t rows, size_t columns) {
-  constexpr size_t kBlock = 16;
-  for (size_t row = 0; row < rows; row += kBlock) {
-    const size_t last_row = std::min(row + kBlock, rows);
+void Transpose(const Number* in, Number* out, size_t rows, size_t columns, const Threads& threads) {
+  constexpr size_t kTile = 16;
+  threads.ForEach(DivideUp(rows, kTile), rows * columns, [&](size_t tile) {
+    const size_t first = tile * kTile;
+    const size_t count = std::min(kTile, rows - first);
     for (size_t column = 0; column < columns; ++column) {
-      for (size_t i = row; i < last_row; ++i) out[column * rows + i] = in[i * columns + column];
+      const Number* from = in + first * columns + column;
+      Number* to = out + column * rows + first;
+      for (size_t i = 0; i < count; ++i) to[i] = from[i * columns];
     }
-  }
+  });
 }
 
 template <typename Element>
@@ -40,13 +44,14 @@ class CpuKernel final : public VirtualGradientOp {
     const size_t bytes = in_turn ? shape.channels * sizeof(Number) : 0;
     const Workspace turned(context.api(), context.get(), arrays.r_value, bytes);
     auto* turned_r = static_cast<Number*>(turned.data());
-    if (in_turn) Transpose(r, turned_r, rows, columns);
-    SessionThreads threads{context};
+    SessionThreads session{context};
+    const Threads threads{SessionThreads::ParallelFor, &session};
+    if (in_turn) Transpose(r, turned_r, rows, columns, threads);
     VirtualGradient(static_cast<const Element*>(arrays.dy), in_turn ? turned_r : r,
                     static_cast<Element*>(arrays.out), in_turn ? turned_r : r_new,
                     static_cast<Number*>(arrays.factors), shape, attributes,
-                    SessionThreads::ParallelFor, &threads);
-    if (in_turn) Transpose(turned_r, r_new, columns, rows);
+                    SessionThreads::ParallelFor, &session);
+    if (in_turn) Transpose(turned_r, r_new, columns, rows, threads);
   }
 };
 
