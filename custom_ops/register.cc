@@ -9,6 +9,7 @@
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
 #include "cpu/max_pool_cpu.h"
+#include "cpu/relu_gradient_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -29,7 +30,8 @@ constexpr char kDomain[] = "ai.svgd";
 // Every operator: for an execution provider, its definitions.
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
-    svgd::VirtualGradientCpu,  svgd::BatchNormalizationCpu, svgd::MaxPoolCpu, svgd::ConvolutionCpu,
+    svgd::VirtualGradientCpu,  svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
+    svgd::ReluGradientCpu,     svgd::ConvolutionCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

@@ -24,19 +24,19 @@ from svgd_onnx.transforms.channels_last.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.channels_last.pooling import POOLING
 from svgd_onnx.transforms.channels_last.reductions import REDUCTIONS
 from svgd_onnx.transforms.channels_last.virtual_gradient import VIRTUAL_GRADIENT
-from svgd_onnx.transforms.rule import RefusedError, known_rank, static_shape
+from svgd_onnx.transforms.rule import RefusedError, known_rank, static_shape, table
 from svgd_onnx.transforms.virtualize.operator_t import VERSION
 from svgd_onnx.transforms.writer import Writer, take_place
 
-RULES: dict[str, Rule] = {
-    **ELEMENTWISE,
-    **MOVEMENT,
-    **REDUCTIONS,
-    **NORMALIZATIONS,
-    **POOLING,
-    **VIRTUAL_GRADIENT,
-    **CONVOLUTIONS,
-}
+RULES: dict[str, Rule] = table(
+    ELEMENTWISE,
+    MOVEMENT,
+    REDUCTIONS,
+    NORMALIZATIONS,
+    POOLING,
+    VIRTUAL_GRADIENT,
+    CONVOLUTIONS,
+)
 
 
 class ChannelsLast(ir.passes.InPlacePass):

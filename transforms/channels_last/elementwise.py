@@ -11,7 +11,7 @@ _STANDARD = (
     *("Abs", "Add", "And", "Cast", "Ceil", "Celu", "Clip", "Cos", "Div", "Elu", "Equal", "Erf"),
     *("Exp", "Floor", "Gelu", "Greater", "GreaterOrEqual", "HardSigmoid", "HardSwish", "IsInf"),
     *("IsNaN", "LeakyRelu", "Less", "LessOrEqual", "Log", "Max", "Min", "Mish", "Mod", "Mul"),
-    *("Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Relu", "Round", "Selu", "Sigmoid"),
+    *("Neg", "Not", "Or", "PRelu", "Pow", "Reciprocal", "Round", "Selu", "Sigmoid"),
     *("Sign", "Sin", "Softplus", "Softsign", "Sqrt", "Sub", "Sum", "Tanh", "ThresholdedRelu"),
     *("Where", "Xor"),
 )
@@ -19,14 +19,14 @@ _OF_TRAINING = (
     "EluGrad",
     "GeluGrad",
     "LeakyReluGrad",
-    "ReluGrad",
     "Scale",
     "SigmoidGrad",
     "TanhGrad",
 )
 
 
-def _element_by_element(node: ir.Node, layout: Layout) -> Written:
+def element_by_element(node: ir.Node, layout: Layout) -> Written:
+    """The same operator of values with channels last."""
     rank = known_rank(node.outputs[0], of="its output")
     if rank < FEWEST_AXES:
         raise RefusedError(f"it has {rank} axes")
@@ -43,6 +43,6 @@ def _identity(node: ir.Node, layout: Layout) -> Written:
 
 
 ELEMENTWISE: dict[str, Rule] = {
-    **dict.fromkeys((*_STANDARD, *_OF_TRAINING), _element_by_element),
+    **dict.fromkeys((*_STANDARD, *_OF_TRAINING), element_by_element),
     "Identity": _identity,
 }

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.channels_last.elementwise import ELEMENTWISE
+from svgd_onnx.transforms.channels_last.elementwise import element_by_element
 from svgd_onnx.transforms.channels_last.layout import (
     FEWEST_AXES,
     Last,
@@ -22,6 +22,8 @@ from svgd_onnx.transforms.rule import RefusedError, attributes_of, inputs_of, kn
 from svgd_onnx.transforms.writer import take_place
 
 NORMALIZATION, GRADIENT = "BatchNormalizationTraining", "BatchNormalizationGradient"
+
+RELU_GRADIENT = "ReluGradient"
 
 _NORMALIZATION, _GRADIENT = "BatchNormInternal", "BatchNormalizationGrad"
 _RELU, _RELU_GRADIENT = "Relu", "ReluGrad"
@@ -67,7 +69,7 @@ def _relu(node: ir.Node, layout: Layout) -> Written:
     (total,) = inputs_of(node, 1)
     addition = total.producer()
     if addition is None or addition.op_type != "Add" or _only_reader(total) is not node:
-        return ELEMENTWISE[_RELU](node, layout)
+        return element_by_element(node, layout)
     terms = inputs_of(addition, 2)
     for term, other in (terms, reversed(terms)):
         if (
@@ -77,7 +79,7 @@ def _relu(node: ir.Node, layout: Layout) -> Written:
             and _are_of_one_shape(term, other)
         ):
             return [Last(_of_sum(layout, term, other, node.outputs[0]))]
-    return ELEMENTWISE[_RELU](node, layout)
+    return element_by_element(node, layout)
 
 
 def _are_of_one_shape(one: ir.Value, other: ir.Value) -> bool:
@@ -123,6 +125,8 @@ def _gradient(node: ir.Node, layout: Layout) -> Written:
 def _relu_gradient(node: ir.Node, layout: Layout) -> Written:
     """That of a Relu behind a normalization is left to the normalization's, which reads what decides anyway."""
     gradient, y = inputs_of(node, 2)
+    if y.dtype not in (None, ir.DataType.FLOAT):
+        raise RefusedError(f"it is of {y.dtype}")
     output = node.outputs[0]
     relu = layout.normalized.get(y)
     if relu is not None and relu.added:
@@ -137,7 +141,8 @@ def _relu_gradient(node: ir.Node, layout: Layout) -> Written:
         or output.is_graph_output()
         or not all(_is_of(reader, relu) for reader in readers)
     ):
-        return ELEMENTWISE[_RELU](node, layout)
+        (dx,) = layout.operator(RELU_GRADIENT, [layout.last(gradient), layout.last(y)], {})
+        return [Last(dx)]
     layout.last(gradient)
     layout.unmasked[output] = Unmasked(gradient, relu)
     return [None]
