@@ -65,7 +65,9 @@ def convert(
     For the target ort-training the folder holds `training_model.onnx`, `eval_model.onnx`,
     `optimizer_model.onnx` and `checkpoint`, which are what onnxruntime's own training API loads. For the
     target onnx it holds `training_step.onnx`, `eval_model.onnx` and `checkpoint.safetensors`. In both are
-    `model_without_weights.onnx`, which `export` puts trained parameters into, and `svgd.json`.
+    `model_without_weights.onnx`, which `export` puts trained parameters into, and `svgd.json`. Of a model with
+    convolutions a fast form of the step lies beside it, `training_model.fast.onnx` or
+    `training_step.fast.onnx`, where the operator library is installed and T is not asked to be portable.
 
     Args:
         model: an ONNX file, or the model itself.
@@ -140,8 +142,8 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        # without T the library is asked for by convolutions alone
-        fast = virtual_gradient.t_kernel != PORTABLE and has_custom_op_library()
+        portable = update.adapts and virtual_gradient.t_kernel == PORTABLE  # which was asked for
+        fast = has_custom_op_library() and not portable
         runtime.write(folder, _graphs(plan, gradients, uses, manifest, fast=fast))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
