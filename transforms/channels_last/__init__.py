@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from svgd_onnx.transforms.channels_last.channels_last import ChannelsLast
+from svgd_onnx.transforms.channels_last.channels_last import ChannelsLast, with_channels_last
 
-__all__ = ["ChannelsLast"]
+__all__ = ["ChannelsLast", "with_channels_last"]

@@ -53,8 +53,6 @@ class ChannelsLast(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
-        if not any(node.op_type in CONVOLUTIONS for node in graph):
-            return ir.passes.PassResult(model, modified=False)
         infer_shapes(model)
         outputs = [value.name for value in graph.outputs]
         layout = Layout()
@@ -73,6 +71,14 @@ class ChannelsLast(ir.passes.InPlacePass):
         common.RemoveUnusedNodesPass()(model)
         graph.opset_imports[DOMAIN] = VERSION
         return ir.passes.PassResult(model, modified=replaced)
+
+
+def with_channels_last(model: ir.Model) -> ir.Model | None:
+    """A copy of a training graph that has gone through `ChannelsLast`; None where it has no convolution."""
+    if not any(node.op_type in CONVOLUTIONS for node in model.graph):
+        return None
+    copy = model.clone()
+    return copy if ChannelsLast()(copy).modified else None
 
 
 def _wanted(graph: ir.Graph) -> set[ir.Node]:

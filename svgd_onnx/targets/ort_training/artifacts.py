@@ -18,7 +18,7 @@ from svgd_onnx.targets.ort_training.file_names import (
 )
 from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.channels_last import ChannelsLast
+from svgd_onnx.transforms.channels_last import with_channels_last
 from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.ort_training import (
@@ -37,10 +37,10 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         OSError: the disk is full.
     """
     training, selection, values = graphs.training, graphs.selection, graphs.values
-    fast = training.clone() if graphs.fast else None
+    fast = with_channels_last(training) if graphs.fast else None
     steps = {TRAINING_MODEL: training}
     lower(training, graphs.differentiator, portable=graphs.portable)
-    if fast is not None and ChannelsLast()(fast).modified:
+    if fast is not None:
         lower(fast, graphs.differentiator, portable=False)
         steps[FAST_MODEL] = fast
     for step in steps.values():

@@ -14,7 +14,7 @@ from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.channels_last import ChannelsLast
+from svgd_onnx.transforms.channels_last import with_channels_last
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
@@ -34,10 +34,10 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     training, evaluation = graphs.training, graphs.evaluation
     own = operators_of(evaluation)
     StateOutputs()(training)
-    fast = training.clone() if graphs.fast else None
+    fast = with_channels_last(training) if graphs.fast else None
     _standard_operators(training, own, portable=graphs.portable)
     steps = {TRAINING_STEP: training}
-    if fast is not None and ChannelsLast()(fast).modified:
+    if fast is not None:
         _standard_operators(fast, own, portable=False)
         steps[FAST_STEP] = fast
     names = FinalNames(graphs.own_names)
