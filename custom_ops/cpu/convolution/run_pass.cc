@@ -8,8 +8,8 @@
 namespace svgd::convolution {
 namespace {
 
-// Numbers of X of a chunk: its weights, times a panel, stay in the first cache.
-constexpr size_t kChunk = 256;
+// Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
+constexpr size_t kChunk = 1024;
 
 // The weights of panel `index` of all groups: runs x length x panel.
 void PackPanel(const Plan& plan, const float* weights, size_t index, float* packed) {
