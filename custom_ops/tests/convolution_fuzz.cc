@@ -52,7 +52,7 @@ size_t Channels(Random& random) {
 ConvolutionShape RandomShape(Random& random) {
   for (;;) {
     ConvolutionShape shape{};
-    shape.batch = static_cast<size_t>(From(random, 0, 5));
+    shape.batch = static_cast<size_t>(From(random, 0, From(random, 0, 2) == 0 ? 40 : 5));
     shape.axes = {RandomAxis(random), RandomAxis(random), RandomAxis(random)};
     shape.groups = From(random, 0, 2) == 0 ? static_cast<size_t>(From(random, 1, 40)) : 1;
     const bool depthwise = shape.groups > 1 && From(random, 0, 1) == 0;

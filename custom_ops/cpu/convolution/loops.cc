@@ -50,9 +50,10 @@ void RunTile(const Tile& tile) {
       for (int v = 0; v < kVectors; ++v) sums[i][v] = Load(tile.start + v * kLanes);
     }
   }
-  const float* weights = tile.weights;
-  const float* const* rows = tile.rows;
-  for (size_t run = 0; run < tile.runs; ++run, rows += kPixels) {
+  for (size_t i = 0; i < tile.runs; ++i) {
+    const size_t run = tile.seen[i];
+    const float* const* rows = tile.rows + run * kPixels;
+    const float* weights = tile.weights + run * tile.run_weights;
     const float* x[kPixels];
     SVGD_UNROLL(16)
     for (int i = 0; i < kPixels; ++i) x[i] = rows[i] + tile.offset;

@@ -65,12 +65,11 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
       const bool first = run == 0 && offset == 0;
       for (size_t panel = first_panel; panel < last_panel; ++panel) {
         Tile tile{};
-        tile.runs = std::min(some_runs, plan.runs - run);
         tile.offset = offset;
         tile.length = std::min(piece, plan.length - offset);
         const size_t whole = group * plan.panels + panel;
-        tile.weights =
-            packed + whole * plan.panel_weights() + (run * plan.length + offset) * loops.panel;
+        tile.weights = packed + whole * plan.panel_weights() + offset * loops.panel;
+        tile.run_weights = plan.length * loops.panel;
         tile.start = first && bias != nullptr ? bias + whole * loops.panel : nullptr;
         tile.add = !first;
         const size_t column = panel * loops.panel;
@@ -78,7 +77,11 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
         float* outs[16];
         for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
           const size_t at = pixel / loops.pixels;
-          tile.rows = block.rows(at) + run * loops.pixels;
+          const size_t runs = block.seen_runs(at);
+          if (run >= runs && !first) continue;
+          tile.rows = block.rows(at);
+          tile.seen = block.seen(at) + run;
+          tile.runs = std::min(some_runs, runs - run);
           tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
           for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + column;
           tile.out = outs;
