@@ -83,10 +83,10 @@ template <int kVectors, int kCount>
 void SumWeightTile(const WeightTile& tile) {
   constexpr int kPanel = kVectors * kLanes;
   Vector sums[kCount][kVectors] = {};
-  const float* dy = tile.dy;
   for (size_t plane = 0; plane < tile.planes; ++plane) {
     for (size_t row = 0; row < tile.rows; ++row) {
       const float* x = tile.x + plane * tile.plane_pitch + row * tile.row_pitch;
+      const float* dy = tile.dy + plane * tile.dy_plane_pitch + row * tile.dy_row_pitch;
       for (size_t column = 0; column < tile.columns;
            ++column, dy += kPanel, x += tile.pixel_pitch) {
         Vector of_dy[kVectors];

@@ -34,7 +34,8 @@ struct Tile {
 struct WeightTile {
   const float* x;
   size_t plane_pitch, row_pitch, pixel_pitch;
-  const float* dy;  // planes x rows x columns x panel
+  const float* dy;  // for each pixel a panel
+  size_t dy_plane_pitch, dy_row_pitch;
   size_t planes, rows, columns;
   float* sum;  // count x panel, added to
 };
