@@ -9,12 +9,12 @@ constexpr size_t kBlockPixels = 96;
 // Fewer tasks than these leave threads without work at the end.
 constexpr size_t kTasks = 24;
 // The kernel's elements side by side on the last axis are one run of X where each is short.
-constexpr size_t kShortRun = 32;
+constexpr size_t kShortRun = 16;
 constexpr size_t kLongRun = 1024;
 constexpr size_t kMostPointers = 1 << 16;
 
 // More than these of what is seen outside are worth leaving out.
-constexpr double kMostInside = 0.94;
+constexpr double kMostInside = 0.9;
 constexpr int64_t kMostCounted = 4096;
 
 // The part of what the pixels see that is not outside.
