@@ -13,8 +13,8 @@ constexpr size_t kShortRun = 16;
 constexpr size_t kLongRun = 1024;
 constexpr size_t kMostPointers = 1 << 16;
 
-// Where no more than these of what is seen are inside, leaving out the others is worth that a tile's
-// pixels lie examples apart, at places that may share a set of the first cache.
+// Where no more than these of what is seen are inside, leaving out the others is worth that a
+// tile's pixels lie examples apart, at places that may share a set of the first cache.
 constexpr double kMostInside = 0.9;
 constexpr int64_t kMostCounted = 4096;
 
