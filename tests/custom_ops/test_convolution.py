@@ -232,6 +232,12 @@ REFUSED = [
     ("ConvolutionWeightGradient", {"kernel_shape": [3, 2]}, (DY, X), "dY has shape"),
     (
         "ConvolutionWeightGradient",
+        {"kernel_shape": [MOST] * 2, "strides": [MOST] * 2, "pads": [MOST] * 4},
+        (zeros(2, 2, 2, 6), X),
+        "W would have shape .* too many elements",
+    ),
+    (
+        "ConvolutionWeightGradient",
         {"kernel_shape": [3, 3]},
         (DY, X, zeros(3, 6)),
         r"the factor has shape \(3, 6\)",
