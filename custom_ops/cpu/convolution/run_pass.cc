@@ -11,23 +11,43 @@ namespace {
 // Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
 constexpr size_t kChunk = 1024;
 
+// Groups that are best taken as one, as one.
+Pass Joined(const Pass& pass, const LoopsOfSet& loops) {
+  Pass joined = pass;
+  joined.joined = GroupsTogether(pass.groups, pass.outputs, loops);
+  joined.groups /= joined.joined;
+  joined.channels *= joined.joined;
+  joined.outputs *= joined.joined;
+  return joined;
+}
+
 // The weights of panel `index` of all groups: runs x length x panel.
 void PackPanel(const Plan& plan, const float* weights, size_t index, float* packed) {
   const Pass& pass = plan.pass;
   const size_t width = plan.loops.panel;
-  const size_t group = index / plan.panels;
-  const size_t output = index % plan.panels * width;
-  const size_t columns = std::min(width, pass.outputs - output);
-  const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
+  const size_t group = index / plan.panels * pass.joined;
+  const size_t first = index % plan.panels * width;
+  const size_t last = std::min(first + width, pass.outputs);
+  const size_t channels = pass.channels / pass.joined, outputs = pass.outputs / pass.joined;
   float* to = packed + index * plan.panel_weights();
+  if (pass.joined > 1) std::fill(to, to + plan.panel_weights(), 0.0F);
   // Channel by channel, as the weights lie, so that they are read once.
   const std::vector<size_t> elements = Elements(pass);
-  for (size_t c = 0; c < pass.channels; ++c, from += pass.pitches.channel) {
+  for (size_t c = 0; c < pass.channels; ++c) {
+    // The outputs of the panel that see this channel, and the first of them in its group.
+    const size_t of_channel = c / channels;
+    const size_t begin = std::max(first, of_channel * outputs);
+    const size_t end = std::min(last, (of_channel + 1) * outputs);
+    if (begin >= end) continue;
+    const float* from = weights + (group + of_channel) * pass.pitches.group +
+                        (begin - of_channel * outputs) * pass.pitches.output +
+                        c % channels * pass.pitches.channel;
     for (size_t i = 0; i < elements.size(); ++i) {
       const float* numbers = from + elements[i];
       float* row = to + (i * pass.channels + c) * width;
-      for (size_t m = 0; m < columns; ++m) row[m] = numbers[m * pass.pitches.output];
-      for (size_t m = columns; m < width; ++m) row[m] = 0;
+      for (size_t m = begin; m < end; ++m, numbers += pass.pitches.output)
+        row[m - first] = *numbers;
+      for (size_t m = pass.outputs; m < first + width; ++m) row[m - first] = 0;
     }
   }
 }
@@ -94,7 +114,14 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops) {
+size_t GroupsTogether(size_t groups, size_t outputs, const LoopsOfSet& loops) {
+  size_t together = std::min(groups, std::max<size_t>(1, loops.narrow.panel / outputs));
+  while (groups % together != 0) --together;
+  return together;
+}
+
+size_t PackedWeights(const Pass& each, const LoopsOfSet& loops) {
+  const Pass pass = Joined(each, loops);
   const size_t width = loops.For(pass.outputs).panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
@@ -109,16 +136,20 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
     size_t panels, tasks;  // of this part and those before
   };
   std::vector<Part> parts;
+  std::vector<Pass> joined;  // which plans refer to
+  for (const Pass& pass : passes) joined.push_back(Joined(pass, loops));
   size_t panels = 0, tasks = 0, packed_numbers = 0, work = 0;
-  for (const Pass& pass : passes) {
+  for (size_t i = 0; i < passes.size(); ++i) {
+    const Pass& pass = joined[i];
     if (pass.pixels() == 0) continue;
     const Plan plan(pass, loops.For(pass.outputs));
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
-    packed += PackedWeights(pass, loops);
-    packed_numbers += PackedWeights(pass, loops);
-    work += pass.pixels() * PackedWeights(pass, loops) / plan.loops.panel;
+    const size_t numbers = PackedWeights(passes[i], loops);
+    packed += numbers;
+    packed_numbers += numbers;
+    work += pass.pixels() * numbers / plan.loops.panel;
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {
