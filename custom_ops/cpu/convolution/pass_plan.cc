@@ -54,7 +54,7 @@ Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool dense)
   const size_t pixels = pass.pixels();
   block = DivideUp(DivideUp(pixels, DivideUp(pixels, most)), loops.pixels) * loops.pixels;
   blocks = DivideUp(pixels, block);
-  panel_groups = std::min(panels, DivideUp(kTasks, blocks * pass.groups));
+  panel_groups = std::min(panels * pass.groups, DivideUp(kTasks, blocks));
 }
 
 }  // namespace svgd::convolution

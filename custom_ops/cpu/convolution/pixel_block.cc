@@ -7,12 +7,13 @@
 
 namespace svgd::convolution {
 
-PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index)
+PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t index)
     : plan_(plan),
-      in_(in + group * plan.pass.channels),
+      in_(in),
       first_(index * plan.block),
       pixels_(std::min(plan.block, plan.pass.pixels() - first_)),
       in_pitch_(plan.pass.groups * plan.pass.channels) {
+  const size_t zero_numbers = std::max(plan.length, in_pitch_);
   const size_t patches = plan.merged ? plan.block * plan.runs * plan.length : 0;
   Cut cut;
   const size_t rows = cut.Array<const float*>(plan.block * plan.runs);
@@ -21,7 +22,7 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t gro
   const size_t tiles = plan.block / plan.loops.pixels;
   const size_t seen = cut.Array<uint32_t>(plan.runs * (plan.examples == 0 ? 1 : tiles));
   const size_t counts = cut.Array<size_t>(tiles);
-  const size_t zeros = cut.Array<float>(plan.length);
+  const size_t zeros = cut.Array<float>(zero_numbers);
   const size_t patch = cut.Array<float>(patches);
   auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
   rows_ = reinterpret_cast<const float**>(memory + rows);
@@ -31,12 +32,12 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t gro
   counts_ = reinterpret_cast<size_t*>(memory + counts);
   auto* zero = reinterpret_cast<float*>(memory + zeros);
   patch_ = reinterpret_cast<float*>(memory + patch);
-  std::fill(zero, zero + plan.length, 0.0F);
+  std::fill(zero, zero + zero_numbers, 0.0F);
   zeros_ = zero;
   if (plan.examples == 0) {
-    PointByExample(out + group * plan.pass.outputs);
+    PointByExample(out);
   } else {
-    PointByPlace(out + group * plan.pass.outputs);
+    PointByPlace(out);
   }
 }
 

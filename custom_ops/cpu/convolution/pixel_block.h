@@ -13,10 +13,10 @@ namespace svgd::convolution {
 // memory: one at a time.
 class PixelBlock {
  public:
-  PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index);
+  PixelBlock(const Plan& plan, const float* in, float* out, size_t index);
 
   size_t pixels() const { return pixels_; }
-  // As Tile has them.
+  // As Tile has them, for the first group: others' are as many channels behind.
   const float* const* rows(size_t tile) const {
     return rows_ + tile * plan_.runs * plan_.loops.pixels;
   }

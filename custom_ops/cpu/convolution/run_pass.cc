@@ -10,6 +10,7 @@ namespace {
 
 // Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
 constexpr size_t kChunk = 1024;
+constexpr size_t kMostTilePixels = 16;
 
 // Groups that are best taken as one, as one.
 Pass Joined(const Pass& pass, const LoopsOfSet& loops) {
@@ -67,46 +68,50 @@ const float* PackBias(const Plan& plan, const float* bias, float* packed) {
   return to;
 }
 
-// One of the plan's tasks: some panels of a block.
+// The tiles of a block for a panel, over some of the runs that each sees.
+void RunTiles(const PixelBlock& block, Tile tile, size_t first_run, size_t runs, size_t output,
+              const Loops& loops) {
+  float* outs[kMostTilePixels];
+  tile.out = outs;
+  for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
+    const size_t at = pixel / loops.pixels;
+    const size_t seen = block.seen_runs(at);
+    if (first_run >= seen && tile.add) continue;
+    tile.rows = block.rows(at);
+    tile.seen = block.seen(at) + first_run;
+    tile.runs = std::min(runs, seen - first_run);
+    tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
+    for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + output;
+    loops.tile(tile);
+  }
+}
+
+// One of the plan's tasks.
 void RunTask(const Plan& plan, const float* in, const float* packed, const float* bias, float* out,
              size_t index) {
-  const size_t panel_group = index % plan.panel_groups;
-  index /= plan.panel_groups;
-  const size_t group = index % plan.pass.groups;
-  const PixelBlock block(plan, in, out, group, index / plan.pass.groups);
+  const PixelBlock block(plan, in, out, index / plan.panel_groups);
   const Loops& loops = plan.loops;
-  const size_t first_panel = panel_group * plan.panels / plan.panel_groups;
-  const size_t last_panel = (panel_group + 1) * plan.panels / plan.panel_groups;
+  const size_t panels = plan.panels * plan.pass.groups;
+  const size_t panel_group = index % plan.panel_groups;
+  const size_t last_panel = (panel_group + 1) * panels / plan.panel_groups;
   const size_t pieces = DivideUp(plan.length, kChunk);  // of a run
   const size_t piece = DivideUp(plan.length, pieces);
   const size_t some_runs = std::max<size_t>(1, kChunk / plan.length);
   for (size_t run = 0; run < plan.runs; run += some_runs) {
     for (size_t offset = 0; offset < plan.length; offset += piece) {
       const bool first = run == 0 && offset == 0;
-      for (size_t panel = first_panel; panel < last_panel; ++panel) {
+      for (size_t panel = panel_group * panels / plan.panel_groups; panel < last_panel; ++panel) {
+        const size_t group = panel / plan.panels;
+        const size_t output = panel % plan.panels * loops.panel;  // of the group
         Tile tile{};
-        tile.offset = offset;
+        tile.offset = group * plan.pass.channels + offset;
         tile.length = std::min(piece, plan.length - offset);
-        const size_t whole = group * plan.panels + panel;
-        tile.weights = packed + whole * plan.panel_weights() + offset * loops.panel;
+        tile.weights = packed + panel * plan.panel_weights() + offset * loops.panel;
         tile.run_weights = plan.length * loops.panel;
-        tile.start = first && bias != nullptr ? bias + whole * loops.panel : nullptr;
+        tile.start = first && bias != nullptr ? bias + panel * loops.panel : nullptr;
         tile.add = !first;
-        const size_t column = panel * loops.panel;
-        tile.columns = std::min(loops.panel, plan.pass.outputs - column);
-        float* outs[16];
-        for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
-          const size_t at = pixel / loops.pixels;
-          const size_t runs = block.seen_runs(at);
-          if (run >= runs && !first) continue;
-          tile.rows = block.rows(at);
-          tile.seen = block.seen(at) + run;
-          tile.runs = std::min(some_runs, runs - run);
-          tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
-          for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + column;
-          tile.out = outs;
-          loops.tile(tile);
-        }
+        tile.columns = std::min(loops.panel, plan.pass.outputs - output);
+        RunTiles(block, tile, run, some_runs, group * plan.pass.outputs + output, loops);
       }
     }
   }
