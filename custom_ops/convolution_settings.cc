@@ -123,6 +123,7 @@ ConvolutionShape ConvolutionSettings::Fit(const Shape& x, const Shape& w) const 
     shape.axes[kMostAxes - axes + i] = axis;
   }
   CheckElements("X", x);
+  CheckElements("W", w);
   CheckElements("Y", OutShape(shape, axes));
   return shape;
 }

@@ -52,15 +52,16 @@ size_t Channels(Random& random) {
 ConvolutionShape RandomShape(Random& random) {
   for (;;) {
     ConvolutionShape shape{};
-    shape.batch = static_cast<size_t>(From(random, 0, 5));
+    shape.batch = static_cast<size_t>(From(random, 0, From(random, 0, 2) == 0 ? 40 : 5));
     shape.axes = {RandomAxis(random), RandomAxis(random), RandomAxis(random)};
     shape.groups = From(random, 0, 2) == 0 ? static_cast<size_t>(From(random, 1, 40)) : 1;
     const bool depthwise = shape.groups > 1 && From(random, 0, 1) == 0;
     shape.channels = shape.groups * (depthwise ? 1 : Channels(random));
     shape.outputs = shape.groups * (depthwise && From(random, 0, 1) == 0 ? 1 : Channels(random));
-    const double products = static_cast<double>(shape.batch * shape.out_pixels() * shape.taps()) *
+    const size_t examples = std::max<size_t>(1, shape.batch);
+    const double products = static_cast<double>(examples * shape.out_pixels() * shape.taps()) *
                             static_cast<double>(shape.outputs * shape.group_channels());
-    const size_t numbers = shape.batch * shape.in_pixels() * shape.channels;
+    const size_t numbers = examples * shape.in_pixels() * shape.channels;
     if (products <= kMostProducts && numbers <= kMostProducts) return shape;
   }
 }

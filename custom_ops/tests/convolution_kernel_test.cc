@@ -75,6 +75,8 @@ const std::vector<ConvolutionShape> kShapes = {
     {2, 5, 5, 20, {ConvolutionAxis{}, Axis(9, 3, 1, 1), Axis(8, 3, 1, 1)}},
     {1, 1, 9, 17, {Axis(5, 3, 2, 1), Axis(4, 2, 1, 1), Axis(6, 3, 1, 1)}},
     {1, 1, 5, 4, {ConvolutionAxis{}, ConvolutionAxis{}, Axis(700, 9, 2, 4)}},
+    {29, 1, 20, 24, {ConvolutionAxis{}, Axis(4, 3, 1, 1), Axis(3, 3, 2, 2)}},
+    {31, 2, 10, 36, {Axis(2, 3, 1, 1), Axis(2, 3, 1, 1), Axis(3, 2, 1, 1)}},
     {40, 1, 6, 8, {ConvolutionAxis{}, ConvolutionAxis{}, ConvolutionAxis{}}},
 };
 

@@ -43,7 +43,7 @@ size_t KernelElements(const Pass& pass) {
 
 void RunBlock(const Plan& plan, size_t index, const float* in, const float* packed, size_t pitch,
               const float* bias, float* out) {
-  const PixelBlock block(plan, in, out, 0, index);
+  const PixelBlock block(plan, in, out, index);
   DepthwiseTile tile{};
   tile.runs = plan.runs;
   tile.channels = plan.pass.channels;
@@ -63,7 +63,7 @@ void RunBlock(const Plan& plan, size_t index, const float* in, const float* pack
 void SumBlock(const Plan& plan, size_t index, const float* dy, const Factor& factor, const float* x,
               size_t pitch, float* sums, float* part) {
   const Pass& pass = plan.pass;
-  const PixelBlock block(plan, x, const_cast<float*>(dy), 0, index);
+  const PixelBlock block(plan, x, const_cast<float*>(dy), index);
   const float* factors[kMostTilePixels];
   DepthwiseWeightTile tile{};
   tile.runs = plan.runs;

@@ -50,9 +50,10 @@ void RunTile(const Tile& tile) {
       for (int v = 0; v < kVectors; ++v) sums[i][v] = Load(tile.start + v * kLanes);
     }
   }
-  const float* weights = tile.weights;
-  const float* const* rows = tile.rows;
-  for (size_t run = 0; run < tile.runs; ++run, rows += kPixels) {
+  for (size_t i = 0; i < tile.runs; ++i) {
+    const size_t run = tile.seen[i];
+    const float* const* rows = tile.rows + run * kPixels;
+    const float* weights = tile.weights + run * tile.run_weights;
     const float* x[kPixels];
     SVGD_UNROLL(16)
     for (int i = 0; i < kPixels; ++i) x[i] = rows[i] + tile.offset;
@@ -82,10 +83,10 @@ template <int kVectors, int kCount>
 void SumWeightTile(const WeightTile& tile) {
   constexpr int kPanel = kVectors * kLanes;
   Vector sums[kCount][kVectors] = {};
-  const float* dy = tile.dy;
   for (size_t plane = 0; plane < tile.planes; ++plane) {
     for (size_t row = 0; row < tile.rows; ++row) {
       const float* x = tile.x + plane * tile.plane_pitch + row * tile.row_pitch;
+      const float* dy = tile.dy + plane * tile.dy_plane_pitch + row * tile.dy_row_pitch;
       for (size_t column = 0; column < tile.columns;
            ++column, dy += kPanel, x += tile.pixel_pitch) {
         Vector of_dy[kVectors];

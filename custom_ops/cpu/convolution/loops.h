@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "cpu/instruction_set.h"
 
@@ -12,13 +13,15 @@ namespace svgd::convolution {
 // zeros in packed weights, and not written.
 
 // A tile of Y: `pixels` (fewer at the end) times a panel. Each of them sees `runs` runs of `length`
-// numbers of X.
+// numbers of X: which, of those that there are, `seen` says.
 struct Tile {
-  const float* const* rows;  // runs x Loops::pixels pointers; those of missing pixels can be read
+  const float* const* rows;  // for each run Loops::pixels pointers; missing pixels' can be read
+  const uint32_t* seen;
   size_t runs;
   size_t offset;  // of what is read, from each of the pointers
   size_t length;
-  const float* weights;  // runs x length x panel
+  const float* weights;  // for each run length x panel
+  size_t run_weights;    // from one run's to the next
   const float* start;    // a panel to begin with, or null for zeros, or for what is in `out`
   bool add;              // begins with what is in `out`
   float* const* out;     // for each pixel
@@ -31,7 +34,8 @@ struct Tile {
 struct WeightTile {
   const float* x;
   size_t plane_pitch, row_pitch, pixel_pitch;
-  const float* dy;  // planes x rows x columns x panel
+  const float* dy;  // for each pixel a panel
+  size_t dy_plane_pitch, dy_row_pitch;
   size_t planes, rows, columns;
   float* sum;  // count x panel, added to
 };

@@ -31,6 +31,7 @@ struct Pass {
   std::array<PassAxis, kMostAxes> axes;
   size_t batch, groups, channels, outputs;  // channels and outputs of a group
   WeightPitches pitches;
+  size_t joined = 1;  // groups of the weights that are one of the pass, with zeros between them
 
   size_t taps() const;
   size_t pixels() const;     // of the whole batch
@@ -47,6 +48,9 @@ Pass ForwardPass(const ConvolutionShape& shape);
 // Those that together make dX: where the stride is s, dX's pixels of each remainder see other
 // elements of the kernel. Pixels that see none are not among them, and are zero.
 std::vector<Pass> InputGradientPasses(const ConvolutionShape& shape);
+
+// How many groups are best taken as one: small ones, together, fill a narrow panel.
+size_t GroupsTogether(size_t groups, size_t outputs, const LoopsOfSet& loops);
 
 // Numbers that the weights of a pass take, packed.
 size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops);

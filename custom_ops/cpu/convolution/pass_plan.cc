@@ -9,18 +9,43 @@ constexpr size_t kBlockPixels = 96;
 // Fewer tasks than these leave threads without work at the end.
 constexpr size_t kTasks = 24;
 // The kernel's elements side by side on the last axis are one run of X where each is short.
-constexpr size_t kShortRun = 32;
+constexpr size_t kShortRun = 16;
 constexpr size_t kLongRun = 1024;
 constexpr size_t kMostPointers = 1 << 16;
 
+// Where no more than these of what is seen are inside, leaving out the others is worth that a
+// tile's pixels lie examples apart, at places that may share a set of the first cache.
+constexpr double kMostInside = 0.9;
+constexpr int64_t kMostCounted = 4096;
+
+// The part of what the pixels see that is not outside.
+double Inside(const Pass& pass) {
+  double part = 1;
+  for (const PassAxis& axis : pass.axes) {
+    if (axis.pixels > kMostCounted / axis.taps) continue;  // of long axes little is outside
+    int64_t inside = 0;
+    for (int64_t t = 0; t < axis.pixels; ++t) {
+      for (int64_t j = 0; j < axis.taps; ++j) {
+        const int64_t at = axis.first + t * axis.stride + j * axis.step;
+        inside += at >= 0 && at < axis.in ? 1 : 0;
+      }
+    }
+    part *= static_cast<double>(inside) / static_cast<double>(axis.pixels * axis.taps);
+  }
+  return part;
+}
+
 }  // namespace
 
-Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool may_merge)
+Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool dense)
     : pass(its_pass), loops(its_loops) {
   const PassAxis& last = pass.axes[2];
   const auto taps = static_cast<size_t>(last.taps);
-  merged = may_merge && pass.groups == 1 && last.step == 1 && pass.channels < kShortRun &&
-           taps * pass.channels <= kLongRun;
+  examples = dense && pass.batch >= loops.pixels && Inside(pass) < kMostInside
+                 ? std::min(pass.batch, 2 * loops.pixels)
+                 : 0;
+  merged = dense && examples == 0 && pass.groups == 1 && last.step == 1 &&
+           pass.channels < kShortRun && taps * pass.channels <= kLongRun;
   length = merged ? taps * pass.channels : pass.channels;
   runs = merged ? pass.taps() / taps : pass.taps();
   panels = DivideUp(pass.outputs, loops.panel);
@@ -29,7 +54,7 @@ Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool may_merge)
   const size_t pixels = pass.pixels();
   block = DivideUp(DivideUp(pixels, DivideUp(pixels, most)), loops.pixels) * loops.pixels;
   blocks = DivideUp(pixels, block);
-  panel_groups = std::min(panels, DivideUp(kTasks, blocks * pass.groups));
+  panel_groups = std::min(panels * pass.groups, DivideUp(kTasks, blocks));
 }
 
 }  // namespace svgd::convolution

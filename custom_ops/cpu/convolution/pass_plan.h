@@ -8,19 +8,23 @@
 
 namespace svgd::convolution {
 
-// A task is some panels of a block of pixels of a group.
+// A task is some panels, of any groups, of a block of pixels.
 struct Plan {
-  // `may_merge`: taps side by side may be one run of X.
-  Plan(const Pass& pass, const Loops& loops, bool may_merge = true);
+  // `dense`: Tile's, which can have taps side by side as one run, and leave out runs.
+  Plan(const Pass& pass, const Loops& loops, bool dense = true);
 
-  size_t tasks() const { return blocks * panel_groups * pass.groups; }
+  size_t tasks() const { return blocks * panel_groups; }
   size_t panel_weights() const { return runs * length * loops.panel; }
 
   const Pass& pass;
   const Loops& loops;
   bool merged;
-  size_t length, runs;  // of what an output pixel sees
-  size_t panels, panel_groups;
+  // Of how many examples pixels of one place follow one another, so that a tile sees the same taps
+  // inside and leaves out the others; 0 where pixels of an example do.
+  size_t examples;
+  size_t length, runs;   // of what an output pixel sees
+  size_t panels;         // of a group
+  size_t panel_groups;   // that the panels of all groups are cut into
   size_t block, blocks;  // of pixels
 };
 

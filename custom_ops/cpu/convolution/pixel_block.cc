@@ -1,37 +1,48 @@
 #include "cpu/convolution/pixel_block.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "cpu/thread_memory.h"
 
 namespace svgd::convolution {
 
-PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index)
+PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t index)
     : plan_(plan),
-      in_(in + group * plan.pass.channels),
-      out_(out),
+      in_(in),
       first_(index * plan.block),
       pixels_(std::min(plan.block, plan.pass.pixels() - first_)),
       in_pitch_(plan.pass.groups * plan.pass.channels) {
+  const size_t zero_numbers = std::max(plan.length, in_pitch_);
   const size_t patches = plan.merged ? plan.block * plan.runs * plan.length : 0;
   Cut cut;
   const size_t rows = cut.Array<const float*>(plan.block * plan.runs);
   const size_t starts = cut.Array<const float*>(plan.pass.taps());
   const size_t outs = cut.Array<float*>(plan.block);
-  const size_t zeros = cut.Array<float>(plan.length);
+  const size_t tiles = plan.block / plan.loops.pixels;
+  const size_t seen = cut.Array<uint32_t>(plan.runs * (plan.examples == 0 ? 1 : tiles));
+  const size_t counts = cut.Array<size_t>(tiles);
+  const size_t zeros = cut.Array<float>(zero_numbers);
   const size_t patch = cut.Array<float>(patches);
   auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
   rows_ = reinterpret_cast<const float**>(memory + rows);
   starts_ = reinterpret_cast<const float**>(memory + starts);
   outs_ = reinterpret_cast<float**>(memory + outs);
+  seen_ = reinterpret_cast<uint32_t*>(memory + seen);
+  counts_ = reinterpret_cast<size_t*>(memory + counts);
   auto* zero = reinterpret_cast<float*>(memory + zeros);
   patch_ = reinterpret_cast<float*>(memory + patch);
-  std::fill(zero, zero + plan.length, 0.0F);
+  std::fill(zero, zero + zero_numbers, 0.0F);
   zeros_ = zero;
-  Point(group * plan.pass.outputs);
+  if (plan.examples == 0) {
+    PointByExample(out);
+  } else {
+    PointByPlace(out);
+  }
 }
 
-void PixelBlock::Point(size_t group_output) {
+void PixelBlock::PointByExample(float* out) {
+  std::iota(seen_, seen_ + plan_.runs, 0U);
   const auto& [a, b, c] = plan_.pass.axes;
   const size_t out_pitch = plan_.pass.groups * plan_.pass.outputs;
   auto place = static_cast<int64_t>(first_);
@@ -52,7 +63,7 @@ void PixelBlock::Point(size_t group_output) {
     Start(example, i, j);
     const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
     const int64_t row = plane * b.out + b.out_first + j * b.out_stride;
-    float* out = out_ + static_cast<size_t>(row * c.out + c.out_first) * out_pitch + group_output;
+    float* of_row = out + static_cast<size_t>(row * c.out + c.out_first) * out_pitch;
     while (k < c.pixels && pixel < pixels_) {
       const size_t room =
           std::min({width - lane, pixels_ - pixel, static_cast<size_t>(c.pixels - k)});
@@ -65,7 +76,7 @@ void PixelBlock::Point(size_t group_output) {
         See(to + lane, column);
       }
       for (size_t i = 0; i < count; ++i, ++k) {
-        outs_[pixel + i] = out + static_cast<size_t>(k * c.out_stride) * out_pitch;
+        outs_[pixel + i] = of_row + static_cast<size_t>(k * c.out_stride) * out_pitch;
       }
       pixel += count;
       lane += count;

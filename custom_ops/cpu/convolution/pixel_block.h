@@ -1,6 +1,7 @@
 // A block of a pass' output pixels.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,17 +13,25 @@ namespace svgd::convolution {
 // memory: one at a time.
 class PixelBlock {
  public:
-  PixelBlock(const Plan& plan, const float* in, float* out, size_t group, size_t index);
+  PixelBlock(const Plan& plan, const float* in, float* out, size_t index);
 
   size_t pixels() const { return pixels_; }
-  // As Tile has them.
+  // As Tile has them, for the first group: others' are as many channels behind.
   const float* const* rows(size_t tile) const {
     return rows_ + tile * plan_.runs * plan_.loops.pixels;
   }
   float* const* outs(size_t tile) const { return outs_ + tile * plan_.loops.pixels; }
+  // The runs that are not outside for all pixels of a tile, and how many.
+  const uint32_t* seen(size_t tile) const {
+    return seen_ + (plan_.examples == 0 ? 0 : tile * plan_.runs);
+  }
+  size_t seen_runs(size_t tile) const { return plan_.examples == 0 ? plan_.runs : counts_[tile]; }
 
  private:
-  void Point(size_t group_output);
+  void PointByExample(float* out);
+  void PointByPlace(float* out);
+  void SeePlace(const float** to, const float* in, size_t in_pitch, size_t count,
+                const std::array<int64_t, kMostAxes>& place, size_t tile);
   void Start(int64_t example, int64_t i, int64_t j);
   void SeeInside(const float** to, int64_t column, size_t count) const;
   void See(const float** to, int64_t column);
@@ -30,11 +39,12 @@ class PixelBlock {
 
   const Plan& plan_;
   const float* in_;
-  float* out_;
   size_t first_, pixels_, in_pitch_;
   const float** rows_;
   const float** starts_;  // of the rows of X that a row of the output sees; null outside
   float** outs_;
+  uint32_t* seen_;
+  size_t* counts_;
   const float* zeros_;
   float* patch_;  // for runs that are outside with a part
 };

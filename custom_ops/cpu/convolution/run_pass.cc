@@ -8,26 +8,47 @@
 namespace svgd::convolution {
 namespace {
 
-// Numbers of X of a chunk: its weights, times a panel, stay in the first cache.
-constexpr size_t kChunk = 256;
+// Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
+constexpr size_t kChunk = 1024;
+constexpr size_t kMostTilePixels = 16;
+
+// Groups that are best taken as one, as one.
+Pass Joined(const Pass& pass, const LoopsOfSet& loops) {
+  Pass joined = pass;
+  joined.joined = GroupsTogether(pass.groups, pass.outputs, loops);
+  joined.groups /= joined.joined;
+  joined.channels *= joined.joined;
+  joined.outputs *= joined.joined;
+  return joined;
+}
 
 // The weights of panel `index` of all groups: runs x length x panel.
 void PackPanel(const Plan& plan, const float* weights, size_t index, float* packed) {
   const Pass& pass = plan.pass;
   const size_t width = plan.loops.panel;
-  const size_t group = index / plan.panels;
-  const size_t output = index % plan.panels * width;
-  const size_t columns = std::min(width, pass.outputs - output);
-  const float* from = weights + group * pass.pitches.group + output * pass.pitches.output;
+  const size_t group = index / plan.panels * pass.joined;
+  const size_t first = index % plan.panels * width;
+  const size_t last = std::min(first + width, pass.outputs);
+  const size_t channels = pass.channels / pass.joined, outputs = pass.outputs / pass.joined;
   float* to = packed + index * plan.panel_weights();
+  if (pass.joined > 1) std::fill(to, to + plan.panel_weights(), 0.0F);
   // Channel by channel, as the weights lie, so that they are read once.
   const std::vector<size_t> elements = Elements(pass);
-  for (size_t c = 0; c < pass.channels; ++c, from += pass.pitches.channel) {
+  for (size_t c = 0; c < pass.channels; ++c) {
+    // The outputs of the panel that see this channel, and the first of them in its group.
+    const size_t of_channel = c / channels;
+    const size_t begin = std::max(first, of_channel * outputs);
+    const size_t end = std::min(last, (of_channel + 1) * outputs);
+    if (begin >= end) continue;
+    const float* from = weights + (group + of_channel) * pass.pitches.group +
+                        (begin - of_channel * outputs) * pass.pitches.output +
+                        c % channels * pass.pitches.channel;
     for (size_t i = 0; i < elements.size(); ++i) {
       const float* numbers = from + elements[i];
       float* row = to + (i * pass.channels + c) * width;
-      for (size_t m = 0; m < columns; ++m) row[m] = numbers[m * pass.pitches.output];
-      for (size_t m = columns; m < width; ++m) row[m] = 0;
+      for (size_t m = begin; m < end; ++m, numbers += pass.pitches.output)
+        row[m - first] = *numbers;
+      for (size_t m = pass.outputs; m < first + width; ++m) row[m - first] = 0;
     }
   }
 }
@@ -47,43 +68,50 @@ const float* PackBias(const Plan& plan, const float* bias, float* packed) {
   return to;
 }
 
-// One of the plan's tasks: some panels of a block.
+// The tiles of a block for a panel, over some of the runs that each sees.
+void RunTiles(const PixelBlock& block, Tile tile, size_t first_run, size_t runs, size_t output,
+              const Loops& loops) {
+  float* outs[kMostTilePixels];
+  tile.out = outs;
+  for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
+    const size_t at = pixel / loops.pixels;
+    const size_t seen = block.seen_runs(at);
+    if (first_run >= seen && tile.add) continue;
+    tile.rows = block.rows(at);
+    tile.seen = block.seen(at) + first_run;
+    tile.runs = std::min(runs, seen - first_run);
+    tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
+    for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + output;
+    loops.tile(tile);
+  }
+}
+
+// One of the plan's tasks.
 void RunTask(const Plan& plan, const float* in, const float* packed, const float* bias, float* out,
              size_t index) {
-  const size_t panel_group = index % plan.panel_groups;
-  index /= plan.panel_groups;
-  const size_t group = index % plan.pass.groups;
-  const PixelBlock block(plan, in, out, group, index / plan.pass.groups);
+  const PixelBlock block(plan, in, out, index / plan.panel_groups);
   const Loops& loops = plan.loops;
-  const size_t first_panel = panel_group * plan.panels / plan.panel_groups;
-  const size_t last_panel = (panel_group + 1) * plan.panels / plan.panel_groups;
+  const size_t panels = plan.panels * plan.pass.groups;
+  const size_t panel_group = index % plan.panel_groups;
+  const size_t last_panel = (panel_group + 1) * panels / plan.panel_groups;
   const size_t pieces = DivideUp(plan.length, kChunk);  // of a run
   const size_t piece = DivideUp(plan.length, pieces);
   const size_t some_runs = std::max<size_t>(1, kChunk / plan.length);
   for (size_t run = 0; run < plan.runs; run += some_runs) {
     for (size_t offset = 0; offset < plan.length; offset += piece) {
       const bool first = run == 0 && offset == 0;
-      for (size_t panel = first_panel; panel < last_panel; ++panel) {
+      for (size_t panel = panel_group * panels / plan.panel_groups; panel < last_panel; ++panel) {
+        const size_t group = panel / plan.panels;
+        const size_t output = panel % plan.panels * loops.panel;  // of the group
         Tile tile{};
-        tile.runs = std::min(some_runs, plan.runs - run);
-        tile.offset = offset;
+        tile.offset = group * plan.pass.channels + offset;
         tile.length = std::min(piece, plan.length - offset);
-        const size_t whole = group * plan.panels + panel;
-        tile.weights =
-            packed + whole * plan.panel_weights() + (run * plan.length + offset) * loops.panel;
-        tile.start = first && bias != nullptr ? bias + whole * loops.panel : nullptr;
+        tile.weights = packed + panel * plan.panel_weights() + offset * loops.panel;
+        tile.run_weights = plan.length * loops.panel;
+        tile.start = first && bias != nullptr ? bias + panel * loops.panel : nullptr;
         tile.add = !first;
-        const size_t column = panel * loops.panel;
-        tile.columns = std::min(loops.panel, plan.pass.outputs - column);
-        float* outs[16];
-        for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
-          const size_t at = pixel / loops.pixels;
-          tile.rows = block.rows(at) + run * loops.pixels;
-          tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
-          for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + column;
-          tile.out = outs;
-          loops.tile(tile);
-        }
+        tile.columns = std::min(loops.panel, plan.pass.outputs - output);
+        RunTiles(block, tile, run, some_runs, group * plan.pass.outputs + output, loops);
       }
     }
   }
@@ -91,7 +119,14 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
 
 }  // namespace
 
-size_t PackedWeights(const Pass& pass, const LoopsOfSet& loops) {
+size_t GroupsTogether(size_t groups, size_t outputs, const LoopsOfSet& loops) {
+  size_t together = std::min(groups, std::max<size_t>(1, loops.narrow.panel / outputs));
+  while (groups % together != 0) --together;
+  return together;
+}
+
+size_t PackedWeights(const Pass& each, const LoopsOfSet& loops) {
+  const Pass pass = Joined(each, loops);
   const size_t width = loops.For(pass.outputs).panel;
   const size_t panels = pass.groups * DivideUp(pass.outputs, width);
   return panels * width * (pass.taps() * pass.channels + 1);  // and a bias
@@ -106,16 +141,20 @@ void RunPasses(const std::vector<Pass>& passes, const float* in, const float* we
     size_t panels, tasks;  // of this part and those before
   };
   std::vector<Part> parts;
+  std::vector<Pass> joined;  // which plans refer to
+  for (const Pass& pass : passes) joined.push_back(Joined(pass, loops));
   size_t panels = 0, tasks = 0, packed_numbers = 0, work = 0;
-  for (const Pass& pass : passes) {
+  for (size_t i = 0; i < passes.size(); ++i) {
+    const Pass& pass = joined[i];
     if (pass.pixels() == 0) continue;
     const Plan plan(pass, loops.For(pass.outputs));
     panels += plan.panels * pass.groups;
     tasks += plan.tasks();
     parts.push_back({plan, packed, panels, tasks});
-    packed += PackedWeights(pass, loops);
-    packed_numbers += PackedWeights(pass, loops);
-    work += pass.pixels() * PackedWeights(pass, loops) / plan.loops.panel;
+    const size_t numbers = PackedWeights(passes[i], loops);
+    packed += numbers;
+    packed_numbers += numbers;
+    work += pass.pixels() * numbers / plan.loops.panel;
   }
   // The part that an index is of; the index becomes its own.
   const auto find = [&parts](size_t Part::* end, size_t* index) -> const Part& {

@@ -8,10 +8,25 @@
 namespace svgd::convolution {
 namespace {
 
+constexpr size_t kShortRun = 32;
+
 // How many inputs of an axis so many outputs see, from the first to the last.
 size_t Seen(const ConvolutionAxis& axis, size_t outs) {
   return static_cast<size_t>(axis.stride) * (outs - 1) +
          static_cast<size_t>(axis.dilation * (axis.kernel - 1)) + 1;
+}
+
+// Of `count` outputs of an axis from `first` on, those for which this element of the kernel is not
+// outside.
+Range Inside(const ConvolutionAxis& axis, size_t tap, size_t first, size_t count) {
+  const auto begin = static_cast<int64_t>(first), end = static_cast<int64_t>(first + count);
+  const int64_t place = static_cast<int64_t>(tap) * axis.dilation - axis.pad;  // of output 0
+  const int64_t least = place < 0 ? (-place + axis.stride - 1) / axis.stride : 0;
+  const int64_t past = place < axis.in ? (axis.in - 1 - place) / axis.stride + 1 : 0;
+  const int64_t inside_begin = std::clamp(least, begin, end);
+  const int64_t inside_end = std::clamp(past, inside_begin, end);
+  return {static_cast<size_t>(inside_begin - begin),
+          static_cast<size_t>(inside_end - inside_begin)};
 }
 
 }  // namespace
@@ -102,7 +117,8 @@ void WeightGradientTask::SumGradient() const {
   const float one = 1;
   WeightTile tile{};
   tile.x = &one;
-  for (size_t panel = 0; panel < plan_.panels; ++panel) SumRun(tile, panel, plan_.numbers(), 1);
+  for (size_t panel = 0; panel < plan_.panels; ++panel)
+    SumRun(tile, panel, plan_.numbers(), 1, {0, block_.rows}, {0, block_.columns});
 }
 
 // Copies the slice of X at these coordinates, planes x rows x columns, zeros where it has none.
@@ -167,17 +183,23 @@ void WeightGradientTask::SumWindow(const float* x) const {
   tile.plane_pitch = rows.count * row_pitch;
   tile.row_pitch = static_cast<size_t>(b.stride) * row_pitch;
   tile.pixel_pitch = static_cast<size_t>(c.stride) * channels_;
-  // Elements of the kernel side by side on the last axis make one run, where the slice is whole.
+  // Elements of the kernel side by side on the last axis make one run, where that fills tiles
+  // better; else what is outside is left out.
   const auto width = static_cast<size_t>(c.kernel);
-  const bool merged = c.dilation == 1 && channels_ == shape_.group_channels();
+  const bool merged =
+      c.dilation == 1 && channels_ == shape_.group_channels() && channels_ < kShortRun;
   const size_t runs = merged ? 1 : width;
   const size_t length = merged ? width * channels_ : channels_;
   for (size_t panel = 0; panel < plan_.panels; ++panel) {
     for (size_t row = 0; row < static_cast<size_t>(b.kernel); ++row) {
+      const Range inside_rows = Inside(b, row, block_.row, block_.rows);
       for (size_t run = 0; run < runs; ++run) {
         tile.x = x_ + row * static_cast<size_t>(b.dilation) * row_pitch +
                  run * static_cast<size_t>(c.dilation) * channels_;
-        SumRun(tile, panel, (row * width + run) * shape_.group_channels() + channel_, length);
+        const size_t number = (row * width + run) * shape_.group_channels() + channel_;
+        const Range inside_columns =
+            merged ? Range{0, block_.columns} : Inside(c, run, block_.column, block_.columns);
+        SumRun(tile, panel, number, length, inside_rows, inside_columns);
       }
     }
   }
@@ -201,25 +223,34 @@ void WeightGradientTask::SumTaps(const float* x) const {
         tile.pixel_pitch = channels_;
         tile.x = x_;
         for (size_t panel = 0; panel < plan_.panels; ++panel) {
-          SumRun(tile, panel, tap * shape_.group_channels() + channel_, channels_);
+          const size_t number = tap * shape_.group_channels() + channel_;
+          SumRun(tile, panel, number, channels_,
+                 Inside(b, static_cast<size_t>(j), block_.row, block_.rows),
+                 Inside(c, static_cast<size_t>(k), block_.column, block_.columns));
         }
       }
     }
   }
 }
 
-// The sums of `length` numbers of X from tile.x on.
-void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, size_t length) const {
-  tile.dy = dy_ + panel * block_.pixels() * plan_.loops.panel;
+// The sums of `length` numbers of X from tile.x on, over these rows and columns of the block.
+void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, size_t length,
+                                const Range& rows, const Range& columns) const {
+  const size_t width = plan_.loops.panel;
+  tile.dy_row_pitch = block_.columns * width;
+  tile.dy_plane_pitch = block_.rows * tile.dy_row_pitch;
+  tile.dy = dy_ + panel * block_.pixels() * width + rows.begin * tile.dy_row_pitch +
+            columns.begin * width;
+  tile.x += rows.begin * tile.row_pitch + columns.begin * tile.pixel_pitch;
   tile.planes = block_.planes;
-  tile.rows = block_.rows;
-  tile.columns = block_.columns;
+  tile.rows = rows.count;
+  tile.columns = columns.count;
   tile.sum = Sum(panel, number);
   for (size_t at = 0; at < length; at += plan_.loops.counts) {
     const size_t count = std::min(plan_.loops.counts, length - at);
     plan_.loops.weight_tile(tile, count);
     tile.x += count;
-    tile.sum += count * plan_.loops.panel;
+    tile.sum += count * width;
   }
 }
 

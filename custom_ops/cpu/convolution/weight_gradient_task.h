@@ -16,6 +16,11 @@ struct Copied {
   size_t count;
 };
 
+// Of the rows or columns of a block.
+struct Range {
+  size_t begin, count;
+};
+
 class WeightGradientTask {
  public:
   WeightGradientTask(const WeightGradientPlan& plan, size_t index);
@@ -31,7 +36,8 @@ class WeightGradientTask {
   void SumGradient() const;
   void SumWindow(const float* x) const;
   void SumTaps(const float* x) const;
-  void SumRun(WeightTile tile, size_t panel, size_t number, size_t length) const;
+  void SumRun(WeightTile tile, size_t panel, size_t number, size_t length, const Range& rows,
+              const Range& columns) const;
 
   const WeightGradientPlan& plan_;
   const ConvolutionShape& shape_;
