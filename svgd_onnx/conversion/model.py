@@ -24,6 +24,9 @@ from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.validity import refused_by_checker
 
+# In a model's `meta`: the files that it was read from, itself and its external data.
+_FILES = "svgd.files"
+
 
 def load_model(
     model: PathLike | onnx.ModelProto, external_data: PathLike | None = None
@@ -57,7 +60,7 @@ def load_model(
     except Exception as error:  # protobuf and the reader each raise their own
         raise _invalid(path, error) from error
     check_bounds(proto, f"'{path}'")
-    check_external_data(proto, path.parent, f"'{path}'")
+    beside = check_external_data(proto, path.parent, f"'{path}'")
     try:
         loaded = read_with_maps(proto)
     except Exception as error:  # each part of the reader raises its own
@@ -65,7 +68,14 @@ def load_model(
     _look_in(path.parent, loaded)
     _check_validity(path, f"'{path}'")
     _check_outputs(loaded, f"'{path}'")
+    loaded.meta[_FILES] = [path, *beside]
     return loaded
+
+
+def files_of(model: ir.Model) -> list[Path]:
+    """The files that a model was read from, itself first; none if it was in memory."""
+    files: list[Path] = model.meta.get(_FILES, [])
+    return files
 
 
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:

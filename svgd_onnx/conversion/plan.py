@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
 from svgd_onnx.conversion.fixed_batch import open_batch
-from svgd_onnx.conversion.model import choose_prediction, load_model
+from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import Advice, UserError, listed, option
 from svgd_onnx.files import PathLike
@@ -46,6 +47,7 @@ class TrainingPlan:
         label: what the loss compares it with, or None if the loss is the model's own.
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and the label, by name.
+        files: that the model was read from, itself first; none if it was in memory.
     """
 
     canonical: ir.Model
@@ -61,6 +63,7 @@ class TrainingPlan:
     label: ir.Value | None
     exported: ExportedModel
     batch_axes: BatchAxes
+    files: Sequence[Path]
 
     @property
     def inputs(self) -> list[str]:
@@ -173,6 +176,7 @@ def plan_of(
             own_names(canonical.graph, selection),
         ),
         batch_axes=axes,
+        files=files_of(source),
     )
 
 
