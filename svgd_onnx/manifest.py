@@ -75,7 +75,7 @@ class Manifest:
         update: the update rule.
         hyper_parameters: of T (scale, rho, epsilon), the update rule and L1 (l1), by name.
         t_kernel: "fused" or "portable".
-        random: whether training draws random numbers (Dropout).
+        random: whether training draws random numbers (Dropout, and all that is written with it).
         parameters: everything the checkpoint holds but r.
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.

@@ -21,6 +21,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
+from svgd_onnx.transforms.draws import DrawByDropout
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
@@ -94,7 +95,7 @@ def plan_training(
         model: an ONNX file, or the model itself.
         settings: what is trained.
         external_data: the folder of the files that a model in memory names.
-        dropout: whether Dropout drops.
+        dropout: whether Dropout drops, and random numbers are drawn by it.
 
     Raises:
         UserError: the model cannot be read, or the loss depends on nothing that is to be trained.
@@ -138,6 +139,8 @@ def plan_of(
     added = AddLoss(loss, prediction, settings.loss_settings, batch_axis=axes[prediction])
     added(evaluation)
     CheckIndices()(evaluation)
+    if dropout:
+        DrawByDropout()(evaluation)
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
     if label is not None:

@@ -109,8 +109,8 @@ def check_conversion(folder: Path, manifest: Manifest, trained_as: Mapping[str, 
         was, is_ = _short(trained_as[name]), _short(here[name])
         if trained_as[name] != here[name]:
             raise UserError(
-                f"The checkpoint of '{folder}' was trained by another conversion: {name} was {was}, and is {is_} by "
-                f"{FILE_NAME}; put the one back that belongs here, or convert the model again."
+                f"The checkpoint of '{folder}' was trained by another conversion: {name} was {was}, and is "
+                f"{is_} by {FILE_NAME}; put the one back that belongs here, or convert the model again."
             )
 
 
@@ -212,7 +212,7 @@ class Session(Protocol):
             arrays: the model's inputs and the label, in the manifest's order.
             learning_rate: alpha.
             update: whether this is the last batch of a step; False where gradients are accumulated.
-            seed: of what the step draws at random (Dropout), 31 bits; None if it draws nothing.
+            seed: of what the step draws at random, 31 bits; None if it draws nothing.
         """
         ...
 
@@ -223,8 +223,15 @@ class Session(Protocol):
         """
         ...
 
-    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The loss and the model's outputs, in inference mode."""
+    def eval_step(
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+    ) -> list[np.ndarray]:
+        """The loss and the model's outputs, in inference mode.
+
+        Args:
+            arrays: the model's inputs and the label, in the manifest's order.
+            seed: as of a training step; Dropout drops nothing, but a model may draw.
+        """
         ...
 
     def tensor(self, name: str) -> np.ndarray:
