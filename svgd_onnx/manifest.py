@@ -158,7 +158,7 @@ class Manifest:
     def conversion(self) -> dict[str, str]:
         """What a checkpoint was trained as, in words, by what it is about: another conversion's differs in one.
 
-        It follows from the model's file and the settings: so to convert again is the same, by another version too.
+        It follows from the file and the settings: so to convert again is the same, by another version too.
         """
         about = {
             "the loss": self.loss,
