@@ -24,25 +24,9 @@ _MOST_CALLS = 100
 _MOST_BODIES = 8
 # Numbers of which operators are written out, or arrays made: places of a window, channels of a norm.
 _MOST_PLACES = 1 << 20
-_WINDOWS = frozenset({"kernel_shape", "size"})
-# Which axis, from the start or the end. onnx's shape inference takes these for integers of 32 bits, so that
-# one too large for that is another to it, and no error.
-_AXES = frozenset(
-    {
-        "axes",
-        "axis",
-        "batch_axis",
-        "batch_dims",
-        "perm",
-        "scan_input_axes",
-        "scan_output_axes",
-        "time_axis",
-    }
-)
-_MOST_AXES = 64
+_WINDOWS = frozenset({"blocksize", "kernel_shape", "size"})
 # Of less than one of these no operator makes sense, and onnxruntime divides by some without looking.
 _COUNTS = _WINDOWS | {
-    "blocksize",
     "dilations",
     "group",
     "hidden_size",
@@ -52,6 +36,11 @@ _COUNTS = _WINDOWS | {
     "pooled_shape",
     "strides",
 }
+
+# Of sizes and places: kernels add them and multiply by them.
+_FARTHEST = 1 << 31
+# Integers that are no sizes or places, or may lie behind any end.
+_ANY = frozenset({"ends", "ignore_index", "starts", "value_int", "value_ints"})
 
 _Function = tuple[str, str, str]
 
@@ -65,7 +54,7 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
 
     Raises:
         UserError: it has too many nodes, graphs in graphs, or functions that call functions, a function that
-            calls itself, a window without end or none, an axis that no tensor has, a tensor without its
+            calls itself, a window without end or none, an attribute that no size can be, a tensor without its
             numbers, a sparse one, or a name with marks of ours in it.
     """
     for tensor, name in tensors(model):
@@ -107,11 +96,13 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
                 f"{name} has {attribute.name} of {min(numbers)}, of which there must be 1 or more: export it "
                 "again."
             )
-        if attribute.name in _AXES and max(map(abs, numbers), default=0) > _MOST_AXES:
-            raise UserError(
-                f"{name} names an axis {max(numbers, key=abs)} ({attribute.name}), which no tensor has: export "
-                "it again."
-            )
+        if node.domain == "" and attribute.name not in _ANY:
+            far = [each for each in numbers if abs(each) > _FARTHEST]
+            if far:
+                raise UserError(
+                    f"{name} has {attribute.name} of {far[0]:,}, which no size or place can be: export it "
+                    "again."
+                )
         if attribute.name in _WINDOWS and prod(numbers) > _MOST_PLACES:
             raise UserError(
                 f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "

@@ -142,12 +142,16 @@ def convert(
             )
         runtime.write(folder, _graphs(plan, gradients, uses, manifest))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
+        sources = plan.files
         if verify and (example := made_up_example(manifest, plan, random_size)):
             del plan, gradients, uses  # for room: all that is verified is in the folder
             gc.collect()
             verify_artifacts(folder, manifest, example)
-        if not isinstance(model, onnx.ModelProto):
-            manifest.source = {Path(model).name: sha256(Path(model))}
+        if sources:
+            beside = sources[0].parent
+            manifest.source = {
+                file.relative_to(beside).as_posix(): sha256(file) for file in sources
+            }
         manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         manifest.save(folder)
     return manifest

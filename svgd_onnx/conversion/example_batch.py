@@ -16,6 +16,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
+from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.value_sizes import largest_value
@@ -112,6 +113,7 @@ def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     model = plan.canonical.clone()
     LowerFakeQuantize()(model)
+    CheckIndices()(model)  # made-up data may bring any number
     # they may be in external data, or too large for a proto
     ParametersAsInputs(plan.selection.all)(model)
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}

@@ -126,15 +126,6 @@ def test_sizes_are_not_followed_through_vectors_that_a_file_says_are_long(tmp_pa
     assert "has 8,796,093,022,208 bytes: it may have" in refused(model, tmp_path)
 
 
-@pytest.mark.parametrize("axis", [1 << 62, -(1 << 33) + 1])
-def test_an_axis_is_no_number_that_is_another_in_32_bits(axis: int, tmp_path: Path) -> None:
-    net = Network()
-    both = net.node("Concat", "x", "x", axis=axis)
-    net.node("MatMul", both, net.weight("w", 8, 4), output="y")
-    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 4)}, check=False)
-    assert f"names an axis {axis} (axis), which no tensor has" in refused(model, tmp_path)
-
-
 def test_a_chain_that_is_followed_by_calls_is_refused_and_no_error(tmp_path: Path) -> None:
     assert "longer chains" in refused(transposed_weight(1000), tmp_path)
 
