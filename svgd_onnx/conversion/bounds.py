@@ -11,7 +11,13 @@ from math import prod
 
 import onnx
 
-from svgd_onnx.conversion.contents import graphs, nodes, sparse_tensors, tensors
+from svgd_onnx.conversion.contents import (
+    graphs,
+    nodes,
+    sparse_tensors,
+    tensors,
+    undecoded_texts,
+)
 from svgd_onnx.conversion.external_data import is_external
 from svgd_onnx.conversion.tensor_size import check_data
 from svgd_onnx.errors import UserError
@@ -55,8 +61,13 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
     Raises:
         UserError: it has too many nodes, graphs in graphs, or functions that call functions, a function that
             calls itself, a window without end or none, an attribute that no size can be, a tensor without its
-            numbers, a sparse one, or a name with marks of ours in it.
+            numbers, a sparse one, a text that is not UTF-8, or a name with marks of ours in it.
     """
+    undecoded = next(undecoded_texts(model), None)
+    if undecoded is not None:
+        raise UserError(
+            f"{source[0].upper()}{source[1:]} has a text that is not UTF-8 ({undecoded!r}): export it again."
+        )
     for tensor, name in tensors(model):
         if not is_external(tensor):
             check_data(tensor, f"The tensor '{name}' of {source}")

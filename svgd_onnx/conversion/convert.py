@@ -45,6 +45,9 @@ from svgd_onnx.transforms.virtualize import (
 )
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
+# From so many bytes on a model is let go of before what was made of it is verified; to find it takes time.
+_LARGE = 1 << 24
+
 
 @keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
 def convert(
@@ -112,7 +115,8 @@ def convert(
         plan = plan_training(model, training, external_data=external_data)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         _check_data_apart(plan, output)
-        require_room(folder, sum(value.nbytes for value in plan.values.values()))
+        size = sum(value.nbytes for value in plan.values.values())
+        require_room(folder, size)
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
@@ -145,7 +149,8 @@ def convert(
         sources = plan.files
         if verify and (example := made_up_example(manifest, plan, random_size)):
             del plan, gradients, uses  # for room: all that is verified is in the folder
-            gc.collect()
+            if size >= _LARGE:
+                gc.collect()
             verify_artifacts(folder, manifest, example)
         if sources:
             beside = sources[0].parent

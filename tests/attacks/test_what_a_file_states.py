@@ -52,3 +52,18 @@ def test_text_is_no_data(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.STRING
     with pytest.raises(svgd_onnx.UserError, match="The input 'x' is text"):
         svgd_onnx.convert(model, tmp_path / "out", target="onnx")
+
+
+@pytest.mark.parametrize("field", ["producer_version", "node", "metadata"])
+def test_text_that_is_not_utf_8(field: str, tmp_path: Path) -> None:
+    model = models.mlp()
+    model.producer_version = "2.13.0?"
+    model.graph.node[0].name = "first?"
+    model.metadata_props.add(key="key", value="value?")
+    mark = {"producer_version": b"2.13.0?", "node": b"first?", "metadata": b"value?"}[field]
+    content = model.SerializeToString().replace(mark, mark[:-1] + b"\xff")
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(
+        svgd_onnx.UserError, match="has a text that is not UTF-8|not a valid ONNX model"
+    ):
+        svgd_onnx.inspect(tmp_path / "model.onnx", target="onnx")
