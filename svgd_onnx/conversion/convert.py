@@ -28,7 +28,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import PathLike, require_room, whole_folder
+from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
@@ -228,7 +228,7 @@ def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
     """Refuses to replace the folder that the model lies in."""
     if isinstance(model, onnx.ModelProto):
         return
-    if Path(output).resolve() in Path(model).resolve().parents:
+    if followed(Path(output)) in followed(Path(model)).parents:
         raise UserError(
             f"'{model}' lies in the folder '{output}', which would be replaced by what is made: choose "
             "another."
@@ -237,9 +237,9 @@ def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
 
 def _check_data_apart(plan: TrainingPlan, output: PathLike) -> None:
     """As `_check_apart`, of external data."""
-    folder = Path(output).resolve()
+    folder = followed(Path(output))
     for tensor in plan.values.values():
-        if isinstance(tensor, ir.ExternalTensor) and folder in Path(tensor.path).resolve().parents:
+        if isinstance(tensor, ir.ExternalTensor) and folder in followed(Path(tensor.path)).parents:
             raise UserError(
                 f"'{tensor.path}', which holds weights of the model, lies in the folder '{output}', which "
                 "would be replaced by what is made: choose another."
