@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.rule import input_of, integer, integers, static_shape
+from svgd_onnx.transforms.rule import inputs_of, integer, integers, static_shape
 
 _WITH_WINDOWS = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
 
@@ -23,7 +23,7 @@ def refuse_empty_windows(graph: ir.Graph) -> None:
         if node.domain != "" or node.op_type not in _WITH_WINDOWS or integer(node, "ceil_mode", 0):
             continue
         auto_pad = node.attributes.get("auto_pad")
-        sizes, kernel = static_shape(input_of(node, 0), 2), _kernel(node)
+        sizes, kernel = static_shape(inputs_of(node, 1)[0], 2), _kernel(node)
         if sizes is None or len(sizes) != len(kernel) or _is_same(auto_pad):
             continue
         dims = len(kernel)
@@ -43,7 +43,7 @@ def refuse_empty_windows(graph: ir.Graph) -> None:
 def _kernel(node: ir.Node) -> list[int]:
     if node.op_type != "Conv":
         return integers(node, "kernel_shape", ())
-    return integers(node, "kernel_shape", static_shape(input_of(node, 1), 2) or ())
+    return integers(node, "kernel_shape", static_shape(inputs_of(node, 2)[1], 2) or ())
 
 
 def _is_same(auto_pad: ir.Attr | None) -> bool:

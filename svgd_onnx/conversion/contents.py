@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
-from google.protobuf.message import Message
 
 
 def nodes(
@@ -66,14 +66,14 @@ def _attributes(model: onnx.ModelProto) -> Iterator[tuple[onnx.AttributeProto, s
             yield from ((attribute, name) for attribute in node.attribute)
 
 
-def undecoded_texts(message: Message) -> Iterator[bytes]:
+def undecoded_texts(message: Any) -> Iterator[bytes]:
     """Texts in a message, however deep, that are not UTF-8: protobuf gives them as bytes."""
     for field, value in message.ListFields():
         repeated = isinstance(value, Iterable) and not isinstance(value, str | bytes)
         if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
             continue
         for each in value if repeated else [value]:
-            if isinstance(each, Message):
+            if field.type == field.TYPE_MESSAGE:
                 yield from undecoded_texts(each)
             elif isinstance(each, bytes):
                 yield each

@@ -100,9 +100,10 @@ def _believe_tensors(model: ir.Model) -> None:
     """Types and shapes of initializers are those of their tensors, whatever else a file states of them."""
     for graph in model.graphs():
         for value in graph.initializers.values():
-            if value.const_value is not None:
-                value.type = ir.TensorType(value.const_value.dtype)
-                value.shape = ir.Shape(value.const_value.shape)
+            tensor = value.const_value
+            if tensor is not None:
+                value.type = ir.TensorType(tensor.dtype)
+                value.shape = tensor.shape if isinstance(tensor.shape, ir.Shape) else value.shape
 
 
 def _look_in(folder: Path, model: ir.Model) -> None:
