@@ -14,6 +14,7 @@ class RunContext {
   const OrtApi& api() const { return api_; }
   OrtKernelContext* get() const { return context_; }
 
+  size_t inputs() const { return inputs_; }
   // Null where an optional one is absent.
   const OrtValue* Input(size_t index) const;
   Shape InputShape(size_t index) const { return ReadShape(api_, Input(index)); }

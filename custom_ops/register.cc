@@ -10,6 +10,7 @@
 #include "cpu/convolution_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/relu_gradient_cpu.h"
+#include "cpu/size_sum_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -31,7 +32,7 @@ constexpr char kDomain[] = "ai.svgd";
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
     svgd::VirtualGradientCpu,  svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
-    svgd::ReluGradientCpu,     svgd::ConvolutionCpu,
+    svgd::ReluGradientCpu,     svgd::ConvolutionCpu,        svgd::SizeSumCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

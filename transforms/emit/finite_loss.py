@@ -12,7 +12,12 @@ from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import require_outputs
 from svgd_onnx.transforms.states import states_of
-from svgd_onnx.transforms.virtualize.operator_t import FACTOR_OP_TYPE, is_t
+from svgd_onnx.transforms.virtualize.operator_t import (
+    DOMAIN,
+    FACTOR_OP_TYPE,
+    VERSION,
+    is_t,
+)
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, take_place
 
@@ -39,17 +44,24 @@ class FiniteLoss(ir.passes.InPlacePass):
         parameters: those that have a gradient.
         virtual: those of them whose gradient has T in it.
         cheap: whether X may stand for the gradient; it is then kept until the step's end.
+        fast: whether operators of ours may be used: one then adds up all.
 
     Requires: the loss and each gradient are outputs.
     Ensures: the loss is the first output, and other bits only where it is NaN.
     """
 
     def __init__(
-        self, parameters: Sequence[str], virtual: Collection[str], *, cheap: bool = True
+        self,
+        parameters: Sequence[str],
+        virtual: Collection[str],
+        *,
+        cheap: bool = True,
+        fast: bool = False,
     ) -> None:
         super().__init__()
         self._parameters = list(parameters)
         self._virtual = frozenset(virtual) if cheap else frozenset()
+        self._sum = _sum_by_operator if fast else _sum_of_all
 
     def requires(self, model: ir.Model) -> None:
         require_outputs(model, [LOSS, *map(gradient_name, self._parameters)])
@@ -76,10 +88,10 @@ class FiniteLoss(ir.passes.InPlacePass):
         shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
         shown |= _shown_by(_states(graph))
         read = [value for value in read if value not in shown and _size(value) != 0]
-        total = _sum(write, [*_absolute_sums(write, read), *_squares(write, bounded)])
+        total = self._sum(write, read, bounded)
         if total is None:
             return ir.passes.PassResult(model, modified=False)
-        factor = _sum(write, _squares(write, products))
+        factor = self._sum(write, [], products)
         if factor is not None:
             total = write.node("Mul", total, factor)
         before = outputs[LOSS]
@@ -87,6 +99,8 @@ class FiniteLoss(ir.passes.InPlacePass):
         take_place(loss, before)
         graph.outputs[list(graph.outputs).index(before)] = loss
         write.append_to(graph)
+        if any(node.domain == DOMAIN for node in write.nodes):
+            graph.opset_imports[DOMAIN] = VERSION
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
@@ -197,6 +211,24 @@ def _is_factor(value: ir.Value | None) -> bool:
         node.op_type == FACTOR_OP_TYPE
         or (node.op_type == "Div" and (node.name or "").startswith(STATE_PREFIX))
     )
+
+
+def _sum_by_operator(
+    write: Writer, sizes: Sequence[ir.Value], squares: Iterable[ir.Value]
+) -> ir.Value | None:
+    """As `_sum_of_all`, by one operator of ours."""
+    squared = list(dict.fromkeys(squares))
+    if not sizes and not squared:
+        return None
+    inputs, attributes = [*sizes, *squared], {"squares": len(squared)}
+    return write.nodes_with("SizeSum", inputs, attributes, 1, DOMAIN)[0]
+
+
+def _sum_of_all(
+    write: Writer, sizes: Sequence[ir.Value], squares: Iterable[ir.Value]
+) -> ir.Value | None:
+    """The sizes of all numbers in some tensors, and the squares of those in others; None of none."""
+    return _sum(write, [*_absolute_sums(write, sizes), *_squares(write, squares)])
 
 
 def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:

@@ -44,7 +44,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         lower(fast, graphs.differentiator, portable=False)
         steps[FAST_MODEL] = fast
     for step in steps.values():
-        _complete(step, graphs)
+        _complete(step, graphs, fast=step is fast)
     checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
     names = FinalNames(graphs.own_names)
@@ -67,12 +67,12 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     )
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs) -> None:
+def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> None:
     """Makes a whole step of a gradient graph."""
     trainable = graphs.selection.trainable
     if graphs.recompute:
         Recompute(graphs.batch)(step)
-    FiniteLoss(trainable, graphs.virtual, cheap=not graphs.recompute)(step)
+    FiniteLoss(trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
     AccumulateGradients(trainable)(step)
 
 

@@ -42,7 +42,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         steps[FAST_STEP] = fast
     names = FinalNames(graphs.own_names)
     for name, step in steps.items():
-        states = _complete(step, graphs)
+        states = _complete(step, graphs, fast=step is fast)
         _save(step, folder / name, names)
     _save(evaluation, folder / EVAL_MODEL, names)
     zeros = {**graphs.states, **states}
@@ -56,13 +56,13 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     )
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs) -> dict[str, list[int]]:
+def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> dict[str, list[int]]:
     """Makes a whole step of a gradient graph; the shapes of what the update keeps."""
     selection = graphs.selection
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     GradientsLast()(step)
-    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute)(step)
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
     update = ParameterUpdate(
         selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
     )
