@@ -8,6 +8,9 @@
 
 namespace svgd::convolution {
 
+// Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
+constexpr size_t kChunk = 1024;
+
 // A task is some panels, of any groups, of a block of pixels.
 struct Plan {
   // `dense`: Tile's, which can have taps side by side as one run, and leave out runs.
@@ -18,7 +21,9 @@ struct Plan {
 
   const Pass& pass;
   const Loops& loops;
-  bool merged;
+  // Of how many runs side by side on the last axis, which lie side by side in X too, a tile can
+  // make one where all of its pixels see them inside; 1 where they are not to be.
+  size_t side_by_side;
   // Of how many examples pixels of one place follow one another, so that a tile sees the same taps
   // inside and leaves out the others; 0 where pixels of an example do.
   size_t examples;
