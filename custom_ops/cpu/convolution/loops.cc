@@ -52,11 +52,12 @@ void RunTile(const Tile& tile) {
   }
   for (size_t i = 0; i < tile.runs; ++i) {
     const size_t run = tile.seen[i];
-    const float* const* rows = tile.rows + run * kPixels;
+    const float* const* rows = tile.rows + run * tile.row_pitch;
+    const size_t shift = tile.offset + tile.shifts[run];
     const float* weights = tile.weights + run * tile.run_weights;
     const float* x[kPixels];
     SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) x[i] = rows[i] + tile.offset;
+    for (int p = 0; p < kPixels; ++p) x[p] = rows[p] + shift;
     for (size_t c = 0; c < tile.length; ++c, weights += kPanel) {
       Vector w[kVectors];
       for (int v = 0; v < kVectors; ++v) w[v] = Load(weights + v * kLanes);

@@ -34,8 +34,8 @@ double Inside(const Pass& pass) {
 
 }  // namespace
 
-Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool dense)
-    : pass(its_pass), loops(its_loops) {
+Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool is_dense)
+    : pass(its_pass), loops(its_loops), dense(is_dense) {
   examples = dense && pass.batch >= loops.pixels && Inside(pass) < kMostInside
                  ? std::min(pass.batch, 2 * loops.pixels)
                  : 0;
@@ -45,6 +45,17 @@ Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool dense)
   const bool merges =
       dense && examples == 0 && pass.groups == 1 && last.step == 1 && runs * length <= kChunk;
   side_by_side = merges ? static_cast<size_t>(last.taps) : 1;
+  const auto& [a, b, c] = pass.axes;
+  const size_t in_pitch = pass.groups * pass.channels;
+  for (int64_t p = 0; p < a.taps; ++p) {
+    for (int64_t q = 0; q < b.taps; ++q) {
+      for (int64_t r = 0; r < c.taps; ++r) {
+        const int64_t pixels = (p * a.step * b.in + q * b.step) * c.in + r * c.step;
+        shifts.push_back(static_cast<size_t>(pixels) * in_pitch);
+      }
+    }
+  }
+  no_shifts.resize(runs);
   panels = DivideUp(pass.outputs, loops.panel);
   const size_t most = std::max(
       loops.pixels, std::min(kBlockPixels, kMostPointers / runs) / loops.pixels * loops.pixels);

@@ -27,6 +27,8 @@ class PixelBlock {
     return merged(tile) ? merged_runs_ : seen_;
   }
   size_t seen_runs(size_t tile) const { return counts_[tile]; }
+  // Whether the first run's pointers do for all, with the plan's shifts.
+  bool uniform(size_t tile) const { return uniform_[tile]; }
   // Whether runs side by side are one.
   bool merged(size_t tile) const { return counts_[tile] < plan_.runs && plan_.examples == 0; }
 
@@ -35,8 +37,8 @@ class PixelBlock {
   void PointByPlace(float* out);
   void SeePlace(const float** to, const float* in, size_t in_pitch, size_t count,
                 const std::array<int64_t, kMostAxes>& place, size_t tile);
-  void Start(int64_t example, int64_t i, int64_t j);
-  void SeeInside(const float** to, int64_t column, size_t count) const;
+  bool Start(int64_t example, int64_t i, int64_t j);
+  void SeeInside(const float** to, int64_t column, size_t count, bool first_run) const;
   void See(const float** to, int64_t column) const;
 
   const Plan& plan_;
@@ -47,6 +49,7 @@ class PixelBlock {
   float** outs_;
   uint32_t* seen_;
   size_t* counts_;
+  bool* uniform_;
   uint32_t* merged_runs_;  // the first of those that are one
   const float* zeros_;
 };

@@ -78,6 +78,8 @@ void RunTiles(const Plan& plan, const PixelBlock& block, Tile tile, size_t first
     const size_t seen = block.seen_runs(at);
     if (first_run >= seen && tile.add) continue;
     tile.rows = block.rows(at);
+    tile.row_pitch = block.uniform(at) ? 0 : width;
+    tile.shifts = block.uniform(at) ? plan.shifts.data() : plan.no_shifts.data();
     tile.seen = block.seen(at) + first_run;
     tile.runs = std::min(runs, seen - first_run);
     tile.length = block.merged(at) ? length * plan.side_by_side : length;
