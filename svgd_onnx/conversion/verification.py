@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from svgd_onnx.manifest import Manifest, Verified
 from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.transforms.draws import DRAWS
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
 
@@ -37,7 +39,7 @@ class MadeUpExample:
     Attributes:
         batch: an array for each input and the label, by name.
         prediction: the model's.
-        precision: of its largest number, to which two graphs of it agree.
+        precision: of its largest number, to which two graphs of it agree; infinite where it draws numbers.
         overwriting: of a scatter whose elements may overwrite each other, which explains a gradient of another
             loss, what it is; None if there is none.
     """
@@ -116,11 +118,12 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExample:
     batch, prediction = made_up_batch(plan, sizes)
-    rounds = any(node.op_type in _ROUNDING for node in plan.canonical.graph.all_nodes())
+    operators = {node.op_type for node in plan.canonical.graph.all_nodes()}
+    rounds, draws = operators & _ROUNDING, operators & DRAWS.keys()
     return MadeUpExample(
         batch={unquoted(name): array for name, array in batch.items()},
         prediction=prediction,
-        precision=_PRECISION_OF_INTEGERS if rounds else _PRECISION,
+        precision=math.inf if draws else _PRECISION_OF_INTEGERS if rounds else _PRECISION,
         overwriting=_overwriting(plan),
     )
 

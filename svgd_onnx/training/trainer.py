@@ -255,7 +255,9 @@ class Trainer:
                 checkpoint that this trainer read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
-        progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
+        progress = TrainingProgress(
+            self.step, self.seed, self._batch_size, self.skipped, self.manifest.conversion
+        )
         with self._claim.saving():
             self._session.save(progress)
         self.saved_step = self.step
