@@ -42,8 +42,8 @@ def choose_kernels(
         return FAST if able else STANDARD
     if not there:
         raise UserError(
-            f"'{folder}' has no step of fast kernels, which conversion makes for convolutions, where the "
-            f"operator library is installed: convert again there, or leave {option('kernels')} out."
+            f"'{folder}' has no step of fast kernels, which conversion makes where the operator library is "
+            f"installed and the model has work for it: convert again there, or leave {option('kernels')} out."
         )
     if device != "cpu":
         raise UserError(

@@ -18,7 +18,6 @@ from svgd_onnx.targets.ort_training.file_names import (
 )
 from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.channels_last import with_channels_last
 from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.ort_training import (
@@ -28,6 +27,7 @@ from svgd_onnx.transforms.emit.ort_training import (
 )
 from svgd_onnx.transforms.lower import LowerReluGradient, LowerUntrusted, PortableVirtualGradient
 from svgd_onnx.transforms.recompute import Recompute
+from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 
 def write(folder: Path, graphs: TrainingGraphs) -> None:
@@ -37,7 +37,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         OSError: the disk is full.
     """
     training, selection, values = graphs.training, graphs.selection, graphs.values
-    fast = with_channels_last(training) if graphs.fast else None
+    fast = with_fast_operators(training, portable=graphs.portable) if graphs.fast else None
     steps = {TRAINING_MODEL: training}
     lower(training, graphs.differentiator, portable=graphs.portable)
     if fast is not None:

@@ -14,12 +14,12 @@ from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.channels_last import with_channels_last
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
+from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 # What onnxruntime 1.17 reads.
 _IR_VERSION = 9
@@ -34,7 +34,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     training, evaluation = graphs.training, graphs.evaluation
     own = operators_of(evaluation)
     StateOutputs()(training)
-    fast = with_channels_last(training) if graphs.fast else None
+    fast = with_fast_operators(training, portable=graphs.portable) if graphs.fast else None
     _standard_operators(training, own, portable=graphs.portable)
     steps = {TRAINING_STEP: training}
     if fast is not None:

@@ -1,0 +1,158 @@
+"""The fast form of networks without convolutions: their steps in float64, and what is one operator in them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import models
+import numpy as np
+import onnx
+import pytest
+from models import CLASSES, Network
+from reference import virtual_gradients
+
+import svgd_onnx
+from svgd_onnx.targets import TARGETS
+from tools.networks import NETWORKS as LARGE_NETWORKS
+
+SETTINGS = {"scale": 0.1, "rho": 0.8, "epsilon": 1e-4}
+RATE = 1.0
+TOLERANCE = 5e-5
+FEATURES = 7
+
+
+def normalized() -> onnx.ModelProto:
+    """Normalizations with a Relu behind them, with one that something else reads, and with none."""
+    net = Network()
+    value = "image"
+    for layer, (inputs, outputs) in enumerate([(FEATURES, 33), (33, 12), (12, 5)]):
+        value = net.node("MatMul", value, net.weight(f"{layer}.weight", inputs, outputs))
+        value = net.batch_normalization(value, outputs, f"{layer}.norm")
+        if layer == 0:
+            value = net.node("Relu", value)
+        elif layer == 1:
+            value = net.node("Add", net.node("Relu", value), net.node("Tanh", value))
+    net.node("MatMul", value, net.weight("head.weight", 5, CLASSES), output="logits")
+    return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+
+
+def plain() -> onnx.ModelProto:
+    """Nothing but T and a Relu."""
+    net = Network()
+    value = net.node("MatMul", "image", net.weight("a.weight", FEATURES, 9))
+    value = net.node("Relu", net.node("Add", value, net.weight("a.bias", 9)))
+    net.node("MatMul", value, net.weight("head.weight", 9, CLASSES), output="logits")
+    return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"normalized": normalized, "plain": plain}
+
+
+def converted(model: onnx.ModelProto, folder: Path, target: str, **options: Any) -> Path:
+    svgd_onnx.convert(model, folder, **{"target": target, "verify": False, **SETTINGS, **options})
+    return folder
+
+
+def operators(folder: Path, target: str) -> Counter[str]:
+    graph = onnx.load(folder / TARGETS[target].fast_step).graph
+    return Counter(node.op_type for node in graph.node)
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_step_is_that_of_float64(name: str, target: str, batch: int, tmp_path: Path) -> None:
+    """What a step changes parameters and r by."""
+    if (name, batch) == ("normalized", 1):
+        pytest.skip("all that comes out of a normalization of one row is its shift")
+    model = NETWORKS[name]()
+    folder = converted(model, tmp_path / "artifacts", target)
+    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=2)
+    trainable = [item.name for item in trainer.manifest.parameters if item.trainable]
+    before = {name: trainer.tensor(name).astype(np.float64) for name in trainable}
+    data = models.examples(model, count=batch)
+    loss = trainer.train_step(data, RATE)
+    expected = virtual_gradients(
+        model,
+        {"image": data["image"]},
+        data["labels"],
+        loss="cross_entropy",
+        output="logits",
+        trainable=trainable,
+        states=None,
+        **SETTINGS,
+    )
+    assert loss == pytest.approx(expected.loss, rel=1e-5)
+    for name in trainable:
+        change = (before[name] - trainer.tensor(name)) / RATE
+        size = max(np.abs(expected.gradients[name]).max(), 1e-2)
+        np.testing.assert_allclose(
+            change, expected.gradients[name], atol=TOLERANCE * size, rtol=0, err_msg=name
+        )
+    used = {(item.parameter, item.output): item.state for item in trainer.manifest.operations}
+    for key, state in expected.states.items():
+        found = trainer.tensor(used[key])
+        np.testing.assert_allclose(found, state, rtol=0, atol=TOLERANCE * np.abs(state).max())
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_step_of_the_papers_mlp_has_one_operator_for_each_of_its_layers_work(
+    target: str, tmp_path: Path
+) -> None:
+    folder = converted(LARGE_NETWORKS["paper_mlp"](0), tmp_path / "artifacts", target)
+    found = operators(folder, target)
+    assert found["BatchNormalizationTraining"] == found["BatchNormalizationGradient"] == 4
+    assert found["VirtualGradient"] == 5
+    assert not found["Relu"] + found["ReluGrad"] + found["ReluGradient"] + found["Sqrt"]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_without_anything_to_replace_there_is_none(target: str, tmp_path: Path) -> None:
+    net = Network()
+    net.node("MatMul", "image", net.weight("weight", FEATURES, CLASSES), output="logits")
+    model = net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+    folder = converted(model, tmp_path / "artifacts", target, optimizer="sgd")
+    assert not (folder / TARGETS[target].fast_step).exists()
+
+
+OPTIONS: dict[str, dict[str, Any]] = {
+    "of channels": {"granularity": "channel"},
+    "of all linear": {"t_scope": ["all-linear"]},
+    "of examples": {"gradient": "example"},
+    "by twins": {"encapsulation": "operators"},
+    "without T": {"optimizer": "adamw"},
+    "with frozen normalizations": {"freeze_bn": True},
+    "recomputed": {"recompute": True},
+    "of several batches": {"target": "onnx", "accumulation_steps": 2},
+}
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_conversion_finds_both_forms_to_agree(
+    option: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    options = {"target": "onnx", "differentiator": "own", "verify": True, **OPTIONS[option]}
+    target = options.pop("target")
+    folder = converted(normalized(), tmp_path / "artifacts", target, **options)
+    assert not [str(each.message) for each in recwarn if "left out" in str(each.message)]
+    assert (folder / TARGETS[target].fast_step).is_file()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: Path) -> None:
+    model = normalized()
+    trainer = svgd_onnx.Trainer(
+        converted(model, tmp_path / "artifacts", target), kernels="fast", threads=1
+    )
+    names = [item.name for item in trainer.manifest.parameters]
+    names += [str(item.state) for item in trainer.manifest.operations if item.state]
+    batch = models.examples(model, count=8)
+    trainer.train_step(batch, 0.1)
+    before = {name: trainer.tensor(name).tobytes() for name in names}
+    batch["image"][0] = 1e30  # finite itself
+    with pytest.raises(svgd_onnx.UserError, match="not finite|NaN|infinite"):
+        trainer.train_step(batch, 0.1)
+    assert {name: trainer.tensor(name).tobytes() for name in names} == before

@@ -1,0 +1,27 @@
+"""The fast form of a training graph: operators of ours wherever they take a node."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.channels_last import with_channels_last
+from svgd_onnx.transforms.fuse import RULES, Fuse
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
+
+
+def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
+    """A copy of a training graph with operators of ours; None where they take none of its nodes.
+
+    Args:
+        model: loss and gradients are outputs, T is not written with standard operators yet.
+        portable: whether it will be: then T itself is such an operator.
+    """
+    copy = with_channels_last(model)
+    replaced = copy is not None
+    if copy is None:
+        if not any(node.op_type in RULES or node.domain == DOMAIN for node in model.graph):
+            return None
+        copy = model.clone()
+        replaced = portable and any(node.domain == DOMAIN for node in copy.graph)
+    replaced |= Fuse()(copy).modified
+    return copy if replaced else None
