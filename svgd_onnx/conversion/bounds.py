@@ -22,6 +22,7 @@ from svgd_onnx.conversion.external_data import is_external
 from svgd_onnx.conversion.tensor_size import check_data
 from svgd_onnx.errors import UserError
 from svgd_onnx.step_names import has_marks
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # Once functions are written out.
 _MOST_NODES = 50_000
@@ -60,8 +61,9 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
 
     Raises:
         UserError: it has too many nodes, graphs in graphs, or functions that call functions, a function that
-            calls itself, a window without end or none, an attribute that no size can be, a tensor without its
-            numbers, a sparse one, a text that is not UTF-8, or a name with marks of ours in it.
+            calls itself, an operator of ours, a window without end or none, an attribute that no size can be, a
+            tensor without its numbers, a sparse one, a text that is not UTF-8, or a name with marks of ours in
+            it.
     """
     undecoded = next(undecoded_texts(model), None)
     if undecoded is not None:
@@ -95,6 +97,11 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
     name = f"The node '{node.name or next(iter(node.output), '')}' of {source}"
     for each in (node.name, *node.input, *node.output):
         _check_name(each, source)
+    if node.domain == DOMAIN:
+        raise UserError(
+            f"{name} is {node.op_type} of {DOMAIN}, which training graphs have: convert the model that was "
+            "exported, and no training graph."
+        )
     if depth > _MOST_BODIES:
         raise UserError(
             f"{name} lies in more than {_MOST_BODIES} graphs, one in another: write its If and Loop "

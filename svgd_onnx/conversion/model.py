@@ -16,7 +16,7 @@ from svgd_onnx.conversion.external_data import (
     is_external,
     refuse_external_data,
 )
-from svgd_onnx.conversion.inference import open_session
+from svgd_onnx.conversion.inference import open_session, refused_on_ones
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
@@ -131,7 +131,7 @@ def _check_outputs(model: ir.Model, name: str) -> None:
 
 @contextmanager
 def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
-    """Around what looks into a model: a fault within it is the model's if onnxruntime does not load that.
+    """Around what looks into a model: a fault within it is the model's if onnxruntime does not run that.
 
     Raises:
         UserError: says what onnxruntime has against the model.
@@ -146,7 +146,7 @@ def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
         if refused is None:
             raise
         raise UserError(
-            f"onnxruntime does not load the model ({refused}): export it again."
+            f"onnxruntime does not run the model ({refused}): export it again."
         ) from error
 
 
@@ -160,10 +160,10 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
         return None  # it cannot be asked of a model in memory
     try:
         given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
-        open_session(onnxruntime, given, fold=False)
+        session = open_session(onnxruntime, given, fold=False)
     except Exception as error:  # the binding has an exception class for each status
         return first_line(error)
-    return None
+    return refused_on_ones(onnxruntime, session)
 
 
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:

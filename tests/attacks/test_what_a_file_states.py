@@ -67,3 +67,20 @@ def test_text_that_is_not_utf_8(field: str, tmp_path: Path) -> None:
         svgd_onnx.UserError, match="has a text that is not UTF-8|not a valid ONNX model"
     ):
         svgd_onnx.inspect(tmp_path / "model.onnx", target="onnx")
+
+
+def test_a_model_that_loads_and_does_not_run(tmp_path: Path) -> None:
+    net = Network()
+    window = net.node("Conv", "x", net.weight("k", 4), kernel_shape=[3, 3], pads=[1, 1, 1, 1])
+    net.node("MatMul", net.node("Flatten", window), net.weight("w", 16, 4), output="y")
+    model = net.model({"x": ("batch", 4, 2, 2)}, {"y": ("batch", 4)}, check=False)
+    with pytest.raises(svgd_onnx.UserError, match="onnxruntime does not run the model"):
+        svgd_onnx.convert(model, tmp_path / "out", target="onnx")
+
+
+def test_a_training_graph_is_not_converted(tmp_path: Path) -> None:
+    model = models.mlp()
+    model.graph.node[0].domain = "ai.svgd"
+    model.opset_import.add(domain="ai.svgd", version=1)
+    with pytest.raises(svgd_onnx.UserError, match="and no training graph"):
+        svgd_onnx.convert(model, tmp_path / "out", target="onnx")

@@ -130,8 +130,7 @@ def name_of_a_value(model: onnx.ModelProto, draw: Random) -> None:
 
 
 def name_of_a_node(model: onnx.ModelProto, draw: Random) -> None:
-    if model.graph.node:
-        draw.choice(model.graph.node).name = draw.choice(NAMES)
+    draw.choice(model.graph.node).name = draw.choice(NAMES)
 
 
 def wiring(model: onnx.ModelProto, draw: Random) -> None:
