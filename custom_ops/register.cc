@@ -6,11 +6,14 @@
 #include <utility>
 #include <vector>
 
+#include "cpu/activation_gradient_cpu.h"
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
+#include "cpu/layer_normalization_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/relu_gradient_cpu.h"
 #include "cpu/size_sum_cpu.h"
+#include "cpu/softmax_gradient_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -31,8 +34,9 @@ constexpr char kDomain[] = "ai.svgd";
 // Every operator: for an execution provider, its definitions.
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
-    svgd::VirtualGradientCpu,  svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
-    svgd::ReluGradientCpu,     svgd::ConvolutionCpu,        svgd::SizeSumCpu,
+    svgd::VirtualGradientCpu,    svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
+    svgd::ReluGradientCpu,       svgd::ConvolutionCpu,        svgd::LayerNormalizationCpu,
+    svgd::ActivationGradientCpu, svgd::SoftmaxGradientCpu,    svgd::SizeSumCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

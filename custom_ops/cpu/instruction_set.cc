@@ -1,8 +1,11 @@
 // Which of the compiled loops this processor can run.
 #include "cpu/instruction_set.h"
 
+#include "cpu/activation_gradient_loops.h"
 #include "cpu/batch_normalization_loops.h"
+#include "cpu/layer_normalization_loops.h"
 #include "cpu/max_pool_loops.h"
+#include "cpu/softmax_gradient_loops.h"
 #include "cpu/virtual_gradient_loops.h"
 
 namespace svgd {
@@ -15,6 +18,9 @@ namespace svgd {
   extern const VirtualGradientLoops<BFloat16> kBFloat16;    \
   extern const BatchNormalizationLoops kBatchNormalization; \
   extern const MaxPoolLoops kMaxPool;                       \
+  extern const LayerNormalizationLoops kLayerNormalization; \
+  extern const ActivationGradientLoops kActivationGradient; \
+  extern const SoftmaxGradientLoops kSoftmaxGradient;       \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -79,5 +85,8 @@ SVGD_DEFINE_LOOPS(BFloat16, kBFloat16)
   }
 SVGD_DEFINE_LOOPS_OF(BatchNormalization)
 SVGD_DEFINE_LOOPS_OF(MaxPool)
+SVGD_DEFINE_LOOPS_OF(LayerNormalization)
+SVGD_DEFINE_LOOPS_OF(ActivationGradient)
+SVGD_DEFINE_LOOPS_OF(SoftmaxGradient)
 
 }  // namespace svgd

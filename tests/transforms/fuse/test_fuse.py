@@ -111,11 +111,73 @@ def test_a_step_of_the_papers_mlp_has_one_operator_for_each_of_its_layers_work(
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_without_anything_to_replace_there_is_none(target: str, tmp_path: Path) -> None:
-    net = Network()
-    net.node("MatMul", "image", net.weight("weight", FEATURES, CLASSES), output="logits")
-    model = net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
-    folder = converted(model, tmp_path / "artifacts", target, optimizer="sgd")
+    folder = tmp_path / "artifacts"
+    svgd_onnx.convert(
+        models.regression(), folder, target=target, loss="mse", optimizer="sgd", verify=False
+    )
     assert not (folder / TARGETS[target].fast_step).exists()
+
+
+def attention() -> onnx.ModelProto:
+    """A layer of a transformer: normalizations, attention with a scale, and each Gelu."""
+    net = Network()
+    width, tokens = 12, 5
+    value = net.node("MatMul", "image", net.weight("embedding.weight", FEATURES, width))
+
+    def normalized(name: str, value: str) -> str:
+        scale, shift = (
+            net.weight(f"{name}.scale", width, mean=1),
+            net.weight(f"{name}.shift", width),
+        )
+        return net.node("LayerNormalization", value, scale, shift, axis=-1)
+
+    def dense(name: str, value: str, inputs: int, outputs: int) -> str:
+        product = net.node("MatMul", value, net.weight(f"{name}.weight", inputs, outputs))
+        return net.node("Add", product, net.weight(f"{name}.bias", outputs))
+
+    source = normalized("norm1", value)
+    query, key, mixed = (dense(name, source, width, width) for name in ("query", "key", "value"))
+    scores = net.node("MatMul", query, net.node("Transpose", key, perm=[0, 2, 1]))
+    scale = net.constant("scale", np.array(width**-0.5, np.float32))
+    weights = net.node("Softmax", net.node("Mul", scores, scale), axis=-1)
+    value = net.node("Add", value, net.node("MatMul", weights, mixed))
+    hidden = dense("up", normalized("norm2", value), width, 33)
+    hidden = net.node("Gelu", hidden)
+    hidden = net.node("Gelu", dense("between", hidden, 33, 17), approximate="tanh")
+    value = net.node("Add", value, dense("down", hidden, 17, width))
+    pooled = net.node("ReduceMean", value, net.constant("tokens", np.array([1])), keepdims=0)
+    net.node("MatMul", pooled, net.weight("head.weight", width, CLASSES), output="logits")
+    shapes = {"image": ("batch", tokens, FEATURES)}, {"logits": ("batch", CLASSES)}
+    return net.model(*shapes, opset=20)
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+@pytest.mark.parametrize("differentiator", ["own", "onnxruntime"])
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_transformer_changes_as_by_standard_operators(
+    target: str, differentiator: str, batch: int, tmp_path: Path
+) -> None:
+    if (target, differentiator) == ("onnx", "onnxruntime"):
+        pytest.skip("of the target ort-training")
+    model = attention()
+    folder = converted(model, tmp_path / "artifacts", target, differentiator=differentiator)
+    found = operators(folder, target)
+    assert found["LayerNormalizationGradient"] == 2 and found["SoftmaxGradient"] == 1
+    assert found["CrossEntropyGradient"] == 1
+    if differentiator == "own":
+        assert found["GeluGradient"] == found["LogisticUnitGradient"] == 1
+    data = models.examples(model, count=batch)
+    changes = []
+    for kernels in ("fast", "standard"):
+        trainer = svgd_onnx.Trainer(folder, kernels=kernels, threads=2)
+        names = [item.name for item in trainer.manifest.parameters if item.trainable]
+        before = {name: trainer.tensor(name).copy() for name in names}
+        loss = trainer.train_step(data, RATE)
+        changes.append({name: before[name] - trainer.tensor(name) for name in names})
+    for name, wanted in changes[1].items():
+        size = max(np.abs(wanted).max(), 1e-2)
+        np.testing.assert_allclose(changes[0][name], wanted, atol=2e-5 * size, rtol=0, err_msg=name)
+    assert np.isfinite(loss)
 
 
 OPTIONS: dict[str, dict[str, Any]] = {

@@ -1,0 +1,12 @@
+// GeluGradient and LogisticUnitGradient for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> ActivationGradientCpu();
+
+}  // namespace svgd

@@ -1,0 +1,12 @@
+// SoftmaxGradient and CrossEntropyGradient for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> SoftmaxGradientCpu();
+
+}  // namespace svgd
