@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import models
+import numpy as np
 import onnx
 import pytest
 from models import Network
@@ -83,4 +84,15 @@ def test_a_training_graph_is_not_converted(tmp_path: Path) -> None:
     model.graph.node[0].domain = "ai.svgd"
     model.opset_import.add(domain="ai.svgd", version=1)
     with pytest.raises(svgd_onnx.UserError, match="and no training graph"):
+        svgd_onnx.convert(model, tmp_path / "out", target="onnx")
+
+
+def test_mean_and_variance_are_two_tensors(tmp_path: Path) -> None:
+    model = models.mlp()
+    (normalization,) = (node for node in model.graph.node if node.op_type == "BatchNormalization")
+    name = normalization.input[4] = normalization.input[3]
+    (mean,) = (each for each in model.graph.initializer if each.name == name)
+    random = np.random.default_rng(0).uniform(1, 2, mean.dims).astype(np.float32)
+    mean.CopyFrom(onnx.numpy_helper.from_array(random, name))
+    with pytest.raises(svgd_onnx.UserError, match="has one tensor for mean and variance"):
         svgd_onnx.convert(model, tmp_path / "out", target="onnx")

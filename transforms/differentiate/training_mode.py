@@ -85,6 +85,11 @@ class TrainingMode(ir.passes.InPlacePass):
 
 
 def _batch_normalization(graph: ir.Graph, node: ir.Node) -> None:
+    if node.inputs[3] is node.inputs[4]:
+        raise UserError(
+            f"BatchNormalization '{node.name}' has one tensor for mean and variance, which each change: export "
+            f"the model again, or leave them as they are with {option('freeze_bn')}."
+        )
     node.attributes["training_mode"] = ir.AttrInt64("training_mode", 1)
     node.resize_outputs(3)
     for output, statistic in zip(node.outputs[1:], node.inputs[3:]):
