@@ -103,17 +103,32 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
             f"{item.expected[0]:.6e}",
             f"{item.error:.1e}",
             f"{item.rounding:.1e}",
-            "" if item.is_right(tolerance) else "wrong",
+            _verdict(item, tolerance),
         )
     show(table)
     wrong = [item for item in found if not item.is_right(tolerance)]
-    worst = max(found, key=lambda item: item.error)
-    explained = "" if worst in wrong or worst.error <= tolerance else ", which rounding explains"
-    say(
-        f"{counted(len(found), 'parameter')} checked, {len(wrong)} wrong; the largest error is "
-        f"{worst.error:.1e}, of '{worst.parameter}'{explained}."
-    )
+    lost = [item for item in found if item.is_lost and item not in wrong]
+    told = [item for item in found if item not in lost]
+    line = f"{counted(len(told), 'parameter')} checked, {len(wrong)} wrong"
+    if told:
+        worst = max(told, key=lambda item: item.error)
+        is_explained = worst not in wrong and worst.error > tolerance
+        explained = ", which rounding explains" if is_explained else ""
+        line += f"; the largest error is {worst.error:.1e}, of '{worst.parameter}'{explained}"
+    say(f"{line}.")
+    if lost:
+        names = listed((f"'{item.parameter}'" for item in lost), 3)
+        say(
+            f"float32 does not tell of {names}: on these data the gradient is lost in rounding, as one that "
+            "is 0 is. Other data may tell."
+        )
     return len(wrong)
+
+
+def _verdict(item: svgd_onnx.ParameterCheck, tolerance: float) -> str:
+    if not item.is_right(tolerance):
+        return "wrong"
+    return "lost in rounding" if item.is_lost else ""
 
 
 def _examples(arrays: Sequence[Tensor], batch: FixedBatch | None) -> list[str]:

@@ -75,7 +75,7 @@ class Manifest:
         update: the update rule.
         hyper_parameters: of T (scale, rho, epsilon), the update rule and L1 (l1), by name.
         t_kernel: "fused" or "portable".
-        random: whether training draws random numbers (Dropout).
+        random: whether training draws random numbers (Dropout, and all that is written with it).
         parameters: everything the checkpoint holds but r.
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.
@@ -87,8 +87,8 @@ class Manifest:
             stay as it is.
         verified: by what conversion verified the artifacts; None if it did not.
         unverified: why it did not, if there is a reason to give.
-        source: SHA-256 of the file that was converted, by its name; weights in files beside it are not part of
-            it. None if it was a model in memory.
+        source: SHA-256 of the file that was converted, by its name, and of those beside it that hold weights.
+            None if it was a model in memory.
         files: SHA-256 of each model of the folder, by the file's name.
         format: of this file.
     """
@@ -153,6 +153,23 @@ class Manifest:
             return "onnxruntime's builder"
         twins = " for twin operators" if self.encapsulation == "operators" else ""
         return f"rules of svgd-onnx's own{twins}"
+
+    @property
+    def conversion(self) -> dict[str, str]:
+        """What a checkpoint was trained as, in words, by what it is about: another conversion's differs in one.
+
+        It follows from the file and the settings: so to convert again is the same, by another version too.
+        """
+        about = {
+            "the loss": self.loss,
+            **{f"the loss's {name}": value for name, value in asdict(self.loss_settings).items()},
+            "the prediction": self.prediction,
+            "the optimizer": self.optimizer,
+            **{f"the optimizer's {name}": value for name, value in self.hyper_parameters.items()},
+        }
+        if self.source is not None:
+            about["the model's SHA-256"] = "+".join(sorted(self.source.values()))
+        return {name: str(value) for name, value in about.items()}
 
     @property
     def needs_library(self) -> bool:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
-from svgd_onnx.transforms.rule import input_of, inputs_of, integer, static_shape
+from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of, integer, static_shape
 from svgd_onnx.transforms.writer import Writer
 
 _MOVED = frozenset({"Cast", "Reshape", "Squeeze", "Unsqueeze"})
@@ -41,6 +42,8 @@ class CheckIndices(ir.passes.InPlacePass):
             place, write_checked = check
             index = node.inputs[place]
             read = set() if index is None else _read_by(index)
+            if write_checked is _divisor:
+                read |= _read_by(inputs_of(node, 1)[0])
             if index is None or not read or _is_checked(index):
                 continue
             assert isinstance(node.graph, ir.Graph)
@@ -107,6 +110,9 @@ def _unpooled(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
 def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     """Integers that are not 0, and not -1 under the least of all integers, whose quotient is none of them."""
     dividend, divisor = inputs_of(node, 2)
+    constant = constant_value(divisor)
+    if constant is not None and not np.isin(constant, (0, -1)).any():
+        return None
     limits = {ir.DataType.INT32: ("int32", -(2**31)), ir.DataType.INT64: ("int64", -(2**63))}
     if divisor.dtype not in limits:
         return None

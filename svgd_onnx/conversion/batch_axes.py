@@ -89,6 +89,8 @@ def find_batch_axes(
             found[each] = next(iter(places), 0 if len(sizes[each]) else None)
         found[each] = own[each] if each in own else found.get(each)
     _check_carried(own, found, carried, set(inputs))
+    if not own and _of_other_size(found, inputs, sizes[name], name):
+        return dict.fromkeys(found)
     return found
 
 
@@ -236,6 +238,17 @@ def _axis(sizes: _Sizes, symbol: str | None, fixed: int | None) -> int | None:
         return None
     named = symbol is not None and isinstance(first, str)
     return None if named and not _BATCH_NAME.fullmatch(str(first)) else 0
+
+
+def _of_other_size(
+    found: BatchAxes, inputs: Mapping[str, _Sizes], predicted: _Sizes, name: str
+) -> bool:
+    """Whether the prediction has not an entry for each example, as all sizes are fixed and differ."""
+    of_inputs = [inputs[each].axes[axis] for each, axis in _axes(found).items() if each in inputs]
+    axis = found[name]
+    size = None if axis is None else predicted.axes[axis]
+    fixed = all(isinstance(each, int) for each in of_inputs)
+    return fixed and bool(of_inputs) and isinstance(size, int) and size not in of_inputs
 
 
 def _check_sizes(own: BatchAxes, found: BatchAxes, inputs: Mapping[str, _Sizes]) -> None:

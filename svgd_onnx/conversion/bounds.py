@@ -11,11 +11,18 @@ from math import prod
 
 import onnx
 
-from svgd_onnx.conversion.contents import graphs, nodes, sparse_tensors, tensors
+from svgd_onnx.conversion.contents import (
+    graphs,
+    nodes,
+    sparse_tensors,
+    tensors,
+    undecoded_texts,
+)
 from svgd_onnx.conversion.external_data import is_external
 from svgd_onnx.conversion.tensor_size import check_data
 from svgd_onnx.errors import UserError
 from svgd_onnx.step_names import has_marks
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # Once functions are written out.
 _MOST_NODES = 50_000
@@ -24,10 +31,9 @@ _MOST_CALLS = 100
 _MOST_BODIES = 8
 # Numbers of which operators are written out, or arrays made: places of a window, channels of a norm.
 _MOST_PLACES = 1 << 20
-_WINDOWS = frozenset({"kernel_shape", "size"})
+_WINDOWS = frozenset({"blocksize", "kernel_shape", "size"})
 # Of less than one of these no operator makes sense, and onnxruntime divides by some without looking.
 _COUNTS = _WINDOWS | {
-    "blocksize",
     "dilations",
     "group",
     "hidden_size",
@@ -37,6 +43,11 @@ _COUNTS = _WINDOWS | {
     "pooled_shape",
     "strides",
 }
+
+# Of sizes and places: kernels add them and multiply by them.
+_FARTHEST = 1 << 31
+# Integers that are no sizes or places, or may lie behind any end.
+_ANY = frozenset({"ends", "ignore_index", "starts", "value_int", "value_ints"})
 
 _Function = tuple[str, str, str]
 
@@ -50,9 +61,15 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
 
     Raises:
         UserError: it has too many nodes, graphs in graphs, or functions that call functions, a function that
-            calls itself, a window without end or none, a tensor without its numbers, a sparse one, or a name
-            with marks of ours in it.
+            calls itself, an operator of ours, a window without end or none, an attribute that no size can be, a
+            tensor without its numbers, a sparse one, a text that is not UTF-8, or a name with marks of ours in
+            it.
     """
+    undecoded = next(undecoded_texts(model), None)
+    if undecoded is not None:
+        raise UserError(
+            f"{source[0].upper()}{source[1:]} has a text that is not UTF-8 ({undecoded!r}): export it again."
+        )
     for tensor, name in tensors(model):
         if not is_external(tensor):
             check_data(tensor, f"The tensor '{name}' of {source}")
@@ -80,6 +97,11 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
     name = f"The node '{node.name or next(iter(node.output), '')}' of {source}"
     for each in (node.name, *node.input, *node.output):
         _check_name(each, source)
+    if node.domain == DOMAIN:
+        raise UserError(
+            f"{name} is {node.op_type} of {DOMAIN}, which training graphs have: convert the model that was "
+            "exported, and no training graph."
+        )
     if depth > _MOST_BODIES:
         raise UserError(
             f"{name} lies in more than {_MOST_BODIES} graphs, one in another: write its If and Loop "
@@ -92,6 +114,13 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
                 f"{name} has {attribute.name} of {min(numbers)}, of which there must be 1 or more: export it "
                 "again."
             )
+        if node.domain == "" and attribute.name not in _ANY:
+            far = [each for each in numbers if abs(each) > _FARTHEST]
+            if far:
+                raise UserError(
+                    f"{name} has {attribute.name} of {far[0]:,}, which no size or place can be: export it "
+                    "again."
+                )
         if attribute.name in _WINDOWS and prod(numbers) > _MOST_PLACES:
             raise UserError(
                 f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "

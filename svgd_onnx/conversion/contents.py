@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import onnx
 
@@ -63,3 +64,16 @@ def _attributes(model: onnx.ModelProto) -> Iterator[tuple[onnx.AttributeProto, s
         for node, _ in nodes(holder):
             name = next(iter(node.output), node.name)
             yield from ((attribute, name) for attribute in node.attribute)
+
+
+def undecoded_texts(message: Any) -> Iterator[bytes]:
+    """Texts in a message, however deep, that are not UTF-8: protobuf gives them as bytes."""
+    for field, value in message.ListFields():
+        repeated = isinstance(value, Iterable) and not isinstance(value, str | bytes)
+        if field.type not in (field.TYPE_STRING, field.TYPE_MESSAGE):
+            continue
+        for each in value if repeated else [value]:
+            if field.type == field.TYPE_MESSAGE:
+                yield from undecoded_texts(each)
+            elif isinstance(each, bytes):
+                yield each

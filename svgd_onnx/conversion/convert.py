@@ -28,7 +28,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import PathLike, require_room, whole_folder
+from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
@@ -44,6 +44,9 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientSettings,
 )
 from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
+
+# From so many bytes on a model is let go of before what was made of it is verified; to find it takes time.
+_LARGE = 1 << 24
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
@@ -114,7 +117,8 @@ def convert(
         plan = plan_training(model, training, external_data=external_data)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         _check_data_apart(plan, output)
-        require_room(folder, sum(value.nbytes for value in plan.values.values()))
+        size = sum(value.nbytes for value in plan.values.values())
+        require_room(folder, size)
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
@@ -147,12 +151,17 @@ def convert(
         runtime.write(folder, _graphs(plan, gradients, uses, manifest, fast=fast))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
+        sources = plan.files
         if verify and (example := made_up_example(manifest, plan, random_size)):
             del plan, gradients, uses  # for room: all that is verified is in the folder
-            gc.collect()
+            if size >= _LARGE:
+                gc.collect()
             verify_artifacts(folder, manifest, example)
-        if not isinstance(model, onnx.ModelProto):
-            manifest.source = {Path(model).name: sha256(Path(model))}
+        if sources:
+            beside = sources[0].parent
+            manifest.source = {
+                file.relative_to(beside).as_posix(): sha256(file) for file in sources
+            }
         manifest.save(folder)
     return manifest
 
@@ -229,7 +238,7 @@ def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
     """Refuses to replace the folder that the model lies in."""
     if isinstance(model, onnx.ModelProto):
         return
-    if Path(output).resolve() in Path(model).resolve().parents:
+    if followed(Path(output)) in followed(Path(model)).parents:
         raise UserError(
             f"'{model}' lies in the folder '{output}', which would be replaced by what is made: choose "
             "another."
@@ -238,9 +247,9 @@ def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
 
 def _check_data_apart(plan: TrainingPlan, output: PathLike) -> None:
     """As `_check_apart`, of external data."""
-    folder = Path(output).resolve()
+    folder = followed(Path(output))
     for tensor in plan.values.values():
-        if isinstance(tensor, ir.ExternalTensor) and folder in Path(tensor.path).resolve().parents:
+        if isinstance(tensor, ir.ExternalTensor) and folder in followed(Path(tensor.path)).parents:
             raise UserError(
                 f"'{tensor.path}', which holds weights of the model, lies in the folder '{output}', which "
                 "would be replaced by what is made: choose another."

@@ -93,11 +93,16 @@ def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:
         axes: the axis of examples of each.
 
     Raises:
-        UserError: its type or shape is unknown.
+        UserError: its type or shape is unknown, or it is text that goes in.
     """
     if value.dtype is None:
         raise UserError(f"The type of '{value.name}' is unknown: export the model with types.")
     name = value.name or ""
+    if value.is_graph_input() and value.dtype == ir.DataType.STRING:
+        raise UserError(
+            f"The input '{unquoted(name)}' is text, and data for training are numbers: export the model "
+            "without what makes numbers of it."
+        )
     range_ = index_range(value) if value.is_graph_input() and value.dtype.is_integer() else None
     lowest, highest = range_ or (None, None)
     return Tensor(

@@ -12,18 +12,16 @@ from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.inference import MOST_BYTES, NotRunError, run
 from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.conversion.plan import TrainingPlan
-from svgd_onnx.errors import UserError
+from svgd_onnx.conversion.random_integers import random_integers
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
+from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.value_sizes import largest_value
 
-# Between an input of token numbers and the embedding that they index.
-_PASSED_THROUGH = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
-# Recurrent layers take them as their fifth input.
-_SEQUENCE_LENGTHS = {"GRU": 4, "LSTM": 4, "RNN": 4}
 _BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 _OTHER_AXIS = 8
 _IMAGE_AXIS = 32
@@ -76,7 +74,7 @@ def made_up_batch(
     Raises:
         NotRunError: onnxruntime cannot run the model on it, or says NaN or infinity.
         UserError: no input has an axis of a name that a size is given for, the model says another shape of its
-            prediction than it gives, or there is no onnxruntime.
+            prediction than it gives or gives other than one entry for each example, or there is no onnxruntime.
     """
     numbers = sum(plan.values[name].size for name in plan.selection.trainable)
     batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
@@ -84,6 +82,7 @@ def made_up_batch(
     if not np.isfinite(prediction).all():
         raise NotRunError("the prediction is NaN or infinite.")
     _check_declared(plan, prediction)
+    _check_examples(plan, batch, prediction)
     return batch, prediction
 
 
@@ -104,6 +103,23 @@ def _check_declared(plan: TrainingPlan, prediction: np.ndarray) -> None:
         )
 
 
+def _check_examples(
+    plan: TrainingPlan, batch: Mapping[str, np.ndarray], prediction: np.ndarray
+) -> None:
+    """Refuses a prediction whose labels would not be as many as the examples, which no data are."""
+    axes = {name: plan.batch_axes[name] for name in plan.inputs}
+    counts = {batch[name].shape[axis] for name, axis in axes.items() if axis is not None}
+    axis = plan.batch_axes[plan.prediction]
+    if plan.label is None or axis is None or not counts or prediction.shape[axis] in counts:
+        return
+    name = unquoted(plan.prediction)
+    raise UserError(
+        f"The prediction '{name}' has {prediction.shape[axis]} entries along axis {axis} for {min(counts)} "
+        f"examples on made-up data, and a label cannot have both: name with {option('batch_axis')} the axis "
+        f"that examples lie along, or none of '{name}' and of each input, if a step takes all as one."
+    )
+
+
 def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
     """What the model says of some data.
 
@@ -112,6 +128,7 @@ def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
     """
     model = plan.canonical.clone()
     LowerFakeQuantize()(model)
+    CheckIndices()(model)  # made-up data may bring any number
     # they may be in external data, or too large for a proto
     ParametersAsInputs(plan.selection.all)(model)
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
@@ -150,9 +167,7 @@ def random_inputs(
 ) -> dict[str, np.ndarray]:
     """An array for each graph input.
 
-    Floating-point arrays are standard normal. Integers that index an embedding are numbers of its
-    rows, lengths of sequences are from 1 on; other integers, and truth values, are ones: a mask that
-    hides nothing.
+    Floating-point arrays are standard normal, integers as `random_integers` has them.
 
     Args:
         values: the inputs.
@@ -175,7 +190,7 @@ def random_inputs(
             numbers = random.random(size=shape) if positive else random.normal(size=shape)
             array = numbers.astype(dtype)
         else:
-            array = _integers(value, shape, random).astype(dtype)
+            array = random_integers(value, shape, random).astype(dtype)
         arrays[value.name or ""] = array
     return arrays
 
@@ -225,27 +240,3 @@ def _shape(
         if name:
             named[name] = shape[-1]
     return shape
-
-
-def _integers(value: ir.Value, shape: Sequence[int], random: np.random.Generator) -> np.ndarray:
-    """Numbers of rows of an embedding, lengths of sequences, or ones."""
-    rows = _first_size(value, {"Gather": 1})
-    if rows:
-        return random.integers(rows, size=shape)
-    steps = _first_size(value, _SEQUENCE_LENGTHS)
-    return random.integers(1, steps + 1, size=shape) if steps else np.ones(shape)
-
-
-def _first_size(value: ir.Value, places: Mapping[str, int]) -> int | None:
-    """The smallest first axis of the first inputs of nodes that take a value in a place, by operator."""
-    found = []
-    pending = [value]
-    while pending:
-        for node, position in pending.pop().uses():
-            first = node.inputs[0] if node.inputs else None
-            if position == places.get(node.op_type) and first is not None and first.shape:
-                size = first.shape[0]
-                found += [size] if isinstance(size, int) else []
-            elif node.op_type in _PASSED_THROUGH and position == 0:
-                pending.extend(node.outputs)
-    return min(found, default=None)

@@ -53,7 +53,7 @@ def refuse_external_data(model: onnx.ModelProto) -> None:
             )
 
 
-def check_external_data(model: onnx.ModelProto, folder: Path, source: str) -> None:
+def check_external_data(model: onnx.ModelProto, folder: Path, source: str) -> list[Path]:
     """Checks what a model says of files beside it, and reads what is small.
 
     Args:
@@ -61,15 +61,21 @@ def check_external_data(model: onnx.ModelProto, folder: Path, source: str) -> No
         folder: the one that the model lies in.
         source: what to call the model in a message.
 
+    Returns:
+        The files that it names, each once.
+
     Raises:
         UserError: a file is not there, no file, or not in the folder; or the tensor is not all in it.
     """
+    files: dict[Path, None] = {}
     for tensor, name in tensors(model):
         if not is_external(tensor):
             continue
         place = _place(tensor, folder, f"The tensor '{name}' of {source}")
+        files[place.file] = None
         if prod(tensor.dims) < _LARGE:
             _read(tensor, place)
+    return list(files)
 
 
 def is_external(tensor: onnx.TensorProto) -> bool:

@@ -47,6 +47,15 @@ def of_verification(verify: bool, random_size: Mapping[str, int] | None) -> list
     return [f"{option('random_size')} (by {without('verify')} no data are made up)"] if idle else []
 
 
+def of_check(
+    arrays: object | None, examples: int | None, random_size: Mapping[str, int] | None
+) -> list[str]:
+    """Sizes of random data beside the user's, or a number of the user's beside none."""
+    if arrays is not None:
+        return [f"{option('random_size')} (data are given)"] if random_size else []
+    return [] if examples is None else [f"{option('examples')} (no data are given)"]
+
+
 def warn_of_no_t(uses: Sequence[ParameterUse], update: UpdateSettings) -> None:
     """Says that T acts on nothing of what is trained, and why, where the optimizer is svgd."""
     if not update.adapts or any(use.state is not None for use in uses):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,17 @@ class NotRunError(UserError):
 
 # Of a value: larger ones are not tried on made-up data.
 MOST_BYTES = 1 << 29
+# What onnxruntime calls the types of tensors.
+_ELEMENTS = {
+    "tensor(bool)": "bool",
+    "tensor(double)": "float64",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    "tensor(int32)": "int32",
+    "tensor(int64)": "int64",
+    "tensor(int8)": "int8",
+    "tensor(uint8)": "uint8",
+}
 # How long a model may run on made-up data that has a Loop, which may turn for ever.
 _MOST_SECONDS = 3.0
 
@@ -71,6 +83,25 @@ def run(
             f"it with {option('data')}, {option('batch_size')} or {option('random_size')}."
         ) from error
     return results
+
+
+def refused_on_ones(onnxruntime: Any, session: Any) -> str | None:
+    """What onnxruntime has against a run on ones, open axes being 2; None if nothing, or they would be many."""
+    given = {}
+    for each in session.get_inputs():
+        sizes = [size if isinstance(size, int) else 2 for size in each.shape]
+        dtype = _ELEMENTS.get(each.type)
+        if dtype is None or prod(sizes) * np.dtype(dtype).itemsize > MOST_BYTES:
+            return None
+        given[each.name] = np.ones(sizes, dtype)
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    try:
+        with _ended_in_time(options):
+            session.run(None, given, options)
+    except Exception as error:
+        return None if options.terminate else first_line(error)
+    return None
 
 
 @contextmanager

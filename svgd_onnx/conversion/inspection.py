@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -20,16 +21,20 @@ from svgd_onnx.conversion.encapsulation import (
     differentiator_for,
     virtual_gradients,
 )
+from svgd_onnx.conversion.example_batch import made_up_batch
 from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.garbage import garbage_kept
+from svgd_onnx.conversion.idle_options import of_model, warn_of
+from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model
-from svgd_onnx.conversion.probabilities import look_for_probabilities
+from svgd_onnx.conversion.probabilities import refuse_probabilities
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Parameter, Tensor
+from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.transforms.differentiate import training_form
@@ -116,8 +121,7 @@ def inspect(
 ) -> Inspection:
     """Inspects an ONNX model, or a folder of training artifacts.
 
-    Where the loss takes the prediction for logits, the model runs once on made-up data, which shows whether
-    that is right.
+    Where an onnxruntime is installed, the model runs once on made-up data: what `convert` refuses then is said.
 
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
@@ -138,6 +142,7 @@ def inspect(
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
         given = _given(training, virtual_gradient, training.loss_settings)
+        given += [option("random_size")] if random_size else []
         if given:
             raise UserError(
                 f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
@@ -179,6 +184,7 @@ def _inspect_model(
             # what follows an operator that is refused may have no known shape
             raise refusal from None
     else:
+        warn_of(of_model(plan, training))
         refusal = _refused_when_it_runs(plan, sizes)
     operations = [describe_operation(use) for use in uses]
     return Inspection(operations, parameters, refusal, tensors, arrays, outcome(model))
@@ -214,8 +220,12 @@ def _as_converted(
 
 def _refused_when_it_runs(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> UserError | None:
     """What `convert` would say of the prediction on made-up data."""
+    if not installed_packages():
+        return None
     try:
-        look_for_probabilities(plan, sizes)
+        with suppress(NotRunError):
+            _, prediction = made_up_batch(plan, sizes)
+            refuse_probabilities(plan, prediction)
     except UserError as error:
         return error
     return None

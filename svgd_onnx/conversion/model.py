@@ -16,13 +16,16 @@ from svgd_onnx.conversion.external_data import (
     is_external,
     refuse_external_data,
 )
-from svgd_onnx.conversion.inference import open_session
+from svgd_onnx.conversion.inference import open_session, refused_on_ones
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.validity import refused_by_checker
+
+# In a model's `meta`: the files that it was read from, itself and its external data.
+_FILES = "svgd.files"
 
 
 def load_model(
@@ -57,15 +60,23 @@ def load_model(
     except Exception as error:  # protobuf and the reader each raise their own
         raise _invalid(path, error) from error
     check_bounds(proto, f"'{path}'")
-    check_external_data(proto, path.parent, f"'{path}'")
+    beside = check_external_data(proto, path.parent, f"'{path}'")
     try:
         loaded = read_with_maps(proto)
     except Exception as error:  # each part of the reader raises its own
         raise _invalid(path, error) from error
+    _believe_tensors(loaded)
     _look_in(path.parent, loaded)
     _check_validity(path, f"'{path}'")
     _check_outputs(loaded, f"'{path}'")
+    loaded.meta[_FILES] = [path, *beside]
     return loaded
+
+
+def files_of(model: ir.Model) -> list[Path]:
+    """The files that a model was read from, itself first; none if it was in memory."""
+    files: list[Path] = model.meta.get(_FILES, [])
+    return files
 
 
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
@@ -78,10 +89,21 @@ def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
         check_external_data(model, folder, "the model")
     _check_validity(model, "the model")
     loaded = read_with_maps(model)
+    _believe_tensors(loaded)
     if folder is not None:
         _look_in(folder, loaded)
     _check_outputs(loaded, "The model")
     return loaded
+
+
+def _believe_tensors(model: ir.Model) -> None:
+    """Types and shapes of initializers are those of their tensors, whatever else a file states of them."""
+    for graph in model.graphs():
+        for value in graph.initializers.values():
+            tensor = value.const_value
+            if tensor is not None:
+                value.type = ir.TensorType(tensor.dtype)
+                value.shape = tensor.shape if isinstance(tensor.shape, ir.Shape) else value.shape
 
 
 def _look_in(folder: Path, model: ir.Model) -> None:
@@ -109,7 +131,7 @@ def _check_outputs(model: ir.Model, name: str) -> None:
 
 @contextmanager
 def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
-    """Around what looks into a model: a fault within it is the model's if onnxruntime does not load that.
+    """Around what looks into a model: a fault within it is the model's if onnxruntime does not run that.
 
     Raises:
         UserError: says what onnxruntime has against the model.
@@ -124,7 +146,7 @@ def model_at_fault(model: PathLike | onnx.ModelProto) -> Iterator[None]:
         if refused is None:
             raise
         raise UserError(
-            f"onnxruntime does not load the model ({refused}): export it again."
+            f"onnxruntime does not run the model ({refused}): export it again."
         ) from error
 
 
@@ -138,10 +160,10 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
         return None  # it cannot be asked of a model in memory
     try:
         given = model.SerializeToString() if isinstance(model, onnx.ModelProto) else str(model)
-        open_session(onnxruntime, given, fold=False)
+        session = open_session(onnxruntime, given, fold=False)
     except Exception as error:  # the binding has an exception class for each status
         return first_line(error)
-    return None
+    return refused_on_ones(onnxruntime, session)
 
 
 def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
 from svgd_onnx.conversion.fixed_batch import open_batch
-from svgd_onnx.conversion.model import choose_prediction, load_model
+from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import Advice, UserError, listed, option
 from svgd_onnx.files import PathLike
@@ -20,6 +21,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
+from svgd_onnx.transforms.draws import DrawByDropout
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
@@ -46,6 +48,7 @@ class TrainingPlan:
         label: what the loss compares it with, or None if the loss is the model's own.
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and the label, by name.
+        files: that the model was read from, itself first; none if it was in memory.
     """
 
     canonical: ir.Model
@@ -61,6 +64,7 @@ class TrainingPlan:
     label: ir.Value | None
     exported: ExportedModel
     batch_axes: BatchAxes
+    files: Sequence[Path]
 
     @property
     def inputs(self) -> list[str]:
@@ -91,7 +95,7 @@ def plan_training(
         model: an ONNX file, or the model itself.
         settings: what is trained.
         external_data: the folder of the files that a model in memory names.
-        dropout: whether Dropout drops.
+        dropout: whether Dropout drops, and random numbers are drawn by it.
 
     Raises:
         UserError: the model cannot be read, or the loss depends on nothing that is to be trained.
@@ -135,6 +139,8 @@ def plan_of(
     added = AddLoss(loss, prediction, settings.loss_settings, batch_axis=axes[prediction])
     added(evaluation)
     CheckIndices()(evaluation)
+    if dropout:
+        DrawByDropout()(evaluation)
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
     if label is not None:
@@ -173,6 +179,7 @@ def plan_of(
             own_names(canonical.graph, selection),
         ),
         batch_axes=axes,
+        files=files_of(source),
     )
 
 

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import suppress
-
 import numpy as np
 
-from svgd_onnx.conversion.example_batch import made_up_batch
-from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.losses import LOSSES
 
@@ -24,23 +18,6 @@ def may_be_probabilities(plan: TrainingPlan) -> bool:
     settings = plan.loss_settings
     as_logits = plan.loss.contains and plan.logits.name == plan.prediction
     return bool(as_logits) and not settings.from_logits
-
-
-def look_for_probabilities(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> None:
-    """Runs the model on made-up data, if that may show that its prediction is of probabilities.
-
-    Args:
-        plan: of the model.
-        sizes: of open axes of the data, by the axis's name or a glob.
-
-    Raises:
-        UserError: it is; or no axis has a name that a size is given for.
-    """
-    if not may_be_probabilities(plan) or not installed_packages():
-        return
-    with suppress(NotRunError):
-        _, prediction = made_up_batch(plan, sizes)
-        refuse_probabilities(plan, prediction)
 
 
 def refuse_probabilities(plan: TrainingPlan, prediction: np.ndarray) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_training, inference_runtime
@@ -23,6 +24,9 @@ from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import take_place
 
+# So often a session that gives the gradients too is asked for the loss of a model that is not large: to open
+# another takes longer.
+_FEW = 8
 # Before each run, so that Dropout drops the same.
 _SEED = 1
 
@@ -67,10 +71,10 @@ class RawGradients:
         given = {**zeros, **batch, **values}
         given.update(self._straight_through(model, given))
         self._session = self._forward = self._open(model)
-        if not (manifest.random or has_training()):
-            # a build without training computes all outputs, whatever it is asked for
-            _keep_outputs(model, {self._loss})
-            self._forward = self._open(model)
+        # a build without training computes all outputs, whatever it is asked for
+        self._is_apart = manifest.random or has_training()
+        self._until_apart = _FEW if sum(values[name].size for name in self._trained) < LARGE else 0
+        self._model = model
         self._given = {
             each.name: onnxruntime.OrtValue.ortvalue_from_numpy(given[each.name])
             for each in self._session.get_inputs()
@@ -127,6 +131,11 @@ class RawGradients:
 
     def loss(self) -> float:
         """The loss of the parameters as they are."""
+        if self._until_apart == 0 and not self._is_apart:
+            _keep_outputs(self._model, {self._loss})
+            self._forward = self._open(self._model)
+            self._is_apart = True
+        self._until_apart -= 1
         (loss,) = self._run(self._forward, [self._loss])
         return float(loss)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.kernels import STANDARD
+from svgd_onnx.transforms.draws import DRAWS
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
 
@@ -39,7 +41,7 @@ class MadeUpExample:
     Attributes:
         batch: an array for each input and the label, by name.
         prediction: the model's.
-        precision: of its largest number, to which two graphs of it agree.
+        precision: of its largest number, to which two graphs of it agree; infinite where it draws numbers.
         overwriting: of a scatter whose elements may overwrite each other, which explains a gradient of another
             loss, what it is; None if there is none.
     """
@@ -119,11 +121,12 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExample:
     batch, prediction = made_up_batch(plan, sizes)
-    rounds = any(node.op_type in _ROUNDING for node in plan.canonical.graph.all_nodes())
+    operators = {node.op_type for node in plan.canonical.graph.all_nodes()}
+    rounds, draws = operators & _ROUNDING, operators & DRAWS.keys()
     return MadeUpExample(
         batch={unquoted(name): array for name, array in batch.items()},
         prediction=prediction,
-        precision=_PRECISION_OF_INTEGERS if rounds else _PRECISION,
+        precision=math.inf if draws else _PRECISION_OF_INTEGERS if rounds else _PRECISION,
         overwriting=_overwriting(plan),
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from svgd_onnx.files.destination import check_destination, is_one_of
+from svgd_onnx.files.destination import check_destination, followed, is_one_of
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
 from svgd_onnx.files.room import require_room
 from svgd_onnx.files.whole import whole_file, whole_folder
@@ -22,6 +22,7 @@ __all__ = [
     "abandon",
     "check_destination",
     "explained",
+    "followed",
     "is_one_of",
     "recover",
     "require_room",

@@ -10,6 +10,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.conversion import idle_options
 from svgd_onnx.conversion.bounds import out_of_bounds
 from svgd_onnx.conversion.encapsulation import differentiator_for
 from svgd_onnx.conversion.example_batch import given_batch, predict, random_batch
@@ -87,11 +88,16 @@ def check(
 
     Raises:
         UserError: as `convert`; or an operator has no reference implementation in the onnx package.
+
+    Warns:
+        of what was given and changes nothing.
     """
     if batch_size < 1 or directions < 1:
         raise UserError(f"{option('batch_size')} and {option('directions')} must be 1 or more.")
     training = take(TrainingSettings, settings)
     plan = _plan(model, training, external_data)
+    idle = idle_options.of_check(arrays, examples, random_size)
+    idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
     trainable = plan.selection.trainable
     checked = _matching(trainable, only)
     random = np.random.default_rng(seed)

@@ -43,6 +43,11 @@ class ParameterCheck:
     error: float
     rounding: float
 
+    @property
+    def is_lost(self) -> bool:
+        """Whether rounding explains so much that any gradient would do, also none."""
+        return _ROUNDING_FACTOR * self.rounding >= 1
+
     def is_right(self, tolerance: float = DEFAULT_TOLERANCE) -> bool:
         """Whether the error is within `tolerance` and what rounding explains."""
         return self.error <= tolerance + _ROUNDING_FACTOR * self.rounding

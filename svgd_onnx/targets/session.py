@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -25,13 +25,19 @@ class TrainingProgress:
         seed: 64 bits.
         batch_size: examples a step.
         skipped: how many of the steps were left out, since they were not finite.
+        conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
+            before training and in checkpoints of older versions.
     """
 
     step: int = 0
     seed: int = 0
     batch_size: int = 0
     skipped: int = 0
+    conversion: dict[str, str] = field(default_factory=dict)
 
+
+# Of what differs in a message.
+_SHOWN = 64
 
 # onnxruntime has one seed for the whole process.
 _SEED_IN_USE = threading.Lock()
@@ -85,6 +91,31 @@ def check_checkpoint(
     ]
     for name, shape in wanted:
         check_tensor(folder, name, found(name), shape)
+
+
+def check_conversion(folder: Path, manifest: Manifest, trained_as: Mapping[str, str]) -> None:
+    """Refuses a checkpoint that was trained by other artifacts, of whichever shapes.
+
+    Args:
+        folder: of artifacts.
+        manifest: theirs.
+        trained_as: `TrainingProgress.conversion`.
+
+    Raises:
+        UserError: says what differs.
+    """
+    here = manifest.conversion
+    for name in sorted(here.keys() & trained_as.keys()):
+        was, is_ = _short(trained_as[name]), _short(here[name])
+        if trained_as[name] != here[name]:
+            raise UserError(
+                f"The checkpoint of '{folder}' was trained by another conversion: {name} was {was}, and is "
+                f"{is_} by {FILE_NAME}; put the one back that belongs here, or convert the model again."
+            )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def check_tensor(
@@ -183,7 +214,7 @@ class Session(Protocol):
             arrays: the model's inputs and the label, in the manifest's order.
             learning_rate: alpha.
             update: whether this is the last batch of a step; False where gradients are accumulated.
-            seed: of what the step draws at random (Dropout), 31 bits; None if it draws nothing.
+            seed: of what the step draws at random, 31 bits; None if it draws nothing.
         """
         ...
 
@@ -194,8 +225,15 @@ class Session(Protocol):
         """
         ...
 
-    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """The loss and the model's outputs, in inference mode."""
+    def eval_step(
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+    ) -> list[np.ndarray]:
+        """The loss and the model's outputs, in inference mode.
+
+        Args:
+            arrays: the model's inputs and the label, in the manifest's order.
+            seed: as of a training step; Dropout drops nothing, but a model may draw.
+        """
         ...
 
     def tensor(self, name: str) -> np.ndarray:

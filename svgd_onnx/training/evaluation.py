@@ -34,7 +34,7 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
         first = number * batch_size
         count = min(batch_size, len(examples) - first)
         with rows_at_fault(examples.source, range(first, first + count)):
-            results = session.eval_step(batch)
+            results = session.eval_step(batch, seed=number if manifest.random else None)
         of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
         total += float(results[0]) * of_batch
         weight += of_batch

@@ -73,8 +73,7 @@ class Trainer:
         kernels: str = AUTO,
         non_finite: str = STOP,
     ) -> None:
-        self._folder = Path(folder)
-        self.manifest = Manifest.load(self._folder)
+        self._folder, self.manifest = Path(folder), Manifest.load(Path(folder))
         check_threads(threads)
         check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
@@ -259,7 +258,8 @@ class Trainer:
                 that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self.check_finite()
-        progress = TrainingProgress(self.step, self.seed, self._batch_size, self.skipped)
+        kept = (self.step, self.seed, self._batch_size, self.skipped)
+        progress = TrainingProgress(*kept, self.manifest.conversion)
         with self._claim.saving():
             self._session.save(progress)
         self.saved_step = self.step
@@ -284,8 +284,8 @@ class Trainer:
         # a step of several batches has as many, however many were left out
         update = (self.step + 1 - self.skipped) % self.manifest.accumulation_steps == 0
         # one for each step: a resumed run draws what an uninterrupted one would have drawn
-        state = np.random.SeedSequence([self.seed, self.step]).generate_state(1)
-        seed = int(state[0]) >> 1 if self.manifest.random else None
+        state = int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0])
+        seed = state >> 1 if self.manifest.random else None
         unproven = not self.step and self.manifest.verified is None
         if unproven:
             self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated

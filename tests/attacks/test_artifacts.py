@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -120,6 +121,74 @@ def test_a_checkpoint_of_another_model(folder: Path, made: Path, target: str) ->
         assert "is that of another model" in sentence
 
 
+@pytest.mark.parametrize(
+    ("settings", "what"),
+    [
+        ({"loss": "mse"}, "the loss was mse, and is cross-entropy by svgd.json"),
+        ({"optimizer": "rmsprop"}, "the optimizer was rmsprop"),
+        ({"rho": 0.5}, "the optimizer's rho was 0.5"),
+        (
+            {"loss_settings": svgd_onnx.LossSettings(reduction="sum")},
+            "the loss's reduction was sum, and is mean",
+        ),
+    ],
+)
+def test_a_trained_checkpoint_of_another_conversion(
+    folder: Path, target: str, tmp_path: Path, settings: dict[str, Any], what: str
+) -> None:
+    """Of the same shapes, so that nothing else tells."""
+    if target == "ort-training" and "optimizer" in settings:
+        pytest.skip("rmsprop is of the target onnx")
+    for path in (folder, tmp_path / "other"):
+        if path != folder:
+            svgd_onnx.convert(MODEL, path, target=target, verify=False, **settings)
+        trainer = svgd_onnx.Trainer(path)
+        trainer.train_step(batch_of(path), 0.1)
+        trainer.save()
+    svgd_onnx.Trainer(folder)  # its own
+    name = "checkpoint.safetensors" if target == "onnx" else "checkpoint"
+    shutil.copy(tmp_path / "other" / name, folder / name)
+    for sentence in refusals(folder):
+        assert "was trained by another conversion" in sentence and what in sentence
+
+
+def test_a_checkpoint_of_another_models_file(target: str, tmp_path: Path) -> None:
+    """A copy of a folder is the same conversion, and so is a conversion anew of the same file."""
+    for name, model in (("one", MODEL), ("two", reweighted(MODEL))):
+        onnx.save(model, tmp_path / f"{name}.onnx")
+        svgd_onnx.convert(tmp_path / f"{name}.onnx", tmp_path / name, target=target, verify=False)
+        trainer = svgd_onnx.Trainer(tmp_path / name)
+        trainer.train_step(batch_of(tmp_path / name), 0.1)
+        trainer.save()
+    name = "checkpoint.safetensors" if target == "onnx" else "checkpoint"
+    svgd_onnx.convert(tmp_path / "one.onnx", tmp_path / "anew", target=target, verify=False)
+    shutil.copy(tmp_path / "one" / name, tmp_path / "anew" / name)
+    assert svgd_onnx.Trainer(tmp_path / "anew").step == 1
+    shutil.copy(tmp_path / "two" / name, tmp_path / "anew" / name)
+    for sentence in refusals(tmp_path / "anew"):
+        assert "the model's SHA-256 was " in sentence
+
+
+def reweighted(model: onnx.ModelProto) -> onnx.ModelProto:
+    """The same network with other weights."""
+    other = onnx.ModelProto()
+    other.CopyFrom(model)
+    weight = next(each for each in other.graph.initializer if each.name == "fc1.weight")
+    weight.CopyFrom(onnx.numpy_helper.from_array(np.ones((5, 6), np.float32), weight.name))
+    return other
+
+
+def batch_of(folder: Path) -> Tensors:
+    x = np.random.default_rng(0).normal(size=(8, 6)).astype(np.float32)
+    label = Manifest.load(folder).label
+    assert label is not None
+    of_classes = label.dtype == "int64"
+    return {
+        "x": x,
+        label.name: np.zeros(8, np.int64) if of_classes else np.zeros((8, 4), np.float32),
+    }
+
+
 def test_the_optimizers_state_of_another_shape(tmp_path: Path) -> None:
     svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", optimizer="adamw", verify=False)
     name = "fc1.weight.first_moment"
@@ -230,3 +299,15 @@ def test_the_source_is_known_by_its_hash(tmp_path: Path) -> None:
     onnx.save(MODEL, tmp_path / "model.onnx")
     svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "a", target="onnx", verify=False)
     assert [*(Manifest.load(tmp_path / "a").source or {})] == ["model.onnx"]
+
+
+def test_the_source_is_known_by_the_hash_of_its_external_data_too(tmp_path: Path) -> None:
+    (tmp_path / "weights").mkdir()
+    options = {"save_as_external_data": True, "location": "weights/w.bin", "size_threshold": 0}
+    onnx.save(MODEL, tmp_path / "model.onnx", **options)
+    svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "a", target="onnx", verify=False)
+    source = Manifest.load(tmp_path / "a").source or {}
+    assert source == {
+        name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
+        for name in ("model.onnx", "weights/w.bin")
+    }

@@ -115,6 +115,17 @@ def test_sizes_are_not_followed_through_long_vectors(tmp_path: Path) -> None:
     assert "bytes: it may have" in refused(model, tmp_path)
 
 
+def test_sizes_are_not_followed_through_vectors_that_a_file_says_are_long(tmp_path: Path) -> None:
+    net = Network()
+    size = net.node("Squeeze", net.node("Shape", "x", start=0, end=1))
+    last = net.node("Cast", size, to=onnx.TensorProto.FLOAT)
+    net.node("MatMul", net.node("Mul", "x", last), net.weight("w", 4, 4), output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 4)})
+    lie = helper.make_tensor_value_info(size, onnx.TensorProto.INT64, [1 << 40])
+    model.graph.value_info.append(lie)
+    assert "has 8,796,093,022,208 bytes: it may have" in refused(model, tmp_path)
+
+
 def test_a_chain_that_is_followed_by_calls_is_refused_and_no_error(tmp_path: Path) -> None:
     assert "longer chains" in refused(transposed_weight(1000), tmp_path)
 

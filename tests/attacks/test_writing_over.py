@@ -182,3 +182,10 @@ def test_the_log_and_what_is_exported_are_none_of_the_artifacts(
     error = refused("train", folder, "--data", data, "--log", path, "--steps", 1, *TRAIN)
     assert "is a file that is read" in error
     assert (folder / artifact).read_bytes() == before
+
+
+def test_a_link_to_itself(refused: Refused, model: Path, tmp_path: Path) -> None:
+    link = tmp_path / "link"
+    link.symlink_to(link)
+    refused("convert", model, "--output", link)
+    assert link.is_symlink()

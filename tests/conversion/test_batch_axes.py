@@ -81,12 +81,22 @@ def scaled() -> onnx.ModelProto:
     return net.model({"x": ("N", 4), "rate": ()}, {"y": ("N", 3)})
 
 
+def four_grades() -> onnx.ModelProto:
+    """x (1, 3, 5) -> y (4): an example each, whose grades do not lie along the axis of 1."""
+    net = Network()
+    pooled = net.node("ReduceMean", "x", axes=[1], keepdims=0)
+    grades = net.node("MatMul", pooled, net.weight("w", 5, 4))
+    net.node("Squeeze", grades, net.constant("first", np.array([0])), output="y")
+    return net.model({"x": (1, 3, 5)}, {"y": (4,)})
+
+
 CASES: dict[str, tuple[Callable[[], onnx.ModelProto], dict[str, Any], Axes]] = {
     "references": (distances, {}, {"x": 0, "references": None, "labels": 0}),
     "scalar": (scaled, {}, {"x": 0, "rate": None, "labels": 0}),
     "time first": (time_major, {"class_axis": 2}, {"x": 1, "labels": 1}),
     "open time": (lambda: time_major("T"), {"class_axis": 2}, {"x": 1, "labels": 1}),
     "recurrent": (recurrent, {"class_axis": 2}, {"x": 1, "labels": 1}),
+    "grades": (four_grades, {"loss": "mse"}, {"x": None, "target": None}),
     "squeezed": (squeezed, {}, {"x": None, "labels": None}),
     "graph": (graph_network, {}, {"x": None, "edges": None, "labels": None}),
 }
@@ -104,6 +114,15 @@ def test_the_axis_of_examples_is_told_from_the_model(name: str, tmp_path: Path) 
     assert {each.name: each.batch_axis for each in manifest.arrays} == axes
     loaded = svgd_onnx.Manifest.load(tmp_path / "artifacts")
     assert loaded.arrays == manifest.arrays
+
+
+def test_a_label_of_a_model_of_one_example_may_be_of_any_size(tmp_path: Path) -> None:
+    converted(four_grades(), tmp_path / "artifacts", target="onnx", loss="mse")
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    data = {"x": np.ones((6, 1, 3, 5), np.float32), "target": np.ones((6, 4), np.float32)}
+    first = trainer.evaluate(data)["loss"]
+    trainer.train(data, epochs=1, batch_size=1, learning_rate=0.01)
+    assert trainer.evaluate(data)["loss"] < first
 
 
 def test_a_user_decides_in_doubt(tmp_path: Path) -> None:
@@ -211,7 +230,8 @@ def test_an_augmentation_is_given_what_is_whole_as_it_is(tmp_path: Path) -> None
 def test_gradients_are_right(name: str) -> None:
     build, options, _ = CASES[name]
     settings = svgd_onnx.LossSettings(class_axis=options.get("class_axis"))
-    found = svgd_onnx.check(build(), loss_settings=settings, differentiator="own")
+    loss = options.get("loss", "cross-entropy")
+    found = svgd_onnx.check(build(), loss=loss, loss_settings=settings, differentiator="own")
     assert all(each.is_right() for each in found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 from models import Network
+from onnx import TensorProto, helper
 from typer.testing import CliRunner
 
 import svgd_onnx
@@ -28,6 +30,46 @@ def test_inspect_says_that_a_prediction_is_of_probabilities(tmp_path: Path) -> N
     assert found.operations
     as_logits = {"loss_settings": LossSettings(from_logits=True)}
     assert svgd_onnx.inspect(tmp_path / "m.onnx", target="onnx", **as_logits).refusal is None
+
+
+def of_another_shape() -> onnx.ModelProto:
+    """Says that y has 5 rows an example, and has 4: onnxruntime warns, and runs it."""
+    net = Network()
+    rows = net.node("Reshape", "x", net.constant("k", np.array([-1, 4, 3])))
+    body = [helper.make_node("Identity", [rows], ["inner"])]
+    info = helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)
+    graph = helper.make_graph(body, "either", [], [info])
+    same = net.node("If", "flag", then_branch=graph, else_branch=graph)
+    net.node("Mul", same, net.weight("w", 3), output="y")
+    model = net.model({"x": ("N", 12), "flag": ()}, {"y": ("N", 5, 3)}, check=False)
+    model.graph.input[1].type.tensor_type.elem_type = TensorProto.BOOL
+    return model
+
+
+def twice_as_many_rows() -> onnx.ModelProto:
+    """x (N, 6) -> y (2 N, 3): a label for each row of y is none for each example."""
+    net = Network()
+    hidden = net.node("MatMul", "x", net.weight("w", 6, 6))
+    net.node("Reshape", hidden, net.constant("k", np.array([-1, 3])), output="y")
+    return net.model({"x": ("N", 6)}, {"y": ("M", 3)})
+
+
+@pytest.mark.parametrize(
+    ("build", "sentence"),
+    [
+        (of_another_shape, r"'y' has the shape \(N, 5, 3\), but it is \(4, 4, 3\)"),
+        (twice_as_many_rows, "'y' has 8 entries along axis 0 for 4 examples"),
+    ],
+)
+def test_inspect_runs_what_convert_runs(
+    build: Callable[[], onnx.ModelProto], sentence: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "m.onnx"
+    onnx.save(build(), path)
+    with pytest.raises(UserError, match=sentence) as refused:
+        svgd_onnx.convert(path, tmp_path / "a", target="onnx", loss="mse")
+    found = svgd_onnx.inspect(path, target="onnx", loss="mse")
+    assert found.obstacle == str(refused.value)
 
 
 @pytest.mark.parametrize("given", [True, False])
@@ -54,6 +96,14 @@ def test_an_option_without_effect_is_named(name: str, tmp_path: Path) -> None:
     options, sentence = IDLE[name]
     with pytest.warns(UserWarning, match=f"Without effect: .*{sentence}"):
         svgd_onnx.convert(models.gemm(), tmp_path / "a", target="onnx", **options)
+
+
+def test_check_names_what_its_data_leave_idle() -> None:
+    arrays = {"x": np.ones((3, 6), np.float32), "labels": np.array([0, 1, 2])}
+    with pytest.warns(UserWarning, match=r"Without effect: random_size \(data are given\)"):
+        svgd_onnx.check(models.gemm(), arrays=arrays, random_size={"*": 3}, target="onnx")
+    with pytest.warns(UserWarning, match="Without effect: examples"):
+        svgd_onnx.check(models.gemm(), examples=3, target="onnx")
 
 
 def test_options_with_an_effect_are_not_named(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import svgd_onnx
 from svgd_onnx.cli import _app
+from svgd_onnx.conversion_tables import show_checks
 from svgd_onnx.gradient_check.check import example_batch
 from svgd_onnx.transforms.decompose.decompose import RULES
 
@@ -74,6 +75,36 @@ def test_random_token_numbers_are_rows_of_their_embedding() -> None:
     assert all(
         item.is_right() for item in svgd_onnx.check(model, batch_size=5, random_size={"time": 9})
     )
+
+
+@pytest.mark.parametrize("written_out", [True, False])
+def test_random_numbers_of_a_one_hot_vector_are_its_places(written_out: bool) -> None:
+    net = Network()
+    if written_out:
+        column = net.node("Unsqueeze", "tokens", net.constant("last", np.array([2])))
+        same = net.node("Equal", column, net.constant("places", np.arange(7)))
+        vector = net.node("Cast", same, to=onnx.TensorProto.FLOAT)
+    else:
+        values = net.constant("off_on", np.array([0, 1], np.float32))
+        vector = net.node("OneHot", "tokens", net.constant("depth", np.array(7)), values)
+    pooled = net.node("ReduceMean", net.node("MatMul", vector, net.weight("w", 7, 3)), axes=[1])
+    net.node("Squeeze", pooled, net.constant("a", np.array([1])), output="logits")
+    model = net.model({"tokens": ("batch", 9)}, {"logits": ("batch", 3)}, check=False)
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    assert set(np.unique(example_batch(model, batch_size=50)["tokens"])) == set(range(7))
+
+
+def test_a_gradient_that_is_lost_in_rounding_is_not_called_right(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where rounding moves a gradient by its own size, one that is 0 would pass too."""
+    told = svgd_onnx.ParameterCheck("w", (3,), (1.0,), (1.0,), error=1e-6, rounding=1e-7)
+    lost = svgd_onnx.ParameterCheck("b", (3,), (3e-3,), (1e-9,), error=0.5, rounding=1.3)
+    wrong = svgd_onnx.ParameterCheck("v", (3,), (9.0,), (1e-9,), error=9.0, rounding=1.3)
+    assert show_checks([told, lost, wrong], 5e-3) == 1
+    said = capsys.readouterr().out
+    assert "2 parameters checked, 1 wrong; the largest error is 9.0e+00, of 'v'." in said
+    assert "float32 does not tell of 'b'" in said
 
 
 def test_sizes_of_axes_that_there_are_not_are_refused() -> None:

@@ -61,3 +61,18 @@ def test_what_is_missing_is_noticed_before_anything_changes(
     with pytest.raises(ir.passes.PreconditionError):
         emit(lacking)
     assert ir.to_proto(lacking) == before
+
+
+@pytest.mark.parametrize("batches", [1, 3])
+def test_a_network_of_many_vectors_takes_no_more_operators_to_update_than_one_of_two(
+    batches: int,
+) -> None:
+    assert nodes_of_update(20, batches) == nodes_of_update(2, batches)
+
+
+def nodes_of_update(vectors: int, batches: int) -> int:
+    names = [f"b{index}" for index in range(vectors)]
+    updated = model(["x", *names], [LOSS, *(f"{name}_grad" for name in names)])
+    before = len(updated.graph)
+    ParameterUpdate(names, "momentum", {"momentum": 0.9}, batches)(updated)
+    return len(updated.graph) - before

@@ -9,6 +9,7 @@ when it is done, so that it is known which one a process died in.
 from __future__ import annotations
 
 import json
+import math
 import sys
 import tempfile
 import warnings
@@ -89,7 +90,8 @@ def main(path: str, target: str, words: str) -> Iterator[dict[str, Any]]:
         yield {"unchecked": str(refusal)}
         return
     wrong = {each.parameter: each.error for each in checked if not each.is_right()}
-    yield {"check": max(each.error for each in checked), "wrong": wrong}
+    told = [each.error for each in checked if not each.is_lost]
+    yield {"check": max(told, default=math.nan), "wrong": wrong}
 
 
 def _does_not_load(path: str) -> str | None:

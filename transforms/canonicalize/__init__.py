@@ -28,6 +28,8 @@ from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
 from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
+from svgd_onnx.transforms.empty_windows import refuse_empty_windows
+from svgd_onnx.transforms.odd_constants import refuse_odd_constants
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.quantization import FROZEN, STRAIGHT_THROUGH
 from svgd_onnx.transforms.value_sizes import refuse_odd_sizes
@@ -75,7 +77,7 @@ def canonicalize(
 
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows, there is no axis
-            that a size is given for, or a value is larger than can be meant.
+            that a size is given for, or a value is larger, or a constant other, than can be meant.
     """
     model = run(
         source_form(model),
@@ -109,6 +111,8 @@ def canonicalize(
     if KnownSizes()(model).modified:
         FoldConstants()(model)
     refuse_odd_sizes(model.graph)
+    refuse_odd_constants(model.graph)
+    refuse_empty_windows(model.graph)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
     return run(model, QuoteNames())

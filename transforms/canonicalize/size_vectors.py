@@ -23,11 +23,7 @@ def may_follow_sizes(graph: ir.Graph) -> bool:
     def length(value: ir.Value | None) -> int:
         if value is None:
             return 0
-        if value not in lengths:
-            shape = [] if value.shape is None else list(value.shape)
-            size = shape[0] if len(shape) == 1 else 0
-            lengths[value] = size if isinstance(size, int) else 0
-        return lengths[value]
+        return lengths[value] if value in lengths else _stated_length(value)
 
     for value in (*graph.inputs, *graph.initializers.values()):
         if length(value) > _LONGEST:
@@ -41,6 +37,13 @@ def may_follow_sizes(graph: ir.Graph) -> bool:
             lengths[node.outputs[0]] = max(map(length, node.inputs), default=0)
         elif node.op_type == "Concat":
             lengths[node.outputs[0]] = sum(map(length, node.inputs))
-        if length(node.outputs[0]) > _LONGEST:
+        if max(length(node.outputs[0]), _stated_length(node.outputs[0])) > _LONGEST:
             return False
     return True
+
+
+def _stated_length(value: ir.Value) -> int:
+    """What a file says, which need not be so: 0 of what is no vector, or of unknown length."""
+    shape = [] if value.shape is None else list(value.shape)
+    size = shape[0] if len(shape) == 1 else 0
+    return size if isinstance(size, int) else 0

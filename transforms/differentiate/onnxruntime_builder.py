@@ -17,6 +17,7 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     check_gradients,
     differentiable_form,
 )
+from svgd_onnx.transforms.differentiate.masked_rows import MaskedRows
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.rule import apply_rule, integer
 
@@ -54,6 +55,7 @@ def differentiate_by_onnxruntime(
     except (RuntimeError, IndexError) as error:  # whatever the binding makes of its own
         raise RuntimeError(f"onnxruntime's gradient builder failed: {error}") from error
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
+    MaskedRows()(gradient)
     check_gradients(gradient.graph, forward.graph, copies)
     return gradient
 

@@ -109,6 +109,7 @@ def _set_dropout(graph: ir.Graph, node: ir.Node, ratio: float | None) -> None:
     if ratio is not None:
         node.replace_input_with(1, write.scalar(ratio))
     node.replace_input_with(2, write.constant(np.array(True)))
+    node.attributes.pop("seed", None)  # by which a session would draw on from step to step
     write.insert_before(graph, node)
     if len(node.outputs) < 2:
         node.resize_outputs(2)

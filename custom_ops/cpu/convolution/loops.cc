@@ -17,6 +17,17 @@ using convolution::PanelCopy;
 using convolution::Tile;
 using convolution::WeightTile;
 
+// Copies so many numbers, below 2 kSize: pieces of a power of two.
+template <int kSize>
+SVGD_INLINE void CopySome(const float* from, size_t count, float* to) {
+  if ((count & static_cast<size_t>(kSize)) != 0) {
+    memcpy(to, from, kSize * sizeof(float));
+    from += kSize;
+    to += kSize;
+  }
+  if constexpr (kSize > 1) CopySome<kSize / 2>(from, count, to);
+}
+
 // Part of a panel: so many numbers, zeros behind.
 template <int kVectors>
 SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* to) {
@@ -24,7 +35,7 @@ SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* to) {
     for (int v = 0; v < kVectors; ++v) to[v] = Load(from + v * kLanes);
   } else {
     float panel[kVectors * kLanes] = {};
-    for (size_t c = 0; c < columns; ++c) panel[c] = from[c];
+    CopySome<kVectors * kLanes / 2>(from, columns, panel);
     for (int v = 0; v < kVectors; ++v) to[v] = Load(panel + v * kLanes);
   }
 }
@@ -36,7 +47,7 @@ SVGD_INLINE void StoreSome(const Vector* from, size_t columns, float* to) {
   } else {
     float panel[kVectors * kLanes];
     for (int v = 0; v < kVectors; ++v) Store(from[v], panel + v * kLanes);
-    for (size_t c = 0; c < columns; ++c) to[c] = panel[c];
+    CopySome<kVectors * kLanes / 2>(panel, columns, to);
   }
 }
 
@@ -52,11 +63,12 @@ void RunTile(const Tile& tile) {
   }
   for (size_t i = 0; i < tile.runs; ++i) {
     const size_t run = tile.seen[i];
-    const float* const* rows = tile.rows + run * kPixels;
+    const float* const* rows = tile.rows + run * tile.row_pitch;
+    const size_t shift = tile.offset + tile.shifts[run];
     const float* weights = tile.weights + run * tile.run_weights;
     const float* x[kPixels];
     SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) x[i] = rows[i] + tile.offset;
+    for (int p = 0; p < kPixels; ++p) x[p] = rows[p] + shift;
     for (size_t c = 0; c < tile.length; ++c, weights += kPanel) {
       Vector w[kVectors];
       for (int v = 0; v < kVectors; ++v) w[v] = Load(weights + v * kLanes);

@@ -15,7 +15,11 @@ namespace svgd::convolution {
 // A tile of Y: `pixels` (fewer at the end) times a panel. Each of them sees `runs` runs of `length`
 // numbers of X: which, of those that there are, `seen` says.
 struct Tile {
-  const float* const* rows;  // for each run Loops::pixels pointers; missing pixels' can be read
+  // For each run Loops::pixels pointers, `row_pitch` (perhaps 0) from one's to the next, and how
+  // far from there it begins; missing pixels' can be read.
+  const float* const* rows;
+  size_t row_pitch;
+  const size_t* shifts;
   const uint32_t* seen;
   size_t runs;
   size_t offset;  // of what is read, from each of the pointers

@@ -8,9 +8,6 @@ namespace {
 constexpr size_t kBlockPixels = 96;
 // Fewer tasks than these leave threads without work at the end.
 constexpr size_t kTasks = 24;
-// The kernel's elements side by side on the last axis are one run of X where each is short.
-constexpr size_t kShortRun = 16;
-constexpr size_t kLongRun = 1024;
 constexpr size_t kMostPointers = 1 << 16;
 
 // Where no more than these of what is seen are inside, leaving out the others is worth that a
@@ -37,17 +34,28 @@ double Inside(const Pass& pass) {
 
 }  // namespace
 
-Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool dense)
-    : pass(its_pass), loops(its_loops) {
-  const PassAxis& last = pass.axes[2];
-  const auto taps = static_cast<size_t>(last.taps);
+Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool is_dense)
+    : pass(its_pass), loops(its_loops), dense(is_dense) {
   examples = dense && pass.batch >= loops.pixels && Inside(pass) < kMostInside
                  ? std::min(pass.batch, 2 * loops.pixels)
                  : 0;
-  merged = dense && examples == 0 && pass.groups == 1 && last.step == 1 &&
-           pass.channels < kShortRun && taps * pass.channels <= kLongRun;
-  length = merged ? taps * pass.channels : pass.channels;
-  runs = merged ? pass.taps() / taps : pass.taps();
+  length = pass.channels;
+  runs = pass.taps();
+  const PassAxis& last = pass.axes[2];
+  const bool merges =
+      dense && examples == 0 && pass.groups == 1 && last.step == 1 && runs * length <= kChunk;
+  side_by_side = merges ? static_cast<size_t>(last.taps) : 1;
+  const auto& [a, b, c] = pass.axes;
+  const size_t in_pitch = pass.groups * pass.channels;
+  for (int64_t p = 0; p < a.taps; ++p) {
+    for (int64_t q = 0; q < b.taps; ++q) {
+      for (int64_t r = 0; r < c.taps; ++r) {
+        const int64_t pixels = (p * a.step * b.in + q * b.step) * c.in + r * c.step;
+        shifts.push_back(static_cast<size_t>(pixels) * in_pitch);
+      }
+    }
+  }
+  no_shifts.resize(runs);
   panels = DivideUp(pass.outputs, loops.panel);
   const size_t most = std::max(
       loops.pixels, std::min(kBlockPixels, kMostPointers / runs) / loops.pixels * loops.pixels);

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstddef>
+#include <vector>
 
 #include "cpu/convolution/loops.h"
 #include "cpu/convolution/pass.h"
 
 namespace svgd::convolution {
+
+// Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
+constexpr size_t kChunk = 1024;
 
 // A task is some panels, of any groups, of a block of pixels.
 struct Plan {
@@ -18,11 +22,16 @@ struct Plan {
 
   const Pass& pass;
   const Loops& loops;
-  bool merged;
+  bool dense;
+  // Of how many runs side by side on the last axis, which lie side by side in X too, a tile can
+  // make one where all of its pixels see them inside; 1 where they are not to be.
+  size_t side_by_side;
   // Of how many examples pixels of one place follow one another, so that a tile sees the same taps
   // inside and leaves out the others; 0 where pixels of an example do.
   size_t examples;
-  size_t length, runs;   // of what an output pixel sees
+  size_t length, runs;  // of what an output pixel sees
+  // How far each run lies from the first, for pixels that see nothing outside; and no distance.
+  std::vector<size_t> shifts, no_shifts;
   size_t panels;         // of a group
   size_t panel_groups;   // that the panels of all groups are cut into
   size_t block, blocks;  // of pixels

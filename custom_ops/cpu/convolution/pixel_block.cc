@@ -13,8 +13,7 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t ind
       first_(index * plan.block),
       pixels_(std::min(plan.block, plan.pass.pixels() - first_)),
       in_pitch_(plan.pass.groups * plan.pass.channels) {
-  const size_t zero_numbers = std::max(plan.length, in_pitch_);
-  const size_t patches = plan.merged ? plan.block * plan.runs * plan.length : 0;
+  const size_t zero_numbers = std::max(plan.length * plan.side_by_side, in_pitch_);
   Cut cut;
   const size_t rows = cut.Array<const float*>(plan.block * plan.runs);
   const size_t starts = cut.Array<const float*>(plan.pass.taps());
@@ -22,16 +21,19 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t ind
   const size_t tiles = plan.block / plan.loops.pixels;
   const size_t seen = cut.Array<uint32_t>(plan.runs * (plan.examples == 0 ? 1 : tiles));
   const size_t counts = cut.Array<size_t>(tiles);
+  const size_t uniform = cut.Array<bool>(tiles);
   const size_t zeros = cut.Array<float>(zero_numbers);
-  const size_t patch = cut.Array<float>(patches);
+  const size_t merged_runs = cut.Array<uint32_t>(plan.runs);
   auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
   rows_ = reinterpret_cast<const float**>(memory + rows);
   starts_ = reinterpret_cast<const float**>(memory + starts);
   outs_ = reinterpret_cast<float**>(memory + outs);
   seen_ = reinterpret_cast<uint32_t*>(memory + seen);
   counts_ = reinterpret_cast<size_t*>(memory + counts);
+  uniform_ = reinterpret_cast<bool*>(memory + uniform);
+  std::fill(uniform_, uniform_ + tiles, false);
   auto* zero = reinterpret_cast<float*>(memory + zeros);
-  patch_ = reinterpret_cast<float*>(memory + patch);
+  merged_runs_ = reinterpret_cast<uint32_t*>(memory + merged_runs);
   std::fill(zero, zero + zero_numbers, 0.0F);
   zeros_ = zero;
   if (plan.examples == 0) {
@@ -43,6 +45,12 @@ PixelBlock::PixelBlock(const Plan& plan, const float* in, float* out, size_t ind
 
 void PixelBlock::PointByExample(float* out) {
   std::iota(seen_, seen_ + plan_.runs, 0U);
+  const size_t merged = plan_.runs / plan_.side_by_side;
+  for (size_t i = 0; i < merged; ++i) {
+    merged_runs_[i] = static_cast<uint32_t>(i * plan_.side_by_side);
+  }
+  // A tile's runs side by side are one until one of its pixels sees something outside.
+  std::fill(counts_, counts_ + plan_.block / plan_.loops.pixels, merged);
   const auto& [a, b, c] = plan_.pass.axes;
   const size_t out_pitch = plan_.pass.groups * plan_.pass.outputs;
   auto place = static_cast<int64_t>(first_);
@@ -60,7 +68,7 @@ void PixelBlock::PointByExample(float* out) {
   size_t lane = 0;  // of the tile
   const float** to = rows_;
   for (size_t pixel = 0; pixel < pixels_;) {
-    Start(example, i, j);
+    const bool rows_inside = Start(example, i, j);
     const int64_t plane = example * a.out + a.out_first + i * a.out_stride;
     const int64_t row = plane * b.out + b.out_first + j * b.out_stride;
     float* of_row = out + static_cast<size_t>(row * c.out + c.out_first) * out_pitch;
@@ -71,9 +79,12 @@ void PixelBlock::PointByExample(float* out) {
       size_t count = 1;
       if (k >= inside_begin && k < inside_end) {
         count = std::min(room, static_cast<size_t>(inside_end - k));
-        SeeInside(to + lane, column, count);
+        const bool uniform = plan_.dense && rows_inside && count == width;
+        uniform_[pixel / width] = uniform;
+        SeeInside(to + lane, column, count, uniform);
       } else {
         See(to + lane, column);
+        counts_[pixel / width] = plan_.runs;
       }
       for (size_t i = 0; i < count; ++i, ++k) {
         outs_[pixel + i] = of_row + static_cast<size_t>(k * c.out_stride) * out_pitch;
@@ -97,29 +108,37 @@ void PixelBlock::PointByExample(float* out) {
   }
 }
 
-void PixelBlock::Start(int64_t example, int64_t i, int64_t j) {
+// Whether none of the rows is outside.
+bool PixelBlock::Start(int64_t example, int64_t i, int64_t j) {
   const auto& [a, b, c] = plan_.pass.axes;
   const float** start = starts_;
+  bool all_inside = true;
   for (int64_t p = 0; p < a.taps; ++p) {
     const int64_t plane = a.first + i * a.stride + p * a.step;
     for (int64_t q = 0; q < b.taps; ++q, ++start) {
       const int64_t row = b.first + j * b.stride + q * b.step;
       const bool inside = plane >= 0 && plane < a.in && row >= 0 && row < b.in;
       const int64_t at = inside ? ((example * a.in + plane) * b.in + row) * c.in : 0;
+      all_inside = all_inside && inside;
       *start = inside ? in_ + static_cast<size_t>(at) * in_pitch_ : nullptr;
     }
   }
+  return all_inside;
 }
 
 // The runs of so many pixels side by side, the first of which has its first tap on the last axis at
-// this column.
-void PixelBlock::SeeInside(const float** to, int64_t column, size_t count) const {
+// this column; or the first of their runs.
+void PixelBlock::SeeInside(const float** to, int64_t column, size_t count, bool first_run) const {
   const PassAxis& c = plan_.pass.axes[2];
   const size_t width = plan_.loops.pixels;
-  const size_t of_row = plan_.merged ? 1 : static_cast<size_t>(c.taps);
+  const auto of_row = static_cast<size_t>(c.taps);
   const size_t tap_pitch = static_cast<size_t>(c.step) * in_pitch_;
   const size_t pixel_pitch = static_cast<size_t>(c.stride) * in_pitch_;
   const size_t place = static_cast<size_t>(column) * in_pitch_;
+  if (first_run) {
+    for (size_t i = 0; i < count; ++i) to[i] = starts_[0] + place + i * pixel_pitch;
+    return;
+  }
   for (size_t row = 0; row * of_row < plan_.runs; ++row) {
     const float* start = starts_[row];
     for (size_t tap = 0; tap < of_row; ++tap, to += width) {
@@ -131,8 +150,7 @@ void PixelBlock::SeeInside(const float** to, int64_t column, size_t count) const
 }
 
 // The runs of a pixel of which some are outside.
-void PixelBlock::See(const float** to, int64_t column) {
-  if (plan_.merged) return Copy(to, column);
+void PixelBlock::See(const float** to, int64_t column) const {
   const PassAxis& c = plan_.pass.axes[2];
   const size_t width = plan_.loops.pixels;
   const size_t rows = plan_.runs / static_cast<size_t>(c.taps);
@@ -144,26 +162,6 @@ void PixelBlock::See(const float** to, int64_t column) {
       const bool seen = inside && starts_[row] != nullptr;
       to[row * row_width] = seen ? starts_[row] + place : zeros_;
     }
-  }
-}
-
-// The same where taps side by side are one run, and some of them are outside.
-void PixelBlock::Copy(const float** to, int64_t column) {
-  const PassAxis& c = plan_.pass.axes[2];
-  const int64_t begin = std::clamp<int64_t>(-column, 0, c.taps);
-  const int64_t end = std::clamp<int64_t>(c.in - column, begin, c.taps);
-  const size_t before = static_cast<size_t>(begin) * in_pitch_;
-  const size_t after = static_cast<size_t>(end) * in_pitch_;
-  for (size_t run = 0; run < plan_.runs; ++run, to += plan_.loops.pixels) {
-    *to = zeros_;
-    if (starts_[run] == nullptr || begin == end) continue;
-    float* patch = patch_;
-    patch_ += plan_.length;
-    *to = patch;
-    const float* from = starts_[run] + static_cast<size_t>(column + begin) * in_pitch_;
-    std::fill(patch, patch + before, 0.0F);
-    std::copy(from, from + (after - before), patch + before);
-    std::fill(patch + after, patch + plan_.length, 0.0F);
   }
 }
 

@@ -23,19 +23,23 @@ class PixelBlock {
   float* const* outs(size_t tile) const { return outs_ + tile * plan_.loops.pixels; }
   // The runs that are not outside for all pixels of a tile, and how many.
   const uint32_t* seen(size_t tile) const {
-    return seen_ + (plan_.examples == 0 ? 0 : tile * plan_.runs);
+    if (plan_.examples > 0) return seen_ + tile * plan_.runs;
+    return merged(tile) ? merged_runs_ : seen_;
   }
-  size_t seen_runs(size_t tile) const { return plan_.examples == 0 ? plan_.runs : counts_[tile]; }
+  size_t seen_runs(size_t tile) const { return counts_[tile]; }
+  // Whether the first run's pointers do for all, with the plan's shifts.
+  bool uniform(size_t tile) const { return uniform_[tile]; }
+  // Whether runs side by side are one.
+  bool merged(size_t tile) const { return counts_[tile] < plan_.runs && plan_.examples == 0; }
 
  private:
   void PointByExample(float* out);
   void PointByPlace(float* out);
   void SeePlace(const float** to, const float* in, size_t in_pitch, size_t count,
                 const std::array<int64_t, kMostAxes>& place, size_t tile);
-  void Start(int64_t example, int64_t i, int64_t j);
-  void SeeInside(const float** to, int64_t column, size_t count) const;
-  void See(const float** to, int64_t column);
-  void Copy(const float** to, int64_t column);
+  bool Start(int64_t example, int64_t i, int64_t j);
+  void SeeInside(const float** to, int64_t column, size_t count, bool first_run) const;
+  void See(const float** to, int64_t column) const;
 
   const Plan& plan_;
   const float* in_;
@@ -45,8 +49,9 @@ class PixelBlock {
   float** outs_;
   uint32_t* seen_;
   size_t* counts_;
+  bool* uniform_;
+  uint32_t* merged_runs_;  // the first of those that are one
   const float* zeros_;
-  float* patch_;  // for runs that are outside with a part
 };
 
 }  // namespace svgd::convolution

@@ -8,8 +8,6 @@
 namespace svgd::convolution {
 namespace {
 
-// Numbers of X of a chunk: its weights, times a panel, stay in the second cache.
-constexpr size_t kChunk = 1024;
 constexpr size_t kMostTilePixels = 16;
 
 // Groups that are best taken as one, as one.
@@ -69,20 +67,25 @@ const float* PackBias(const Plan& plan, const float* bias, float* packed) {
 }
 
 // The tiles of a block for a panel, over some of the runs that each sees.
-void RunTiles(const PixelBlock& block, Tile tile, size_t first_run, size_t runs, size_t output,
-              const Loops& loops) {
+void RunTiles(const Plan& plan, const PixelBlock& block, Tile tile, size_t first_run, size_t runs,
+              size_t output) {
+  const size_t width = plan.loops.pixels;
+  const size_t length = tile.length;
   float* outs[kMostTilePixels];
   tile.out = outs;
-  for (size_t pixel = 0; pixel < block.pixels(); pixel += loops.pixels) {
-    const size_t at = pixel / loops.pixels;
+  for (size_t pixel = 0; pixel < block.pixels(); pixel += width) {
+    const size_t at = pixel / width;
     const size_t seen = block.seen_runs(at);
     if (first_run >= seen && tile.add) continue;
     tile.rows = block.rows(at);
+    tile.row_pitch = block.uniform(at) ? 0 : width;
+    tile.shifts = block.uniform(at) ? plan.shifts.data() : plan.no_shifts.data();
     tile.seen = block.seen(at) + first_run;
     tile.runs = std::min(runs, seen - first_run);
-    tile.pixels = std::min(loops.pixels, block.pixels() - pixel);
+    tile.length = block.merged(at) ? length * plan.side_by_side : length;
+    tile.pixels = std::min(width, block.pixels() - pixel);
     for (size_t i = 0; i < tile.pixels; ++i) outs[i] = block.outs(at)[i] + output;
-    loops.tile(tile);
+    plan.loops.tile(tile);
   }
 }
 
@@ -111,7 +114,7 @@ void RunTask(const Plan& plan, const float* in, const float* packed, const float
         tile.start = first && bias != nullptr ? bias + panel * loops.panel : nullptr;
         tile.add = !first;
         tile.columns = std::min(loops.panel, plan.pass.outputs - output);
-        RunTiles(block, tile, run, some_runs, group * plan.pass.outputs + output, loops);
+        RunTiles(plan, block, tile, run, some_runs, group * plan.pass.outputs + output);
       }
     }
   }

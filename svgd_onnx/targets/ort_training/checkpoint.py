@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,11 +11,13 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import whole_file
+from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets.session import (
     TrainingProgress,
     check_checkpoint,
+    check_conversion,
     checkpoint_damaged,
 )
 
@@ -35,6 +38,7 @@ def load(path: Path, manifest: Manifest) -> Any:
     except RuntimeError as error:
         raise checkpoint_damaged(path) from error
 
+    check_conversion(path.parent, manifest, progress(state, path).conversion)
     check_checkpoint(path.parent, manifest, lambda name: _found(state, name))
     return state
 
@@ -92,24 +96,28 @@ def array(state: Any, name: str) -> np.ndarray:
 
 
 def set_progress(state: Any, progress: TrainingProgress) -> None:
-    """Notes how far training has come."""
+    """Notes how far training has come, and by which conversion."""
     for name, value in asdict(progress).items():
         # what does not fit 64 bits with a sign would be rounded to a float
-        state.add_property(f"{_PREFIX}{name}", value if value < 2**63 else str(value))
+        fits = isinstance(value, int) and value < 2**63
+        state.add_property(f"{_PREFIX}{name}", value if fits else json.dumps(value))
 
 
 def progress(state: Any, path: Path) -> TrainingProgress:
-    """How far a checkpoint has been trained.
+    """How far a checkpoint has been trained, and by which conversion.
 
     Raises:
-        UserError: what it says of that is no number.
+        UserError: what it says of that is not what is written.
     """
-    names = asdict(TrainingProgress())
+    names = [f"{_PREFIX}{name}" for name in asdict(TrainingProgress())]
+    found = {name: state.get_property(name) for name in names if state.has_property(name)}
     try:
-        return TrainingProgress(**{name: _property(state, f"{_PREFIX}{name}") for name in names})
-    except ValueError as error:
+        values = {name.removeprefix(_PREFIX): _value(value) for name, value in found.items()}
+        return read(TrainingProgress, values)
+    except (MisfitError, ValueError, OverflowError, RecursionError) as error:
         raise checkpoint_damaged(path) from error
 
 
-def _property(state: Any, name: str) -> int:
-    return int(state.get_property(name)) if state.has_property(name) else 0
+def _value(given: Any) -> object:
+    """Of a property, which onnxruntime has as an integer, a float or a text."""
+    return json.loads(given) if isinstance(given, str) else int(given)

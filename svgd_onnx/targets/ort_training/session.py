@@ -116,10 +116,12 @@ class OrtTrainingSession:
         """See `Session`."""
         return self._not_finite
 
-    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def eval_step(
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+    ) -> list[np.ndarray]:
         """See `Session`."""
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault(self._manifest.arrays, arrays):
+        with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
             self._module.eval_step(list(arrays), fetches)
         return [fetches[index].numpy() for index in range(len(fetches))]
 

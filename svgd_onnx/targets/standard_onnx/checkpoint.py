@@ -18,6 +18,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import (
     TrainingProgress,
     check_checkpoint,
+    check_conversion,
     checkpoint_damaged,
 )
 
@@ -61,5 +62,6 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
     except (SafetensorError, MisfitError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise checkpoint_damaged(path) from error
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    check_conversion(path.parent, manifest, progress.conversion)
     check_checkpoint(path.parent, manifest, found.get)
     return tensors, progress

@@ -119,7 +119,9 @@ class InferenceTrainingSession:
         """See `Session`."""
         return [name for name in self._changing if self._is_spoiled(name)]
 
-    def eval_step(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def eval_step(
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+    ) -> list[np.ndarray]:
         """See `Session`."""
         session = self._evaluation
         binding = session.io_binding()
@@ -131,7 +133,7 @@ class InferenceTrainingSession:
                 binding.bind_ortvalue_input(value.name, self._current[value.name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
-        with batch_at_fault(self._manifest.arrays, arrays):
+        with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
             session.run_with_iobinding(binding)
         return [np.asarray(array) for array in binding.copy_outputs_to_cpu()]
 

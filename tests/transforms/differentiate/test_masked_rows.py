@@ -7,13 +7,16 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
+from models import Network
 from onnx import TensorProto, helper, numpy_helper
 
+import svgd_onnx
 from svgd_onnx.transforms.canonicalize import InferShapes
 from svgd_onnx.transforms.differentiate.reverse_mode import differentiate_in_reverse
 from svgd_onnx.transforms.lower import Lower
 
 MASK = np.array([[0, 0, -np.inf], [-np.inf, -np.inf, -np.inf], [0, 0, 0]], np.float32)
+ROW_MASKED = np.array([[False], [True], [False]])
 WEIGHTS = np.array([[1, 2, 3], [4, 5, 6], [-1, 0, 2]], np.float32)
 
 
@@ -32,7 +35,7 @@ def attention(*selection: onnx.NodeProto) -> ir.Model:
             ("mask", MASK),
             ("weights", WEIGHTS),
             ("zero", np.array(0, np.float32)),
-            ("row", np.array([[False], [True], [False]])),
+            ("row", ROW_MASKED),
         )
     ]
     x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [3, 3])
@@ -67,3 +70,25 @@ def test_a_row_that_is_masked_throughout_has_no_gradient(forward: ir.Model) -> N
 def test_the_selection_that_the_model_has_is_taken() -> None:
     model = differentiate_in_reverse(BY_NAN, {"x": ["x"]})
     assert [node.op_type for node in model.graph].count("IsNaN") == 1
+
+
+@pytest.mark.parametrize("differentiator", ["onnxruntime", "own"])
+@pytest.mark.parametrize("by", ["NaN", "the mask"])
+def test_gradients_of_a_model_with_such_a_row_are_right(by: str, differentiator: str) -> None:
+    net = Network()
+    scores = net.node(
+        "Add", net.node("MatMul", "x", net.weight("w", 4, 3)), net.constant("mask", MASK)
+    )
+    chances = net.node("Softmax", scores)
+    masked = net.node("IsNaN", chances) if by == "NaN" else net.constant("row", ROW_MASKED)
+    chosen = net.node("Where", masked, net.constant("zero", np.array(0, np.float32)), chances)
+    net.node("MatMul", chosen, net.weight("v", 3, 2), output="y")
+    model = net.model({"x": ("N", 3, 4)}, {"y": ("N", 3, 2)})
+    random = np.random.default_rng(0)
+    x, target = (random.normal(size=(2, 3, size)).astype(np.float32) for size in (4, 2))
+    arrays = {"x": x, "target": target}
+    found = svgd_onnx.check(
+        model, loss="mse", arrays=arrays, differentiator=differentiator, target="ort-training"
+    )
+    assert [each.parameter for each in found] == ["w", "v"]
+    assert max(each.error for each in found) < 1e-5

@@ -56,7 +56,8 @@ def mutated(content: bytes, draw: Random) -> bytes:
         return damaged(content, draw)
     model = onnx.ModelProto.FromString(content)
     for _ in range(draw.randint(1, _MOST_MUTATIONS)):
-        draw.choice(MUTATIONS)(model, draw)
+        if model.graph.node:
+            draw.choice(MUTATIONS)(model, draw)
     return model.SerializeToString()
 
 

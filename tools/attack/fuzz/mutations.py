@@ -90,6 +90,8 @@ def small_integers(model: onnx.ModelProto, draw: Random) -> None:
 def size_of_a_value(model: onnx.ModelProto, draw: Random) -> None:
     graph = model.graph
     values = [*graph.input, *graph.output, *graph.value_info]
+    if not values:
+        return
     shape = draw.choice(values).type.tensor_type.shape
     how = draw.randrange(4)
     if how == 0 or not shape.dim:
@@ -105,7 +107,8 @@ def size_of_a_value(model: onnx.ModelProto, draw: Random) -> None:
 def type_of_a_value(model: onnx.ModelProto, draw: Random) -> None:
     graph = model.graph
     values = [*graph.input, *graph.output, *graph.value_info]
-    draw.choice(values).type.tensor_type.elem_type = draw.choice(_TYPES)
+    if values:
+        draw.choice(values).type.tensor_type.elem_type = draw.choice(_TYPES)
 
 
 def type_of_a_tensor(model: onnx.ModelProto, draw: Random) -> None:

@@ -5,11 +5,11 @@ Where an activation has a kink, the slope there is PyTorch's.
 
 from __future__ import annotations
 
-import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.differentiate.gradients.gradient import Backward, GradientRule, Gradients
-from svgd_onnx.transforms.rule import constant_value, inputs_of, integer, number, text
+from svgd_onnx.transforms.differentiate.masked_rows import without_nan
+from svgd_onnx.transforms.rule import inputs_of, integer, number, text
 
 _SELU_ALPHA, _SELU_GAMMA = 1.67326319217681884765625, 1.05070102214813232421875
 
@@ -21,40 +21,9 @@ def _of_output(op_type: str) -> GradientRule:
 def _along_axis(op_type: str) -> GradientRule:
     def rule(back: Backward) -> Gradients:
         axis = integer(back.node, "axis", -1)
-        return back.training(op_type, back.dy, _without_nan(back, back.y), axis=axis)
+        return back.training(op_type, back.dy, without_nan(back.y, back.write), axis=axis)
 
     return rule
-
-
-def _without_nan(back: Backward, y: ir.Value) -> ir.Value:
-    """0 for NaN, as of rows that are -inf throughout, if what reads y selects something else there.
-
-    No gradient comes back to such a row then, and none is to go on.
-    """
-    for node, _ in y.uses():
-        if node.op_type == "Where" and _is_zero_for_nan(node, y):
-            return node.outputs[0]  # the model has it already
-    if not _is_selected(y):
-        return y
-    write = back.write
-    zero = write.constant(np.zeros((), np.float32 if y.dtype is None else y.dtype.numpy()))
-    return write.node("Where", write.node("IsNaN", y), zero, y)
-
-
-def _is_zero_for_nan(where: ir.Node, y: ir.Value) -> bool:
-    condition, chosen, other = inputs_of(where, 3)
-    producer, zero = condition.producer(), constant_value(chosen)
-    asks = producer is not None and producer.op_type == "IsNaN" and producer.inputs[0] is y
-    return asks and other is y and zero is not None and not zero.any()
-
-
-def _is_selected(value: ir.Value) -> bool:
-    """Whether a Where reads a value, as it is or cast."""
-    return any(
-        node.op_type == "Where"
-        or (node.op_type in ("Cast", "Identity") and _is_selected(node.outputs[0]))
-        for node, _ in value.uses()
-    )
 
 
 def _where(back: Backward, condition: ir.Value, slope: float) -> ir.Value:

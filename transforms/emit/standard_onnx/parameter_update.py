@@ -15,9 +15,15 @@ from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.optimizers.step import Step
 from svgd_onnx.transforms.writer import Writer
 
+# Numbers in a vector, up to which the start of an operator takes longer than the operator.
+_SHORT = 1 << 14
+
 
 class ParameterUpdate(ir.passes.InPlacePass):
     """Replaces the gradients among the graph's outputs by the parameters after a step.
+
+    Short vectors (biases, scales) are updated as one: an update is of numbers, each by itself, and of a
+    deep network most operators would be those of vectors.
 
     Args:
         parameters: the trainable parameters.
@@ -71,30 +77,50 @@ class ParameterUpdate(ir.passes.InPlacePass):
         if self._accumulation_steps > 1:
             changes.update = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(changes.update)
-        place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
-        # onnxruntime computes what stands last first: the gradients that the backward pass comes to first.
-        for name in sorted(
-            self._parameters,
-            key=lambda name: place.get(outputs[gradient_name(name)].producer(), 0),
-            reverse=True,
-        ):
-            parameter, gradient = inputs[name], outputs.pop(gradient_name(name))
-            write = Writer(f"{name}/update", graph.opset_imports[""])
-            state = partial(changes.state, parameter)
+        for names in self._groups(graph):
+            parameters = [inputs[name] for name in names]
+            gradients = [outputs.pop(gradient_name(name)) for name in names]
+            prefix = names[0] if len(names) == 1 else UPDATE
+            write = Writer(f"{prefix}/update", graph.opset_imports[""])
+            gradient = _joined(write, gradients)
             if changes.update is not None:
-                before = state("accumulated_gradient")
+                before = changes.states_of(parameters, "accumulated_gradient")
                 gradient = changes.accumulate(write, before, gradient, self._accumulation_steps)
             step = Step(
-                write, parameter, gradient, rate, self._hyper_parameters, state, changes.steps
+                write,
+                _joined(write, parameters),
+                gradient,
+                rate,
+                self._hyper_parameters,
+                partial(changes.joined_state, write, parameters),
+                changes.steps,
             )
-            new_parameter, new_states = self._optimizer.formula(step)
+            new_parameters, new_states = self._optimizer.formula(step)
             for key, value in new_states.items():
-                changes.new(write, state(key), value)
-            changes.new(write, parameter, new_parameter)
+                changes.new(write, changes.states_of(parameters, key), value)
+            changes.new(write, parameters, new_parameters)
             changes.flush(write)
         graph.outputs.clear()
         graph.outputs.extend([outputs.pop(LOSS_OUTPUT), *outputs.values(), *changes.outputs])
         return ir.passes.PassResult(model, modified=True)
+
+    def _groups(self, graph: ir.Graph) -> list[list[str]]:
+        """Which parameters are updated together: all short vectors, each other one by itself.
+
+        In their order, as onnxruntime computes what stands last first: the gradients that the backward
+        pass comes to first. The vectors wait for the last of theirs.
+        """
+        outputs = {value.name: value for value in graph.outputs}
+        place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
+        ordered = sorted(
+            self._parameters,
+            key=lambda name: place.get(outputs[gradient_name(name)].producer(), 0),
+            reverse=True,
+        )
+        inputs = {value.name: value for value in graph.inputs}
+        short = [name for name in ordered if _is_short_vector(inputs[name])]
+        others = [[name] for name in ordered if name not in set(short)]
+        return [short, *others] if short else others
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name: value for value in model.graph.inputs}
@@ -132,10 +158,19 @@ class _Changes:
     _inputs: dict[str, ir.Value] = field(default_factory=dict)
     _steps: ir.Value | None = None
 
-    def state(self, parameter: ir.Value, name: str) -> ir.Value:
-        """The parameter's state of that name, of its shape."""
-        shape = [int(dim) for dim in parameter.shape or () if isinstance(dim, int)]
-        return self._input(f"{parameter.name}.{name}", shape)
+    def states_of(self, parameters: Sequence[ir.Value], name: str) -> list[ir.Value]:
+        """The state of that name of each parameter, of the parameter's shape."""
+        return [
+            self._input(
+                f"{parameter.name}.{name}",
+                [int(size) for size in parameter.shape or () if isinstance(size, int)],
+            )
+            for parameter in parameters
+        ]
+
+    def joined_state(self, write: Writer, parameters: Sequence[ir.Value], name: str) -> ir.Value:
+        """`states_of` as one tensor."""
+        return _joined(write, self.states_of(parameters, name))
 
     def steps(self) -> ir.Value:
         """How many updates there have been, with this one; the same for all parameters."""
@@ -143,25 +178,24 @@ class _Changes:
             write = Writer(STEPS, self.graph.opset_imports[""])
             before = self._input(STEPS, [])
             self._steps = write.node("Add", before, write.scalar(1))
-            self.new(write, before, self._steps)
+            self.new(write, [before], self._steps)
             self.flush(write)
         return self._steps
 
     def accumulate(
-        self, write: Writer, before: ir.Value, gradient: ir.Value, batches: int
+        self, write: Writer, before: Sequence[ir.Value], gradient: ir.Value, batches: int
     ) -> ir.Value:
-        """Adds the gradient's share of the mean over batches to what those before have come to."""
+        """Adds the gradients' share of the mean over batches to what those before have come to."""
         share = write.node("Mul", gradient, write.scalar(1 / batches))
-        total = write.node("Add", before, share)
-        kept = write.node("Where", self.update, write.scalar(0), total)
-        self._output(before, kept)
+        total = write.node("Add", _joined(write, before), share)
+        self._output(write, before, write.node("Where", self.update, write.scalar(0), total))
         return total
 
-    def new(self, write: Writer, old: ir.Value, value: ir.Value) -> None:
-        """Makes `value` what the input `old` is at the next step, if this batch is a step's last."""
+    def new(self, write: Writer, old: Sequence[ir.Value], value: ir.Value) -> None:
+        """Makes `value` what the inputs `old` are at the next step, if this batch is a step's last."""
         if self.update is not None:
-            value = write.node("Where", self.update, value, old)
-        self._output(old, value)
+            value = write.node("Where", self.update, value, _joined(write, old))
+        self._output(write, old, value)
 
     def flush(self, write: Writer) -> None:
         """Puts what was written into the graph."""
@@ -176,7 +210,26 @@ class _Changes:
             self.graph.inputs.append(self._inputs[name])
         return self._inputs[name]
 
-    def _output(self, old: ir.Value, value: ir.Value) -> None:
-        value.name = f"{old.name}{NEW_SUFFIX}"
-        value.type, value.shape = old.type, old.shape
-        self.outputs.append(value)
+    def _output(self, write: Writer, old: Sequence[ir.Value], value: ir.Value) -> None:
+        for before, after in zip(old, _apart(write, value, old)):
+            after.name = f"{before.name}{NEW_SUFFIX}"
+            after.type, after.shape = before.type, before.shape
+            self.outputs.append(after)
+
+
+def _is_short_vector(parameter: ir.Value) -> bool:
+    shape = list(parameter.shape or ())
+    return len(shape) == 1 and isinstance(shape[0], int) and 0 < shape[0] <= _SHORT
+
+
+def _joined(write: Writer, vectors: Sequence[ir.Value]) -> ir.Value:
+    """Vectors as one; a tensor that is alone as it is."""
+    return vectors[0] if len(vectors) == 1 else write.node("Concat", *vectors, axis=0)
+
+
+def _apart(write: Writer, joined: ir.Value, like: Sequence[ir.Value]) -> Sequence[ir.Value]:
+    """Undoes `_joined`."""
+    if len(like) == 1:
+        return [joined]
+    sizes = [size for vector in like for size in vector.shape or () if isinstance(size, int)]
+    return write.nodes_with("Split", [joined, write.integers(*sizes)], {"axis": 0}, len(like))

@@ -1,0 +1,68 @@
+"""Constants of which onnxruntime's kernels make sizes, offsets and quotients unseen: what they may not be."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.rule import constant_value, input_of
+
+# No diagonal of a matrix is further away, and no box of an image reaches further.
+_FAR = 1 << 31
+_FAR_IN_IMAGE = 1 << 24
+
+
+@dataclass(frozen=True)
+class _Refused:
+    """What an input may not be, where it is constant.
+
+    Attributes:
+        place: of the input.
+        is_odd: whether it is that.
+        what: in words.
+    """
+
+    place: int
+    is_odd: Callable[[np.ndarray], bool]
+    what: str
+
+
+def refuse_odd_constants(graph: ir.Graph) -> None:
+    """Refuses a graph with constants by which the runtime would end the process.
+
+    Raises:
+        UserError: names the node.
+    """
+    for node in graph.all_nodes():
+        refused = _REFUSED.get(node.op_type) if node.domain == "" else None
+        if refused is None:
+            continue
+        value = constant_value(input_of(node, refused.place))
+        if value is not None and refused.is_odd(value):
+            name = node.name or node.outputs[0].name
+            raise UserError(f"{node.op_type} '{name}' has {refused.what}: export the model again.")
+
+
+def _zero(divisor: np.ndarray) -> bool:
+    return np.issubdtype(divisor.dtype, np.integer) and not divisor.all()
+
+
+_DIVISOR = _Refused(1, _zero, "integers to divide by of which one is 0")
+
+_REFUSED = {
+    "Div": _DIVISOR,
+    "Mod": _DIVISOR,
+    # onnxruntime 1.19.2 reads beyond the matrix where k is the least of all integers
+    "Trilu": _Refused(
+        1, lambda k: bool((np.abs(k.astype(float)) > _FAR).any()), "a diagonal (k) of no matrix"
+    ),
+    "RoiAlign": _Refused(
+        1,
+        lambda boxes: not bool((np.abs(boxes) <= _FAR_IN_IMAGE).all()),
+        "boxes that lie outside of any image",
+    ),
+}
