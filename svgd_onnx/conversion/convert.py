@@ -68,9 +68,9 @@ def convert(
     For the target ort-training the folder holds `training_model.onnx`, `eval_model.onnx`,
     `optimizer_model.onnx` and `checkpoint`, which are what onnxruntime's own training API loads. For the
     target onnx it holds `training_step.onnx`, `eval_model.onnx` and `checkpoint.safetensors`. In both are
-    `model_without_weights.onnx`, which `export` puts trained parameters into, and `svgd.json`. A fast form of the
-    step lies beside it, `training_model.fast.onnx` or `training_step.fast.onnx`, where the operator library is
-    installed and has operators for the model, and T is not asked to be portable.
+    `model_without_weights.onnx`, which `export` puts trained parameters into, and `svgd.json`. A fast form of
+    the step lies beside it, `training_model.fast.onnx` or `training_step.fast.onnx`, where the operator library
+    is installed and has operators for the model, and T is not asked to be portable.
 
     Args:
         model: an ONNX file, or the model itself.
