@@ -30,9 +30,12 @@ SymbolicShape ShapeInference::Input(size_t index) const {
 }
 
 void ShapeInference::SetShapeOf(size_t output, size_t input) {
-  const OrtTensorTypeAndShapeInfo* info = Info(input);
-  if (ReadShape(api_, info).empty()) return;  // of unknown rank
-  Check(api_.ShapeInferContext_SetOutputTypeShape(context_, output, info));
+  const SymbolicShape shape = Input(input);
+  if (shape.empty()) return;  // of unknown rank
+  for (const Dimension& dimension : shape) {
+    if (!dimension.known() && dimension.symbol.empty()) return;
+  }
+  Check(api_.ShapeInferContext_SetOutputTypeShape(context_, output, Info(input)));
 }
 
 void ShapeInference::SetShape(size_t output, const SymbolicShape& shape,

@@ -29,7 +29,8 @@ class ShapeInference final : public Attributes {
   size_t inputs() const;
   SymbolicShape Input(size_t index) const;
 
-  // An output gets the shape of an input. Only of outputs that every such node has: whether an
+  // An output gets the shape of an input, where its axes are known or named: of another onnxruntime
+  // would take -1 for the size. Only of outputs that every such node has: whether an
   // optional one is there is not told, and onnxruntime 1.19 reads memory that is none of its own.
   void SetShapeOf(size_t output, size_t input);
   // It gets this one, of the type given; nothing is said where an axis is neither known nor named.

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.conversion.raw_gradients import RawGradients
-from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.errors import Advice, UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.kernels import FAST, STANDARD
@@ -44,7 +44,7 @@ def keep_if_it_agrees(folder: Path, manifest: Manifest, batch: Mapping[str, np.n
     (folder / name).unlink()
     del manifest.files[name]
     warnings.warn(
-        f"Training will take standard operators alone: {name} was left out ({reason}).",
+        Advice(f"Training will take standard operators alone: {name} was left out ({reason})."),
         stacklevel=4,
     )
 

@@ -209,16 +209,21 @@ def test_a_progress_that_is_none(tmp_path: Path, made: Path, content: str) -> No
 def test_a_swapped_model(folder: Path, made: Path, target: str) -> None:
     """Of every model that there is, that of another folder, and one with a byte more."""
     for path in sorted((made / target).glob("*.onnx")):
-        other = (made / f"{target}-other" / path.name).read_bytes()
-        if other == path.read_bytes():
+        other = made / f"{target}-other" / path.name
+        contents = [
+            path.read_bytes() + b"\x12\x00",
+            *([other.read_bytes()] if other.exists() else []),
+        ]
+        if path.read_bytes() in contents:
             continue  # the optimizer's
-        for content in (other, path.read_bytes() + b"\x12\x00"):
+        kernels = "fast" if ".fast." in path.name else "standard"
+        for content in contents:
             (folder / path.name).write_bytes(content)
             with pytest.raises(svgd_onnx.UserError, match="is not the file that was made with"):
                 if path.name == "model_without_weights.onnx":
                     export(folder, folder / "model.onnx")
                 else:
-                    svgd_onnx.Trainer(folder)
+                    svgd_onnx.Trainer(folder, kernels=kernels)
         shutil.copy(path, folder / path.name)
 
 

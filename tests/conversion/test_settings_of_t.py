@@ -57,5 +57,5 @@ def test_it_changes_the_steps_of_either_kernel_alike(
             batch = models.examples(models.residual())
             losses[kernel, changed] = [trainer.train_step(batch, 0.1) for _ in range(4)]
     for changed in (False, True):
-        assert losses["fused", changed] == pytest.approx(losses["portable", changed], rel=1e-5)
+        assert losses["fused", changed] == pytest.approx(losses["portable", changed], rel=1e-4)
     assert losses["fused", True] != losses["fused", False]
