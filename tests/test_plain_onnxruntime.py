@@ -59,7 +59,7 @@ def test_a_script_without_this_package_trains_evaluates_and_exports(
     assert run.returncode == 0, run.stderr
     *losses, evaluation, modules = run.stdout.strip().splitlines()
     assert modules == "[]"
-    trainer = svgd_onnx.Trainer(tmp_path / "artifacts", threads=1)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts", threads=1, kernels="standard")
     assert [trainer.train_step(data, 0.1) for _ in range(10)] == [float(loss) for loss in losses]
     assert trainer.evaluate(data)["loss"] == float(evaluation)
 
