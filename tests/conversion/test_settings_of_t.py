@@ -53,7 +53,7 @@ def test_it_changes_the_steps_of_either_kernel_alike(
             svgd_onnx.convert(
                 models.residual(), folder, target=target, t_kernel=kernel, verify=False, **settings
             )
-            trainer = svgd_onnx.Trainer(folder, threads=1)
+            trainer = svgd_onnx.Trainer(folder, threads=1, kernels="standard")
             batch = models.examples(models.residual())
             losses[kernel, changed] = [trainer.train_step(batch, 0.1) for _ in range(4)]
     for changed in (False, True):
