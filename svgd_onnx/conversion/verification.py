@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.conversion.example_batch import made_up_batch
-from svgd_onnx.conversion.fast_form import keep_if_it_agrees
+from svgd_onnx.conversion.fast_form import FirstStep, keep_if_it_agrees, states_of
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
@@ -112,9 +112,10 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
     Warns:
         of gradients that are zero everywhere.
     """
-    _run(folder, manifest, example)
-    unresolved = _check_gradients(folder, manifest, example)
-    keep_if_it_agrees(folder, manifest, example.batch)
+    loss, states = _run(folder, manifest, example)
+    unresolved, values, gradients = _check_gradients(folder, manifest, example)
+    first = FirstStep(loss, states, values, gradients)
+    keep_if_it_agrees(folder, manifest, example.batch, first)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
 
@@ -138,8 +139,14 @@ def _overwriting(plan: TrainingPlan) -> str | None:
     return None
 
 
-def _run(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
-    """A training step and an evaluation, by the session that will train."""
+def _run(
+    folder: Path, manifest: Manifest, example: MadeUpExample
+) -> tuple[float, dict[str, np.ndarray]]:
+    """A training step and an evaluation, by the session that will train.
+
+    Returns:
+        The step's loss, and what it changed beside parameters.
+    """
     arrays = [example.batch[tensor.name] for tensor in manifest.arrays]
     try:
         session = TARGETS[manifest.target].open(folder, manifest, None, "cpu", STANDARD)
@@ -166,10 +173,13 @@ def _run(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
         found, wanted, rtol=1e-2, atol=example.precision * max(1.0, float(np.abs(wanted).max()))
     ):
         raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
+    return loss, states_of(session, manifest)
 
 
-def _check_gradients(folder: Path, manifest: Manifest, example: MadeUpExample) -> list[str]:
-    """Returns the parameters of which float32 does not tell."""
+def _check_gradients(
+    folder: Path, manifest: Manifest, example: MadeUpExample
+) -> tuple[list[str], dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns the parameters of which float32 does not tell, the values of all, and the gradients there."""
     checkpoint = TARGETS[manifest.target].checkpoint(folder, manifest)
     values = {each.name: _writable(checkpoint(each.name)) for each in manifest.parameters}
     step = folder / TARGETS[manifest.target].step
@@ -200,7 +210,7 @@ def _check_gradients(folder: Path, manifest: Manifest, example: MadeUpExample) -
     found = changes.findings(doubtful)
     if found.wrong:
         raise _wrong(found, example)
-    return [*unresolved, *found.unresolved]
+    return [*unresolved, *found.unresolved], values, gradients
 
 
 def _writable(array: np.ndarray) -> np.ndarray:

@@ -1,0 +1,52 @@
+"""A fast form that is not the step of standard operators is left out, whatever it differs in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models
+import onnx_ir as ir
+import pytest
+
+import svgd_onnx
+from svgd_onnx.errors import Advice
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.ort_training import artifacts as of_ort_training
+from svgd_onnx.targets.standard_onnx import artifacts as of_standard_onnx
+from svgd_onnx.transforms.with_fast_operators import with_fast_operators
+
+WRITERS = {"ort-training": of_ort_training, "onnx": of_standard_onnx}
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(
+    ("operator", "attribute", "said"),
+    [
+        ("BatchNormalizationTraining", ir.AttrFloat32("epsilon", 1.0), "its loss is"),
+        ("BatchNormalizationTraining", ir.AttrFloat32("momentum", 0.1), "comes out differently"),
+        ("BatchNormalizationGradient", ir.AttrInt64("relu", 0), "comes out differently"),
+        ("BatchNormalizationTraining", ir.AttrFloat32("epsilon", -1.0), "its loss is nan"),
+    ],
+    ids=["loss", "statistics", "gradients", "not finite"],
+)
+def test_what_differs_is_left_out_and_named(
+    operator: str,
+    attribute: ir.Attr,
+    said: str,
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def with_a_fault(model: ir.Model, *, portable: bool) -> ir.Model | None:
+        fast = with_fast_operators(model, portable=portable)
+        assert fast is not None
+        (node, *_) = (each for each in fast.graph if each.op_type == operator)
+        node.attributes[attribute.name] = attribute
+        return fast
+
+    monkeypatch.setattr(WRITERS[target], "with_fast_operators", with_a_fault)
+    with pytest.warns(Advice, match=f"fast.onnx was left out .*{said}"):
+        manifest = svgd_onnx.convert(models.mlp(), tmp_path / "artifacts", target=target)
+    name = TARGETS[target].fast_step
+    assert name not in manifest.files and not (tmp_path / "artifacts" / name).exists()
+    assert svgd_onnx.Trainer(tmp_path / "artifacts").kernels == "standard"
