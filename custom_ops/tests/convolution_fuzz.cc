@@ -5,23 +5,24 @@
 // reverse order: both have to give the same bits, within rounding of double precision.
 #include <algorithm>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <random>
 #include <vector>
 
 #include "convolution_reference.h"
 #include "cpu/convolution_kernel.h"
+#include "fuzz.h"
+#include "parallel_for.h"
 
 namespace {
 
 using svgd::ConvolutionAxis;
 using svgd::ConvolutionShape;
 using svgd::InstructionSet;
-using svgd::Task;
-using Random = std::mt19937_64;
+using svgd::tests::InOrder;
+using svgd::tests::InReverse;
+using svgd::tests::Random;
 
 constexpr size_t kMostProducts = 1 << 21;
 
@@ -76,14 +77,6 @@ std::unique_ptr<float[]> Copy(const std::vector<float>& numbers) {
 // Filled with what no sum may begin with.
 std::unique_ptr<float[]> Unset(size_t count) {
   return Copy(std::vector<float>(count, std::numeric_limits<float>::quiet_NaN()));
-}
-
-void InOrder(void*, Task task, size_t count, void* data) {
-  for (size_t i = 0; i < count; ++i) task(data, i);
-}
-
-void InReverse(void*, Task task, size_t count, void* data) {
-  for (size_t i = count; i > 0; --i) task(data, i - 1);
 }
 
 struct Result {
@@ -151,16 +144,6 @@ bool Case(Random& random) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto cases = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000;
-  const auto seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
-  size_t wrong = 0;
-  for (size_t i = 0; i < cases; ++i) {
-    Random random(seed + i);
-    if (!Case(random)) {
-      std::printf("seed %zu is wrong\n", static_cast<size_t>(seed) + i);
-      ++wrong;
-    }
-  }
-  std::printf("convolution: %zu cases, %zu wrong\n", static_cast<size_t>(cases), wrong);
-  return wrong == 0 ? 0 : 1;
+  return svgd::tests::Fuzz(argc, argv, "convolution",
+                           [](Random& random, size_t) { return Case(random); });
 }

@@ -5,31 +5,19 @@
 
 #include <algorithm>
 #include <cstring>
-#include <thread>
 #include <vector>
 
 #include "convolution_reference.h"
+#include "parallel_for.h"
 
 namespace {
 
 using svgd::ConvolutionAxis;
 using svgd::ConvolutionShape;
 using svgd::InstructionSet;
-using svgd::Task;
 using svgd::convolution::LoopsOfSet;
+using svgd::tests::OnThreads;
 using svgd::tests::Tensors;
-
-// Runs task on `context`, a number of threads, each taking every so-many-th index.
-void OnThreads(void* context, Task task, size_t count, void* data) {
-  const size_t threads = *static_cast<size_t*>(context);
-  std::vector<std::thread> pool;
-  for (size_t first = 0; first < threads; ++first) {
-    pool.emplace_back([=] {
-      for (size_t index = first; index < count; index += threads) task(data, index);
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
-}
 
 struct Result {
   std::vector<float> y, dx, dw, db;

@@ -6,23 +6,24 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
-#include <random>
-#include <thread>
 #include <vector>
 
 #include "cpu/virtual_gradient_kernel.h"
+#include "fuzz.h"
+#include "parallel_for.h"
 
 namespace {
 
 using svgd::Compute;
-using svgd::Task;
 using svgd::VirtualGradientAttributes;
 using svgd::VirtualGradientShape;
-using Random = std::mt19937_64;
+using svgd::tests::InOrder;
+using svgd::tests::InReverse;
+using svgd::tests::OnThreads;
+using svgd::tests::Random;
 
 constexpr size_t kMostElements = 1 << 16;
 
@@ -126,25 +127,6 @@ struct Array {
   std::unique_ptr<Type[]> data;
 };
 
-void InOrder(void*, Task task, size_t count, void* data) {
-  for (size_t i = 0; i < count; ++i) task(data, i);
-}
-
-void InReverse(void*, Task task, size_t count, void* data) {
-  for (size_t i = count; i > 0; --i) task(data, i - 1);
-}
-
-void OnThreads(void*, Task task, size_t count, void* data) {
-  constexpr size_t kThreads = 3;
-  std::vector<std::thread> pool;
-  for (size_t first = 0; first < kThreads; ++first) {
-    pool.emplace_back([=] {
-      for (size_t i = first; i < count; i += kThreads) task(data, i);
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
-}
-
 // What r has to become, where all is finite: within rounding.
 template <typename Number>
 bool FollowsFormula(const Array<Number>& dy, const Array<Number>& r, const Array<Number>& r_new,
@@ -190,10 +172,11 @@ bool Case(Random& random) {
   }
   Array<Element> out(factors_only ? 0 : dy.size);
   Array<Number> r_new(r.size), factors(r.size);
+  size_t threads = 3;
   const auto run = [&](const Element* from, const Number* from_r, Element* to, Number* to_r,
                        Number* to_factors, svgd::ParallelFor parallel_for) {
     svgd::VirtualGradient(from, from_r, factors_only ? nullptr : to, to_r, to_factors, shape,
-                          attributes, parallel_for, nullptr);
+                          attributes, parallel_for, &threads);
   };
   run(dy.data.get(), r.data.get(), out.data.get(), r_new.data.get(), factors.data.get(), InOrder);
   const auto again = [&](svgd::ParallelFor parallel_for) {
@@ -221,28 +204,16 @@ bool Case(Random& random) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  const auto cases = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 1000;
-  const auto seed = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : 0;
-  size_t wrong = 0;
-  for (size_t i = 0; i < cases; ++i) {
-    Random random(seed + i);
-    bool right = false;
+  return svgd::tests::Fuzz(argc, argv, "kernels", [](Random& random, size_t i) {
     switch (i % 4) {
       case 0:
-        right = Case<float>(random);
-        break;
+        return Case<float>(random);
       case 1:
-        right = Case<double>(random);
-        break;
+        return Case<double>(random);
       case 2:
-        right = Case<svgd::Float16>(random);
-        break;
+        return Case<svgd::Float16>(random);
       default:
-        right = Case<svgd::BFloat16>(random);
+        return Case<svgd::BFloat16>(random);
     }
-    if (!right) std::printf("seed %zu of %zu is wrong\n", static_cast<size_t>(seed) + i, i % 4);
-    wrong += right ? 0 : 1;
-  }
-  std::printf("kernels: %zu cases, %zu wrong\n", static_cast<size_t>(cases), wrong);
-  return wrong == 0 ? 0 : 1;
+  });
 }

@@ -8,18 +8,18 @@
 #include <cmath>
 #include <cstring>
 #include <random>
-#include <thread>
 #include <type_traits>
 #include <utility>
 #include <vector>
 
 #include "cpu/virtual_gradient_loops.h"
+#include "parallel_for.h"
 
 namespace {
 
-using svgd::Task;
 using svgd::VirtualGradientAttributes;
 using svgd::VirtualGradientShape;
+using svgd::tests::OnThreads;
 
 constexpr VirtualGradientAttributes kAttributes{0.9F, 1e-6F, 0.1F, 3.0F};
 
@@ -37,18 +37,6 @@ Tensors Random(const VirtualGradientShape& shape) {
   for (float& value : tensors.dy) value = normal(random);
   for (float& value : tensors.r) value = std::abs(normal(random)) * 0.01F;
   return tensors;
-}
-
-// Runs task on `context`, a number of threads, each taking every so-many-th index.
-void OnThreads(void* context, Task task, size_t count, void* data) {
-  const size_t threads = *static_cast<size_t*>(context);
-  std::vector<std::thread> pool;
-  for (size_t first = 0; first < threads; ++first) {
-    pool.emplace_back([=] {
-      for (size_t index = first; index < count; index += threads) task(data, index);
-    });
-  }
-  for (std::thread& thread : pool) thread.join();
 }
 
 struct Result {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -11,29 +10,26 @@ import numpy as np
 import onnx
 import pytest
 from convolutional_networks import NETWORKS
+from fast_forms import (
+    OPTIONS,
+    SETTINGS,
+    assert_a_spoiled_batch_changes_nothing,
+    assert_conversion_keeps_it,
+    converted,
+    operators,
+)
 from reference import virtual_gradients
 
 import svgd_onnx
 from svgd_onnx.targets import TARGETS
 from tools.networks import NETWORKS as LARGE_NETWORKS
 
-SETTINGS = {"scale": 0.1, "rho": 0.8, "epsilon": 1e-4}
 STEPS, RATE = 2, 1.0
 TOLERANCE = 5e-5
 
 
-def converted(model: onnx.ModelProto, folder: Path, target: str, **options: Any) -> Path:
-    svgd_onnx.convert(model, folder, **{"target": target, "verify": False, **SETTINGS, **options})
-    return folder
-
-
 def batch_of(model: onnx.ModelProto, seed: int) -> dict[str, np.ndarray]:
     return models.examples(model, count=8, seed=seed)
-
-
-def operators(folder: Path, target: str) -> Counter[str]:
-    graph = onnx.load(folder / TARGETS[target].fast_step).graph
-    return Counter(node.op_type for node in graph.node)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -136,42 +132,23 @@ def test_additions_before_a_relu_are_part_of_normalizations(target: str, tmp_pat
     assert not [node.name for node in graph.node if node.op_type == "Relu"]
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "of channels": {"granularity": "channel"},
-    "of all linear": {"t_scope": ["all-linear"]},
-    "of examples": {"gradient": "example"},
-    "by twins": {"encapsulation": "operators"},
-    "without T": {"optimizer": "adamw"},
-    "with frozen normalizations": {"freeze_bn": True},
+MORE_OPTIONS: dict[str, dict[str, Any]] = {
+    **OPTIONS,
     "with frozen weights": {"freeze": ["a.weight", "stem.weight"]},
-    "recomputed": {"recompute": True},
-    "of several batches": {"target": "onnx", "accumulation_steps": 2},
     "with L1": {"l1": 1e-3},
 }
 
 
-@pytest.mark.parametrize("option", OPTIONS)
+@pytest.mark.parametrize("option", MORE_OPTIONS)
 def test_conversion_finds_both_forms_to_agree(
     option: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    options = {"target": "onnx", "differentiator": "own", "verify": True, **OPTIONS[option]}
-    target = options.pop("target")
-    folder = converted(NETWORKS["residual"](), tmp_path / "artifacts", target, **options)
-    assert not [str(each.message) for each in recwarn if "left out" in str(each.message)]
-    assert (folder / TARGETS[target].fast_step).is_file()
+    model = NETWORKS["residual"]()
+    assert_conversion_keeps_it(model, tmp_path / "artifacts", recwarn.list, **MORE_OPTIONS[option])
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: Path) -> None:
     model = NETWORKS["normalized"]()
     folder = converted(model, tmp_path / "artifacts", target)
-    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=1)
-    names = [item.name for item in trainer.manifest.parameters]
-    names += [str(item.state) for item in trainer.manifest.operations if item.state]
-    trainer.train_step(batch_of(model, 0), 0.1)
-    before = {name: trainer.tensor(name).tobytes() for name in names}
-    spoiled = batch_of(model, 1)
-    spoiled["image"][0] = 1e30  # finite itself
-    with pytest.raises(svgd_onnx.UserError, match="not finite|NaN|infinite"):
-        trainer.train_step(spoiled, 0.1)
-    assert {name: trainer.tensor(name).tobytes() for name in names} == before
+    assert_a_spoiled_batch_changes_nothing(folder, batch_of(model, 0), batch_of(model, 1))

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import models
 import numpy as np
 import onnx
 import pytest
+from fast_forms import (
+    OPTIONS,
+    SETTINGS,
+    assert_a_spoiled_batch_changes_nothing,
+    assert_conversion_keeps_it,
+    converted,
+    operators,
+)
 from models import CLASSES, Network
 from reference import virtual_gradients
 
@@ -18,7 +24,6 @@ import svgd_onnx
 from svgd_onnx.targets import TARGETS
 from tools.networks import NETWORKS as LARGE_NETWORKS
 
-SETTINGS = {"scale": 0.1, "rho": 0.8, "epsilon": 1e-4}
 RATE = 1.0
 TOLERANCE = 5e-5
 FEATURES = 7
@@ -49,16 +54,6 @@ def plain() -> onnx.ModelProto:
 
 
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"normalized": normalized, "plain": plain}
-
-
-def converted(model: onnx.ModelProto, folder: Path, target: str, **options: Any) -> Path:
-    svgd_onnx.convert(model, folder, **{"target": target, "verify": False, **SETTINGS, **options})
-    return folder
-
-
-def operators(folder: Path, target: str) -> Counter[str]:
-    graph = onnx.load(folder / TARGETS[target].fast_step).graph
-    return Counter(node.op_type for node in graph.node)
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -180,41 +175,18 @@ def test_a_transformer_changes_as_by_standard_operators(
     assert np.isfinite(loss)
 
 
-OPTIONS: dict[str, dict[str, Any]] = {
-    "of channels": {"granularity": "channel"},
-    "of all linear": {"t_scope": ["all-linear"]},
-    "of examples": {"gradient": "example"},
-    "by twins": {"encapsulation": "operators"},
-    "without T": {"optimizer": "adamw"},
-    "with frozen normalizations": {"freeze_bn": True},
-    "recomputed": {"recompute": True},
-    "of several batches": {"target": "onnx", "accumulation_steps": 2},
-}
-
-
 @pytest.mark.parametrize("option", OPTIONS)
 def test_conversion_finds_both_forms_to_agree(
     option: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
 ) -> None:
-    options = {"target": "onnx", "differentiator": "own", "verify": True, **OPTIONS[option]}
-    target = options.pop("target")
-    folder = converted(normalized(), tmp_path / "artifacts", target, **options)
-    assert not [str(each.message) for each in recwarn if "left out" in str(each.message)]
-    assert (folder / TARGETS[target].fast_step).is_file()
+    assert_conversion_keeps_it(
+        normalized(), tmp_path / "artifacts", recwarn.list, **OPTIONS[option]
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: Path) -> None:
     model = normalized()
-    trainer = svgd_onnx.Trainer(
-        converted(model, tmp_path / "artifacts", target), kernels="fast", threads=1
-    )
-    names = [item.name for item in trainer.manifest.parameters]
-    names += [str(item.state) for item in trainer.manifest.operations if item.state]
+    folder = converted(model, tmp_path / "artifacts", target)
     batch = models.examples(model, count=8)
-    trainer.train_step(batch, 0.1)
-    before = {name: trainer.tensor(name).tobytes() for name in names}
-    batch["image"][0] = 1e30  # finite itself
-    with pytest.raises(svgd_onnx.UserError, match="not finite|NaN|infinite"):
-        trainer.train_step(batch, 0.1)
-    assert {name: trainer.tensor(name).tobytes() for name in names} == before
+    assert_a_spoiled_batch_changes_nothing(folder, batch, {**batch, "image": batch["image"].copy()})
