@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.rule import inputs_of, integer, integers, static_shape
+from svgd_onnx.transforms.rule import inputs_of, integer, integers, static_shape, text
 
 _WITH_WINDOWS = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
 
@@ -22,9 +22,10 @@ def refuse_empty_windows(graph: ir.Graph) -> None:
     for node in graph.all_nodes():
         if node.domain != "" or node.op_type not in _WITH_WINDOWS or integer(node, "ceil_mode", 0):
             continue
-        auto_pad = node.attributes.get("auto_pad")
+        if text(node, "auto_pad", "NOTSET").startswith("SAME"):
+            continue  # padded as much as a window takes
         sizes, kernel = static_shape(inputs_of(node, 1)[0], 2), _kernel(node)
-        if sizes is None or len(sizes) != len(kernel) or _is_same(auto_pad):
+        if sizes is None or len(sizes) != len(kernel):
             continue
         dims = len(kernel)
         pads = integers(node, "pads", [0] * 2 * dims)
@@ -44,7 +45,3 @@ def _kernel(node: ir.Node) -> list[int]:
     if node.op_type != "Conv":
         return integers(node, "kernel_shape", ())
     return integers(node, "kernel_shape", static_shape(inputs_of(node, 2)[1], 2) or ())
-
-
-def _is_same(auto_pad: ir.Attr | None) -> bool:
-    return auto_pad is not None and auto_pad.as_string().startswith("SAME")

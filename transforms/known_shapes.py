@@ -1,4 +1,4 @@
-"""Shapes of values of the backward pass, which the pass asks for the number of axes."""
+"""Shapes of values of the backward pass, which passes to fast operators ask for the number of axes."""
 
 from __future__ import annotations
 

@@ -85,6 +85,14 @@ def inputs_of(node: ir.Node, count: int) -> list[ir.Value]:
     return [value for value in values if value is not None]
 
 
+def only_reader(value: ir.Value) -> ir.Node | None:
+    """The node of the value's own graph that alone reads it, once; None if something else does, too."""
+    readers = [reader for reader, _ in value.uses()]
+    if len(readers) != 1 or value.is_graph_output() or readers[0].graph is not value.graph:
+        return None
+    return readers[0]
+
+
 def integer(node: ir.Node, name: str, default: int) -> int:
     """An integer attribute."""
     attribute = node.attributes.get(name)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.fast_operators import NORMALIZATION
 from svgd_onnx.transforms.virtualize.operator_t import is_t
 
-_NORMALIZATIONS = frozenset({"BatchNormInternal", "BatchNormalizationTraining"})
+_NORMALIZATIONS = frozenset({"BatchNormInternal", NORMALIZATION})
 
 
 def states_of(node: ir.Node) -> list[tuple[int, int]]:

@@ -71,7 +71,7 @@ def keep_if_it_agrees(
     )
 
 
-def states_of(session: Session, manifest: Manifest) -> dict[str, np.ndarray]:
+def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray]:
     """What a session's steps change beside parameters: running statistics, and r."""
     names = [each.name for each in manifest.parameters if each.statistic]
     names += dict.fromkeys(each.state for each in manifest.operations if each.state)
@@ -102,7 +102,7 @@ def _step(
     session = TARGETS[manifest.target].open(folder, manifest, None, "cpu", FAST)
     arrays = [batch[tensor.name] for tensor in manifest.arrays]
     loss = session.train_step(arrays, 0.0, update=True, seed=0)
-    return loss, states_of(session, manifest)
+    return loss, session_states(session, manifest)
 
 
 def _different(

@@ -62,10 +62,9 @@ def load_model(
     check_bounds(proto, f"'{path}'")
     beside = check_external_data(proto, path.parent, f"'{path}'")
     try:
-        loaded = read_with_maps(proto)
+        loaded = _read(proto)
     except Exception as error:  # each part of the reader raises its own
         raise _invalid(path, error) from error
-    _believe_tensors(loaded)
     _look_in(path.parent, loaded)
     _check_validity(path, f"'{path}'")
     _check_outputs(loaded, f"'{path}'")
@@ -88,22 +87,23 @@ def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
         model.CopyFrom(given)  # what is small is read into it
         check_external_data(model, folder, "the model")
     _check_validity(model, "the model")
-    loaded = read_with_maps(model)
-    _believe_tensors(loaded)
+    loaded = _read(model)
     if folder is not None:
         _look_in(folder, loaded)
     _check_outputs(loaded, "The model")
     return loaded
 
 
-def _believe_tensors(model: ir.Model) -> None:
-    """Types and shapes of initializers are those of their tensors, whatever else a file states of them."""
+def _read(proto: onnx.ModelProto) -> ir.Model:
+    """A model whose initializers have the types and shapes of their tensors, whatever else a file states."""
+    model = read_with_maps(proto)
     for graph in model.graphs():
         for value in graph.initializers.values():
             tensor = value.const_value
             if tensor is not None:
                 value.type = ir.TensorType(tensor.dtype)
                 value.shape = tensor.shape if isinstance(tensor.shape, ir.Shape) else value.shape
+    return model
 
 
 def _look_in(folder: Path, model: ir.Model) -> None:

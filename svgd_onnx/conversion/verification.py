@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.conversion.example_batch import made_up_batch
-from svgd_onnx.conversion.fast_form import FirstStep, keep_if_it_agrees, states_of
+from svgd_onnx.conversion.fast_form import FirstStep, keep_if_it_agrees, session_states
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
@@ -173,7 +173,7 @@ def _run(
         found, wanted, rtol=1e-2, atol=example.precision * max(1.0, float(np.abs(wanted).max()))
     ):
         raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
-    return loss, states_of(session, manifest)
+    return loss, session_states(session, manifest)
 
 
 def _check_gradients(

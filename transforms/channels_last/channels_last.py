@@ -9,9 +9,7 @@ from onnx_ir.passes import common
 
 from svgd_onnx.transforms.channels_last.convolutions import CONVOLUTIONS
 from svgd_onnx.transforms.channels_last.elementwise import ELEMENTWISE
-from svgd_onnx.transforms.channels_last.known_shapes import infer_shapes
 from svgd_onnx.transforms.channels_last.layout import (
-    DOMAIN,
     FEWEST_AXES,
     Last,
     Layout,
@@ -24,8 +22,9 @@ from svgd_onnx.transforms.channels_last.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.channels_last.pooling import POOLING
 from svgd_onnx.transforms.channels_last.reductions import REDUCTIONS
 from svgd_onnx.transforms.channels_last.virtual_gradient import VIRTUAL_GRADIENT
+from svgd_onnx.transforms.known_shapes import infer_shapes
 from svgd_onnx.transforms.rule import RefusedError, known_rank, static_shape, table
-from svgd_onnx.transforms.virtualize.operator_t import VERSION
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, VERSION
 from svgd_onnx.transforms.writer import Writer, take_place
 
 RULES: dict[str, Rule] = table(

@@ -20,9 +20,8 @@ from svgd_onnx.transforms.rule import (
     known_rank,
     static_shape,
 )
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 from svgd_onnx.transforms.writer import Writer
-
-DOMAIN = "ai.svgd"
 
 # With fewer axes the second is the last.
 FEWEST_AXES = 3

@@ -18,12 +18,16 @@ from svgd_onnx.transforms.channels_last.layout import (
     Unmasked,
     Written,
 )
-from svgd_onnx.transforms.rule import RefusedError, attributes_of, inputs_of, known_rank, number
+from svgd_onnx.transforms.fast_operators import NORMALIZATION, NORMALIZATION_GRADIENT, RELU_GRADIENT
+from svgd_onnx.transforms.rule import (
+    RefusedError,
+    attributes_of,
+    inputs_of,
+    known_rank,
+    number,
+    only_reader,
+)
 from svgd_onnx.transforms.writer import take_place
-
-NORMALIZATION, GRADIENT = "BatchNormalizationTraining", "BatchNormalizationGradient"
-
-RELU_GRADIENT = "ReluGradient"
 
 _NORMALIZATION, _GRADIENT = "BatchNormInternal", "BatchNormalizationGrad"
 _RELU, _RELU_GRADIENT = "Relu", "ReluGrad"
@@ -53,29 +57,22 @@ def _normalization(node: ir.Node, layout: Layout) -> Written:
 
 def _relu_behind(node: ir.Node) -> ir.Node | None:
     """The Relu that is all that reads a normalization."""
-    reader = _only_reader(node.outputs[0])
+    reader = only_reader(node.outputs[0])
     return reader if reader is not None and reader.op_type == _RELU else None
-
-
-def _only_reader(value: ir.Value) -> ir.Node | None:
-    readers = [reader for reader, _ in value.uses()]
-    if len(readers) != 1 or value.is_graph_output() or readers[0].graph is not value.graph:
-        return None
-    return readers[0]
 
 
 def _relu(node: ir.Node, layout: Layout) -> Written:
     """Part of a normalization, if it is of the sum of one and something else that nothing else reads."""
     (total,) = inputs_of(node, 1)
     addition = total.producer()
-    if addition is None or addition.op_type != "Add" or _only_reader(total) is not node:
+    if addition is None or addition.op_type != "Add" or only_reader(total) is not node:
         return element_by_element(node, layout)
     terms = inputs_of(addition, 2)
     for term, other in (terms, reversed(terms)):
         if (
             term in layout.normalized
             and layout.has_last(term)
-            and _only_reader(term) is addition
+            and only_reader(term) is addition
             and _are_of_one_shape(term, other)
         ):
             return [Last(_of_sum(layout, term, other, node.outputs[0]))]
@@ -118,7 +115,9 @@ def _gradient(node: ir.Node, layout: Layout) -> Written:
     inputs = [dy, layout.last(x), *others]
     if unmasked is not None:
         inputs.append(unmasked.relu.shift)
-    dx, *of_parameters = layout.operator(GRADIENT, inputs, {"relu": int(unmasked is not None)}, 3)
+    dx, *of_parameters = layout.operator(
+        NORMALIZATION_GRADIENT, inputs, {"relu": int(unmasked is not None)}, 3
+    )
     return [Last(dx), *map(Second, of_parameters)]
 
 
@@ -163,7 +162,7 @@ def _gradient_of_sum(
     """Relu's gradient, which both terms have, and with it that of the normalization."""
     of_channels = [relu.scale, relu.mean, relu.inverse, relu.shift]
     inputs = [layout.last(gradient), layout.last(relu.x), *of_channels, layout.last(y)]
-    dx, d_scale, d_shift, masked = layout.operator(GRADIENT, inputs, {"relu": 1}, 4)
+    dx, d_scale, d_shift, masked = layout.operator(NORMALIZATION_GRADIENT, inputs, {"relu": 1}, 4)
     layout.finished[of_norm] = [Last(dx), Second(d_scale), Second(d_shift)]
     return [Last(masked)]
 

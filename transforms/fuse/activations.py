@@ -6,11 +6,12 @@ import math
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.fast_operators import RELU_GRADIENT
 from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.rule import RefusedError, Rule, Written, inputs_of, number
 from svgd_onnx.transforms.writer import Writer
 
-RELU_GRADIENT, GELU_GRADIENT = "ReluGradient", "GeluGradient"
+GELU_GRADIENT = "GeluGradient"
 LOGISTIC_UNIT_GRADIENT = "LogisticUnitGradient"
 
 # (1 + tanh(u)) / 2 is the logistic function at 2 u.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.fuse.activations import RELU_GRADIENT
-from svgd_onnx.transforms.fuse.operator import is_read_once, operator
+from svgd_onnx.transforms.fast_operators import NORMALIZATION, NORMALIZATION_GRADIENT, RELU_GRADIENT
+from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.rule import (
     RefusedError,
     Rule,
@@ -13,11 +13,10 @@ from svgd_onnx.transforms.rule import (
     inputs_of,
     known_rank,
     number,
+    only_reader,
 )
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 from svgd_onnx.transforms.writer import Writer
-
-NORMALIZATION, GRADIENT = "BatchNormalizationTraining", "BatchNormalizationGradient"
 
 
 def _normalization(node: ir.Node, write: Writer) -> Written:
@@ -40,7 +39,7 @@ def _relu(node: ir.Node, write: Writer) -> Written:
     """Part of the normalization before it, if nothing else reads that."""
     (x,) = inputs_of(node, 1)
     before = x.producer()
-    if before is None or not _is_normalization(before) or not is_read_once(x):
+    if before is None or not _is_normalization(before) or only_reader(x) is not node:
         raise RefusedError("it is not of a normalization alone")
     before.attributes["relu"] = ir.AttrInt64("relu", 1)
     return [x]
@@ -58,7 +57,7 @@ def _gradient(node: ir.Node, write: Writer) -> Written:
     if unmasked is not None:
         dy, shift = unmasked
         inputs = [dy, *inputs[1:], shift]
-    return operator(write, GRADIENT, inputs, {"relu": int(unmasked is not None)}, 3)
+    return operator(write, NORMALIZATION_GRADIENT, inputs, {"relu": int(unmasked is not None)}, 3)
 
 
 def _unmasked(

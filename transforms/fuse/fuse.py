@@ -5,12 +5,12 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.transforms.channels_last.known_shapes import infer_shapes
 from svgd_onnx.transforms.fuse.activations import ACTIVATIONS
 from svgd_onnx.transforms.fuse.batch_normalization import BATCH_NORMALIZATION
 from svgd_onnx.transforms.fuse.cross_entropy import CROSS_ENTROPY
 from svgd_onnx.transforms.fuse.layer_normalization import LAYER_NORMALIZATION
 from svgd_onnx.transforms.fuse.softmax import SOFTMAX
+from svgd_onnx.transforms.known_shapes import infer_shapes
 from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, VERSION
 

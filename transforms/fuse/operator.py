@@ -27,9 +27,3 @@ def operator(
         if value.dtype not in (None, ir.DataType.FLOAT):
             raise RefusedError(f"it is of {value.dtype}")
     return write.nodes_with(op_type, inputs, attributes or {}, outputs, DOMAIN)
-
-
-def is_read_once(value: ir.Value) -> bool:
-    """Whether one node of the value's own graph reads it, and nothing else."""
-    uses = list(value.uses())
-    return len(uses) == 1 and not value.is_graph_output() and uses[0].node.graph is value.graph

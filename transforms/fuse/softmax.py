@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.fuse.operator import is_read_once, operator
+from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.rule import (
     RefusedError,
     Rule,
@@ -14,6 +14,7 @@ from svgd_onnx.transforms.rule import (
     inputs_of,
     integer,
     known_rank,
+    only_reader,
 )
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 from svgd_onnx.transforms.writer import Writer
@@ -38,7 +39,7 @@ def _product(node: ir.Node, write: Writer) -> Written:
         factor = constant_value(other)
         if factor is None or factor.size != 1 or factor.ndim > known_rank(inputs_of(before, 2)[1]):
             continue
-        if "scale" in before.attributes or not is_read_once(before.outputs[0]):
+        if "scale" in before.attributes or only_reader(before.outputs[0]) is not node:
             continue
         attributes = {**attributes_of(before), "scale": float(factor.reshape(()))}
         return operator(write, GRADIENT, inputs_of(before, 2), attributes)

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.fast_operators import NORMALIZATION
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.recompute.memory import nbytes, owner
@@ -19,11 +20,11 @@ _SMALL = 16
 _ONCE = frozenset(
     {
         "BatchNormInternal",
-        "BatchNormalizationTraining",
         "Bernoulli",
         "BitmaskDropout",
         "Dropout",
         "Multinomial",
+        NORMALIZATION,
     }
     | {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike"}
 )

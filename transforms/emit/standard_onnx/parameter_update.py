@@ -119,7 +119,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         )
         inputs = {value.name: value for value in graph.inputs}
         short = [name for name in ordered if _is_short_vector(inputs[name])]
-        others = [[name] for name in ordered if name not in set(short)]
+        others = [[name] for name in ordered if not _is_short_vector(inputs[name])]
         return [short, *others] if short else others
 
     def ensures(self, model: ir.Model) -> None:

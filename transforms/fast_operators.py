@@ -1,0 +1,7 @@
+"""Names of operators of ours in fast forms that several passes write or know."""
+
+from __future__ import annotations
+
+NORMALIZATION = "BatchNormalizationTraining"
+NORMALIZATION_GRADIENT = "BatchNormalizationGradient"
+RELU_GRADIENT = "ReluGradient"
