@@ -15,6 +15,7 @@ from svgd_onnx.transforms.channels_last.layout import (
     Written,
 )
 from svgd_onnx.transforms.channels_last.reductions import sums_of_channels
+from svgd_onnx.transforms.channels_last.windows import window_attributes
 from svgd_onnx.transforms.rule import (
     RefusedError,
     fixed_sizes,
@@ -24,7 +25,6 @@ from svgd_onnx.transforms.rule import (
     integers,
     known_rank,
     static_shape,
-    text,
 )
 
 CONVOLUTION = "Convolution"
@@ -45,20 +45,8 @@ def _attributes(node: ir.Node, weight: ir.Value) -> dict[str, Any]:
         raise RefusedError(f"its weight has {rank} axes")
     if weight.dtype not in (None, ir.DataType.FLOAT):
         raise RefusedError(f"its weight is {weight.dtype}")
-    axes = rank - 2
-    padding = text(node, "auto_pad", "NOTSET")
-    if padding not in ("NOTSET", "VALID"):
-        raise RefusedError(f"its auto_pad is {padding}")
-    pads = integers(node, "pads", ()) if padding == "NOTSET" else ()
-    return {
-        "group": integer(node, "group", 1),
-        "kernel_shape": list(
-            integers(node, "kernel_shape", ()) or fixed_sizes(weight, 2, of="its weight")
-        ),
-        "strides": integers(node, "strides", [1] * axes),
-        "dilations": integers(node, "dilations", [1] * axes),
-        "pads": list(pads) or [0] * 2 * axes,
-    }
+    kernel = integers(node, "kernel_shape", ()) or fixed_sizes(weight, 2, of="its weight")
+    return {"group": integer(node, "group", 1), **window_attributes(node, list(kernel))}
 
 
 def _convolution(node: ir.Node, layout: Layout) -> Written:

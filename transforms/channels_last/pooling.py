@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.channels_last.convolutions import last_sizes
 from svgd_onnx.transforms.channels_last.layout import FEWEST_AXES, Last, Layout, Rule, Written
+from svgd_onnx.transforms.channels_last.windows import window_attributes
 from svgd_onnx.transforms.rule import (
     RefusedError,
     inputs_of,
@@ -15,7 +16,6 @@ from svgd_onnx.transforms.rule import (
     integers,
     known_rank,
     static_shape,
-    text,
 )
 
 MAX_POOL, MAX_POOL_GRADIENT = "MaxPoolWithPlaces", "MaxPoolGradient"
@@ -31,19 +31,9 @@ def _attributes(node: ir.Node) -> dict[str, list[int]]:
         RefusedError: the operators do not take the window.
     """
     kernel = integers(node, "kernel_shape", ())
-    axes = len(kernel)
-    padding = text(node, "auto_pad", "NOTSET")
-    if padding not in ("NOTSET", "VALID"):
-        raise RefusedError(f"its auto_pad is {padding}")
     if prod(kernel) > _MOST_ELEMENTS:
         raise RefusedError("its window is too large")
-    pads = integers(node, "pads", ()) if padding == "NOTSET" else ()
-    return {
-        "kernel_shape": kernel,
-        "strides": integers(node, "strides", [1] * axes),
-        "dilations": integers(node, "dilations", [1] * axes),
-        "pads": list(pads) or [0] * 2 * axes,
-    }
+    return window_attributes(node, kernel)
 
 
 def _max_pool(node: ir.Node, layout: Layout) -> Written:
