@@ -5,6 +5,7 @@
 #include "cpu/batch_normalization_loops.h"
 #include "cpu/layer_normalization_loops.h"
 #include "cpu/max_pool_loops.h"
+#include "cpu/size_sum_loops.h"
 #include "cpu/softmax_gradient_loops.h"
 #include "cpu/virtual_gradient_loops.h"
 
@@ -21,6 +22,7 @@ namespace svgd {
   extern const LayerNormalizationLoops kLayerNormalization; \
   extern const ActivationGradientLoops kActivationGradient; \
   extern const SoftmaxGradientLoops kSoftmaxGradient;       \
+  extern const SizeSumLoops kSizeSum;                       \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -88,5 +90,6 @@ SVGD_DEFINE_LOOPS_OF(MaxPool)
 SVGD_DEFINE_LOOPS_OF(LayerNormalization)
 SVGD_DEFINE_LOOPS_OF(ActivationGradient)
 SVGD_DEFINE_LOOPS_OF(SoftmaxGradient)
+SVGD_DEFINE_LOOPS_OF(SizeSum)
 
 }  // namespace svgd

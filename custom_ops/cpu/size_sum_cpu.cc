@@ -1,9 +1,9 @@
 #include "cpu/size_sum_cpu.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "cpu/session_threads.h"
+#include "cpu/size_sum_loops.h"
 #include "cpu/tasks.h"
 #include "status.h"
 
@@ -14,21 +14,6 @@ constexpr Port kFloats{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_VARIADI
 constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
 // Of a task.
 constexpr size_t kNumbers = 32 * 1024;
-// Sums side by side, which a compiler may keep in vectors.
-constexpr size_t kLanes = 32;
-
-template <typename Term>
-float Sum(const float* numbers, size_t count, Term term) {
-  float lanes[kLanes] = {};
-  size_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (size_t lane = 0; lane < kLanes; ++lane) lanes[lane] += term(numbers[i + lane]);
-  }
-  for (; i < count; ++i) lanes[i % kLanes] += term(numbers[i]);
-  float sum = 0;
-  for (const float lane : lanes) sum += lane;
-  return sum;
-}
 
 // Inputs X_0, X_1, ..., of any shape; output their sizes' sum, a scalar: of |x|, and of x^2 for the
 // last so many of them as the attribute `squares` says. It is finite only where every number is.
@@ -50,14 +35,14 @@ class SizeSum final : public OpKernel {
   static double Of(const RunContext& context, size_t input, bool squared) {
     const auto* numbers = context.InputData<float>(input);
     const size_t count = Size(context.InputShape(input));
+    const SizeSumLoops& loops = LoopsOfSizeSum(Widest());
+    const auto loop = squared ? loops.squares : loops.sizes;
     std::vector<float> sums(DivideUp(count, kNumbers));
     SessionThreads session{context};
     const Threads threads{SessionThreads::ParallelFor, &session};
     threads.ForEach(sums.size(), count, [&](size_t task) {
       const size_t first = task * kNumbers;
-      const size_t own = std::min(kNumbers, count - first);
-      sums[task] = squared ? Sum(numbers + first, own, [](float x) { return x * x; })
-                           : Sum(numbers + first, own, [](float x) { return std::fabs(x); });
+      sums[task] = loop(numbers + first, std::min(kNumbers, count - first));
     });
     double sum = 0;
     for (const float each : sums) sum += each;
