@@ -9,16 +9,11 @@ import numpy as np
 import onnx
 import pytest
 from models import Network
+from runtimes import RUNNABLE_TARGETS
 
 import svgd_onnx
-from svgd_onnx.runtime import has_training
-from svgd_onnx.targets import TARGETS
 
 pytestmark = pytest.mark.filterwarnings("ignore:The custom operator library")
-
-
-def runnable_targets() -> list[str]:
-    return [name for name in TARGETS if name != "ort-training" or has_training()]
 
 
 def shifted() -> onnx.ModelProto:
@@ -46,7 +41,7 @@ def saved_with_external_data(folder: Path) -> Path:
 class TestExternalData:
     """torch.onnx.export(dynamo=True) writes weights and constants beside the model."""
 
-    @pytest.mark.parametrize("target", runnable_targets())
+    @pytest.mark.parametrize("target", RUNNABLE_TARGETS)
     def test_trains_without_the_users_file(self, target: str, tmp_path: Path) -> None:
         path = saved_with_external_data(tmp_path)
         svgd_onnx.convert(path, tmp_path / "artifacts", loss="mse", target=target)
@@ -119,7 +114,7 @@ def test_an_operator_that_onnx_has_deprecated_trains(tmp_path: Path) -> None:
     assert all(each.is_right() for each in found)
 
 
-@pytest.mark.parametrize("target", runnable_targets())
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
 def test_a_size_of_minus_one_is_an_open_one(target: str, tmp_path: Path) -> None:
     model = models.mlp()
     for value in (*model.graph.input, *model.graph.output):
@@ -130,7 +125,7 @@ def test_a_size_of_minus_one_is_an_open_one(target: str, tmp_path: Path) -> None
     assert np.isfinite(trainer.train_step(models.examples(model, count=5), 0.1))
 
 
-@pytest.mark.parametrize("target", runnable_targets())
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
 def test_a_slice_may_have_bounds_of_int32(target: str, tmp_path: Path) -> None:
     net = Network()
     bounds = [net.constant(f"bound_{i}", np.array([i], np.int32)) for i in (0, 3, 1)]
