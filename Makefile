@@ -19,7 +19,7 @@ demo: $(VENV)/installed
 	$(RUN)/python -m tools.demo
 
 test: $(VENV)/installed
-	$(RUN)/python -m pytest
+	$(RUN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/installed
 	$(RUN)/pip install --quiet --editable '.[lint]'

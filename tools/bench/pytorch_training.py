@@ -15,7 +15,7 @@ RHO, EPSILON = 0.9, 1e-6
 
 
 def training_step(
-    network: str,
+    model: nn.Module,
     optimizer: str,
     mode: str,
     image: np.ndarray,
@@ -25,16 +25,14 @@ def training_step(
     """A function that does one step and returns the loss.
 
     Args:
-        network: one of NETWORKS.
+        model: gives logits, classes on axis 1; it is changed.
         optimizer: "sgd", "rmsprop", "adam", or "svgd": SGD on gradients behind T, with an autograd
             function for each layer.
         mode: one of MODES.
-        image: the batch, float32.
+        image: the batch, float32, or token ids.
         labels: int64.
         device: where the model and the batch are, as PyTorch calls it.
     """
-    torch.manual_seed(0)
-    model = NETWORKS[network]()
     if optimizer == "svgd":
         _insert_virtual_gradients(model)
     model.to(device)
@@ -247,9 +245,41 @@ def transformer() -> nn.Module:
     )
 
 
+class Logits(nn.Module):
+    """A module of transformers: token ids -> logits, classes on axis 1; no Dropout."""
+
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()
+        self.module = module.eval()
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        return self.module(input_ids=tokens).logits.movedim(-1, 1)  # type: ignore[no-any-return]
+
+
+def resnet50() -> nn.Module:
+    from tools.exporter_defaults.resnet50 import ResNet50
+
+    return ResNet50()
+
+
+def bert_4_layers() -> nn.Module:
+    from transformers import BertConfig, BertForSequenceClassification
+
+    return Logits(BertForSequenceClassification(BertConfig(num_hidden_layers=4)))
+
+
+def gpt2() -> nn.Module:
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return Logits(GPT2LMHeadModel(GPT2Config(use_cache=False)))
+
+
 NETWORKS = {
     "paper_mlp": paper_mlp,
     "paper_vgg": paper_vgg,
     "paper_resnet20": paper_resnet20,
     "small_transformer": transformer,
+    "resnet50": resnet50,
+    "bert_4_layers": bert_4_layers,
+    "gpt2": gpt2,
 }

@@ -11,7 +11,7 @@ import sys
 
 import torch
 
-from tools.bench.pytorch_training import training_step
+from tools.bench.pytorch_training import NETWORKS, training_step
 from tools.bench.step_worker import batch, serve
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     network, optimizer, threads, *shape = sys.argv[1:]
     torch.set_num_threads(int(threads))
     image, labels = batch([int(size) for size in shape])
-    serve(training_step(network, optimizer, "eager", image, labels))
+    serve(training_step(NETWORKS[network](), optimizer, "eager", image, labels))
 
 
 if __name__ == "__main__":

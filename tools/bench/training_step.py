@@ -6,8 +6,8 @@
 Each kind has a process of its own, which waits while the others run; they train in turns, a few steps a
 turn. "standard" is the form of a step without our own kernels. "ms" is the median over turns; "of SGD" and
 "of the fastest" are medians of ratios within a turn. "state" is what the optimizer keeps beside the
-parameters, "peak" the most memory that the process ever had resident, "training" how far the steps raised
-it. `--scaling` trains with growing batches and with one and two threads instead.
+parameters, "peak" the most memory that was resident while it trained, "training" how much of that the
+steps added. `--scaling` trains with growing batches and with one and two threads instead.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import multiprocessing
-import resource
 import statistics
 import tempfile
 import time
@@ -25,25 +24,21 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import svgd_onnx
+from svgd_onnx.manifest import Manifest
+from tools.bench.networks import BENCHED
 from tools.bench.report import report
-from tools.networks import NETWORKS, small_transformer
+from tools.usual_models import memory
 
-# The batch of each, as in the paper, and the shape of an image.
-BENCHED = {
-    "paper_mlp": (32, (784,)),
-    "paper_vgg": (128, (3, 32, 32)),
-    "paper_resnet20": (128, (3, 32, 32)),
-    "small_transformer": (32, (small_transformer.PATCHES, small_transformer.PATCH_SIZE)),
-}
 ORT_KINDS = {
     "ort sgd": {"optimizer": "sgd"},
     "ort svgd": {"optimizer": "svgd"},
     "ort svgd standard": {"optimizer": "svgd"},
     "onnx svgd": {"optimizer": "svgd", "target": "onnx"},
     "onnx svgd standard": {"optimizer": "svgd", "target": "onnx"},
+    "onnx sgd": {"optimizer": "sgd", "target": "onnx"},
+    "onnx rmsprop": {"optimizer": "rmsprop", "target": "onnx"},
+    "onnx adamw": {"optimizer": "adamw", "target": "onnx"},
     "ort svgd portable": {"optimizer": "svgd", "t_kernel": "portable"},
     "ort svgd channel": {"optimizer": "svgd", "granularity": "channel"},
     "ort rmsprop": {"optimizer": "rmsprop"},
@@ -80,7 +75,7 @@ def main() -> None:
         return
     rows = []
     for network in arguments.networks:
-        batch = BENCHED[network][0]
+        batch = BENCHED[network].batch
         settings = [(kind, batch, arguments.threads) for kind in arguments.kinds]
         rows += _measure(network, settings, arguments.turns)
     output = arguments.output or Path("build/bench/training_step.json")
@@ -105,7 +100,7 @@ def _scaling(networks: Sequence[str], turns: int, output: Path | None) -> None:
     for network in networks:
         for threads in (1, 2):
             for factor in (0.25, 1, 4):
-                batch = int(BENCHED[network][0] * factor)
+                batch = int(BENCHED[network].batch * factor)
                 settings = [(kind, batch, threads) for kind in ("ort sgd", "ort svgd")]
                 sgd, svgd = _measure(network, settings, turns)
                 rows.append(
@@ -132,7 +127,7 @@ def _measure(
         for number, (kind, batch, threads) in enumerate(settings):
             path = str(Path(folder) / str(number))
             if kind in ORT_KINDS:
-                svgd_onnx.convert(NETWORKS[network](0), path, verify=False, **ORT_KINDS[kind])  # type: ignore[arg-type]
+                BENCHED[network].convert(path, batch, **ORT_KINDS[kind])
             ours, theirs = context.Pipe()
             job = Job(network, kind, batch, threads, path)
             process = context.Process(target=_work, args=(job, theirs), daemon=True)
@@ -173,11 +168,9 @@ def _ratio(measured: Sequence[float], other: Sequence[float]) -> float:
 
 def _work(job: Job, pipe: Connection) -> None:
     """Trains when it is told to."""
-    random = np.random.default_rng(0)
-    image = random.standard_normal((job.batch, *BENCHED[job.network][1]), np.float32)
-    labels = random.integers(0, 10, job.batch)
-    step, state = (_ort if job.kind in ORT_KINDS else _torch)(job, image, labels)
-    before = _resident_peak()
+    step, state = (_ort if job.kind in ORT_KINDS else _torch)(job)
+    memory.forget_peak()
+    before = memory.resident()
     for _ in range(5):
         step()
     start = time.perf_counter()
@@ -190,34 +183,32 @@ def _work(job: Job, pipe: Connection) -> None:
         for _ in range(steps):
             step()
         pipe.send((time.perf_counter() - start) / steps)
-    peak = _resident_peak()
+    peak = memory.peak()
     pipe.send(
         {"state KB": state / 1e3, "peak MB": peak / 1e6, "training MB": (peak - before) / 1e6}
     )
 
 
-def _resident_peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-
-
-def _ort(job: Job, image: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
+def _ort(job: Job) -> tuple[Callable[[], float], int]:
     kernels = "standard" if job.kind.endswith("standard") else "auto"
     trainer = svgd_onnx.Trainer(job.folder, threads=job.threads, kernels=kernels)
-    batch = {"image": image, "labels": labels}
+    names = [tensor.name for tensor in Manifest.load(Path(job.folder)).arrays]
+    batch = BENCHED[job.network].arrays(names, job.batch)
     states = svgd_onnx.inspect(job.folder).state_bytes
     optimizer = str(ORT_KINDS[job.kind]["optimizer"])
     return lambda: trainer.train_step(batch, 1e-4), states[optimizer]
 
 
-def _torch(job: Job, image: np.ndarray, labels: np.ndarray) -> tuple[Callable[[], float], int]:
+def _torch(job: Job) -> tuple[Callable[[], float], int]:
     import torch
 
     from tools.bench import pytorch_training
 
     torch.set_num_threads(job.threads)
     _, optimizer, mode = job.kind.split()
-    step = pytorch_training.training_step(job.network, optimizer, mode, image, labels)
+    data = BENCHED[job.network].data(job.batch)
     model = pytorch_training.NETWORKS[job.network]()
+    step = pytorch_training.training_step(model, optimizer, mode, *data)
     size = sum(4 * parameter.numel() for parameter in model.parameters())
     return step, {"sgd": 0, "rmsprop": size, "adam": 2 * size, "svgd": 0}[optimizer]
 

@@ -112,11 +112,11 @@ def _beside_pytorch(
     if not importlib.util.find_spec("torch"):
         print("PyTorch is not installed here.")
         return
-    from tools.bench.pytorch_training import training_step
+    from tools.bench.pytorch_training import NETWORKS, training_step
 
     for optimizer in ("sgd", "adam", "svgd"):
         theirs = _milliseconds(
-            training_step(network, optimizer, "eager", images, labels, device=device)
+            training_step(NETWORKS[network](), optimizer, "eager", images, labels, device=device)
         )
         print(f"PyTorch, {optimizer}: {theirs:.2f} ms; ours is {ours / theirs:.2f} of it")
 

@@ -32,6 +32,8 @@ _ONE = "one_from_data"
 # Of a step's change, beside the parameter; and what is taken for no change at all.
 _TOO_SMALL = 1e-2
 _SMALLEST = 1e-6
+# What `convert` says where verification finds a fault.
+_UNVERIFIED = "Nothing was written"
 
 
 class RefusedError(Exception):
@@ -134,18 +136,23 @@ def convert(problem: Problem, names: Sequence[str]) -> Found:
         if node.op_type == "BatchNormalization" and node.attributes.get_int("training_mode", 0)
     ]
     with tempfile.TemporaryDirectory() as folder:
-        _not_refused(
-            lambda: svgd_onnx.convert(
-                ir.to_proto(model),
-                folder,
-                force=True,
-                target="onnx",
-                optimizer="sgd",
-                loss="none",
-                train=names,
-                freeze_bn=not training,
+        try:
+            _not_refused(
+                lambda: svgd_onnx.convert(
+                    ir.to_proto(model),
+                    folder,
+                    force=True,
+                    target="onnx",
+                    optimizer="sgd",
+                    loss="none",
+                    train=names,
+                    freeze_bn=not training,
+                )
             )
-        )
+        except RefusedError as error:
+            if _UNVERIFIED in str(error):  # the fault may be the runtime's
+                _check_runtime(problem)
+            raise
         _check_runtime(problem)
         rate = 1.0
         loss, gradients = _lost(folder, problem, names, rate)

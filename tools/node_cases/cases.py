@@ -19,6 +19,8 @@ LOSS = "total"
 FLOAT = ir.DataType.FLOAT
 _OTHER_FLOATS = {ir.DataType.DOUBLE, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}
 _TYPE_ATTRIBUTES = ("to", "dtype")
+# From this version on initializers need not be inputs.
+_INITIALIZERS_ALONE = 4
 _RANDOM = {
     "Bernoulli",
     "Dropout",
@@ -115,6 +117,7 @@ def problem_of(case: Any, first_output: bool = False) -> tuple[Problem, list[np.
     if any(value.type.WhichOneof("value") != "tensor_type" for value in _signature(case.model)):
         raise NotApplicableError("sequences or optional values")
     model = ir.from_proto(case.model)
+    model.ir_version = max(model.ir_version, _INITIALIZERS_ALONE)
     graph = model.graph
     nodes = {node.op_type for node in ir.traversal.RecursiveGraphIterator(graph)}
     if nodes & (_RANDOM - {"Dropout"}) or ("Dropout" in nodes and _drops(case)):
