@@ -14,6 +14,7 @@
 #include "cpu/relu_gradient_cpu.h"
 #include "cpu/size_sum_cpu.h"
 #include "cpu/softmax_gradient_cpu.h"
+#include "cpu/transposed_product_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -37,6 +38,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::VirtualGradientCpu,    svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
     svgd::ReluGradientCpu,       svgd::ConvolutionCpu,        svgd::LayerNormalizationCpu,
     svgd::ActivationGradientCpu, svgd::SoftmaxGradientCpu,    svgd::SizeSumCpu,
+    svgd::TransposedProductCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

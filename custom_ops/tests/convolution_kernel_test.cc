@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "convolution_reference.h"
+#include "instruction_sets.h"
 #include "parallel_for.h"
 
 namespace {
@@ -16,6 +17,7 @@ using svgd::ConvolutionAxis;
 using svgd::ConvolutionShape;
 using svgd::InstructionSet;
 using svgd::convolution::LoopsOfSet;
+using svgd::tests::InstructionSets;
 using svgd::tests::OnThreads;
 using svgd::tests::Tensors;
 
@@ -67,15 +69,6 @@ const std::vector<ConvolutionShape> kShapes = {
     {31, 2, 10, 36, {Axis(2, 3, 1, 1), Axis(2, 3, 1, 1), Axis(3, 2, 1, 1)}},
     {40, 1, 6, 8, {ConvolutionAxis{}, ConvolutionAxis{}, ConvolutionAxis{}}},
 };
-
-std::vector<InstructionSet> InstructionSets() {
-  std::vector<InstructionSet> sets;
-  for (const InstructionSet set :
-       {InstructionSet::kBaseline, InstructionSet::kAvx2, InstructionSet::kAvx512}) {
-    if (set <= svgd::Widest()) sets.push_back(set);
-  }
-  return sets;
-}
 
 }  // namespace
 

@@ -3,6 +3,7 @@
 // that, so results differ between sets within rounding.
 #include "cpu/convolution/loops.h"
 
+#include "cpu/panel.h"
 #include "cpu/vector.h"
 
 namespace svgd {
@@ -16,40 +17,6 @@ using convolution::LoopsOfSet;
 using convolution::PanelCopy;
 using convolution::Tile;
 using convolution::WeightTile;
-
-// Copies so many numbers, below 2 kSize: pieces of a power of two.
-template <int kSize>
-SVGD_INLINE void CopySome(const float* from, size_t count, float* to) {
-  if ((count & static_cast<size_t>(kSize)) != 0) {
-    memcpy(to, from, kSize * sizeof(float));
-    from += kSize;
-    to += kSize;
-  }
-  if constexpr (kSize > 1) CopySome<kSize / 2>(from, count, to);
-}
-
-// Part of a panel: so many numbers, zeros behind.
-template <int kVectors>
-SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* to) {
-  if (columns == static_cast<size_t>(kVectors * kLanes)) {
-    for (int v = 0; v < kVectors; ++v) to[v] = Load(from + v * kLanes);
-  } else {
-    float panel[kVectors * kLanes] = {};
-    CopySome<kVectors * kLanes / 2>(from, columns, panel);
-    for (int v = 0; v < kVectors; ++v) to[v] = Load(panel + v * kLanes);
-  }
-}
-
-template <int kVectors>
-SVGD_INLINE void StoreSome(const Vector* from, size_t columns, float* to) {
-  if (columns == static_cast<size_t>(kVectors * kLanes)) {
-    for (int v = 0; v < kVectors; ++v) Store(from[v], to + v * kLanes);
-  } else {
-    float panel[kVectors * kLanes];
-    for (int v = 0; v < kVectors; ++v) Store(from[v], panel + v * kLanes);
-    CopySome<kVectors * kLanes / 2>(panel, columns, to);
-  }
-}
 
 template <int kVectors, int kPixels>
 void RunTile(const Tile& tile) {

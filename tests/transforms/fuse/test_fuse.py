@@ -26,6 +26,7 @@ from tools.networks import NETWORKS as LARGE_NETWORKS
 
 RATE = 1.0
 TOLERANCE = 5e-5
+TOLERANCE_OF_LONG_SUMS = 2e-4
 FEATURES = 7
 
 
@@ -53,7 +54,21 @@ def plain() -> onnx.ModelProto:
     return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
 
 
-NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"normalized": normalized, "plain": plain}
+def wide() -> onnx.ModelProto:
+    """Layers that are wide enough, by MatMul and by Gemm of a transposed weight, and one that is not."""
+    net = Network()
+    value = net.node("MatMul", "image", net.weight("up.weight", FEATURES, 600))
+    value = net.node("Relu", net.node("MatMul", value, net.weight("across.weight", 600, 520)))
+    value = net.node("Gemm", value, net.weight("turned.weight", 550, 520), transB=1)
+    net.node("MatMul", value, net.weight("head.weight", 550, CLASSES), output="logits")
+    return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
+    "normalized": normalized,
+    "plain": plain,
+    "wide": wide,
+}
 
 
 @pytest.mark.parametrize("batch", [1, 8])
@@ -64,6 +79,7 @@ def test_a_step_is_that_of_float64(name: str, target: str, batch: int, tmp_path:
     if (name, batch) == ("normalized", 1):
         pytest.skip("all that comes out of a normalization of one row is its shift")
     model = NETWORKS[name]()
+    tolerance = TOLERANCE_OF_LONG_SUMS if name == "wide" else TOLERANCE
     folder = converted(model, tmp_path / "artifacts", target)
     trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=2)
     trainable = [item.name for item in trainer.manifest.parameters if item.trainable]
@@ -85,12 +101,12 @@ def test_a_step_is_that_of_float64(name: str, target: str, batch: int, tmp_path:
         change = (before[name] - trainer.tensor(name)) / RATE
         size = max(np.abs(expected.gradients[name]).max(), 1e-2)
         np.testing.assert_allclose(
-            change, expected.gradients[name], atol=TOLERANCE * size, rtol=0, err_msg=name
+            change, expected.gradients[name], atol=tolerance * size, rtol=0, err_msg=name
         )
     used = {(item.parameter, item.output): item.state for item in trainer.manifest.operations}
     for key, state in expected.states.items():
         found = trainer.tensor(used[key])
-        np.testing.assert_allclose(found, state, rtol=0, atol=TOLERANCE * np.abs(state).max())
+        np.testing.assert_allclose(found, state, rtol=0, atol=tolerance * np.abs(state).max())
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -190,3 +206,9 @@ def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: P
     folder = converted(model, tmp_path / "artifacts", target)
     batch = models.examples(model, count=8)
     assert_a_spoiled_batch_changes_nothing(folder, batch, {**batch, "image": batch["image"].copy()})
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_of_wide_weights_are_products_of_ours(target: str, tmp_path: Path) -> None:
+    folder = converted(wide(), tmp_path / "artifacts", target)
+    assert operators(folder, target)["TransposedProduct"] == 2

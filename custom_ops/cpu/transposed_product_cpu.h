@@ -1,0 +1,12 @@
+// TransposedProduct for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> TransposedProductCpu();
+
+}  // namespace svgd
