@@ -292,8 +292,8 @@ def _may_be_fast(
     warnings.warn(
         Advice(
             f"The custom operator library is not installed, as where there is no C++ compiler: {of_t}the "
-            "step of fast kernels is left out. The numbers are the same, but a step of a convolutional "
-            "network takes two to three times as long."
+            "step of fast kernels is left out. The numbers are the same but for rounding, and a step of a "
+            "convolutional network takes two to three times as long."
         ),
         stacklevel=4,
     )

@@ -65,20 +65,19 @@ def _why_none(manifest: Manifest, fast_step: str) -> str:
         return f"{fast_step}, which was made with it, is not there: copy it too"
     if not manifest.files:
         return "it is of a version of svgd-onnx that made none: convert again"
-    differed = (
-        "it came out otherwise than that of standard operators, of which a warning spoke then"
-    )
+    left_out = "conversion left it out, with a warning"
     if manifest.needs_library:
-        return f"the model has nothing that these are for, or {differed}: take the standard ones"
+        standard = option("kernels", STANDARD)
+        return f"the model has nothing that these are for, or {left_out}: take {standard}"
     library = "the operator library was not installed at conversion"
     if any(operation.state is not None for operation in manifest.operations):
         portable = option("t_kernel", "portable")
         return (
-            f"{portable} was asked for, or {library}, or {differed}: convert again without {portable}, where "
-            "the library is installed"
+            f"{portable} was asked for, {library}, or {left_out}: convert again without {portable}, where the "
+            "library is installed"
         )
     return (
-        f"{library}, the model has nothing that these are for, or {differed}: convert again where the library "
+        f"{library}, the model has nothing that these are for, or {left_out}: convert again where the library "
         "is installed"
     )
 

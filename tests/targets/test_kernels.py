@@ -8,6 +8,7 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
+from runtimes import RUNNABLE_TARGETS
 from typer.testing import CliRunner
 
 import svgd_onnx
@@ -80,7 +81,7 @@ def test_with_the_portable_t_alone_there_are_none(target: str, tmp_path: Path) -
         kernels_of(folder, "fast")
 
 
-@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
 @pytest.mark.parametrize(
     ("optimizer", "warning"),
     [
