@@ -169,7 +169,10 @@ def train(
     if signals.exit_code() is not None:
         terminal.complain(f"{_interrupted(trainer)}.")
         raise typer.Exit(signals.exit_code() or 0)
-    values = ", ".join(f"{name.replace('_', ' ')} {value:.6g}" for name, value in result.items())
+    values = ", ".join(
+        f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
+        for name, value in result.items()
+    )
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
     if trainer.skipped:
         terminal.say(

@@ -14,6 +14,7 @@ from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.terminal import add_row, say, show
+from svgd_onnx.transforms.optimizers import SVGD
 
 
 def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
@@ -26,10 +27,13 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     """
     trainable = [parameter for parameter in manifest.parameters if parameter.trainable]
     virtual = [operation for operation in manifest.operations if operation.state is not None]
+    gradients = f"T before {len(virtual)} of their gradients, which {manifest.maker} made"
+    if manifest.optimizer != SVGD:
+        gradients = f"whose gradients {manifest.maker} made"
     names = ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)
     say(
-        f"{output}: {counted(len(trainable), 'trainable parameter')}, T before {len(virtual)} of their "
-        f"gradients, which {manifest.maker} made. Train with arrays named {names}."
+        f"{output}: {counted(len(trainable), 'trainable parameter')}, {gradients}. Train with arrays named "
+        f"{names}."
     )
     lines = (
         *(_chosen_target(manifest) if chosen else []),
@@ -88,19 +92,22 @@ def _kernels(manifest: Manifest) -> str:
 
 def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> int:
     """Shows what was found; how many gradients are wrong."""
-    table = Table(title="directional derivatives: of training, and by central differences")
+    table = Table(
+        title="directional derivatives: of training, and by central differences",
+        caption="along the direction, of those tried, in which the loss changes most; the error, which is the "
+        "largest along any of them, and rounding are relative to the norm of the gradient",
+    )
     table.add_column("parameter", overflow="fold")
     table.add_column("shape")
     for column in ("gradient", "difference", "relative error", "rounding"):
         table.add_column(column, justify="right")
-    table.add_column("")
+    table.add_column("verdict")
     for item in found:
         add_row(
             table,
             item.parameter,
             str(item.shape),
-            f"{item.computed[0]:.6e}",
-            f"{item.expected[0]:.6e}",
+            *(f"{derivative:.6e}" for derivative in item.steepest),
             f"{item.error:.1e}",
             f"{item.rounding:.1e}",
             _verdict(item, tolerance),
@@ -128,7 +135,7 @@ def show_checks(found: Sequence[svgd_onnx.ParameterCheck], tolerance: float) -> 
 def _verdict(item: svgd_onnx.ParameterCheck, tolerance: float) -> str:
     if not item.is_right(tolerance):
         return "wrong"
-    return "lost in rounding" if item.is_lost else ""
+    return "lost in rounding" if item.is_lost else "right"
 
 
 def _examples(arrays: Sequence[Tensor], batch: FixedBatch | None) -> list[str]:
@@ -206,8 +213,12 @@ def _shared(manifest: Manifest) -> list[str]:
 
 
 def _operations(inspection: Inspection) -> Table:
-    table = Table(title="sigma-prime: the operations that take a trainable parameter")
-    for column in ("node", "operator", "parameter", "T", "because", "r of each", "r"):
+    table = Table(
+        title="sigma-prime: the operations that take a trainable parameter",
+        caption="sigma-prime is the paper's name for these; T scales the gradient of an operation's output by "
+        "r, a running mean of its square, which is kept from step to step",
+    )
+    for column in ("node", "operator", "parameter", "T", "because", "r of each", "shape of r"):
         table.add_column(column, overflow="fold")
     table.add_column("bytes", justify="right")
     for operation in inspection.operations:
@@ -247,7 +258,9 @@ def _roles(inspection: Inspection) -> Table | None:
 
 
 def _totals(inspection: Inspection) -> Table:
-    table = Table(title=f"state beside {inspection.parameter_bytes:,} bytes of parameters")
+    table = Table(
+        title=f"state that is needed beside {inspection.parameter_bytes:,} bytes of parameters"
+    )
     table.add_column("optimizer")
     table.add_column("bytes", justify="right")
     for name, size in inspection.state_bytes.items():

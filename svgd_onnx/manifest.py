@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TypeGuard
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import recover
@@ -202,7 +203,8 @@ class Manifest:
         """Reads `svgd.json` from a folder.
 
         Raises:
-            UserError: no such folder, no artifacts in it, or a manifest that is damaged or of a newer format.
+            UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or
+                of a newer format.
         """
         recover(folder)
         path = folder / FILE_NAME
@@ -213,8 +215,12 @@ class Manifest:
             )
         try:
             content = json.loads(path.read_text())
-            if isinstance(content, dict):
-                _check_format(content.get("format"), path)
+            if not is_manifest(content):
+                raise UserError(
+                    f"'{path}' is none of svgd-onnx's, which writes one into each folder of training "
+                    "artifacts: give a folder that svgd-onnx convert made."
+                )
+            _check_format(content.get("format"), path)
             manifest = read(cls, content)
             manifest._check()
         except (ValueError, RecursionError) as error:
@@ -254,6 +260,11 @@ class Manifest:
             raise MisfitError(f"the logits have no axis {axis}")
         if axis is None and self.label is not None and self.label.dtype == "int64":
             raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
+
+
+def is_manifest(content: object) -> TypeGuard[dict[str, object]]:
+    """Whether JSON is a manifest at first sight, and no other program's."""
+    return isinstance(content, dict) and {"format", "versions", "target"} <= content.keys()
 
 
 def _check_sizes(name: str, shape: Sequence[Dimension]) -> None:

@@ -83,7 +83,8 @@ def main() -> int:
             only=_sample(manifest, arguments.sample),
             **case.options,  # type: ignore[arg-type]
         )
-        worst = max(found, key=lambda item: item.error)
+        told = [item for item in found if not item.is_lost]
+        worst = max(told or found, key=lambda item: item.error)
         bad = [item for item in found if not item.is_right()]
         wrong += len(bad) + (not losses[-1] < losses[0])
         table.add_row(

@@ -39,7 +39,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
+from svgd_onnx.transforms.optimizers import OPTIMIZERS, SVGD
 from svgd_onnx.transforms.parameters import Selection, select_parameters
 from svgd_onnx.transforms.virtualize import (
     ParameterUse,
@@ -104,11 +104,14 @@ class Inspection:
 
     @property
     def state_bytes(self) -> dict[str, int]:
-        """Bytes of optimizer state that each method needs, by its name."""
+        """Bytes of optimizer state that each method needs, by its name; of a folder that of its own."""
         rules = {
             name: rule.state_tensors * self.parameter_bytes for name, rule in OPTIMIZERS.items()
         }
-        return {"svgd": sum(item.state_nbytes for item in self.operations), **rules}
+        r = sum(item.state_nbytes for item in self.operations)
+        if self.manifest is None:
+            return {SVGD: r, **rules}
+        return {self.manifest.optimizer: r + rules[self.manifest.update]}
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings)
@@ -149,6 +152,8 @@ def inspect(
                 "the model."
             )
         manifest = Manifest.load(source if source.is_dir() else source.parent)
+        check_choice("target", manifest.target, TARGETS)
+        check_choice("optimizer", manifest.update, OPTIMIZERS)
         return Inspection(
             manifest.operations,
             manifest.parameters,

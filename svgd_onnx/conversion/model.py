@@ -18,6 +18,7 @@ from svgd_onnx.conversion.external_data import (
 )
 from svgd_onnx.conversion.inference import open_session, refused_on_ones
 from svgd_onnx.conversion.map_types import read_with_maps
+from svgd_onnx.conversion.reading_order import check_reading_order
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.runtime import inference_runtime
@@ -40,7 +41,8 @@ def load_model(
 
     Raises:
         UserError: there is no such file, it is not a valid ONNX model, it asks for more than any that is
-            trained (`check_bounds`), or external data is missing or not in its folder (`check_external_data`).
+            trained (`check_bounds`), a node reads what is not there (`check_reading_order`), or external data
+            is missing or not in its folder (`check_external_data`).
     """
     if isinstance(model, onnx.ModelProto):
         return _in_memory(model, None if external_data is None else Path(external_data))
@@ -60,6 +62,7 @@ def load_model(
     except Exception as error:  # protobuf and the reader each raise their own
         raise _invalid(path, error) from error
     check_bounds(proto, f"'{path}'")
+    check_reading_order(proto, f"'{path}'")
     beside = check_external_data(proto, path.parent, f"'{path}'")
     try:
         loaded = _read(proto)
@@ -80,6 +83,7 @@ def files_of(model: ir.Model) -> list[Path]:
 
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
     check_bounds(model, "the model")
+    check_reading_order(model, "the model")
     if folder is None:
         refuse_external_data(model)
     else:

@@ -40,11 +40,10 @@ from svgd_onnx.transforms.quantization import is_fake_quantization
 
 __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
 
-# Gradients this much smaller than the largest are compared with it: a bias before BatchNormalization
-# has the gradient 0, of which float32 leaves noise.
-_NEGLIGIBLE = 1e-5
-# Quantization swallows the changes that rounding is probed with; sums leave so much of the largest gradient.
-_UNPROBED = 1e-7
+# Of the largest gradient: so much may be rounding in any other, whatever the probe shows, as of a bias before
+# BatchNormalization, which has the gradient 0. Quantization swallows the changes that rounding is probed with.
+_UNPROBED = 1e-8
+_UNPROBED_IF_QUANTIZED = 1e-7
 
 
 @keywords_of(TrainingSettings)
@@ -86,6 +85,9 @@ def check(
         **settings: the fields of `TrainingSettings` (loss, prediction, train, freeze, ...), each a
             keyword, as for `convert`.
 
+    Returns:
+        What was found of each parameter, in the order in which the model reads them.
+
     Raises:
         UserError: as `convert`; or an operator has no reference implementation in the onnx package.
 
@@ -119,13 +121,14 @@ def check(
     evaluator = Evaluator(plan.forward, feeds)
     largest = max(rms(gradient) for gradient in found.values())
     quantized = any(is_fake_quantization(node) for node in plan.forward.graph)
-    unprobed = _UNPROBED * largest if quantized else 0.0
+    unprobed = (_UNPROBED_IF_QUANTIZED if quantized else _UNPROBED) * largest
 
     def check_one(index: int) -> ParameterCheck:
         name = trainable[index]
         if progress is not None:
             progress(unquoted(name))
-        scale = max(_norm(found[name]), _NEGLIGIBLE * largest * values[name].size ** 0.5)
+        noise = unprobed * values[name].size ** 0.5
+        scale = max(_norm(found[name]), noise, TINY)
         random = np.random.default_rng([seed, index])
         return check_parameter(
             unquoted(name),
@@ -134,10 +137,12 @@ def check(
             scale=scale,
             loss=lambda point: evaluator.output(dict.fromkeys(plan.copies[name], point)),
             directions=random.normal(size=(directions, *values[name].shape)),
-            rounding=max(changes[name], unprobed * values[name].size ** 0.5) / max(scale, TINY),
+            rounding=max(changes[name], noise) / scale,
         )
 
-    return [check_one(index) for index, name in enumerate(trainable) if name in checked]
+    places = _first_uses(plan.canonical.graph)
+    order = sorted(range(len(trainable)), key=lambda index: places.get(trainable[index], 0))
+    return [check_one(index) for index in order if trainable[index] in checked]
 
 
 @keywords_of(TrainingSettings)
@@ -191,6 +196,12 @@ def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:
         for name in names
         if not globs or any(fnmatchcase(unquoted(name), glob) for glob in globs)
     }
+
+
+def _first_uses(graph: ir.Graph) -> dict[str, int]:
+    """Where in a graph values are read first, by name."""
+    read = [value.name for node in graph.all_nodes() for value in node.inputs if value is not None]
+    return {name: place for place, name in enumerate(dict.fromkeys(read)) if name is not None}
 
 
 def _norm(array: np.ndarray) -> float:

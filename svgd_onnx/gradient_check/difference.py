@@ -52,6 +52,11 @@ class ParameterCheck:
         """Whether the error is within `tolerance` and what rounding explains."""
         return self.error <= tolerance + _ROUNDING_FACTOR * self.rounding
 
+    @property
+    def steepest(self) -> tuple[float, float]:
+        """Computed and expected, along the direction in which the loss changes most."""
+        return max(zip(self.computed, self.expected), key=lambda pair: max(map(abs, pair)))
+
 
 def check_parameter(
     name: str,
@@ -69,7 +74,8 @@ def check_parameter(
         name: of the parameter.
         value: its value, float32.
         gradient: its gradient, of its shape, float64.
-        scale: the norm of a gradient that errors are relative to.
+        scale: the gradient's norm, which errors are relative to, or what rounding may be if that is more;
+            above 0.
         loss: the loss in float64, by the parameter's value.
         directions: (directions, ...), of the parameter's shape each.
         rounding: how far float32 can be trusted, relative to `scale`.
@@ -82,7 +88,7 @@ def check_parameter(
         _difference_quotient(loss, center, size * direction, size * derivative, accepted) / size
         for direction, derivative in zip(directions, computed)
     ]
-    largest = max(scale, *map(abs, expected), TINY)
+    largest = max(scale, *map(abs, expected))
     error = max(abs(a - b) for a, b in zip(computed, expected)) / largest
     return ParameterCheck(name, value.shape, tuple(computed), tuple(expected), error, rounding)
 

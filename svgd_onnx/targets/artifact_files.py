@@ -7,7 +7,7 @@ from pathlib import Path
 
 from svgd_onnx.errors import listed
 from svgd_onnx.files import FOLDER_FILES
-from svgd_onnx.manifest import FILE_NAME
+from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
 
@@ -40,7 +40,6 @@ def _is_known(path: Path, known: set[Path]) -> bool:
 
 def _is_manifest(path: Path) -> bool:
     try:
-        content = json.loads(path.read_text())
+        return is_manifest(json.loads(path.read_text()))
     except (OSError, ValueError, RecursionError):
         return False
-    return isinstance(content, dict) and {"format", "versions", "target"} <= content.keys()

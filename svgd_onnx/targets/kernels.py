@@ -42,8 +42,8 @@ def choose_kernels(
         return FAST if able else STANDARD
     if not there:
         raise UserError(
-            f"'{folder}' has no step of fast kernels, which conversion makes where the operator library is "
-            f"installed and the model has work for it: convert again there, or leave {option('kernels')} out."
+            f"'{folder}' has no step of fast kernels: {_why_none(manifest, fast_step)}, or leave "
+            f"{option('kernels')} out."
         )
     if device != "cpu":
         raise UserError(
@@ -57,6 +57,29 @@ def choose_kernels(
             f"{option('kernels')} out."
         )
     return FAST
+
+
+def _why_none(manifest: Manifest, fast_step: str) -> str:
+    """Why a folder lacks the fast step, as far as its manifest tells, and what to do about it."""
+    if fast_step in manifest.files:
+        return f"{fast_step}, which was made with it, is not there: copy it too"
+    if not manifest.files:
+        return "it is of a version of svgd-onnx that made none: convert again"
+    left_out = "conversion left it out, with a warning"
+    if manifest.needs_library:
+        standard = option("kernels", STANDARD)
+        return f"the model has nothing that these are for, or {left_out}: take {standard}"
+    library = "the operator library was not installed at conversion"
+    if any(operation.state is not None for operation in manifest.operations):
+        portable = option("t_kernel", "portable")
+        return (
+            f"{portable} was asked for, {library}, or {left_out}: convert again without {portable}, where the "
+            "library is installed"
+        )
+    return (
+        f"{library}, the model has nothing that these are for, or {left_out}: convert again where the library "
+        "is installed"
+    )
 
 
 def _runs_operators() -> bool:

@@ -291,6 +291,14 @@ def test_a_manifest_that_is_not_what_is_written(
         assert "is damaged" in sentence and what in sentence
 
 
+@pytest.mark.parametrize("content", [{"name": "something"}, [], {"format": 7, "name": "other"}])
+def test_a_manifest_of_another_program(made: Path, tmp_path: Path, content: object) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    (folder / "svgd.json").write_text(json.dumps(content))
+    for sentence in refusals(folder):
+        assert "svgd.json' is none of svgd-onnx's" in sentence
+
+
 @pytest.mark.parametrize(("key", "value"), [("target", "tpu"), ("loss", "hinge")])
 def test_a_manifest_of_what_there_is_not(made: Path, tmp_path: Path, key: str, value: str) -> None:
     folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))

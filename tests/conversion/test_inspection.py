@@ -75,6 +75,41 @@ def test_state_is_r_beside_the_state_of_other_optimizers(model: Path) -> None:
     assert r > 0
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "svgd"])
+def test_of_a_folder_the_state_is_that_of_its_own_optimizer(
+    optimizer: str, model: Path, tmp_path: Path
+) -> None:
+    svgd_onnx.convert(model, tmp_path / "artifacts", optimizer=optimizer, verify=False)
+    of_folder = svgd_onnx.inspect(tmp_path / "artifacts").state_bytes
+    assert of_folder == {optimizer: svgd_onnx.inspect(model).state_bytes[optimizer]}
+
+
+def test_momentum_under_t_is_state_beside_r(model: Path, tmp_path: Path) -> None:
+    svgd_onnx.convert(model, tmp_path / "artifacts", momentum=0.9, verify=False)
+    needed = svgd_onnx.inspect(model).state_bytes
+    of_folder = svgd_onnx.inspect(tmp_path / "artifacts").state_bytes
+    assert of_folder == {"svgd": needed["svgd"] + needed["momentum"]}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "said"),
+    [("adamw", "parameters, whose gradients"), ("svgd", "parameters, T before 3")],
+)
+def test_a_conversion_speaks_of_t_where_the_optimizer_has_it(
+    optimizer: str,
+    said: str,
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    arguments = ["convert", model, "--output", tmp_path / "artifacts", "--optimizer", optimizer]
+    monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments), "--no-verify"])
+    with pytest.raises(SystemExit):
+        cli.main()
+    assert said in capsys.readouterr().out
+
+
 def test_a_language_model_that_ends_in_its_product_is_shown(tmp_path: Path) -> None:
     net = models.Network()
     net.node("MatMul", "x", net.weight("head", 4, 3), output="y")

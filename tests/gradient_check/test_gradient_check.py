@@ -107,6 +107,27 @@ def test_a_gradient_that_is_lost_in_rounding_is_not_called_right(
     assert "float32 does not tell of 'b'" in said
 
 
+def test_a_bias_before_a_normalization_is_lost_and_all_stand_as_the_model_reads_them() -> None:
+    net = Network()
+    value = net.node("Conv", "x", net.weight("z.w", 3, 2, 3, 3), net.weight("z.b", 3))
+    value = net.batch_normalization(value, 3, "bn")
+    value = net.node("Flatten", net.node("GlobalAveragePool", net.node("Relu", value)))
+    net.node("Gemm", value, net.weight("a.w", 3, 4), net.weight("a.b", 4), output="y")
+    net.initializers.reverse()
+    found = svgd_onnx.check(net.model({"x": ("batch", 2, 6, 6)}, {"y": ("batch", 4)}))
+    read = ["z.w", "z.b", "bn.scale", "bn.shift", "a.w", "a.b"]
+    assert [each.parameter for each in found] == read
+    assert [each.parameter for each in found if each.is_lost] == ["z.b"]
+    assert all(each.is_right() for each in found)
+
+
+def test_the_derivative_that_is_shown_is_the_largest(capsys: pytest.CaptureFixture[str]) -> None:
+    found = svgd_onnx.ParameterCheck("w", (3,), (1e-5, 7.0), (6e-6, 7.1), error=1e-6, rounding=1e-7)
+    show_checks([found], 5e-3)
+    said = capsys.readouterr().out
+    assert "7.000000e+00" in said and "7.100000e+00" in said
+
+
 def test_sizes_of_axes_that_there_are_not_are_refused() -> None:
     with pytest.raises(svgd_onnx.UserError, match="size 'time' is no open axis .* has batch"):
         svgd_onnx.check(models.mlp(), random_size={"time": 9})
