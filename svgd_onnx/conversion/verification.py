@@ -185,6 +185,11 @@ def _check_gradients(
     step = folder / TARGETS[manifest.target].step
     raw = RawGradients(step, manifest, example.batch, values)
     loss, gradients = raw.loss_and_gradients()
+    for name, array in gradients.items():
+        if array.shape != values[name].shape:
+            raise _fault(
+                f"the gradient of '{name}' has shape {array.shape}, but it has {values[name].shape}"
+            )
     infinite = [name for name, array in gradients.items() if not np.isfinite(array).all()]
     if infinite:
         raise _fault(f"the gradient of {_quoted(infinite)} is NaN or infinite on made-up data")
@@ -250,7 +255,8 @@ def _quoted(names: list[str]) -> str:
 
 def _fault(what: str) -> UserError:
     return UserError(
-        f"Nothing was written: {what}. That is no fault of the model: convert with another "
-        f"{option('differentiator')} or {option('target')}, leave out with {option('freeze')} what it is "
-        f"about, or do without this with {without('verify')}."
+        f"Nothing was written: {what}. Unless the model states a wrong shape, that is no fault of its "
+        f"own: export it without stated shapes, convert with another {option('differentiator')} or "
+        f"{option('target')}, leave out with {option('freeze')} what it is about, or do without this "
+        f"with {without('verify')}."
     )

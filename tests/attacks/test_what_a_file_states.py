@@ -12,6 +12,7 @@ from models import Network
 
 import svgd_onnx
 from svgd_onnx.conversion.model import load_model
+from svgd_onnx.targets import TARGETS
 
 FLOAT = onnx.TensorProto.FLOAT
 
@@ -96,3 +97,36 @@ def test_mean_and_variance_are_two_tensors(tmp_path: Path) -> None:
     mean.CopyFrom(onnx.numpy_helper.from_array(random, name))
     with pytest.raises(svgd_onnx.UserError, match="has one tensor for mean and variance"):
         svgd_onnx.convert(model, tmp_path / "out", target="onnx")
+
+
+def test_an_axis_that_is_not_there(tmp_path: Path) -> None:
+    net = Network()
+    mean = net.node("ReduceMean", net.node("MatMul", "x", net.weight("w", 4, 4)), axes=[2])
+    net.node("Identity", mean, output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 4)}, check=False)
+    with pytest.raises(
+        svgd_onnx.UserError, match="it reduces axis 2 of an input of 2|axis must be in"
+    ):
+        svgd_onnx.convert(model, tmp_path / "out", target="onnx", loss="mse")
+
+
+def stating(*shape: int | str) -> onnx.ModelProto:
+    """Logits behind an Identity, of a shape that is stated."""
+    net = Network()
+    net.node("Identity", net.node("MatMul", "x", net.weight("w", 4, 5)), output="y")
+    return net.model({"x": ("batch", 4)}, {"y": shape}, check=False)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_another_number_of_axes(target: str, tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match=r"shape \(batch, 4, 8\), but it is \(4, 5\)"):
+        svgd_onnx.convert(stating("batch", 4, 8), tmp_path / "out", target=target, loss="mse")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_shape_that_would_fill_the_disk(target: str, tmp_path: Path) -> None:
+    model = stating("batch", 2**31 - 1)
+    said = r"shape \(batch, 2147483647\), but it follows that it has \(batch, 5\)"
+    with pytest.raises(svgd_onnx.UserError, match=said):
+        svgd_onnx.convert(model, tmp_path / "out", target=target)
+    assert not (tmp_path / "out").exists()

@@ -14,12 +14,27 @@ from svgd_onnx.transforms.rule import (
     integer,
     known_constant,
     known_rank,
+    rank,
 )
 from svgd_onnx.transforms.writer import Writer
 
 
 def reduced_axes(node: ir.Node) -> list[int]:
-    """The axes of a reduction, attribute or input."""
+    """The axes of a reduction, attribute or input.
+
+    Raises:
+        RefusedError: they are not known, or are none of its input's.
+    """
+    axes = _given_axes(node)
+    (x,) = inputs_of(node, 1)
+    found = rank(x)
+    for axis in axes:
+        if found is not None and not -found <= axis < found:
+            raise RefusedError(f"it reduces axis {axis} of an input of {found}")
+    return axes
+
+
+def _given_axes(node: ir.Node) -> list[int]:
     attribute = node.attributes.get("axes")
     if attribute is not None:
         return list(attribute.as_ints())

@@ -103,4 +103,14 @@ def _standard_operators(
     Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)
     if not list(model.graph.subgraphs()):
         # it would make outer values outputs of bodies, which onnxruntime does not take
+        _forget_other_ranks(model.graph)
         common.IdentityEliminationPass()(model)
+
+
+def _forget_other_ranks(graph: ir.Graph) -> None:
+    """A model may state another number of axes behind an Identity; what it gives is found out by a run."""
+    for node in graph:
+        if node.op_type == "Identity" and node.inputs[0] is not None:
+            given, output = node.inputs[0].shape, node.outputs[0]
+            if given is not None and output.shape is not None and len(given) != len(output.shape):
+                output.shape = None
