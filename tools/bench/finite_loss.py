@@ -24,6 +24,7 @@ from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import LOSS
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.kernels import FAST, STANDARD
 from svgd_onnx.transforms.emit import plain_loss
 from svgd_onnx.transforms.writer import take_place
 from tools.bench.report import report
@@ -42,19 +43,23 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=Path("build/bench/finite_loss.json"))
     arguments = parser.parse_args()
     rows = [
-        _row(network, target, arguments.threads, arguments.turns)
+        _row(network, target, kernels, arguments.threads, arguments.turns)
         for network in arguments.networks
         for target in arguments.targets
+        for kernels in (FAST, STANDARD)
     ]
     report("Steps whose loss tells whether their gradients are finite", rows, arguments.output)
 
 
-def _row(network: str, target: str, threads: int, turns: int) -> dict[str, Any]:
+def _row(network: str, target: str, kernels: str, threads: int, turns: int) -> dict[str, Any]:
+    step, fast = TARGETS[target].step, TARGETS[target].fast_step
     with tempfile.TemporaryDirectory() as name:
         folders = {"with": Path(name) / "with", "without": Path(name) / "without"}
         svgd_onnx.convert(NETWORKS[network](0), folders["with"], target=target, verify=False)
+        if kernels == STANDARD:  # a copy may lack the step of fast kernels
+            (folders["with"] / fast).unlink()
         shutil.copytree(folders["with"], folders["without"])
-        _take_out(folders["without"], TARGETS[target].step)
+        _take_out(folders["without"], fast if kernels == FAST else step)
         workers = {
             kind: artifacts_worker(sys.executable, folder, threads, BENCHED[network])
             for kind, folder in folders.items()
@@ -65,6 +70,7 @@ def _row(network: str, target: str, threads: int, turns: int) -> dict[str, Any]:
         "network": network,
         "batch": BENCHED[network][0],
         "target": target,
+        "kernels": kernels,
         "ms": 1e3 * statistics.median(seconds["with"]),
         "of without": statistics.median(ratios),
         "peak MB": peaks["with"] / 1e6,
