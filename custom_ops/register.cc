@@ -9,6 +9,7 @@
 #include "cpu/activation_gradient_cpu.h"
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
+#include "cpu/descent_cpu.h"
 #include "cpu/layer_normalization_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/relu_gradient_cpu.h"
@@ -35,10 +36,17 @@ constexpr char kDomain[] = "ai.svgd";
 // Every operator: for an execution provider, its definitions.
 using Definitions = std::vector<svgd::OpDefinition> (*)();
 constexpr Definitions kDefinitions[] = {
-    svgd::VirtualGradientCpu,    svgd::BatchNormalizationCpu, svgd::MaxPoolCpu,
-    svgd::ReluGradientCpu,       svgd::ConvolutionCpu,        svgd::LayerNormalizationCpu,
-    svgd::ActivationGradientCpu, svgd::SoftmaxGradientCpu,    svgd::SizeSumCpu,
+    svgd::VirtualGradientCpu,
+    svgd::BatchNormalizationCpu,
+    svgd::MaxPoolCpu,
+    svgd::ReluGradientCpu,
+    svgd::ConvolutionCpu,
+    svgd::LayerNormalizationCpu,
+    svgd::ActivationGradientCpu,
+    svgd::SoftmaxGradientCpu,
+    svgd::SizeSumCpu,
     svgd::TransposedProductCpu,
+    svgd::DescentCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

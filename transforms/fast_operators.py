@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+DESCENT = "Descent"
 NORMALIZATION = "BatchNormalizationTraining"
 NORMALIZATION_GRADIENT = "BatchNormalizationGradient"
 RELU_GRADIENT = "ReluGradient"

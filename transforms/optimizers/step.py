@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from svgd_onnx.transforms.fast_operators import DESCENT
+
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -25,6 +27,7 @@ class Step:
         state: gives a tensor of the optimizer's `state` as it is before the step, by its name.
         steps: gives the number of this step as a scalar, 1 at the first. What no formula asks for is
             not counted.
+        fast_domain: that of operators of ours, where they may be used.
     """
 
     write: Writer
@@ -34,6 +37,7 @@ class Step:
     hyper_parameters: Mapping[str, float]
     state: Callable[[str], ir.Value]
     steps: Callable[[], ir.Value]
+    fast_domain: str | None = None
 
     def number(self, name: str) -> ir.Value:
         """A hyper-parameter."""
@@ -54,4 +58,7 @@ class Step:
 
     def descent(self, direction: ir.Value) -> ir.Value:
         """parameter - rate * direction"""
+        if self.fast_domain:
+            inputs = [self.parameter, self.rate, direction]
+            return self.write.nodes_with(DESCENT, inputs, {}, 1, self.fast_domain)[0]
         return self.write.node("Sub", self.parameter, self.write.node("Mul", self.rate, direction))

@@ -64,7 +64,11 @@ def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> dict[str
     GradientsLast()(step)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
     update = ParameterUpdate(
-        selection.trainable, graphs.update, graphs.hyper_parameters, graphs.accumulation_steps
+        selection.trainable,
+        graphs.update,
+        graphs.hyper_parameters,
+        graphs.accumulation_steps,
+        fast,
     )
     update(step)
     return update.states

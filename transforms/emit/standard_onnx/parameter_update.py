@@ -13,6 +13,7 @@ from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 from svgd_onnx.transforms.optimizers.step import Step
+from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import Writer
 
 # Numbers in a vector, up to which the start of an operator takes longer than the operator.
@@ -31,6 +32,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         hyper_parameters: values for all of the optimizer's `defaults`.
         accumulation_steps: over how many batches gradients are averaged. Above 1 the graph has an input
             `svgd.update`, bool: whether this batch is the last of them, and parameters change.
+        fast: whether operators of ours may be used.
 
     Requires: each parameter is an input and its gradient an output; so is the loss.
     Ensures: the loss is the first output, and no gradient is one; there is an input
@@ -48,6 +50,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         optimizer: str,
         hyper_parameters: Mapping[str, float],
         accumulation_steps: int = 1,
+        fast: bool = False,
     ) -> None:
         super().__init__()
         self.states: dict[str, list[int]] = {}
@@ -55,6 +58,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         self._optimizer = OPTIMIZERS[optimizer]
         self._hyper_parameters = hyper_parameters
         self._accumulation_steps = accumulation_steps
+        self._fast = fast
 
     def requires(self, model: ir.Model) -> None:
         inputs = {value.name for value in model.graph.inputs}
@@ -94,6 +98,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
                 self._hyper_parameters,
                 partial(changes.joined_state, write, parameters),
                 changes.steps,
+                DOMAIN if self._fast else None,
             )
             new_parameters, new_states = self._optimizer.formula(step)
             for key, value in new_states.items():

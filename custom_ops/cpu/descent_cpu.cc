@@ -1,0 +1,55 @@
+#include "cpu/descent_cpu.h"
+
+#include <algorithm>
+
+#include "cpu/session_threads.h"
+#include "cpu/tasks.h"
+#include "status.h"
+
+namespace svgd {
+namespace {
+
+constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
+// Of a task.
+constexpr size_t kNumbers = 64 * 1024;
+
+// Inputs a parameter, the rate, one number, and a direction of the parameter's shape; output the
+// parameter - rate * direction, which may lie where either lies. As two operators it is rounded so,
+// too.
+class Descent final : public OpKernel {
+ public:
+  void Run(const RunContext& context) const override {
+    const Shape shape = context.InputShape(0);
+    if (Size(context.InputShape(1)) != 1) throw Refusal("the rate is not one number.");
+    if (context.InputShape(2) != shape) {
+      throw Refusal("the direction has shape " + Text(context.InputShape(2)) +
+                    ", but the parameter has " + Text(shape) + ".");
+    }
+    const auto* parameter = context.InputData<float>(0);
+    const float rate = *context.InputData<float>(1);
+    const auto* direction = context.InputData<float>(2);
+    auto* out = context.OutputData<float>(0, shape);
+    const size_t count = Size(shape);
+    SessionThreads session{context};
+    const Threads threads{SessionThreads::ParallelFor, &session};
+    threads.ForEach(DivideUp(count, kNumbers), count, [&](size_t task) {
+      const size_t first = task * kNumbers, last = std::min(count, first + kNumbers);
+      for (size_t i = first; i < last; ++i) out[i] = parameter[i] - rate * direction[i];
+    });
+  }
+};
+
+}  // namespace
+
+std::vector<OpDefinition> DescentCpu() {
+  OpDefinition definition{"Descent",
+                          "CPUExecutionProvider",
+                          {kFloat, kFloat, kFloat},
+                          {kFloat},
+                          [](const Attributes&) { return std::make_unique<Descent>(); },
+                          [](ShapeInference& node) { node.SetShapeOf(0, 0); }};
+  definition.may_inplace = PairsOf<2, 0>;
+  return {std::move(definition)};
+}
+
+}  // namespace svgd

@@ -1,0 +1,12 @@
+// Descent for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> DescentCpu();
+
+}  // namespace svgd
