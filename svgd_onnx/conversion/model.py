@@ -62,8 +62,8 @@ def load_model(
     except Exception as error:  # protobuf and the reader each raise their own
         raise _invalid(path, error) from error
     check_bounds(proto, f"'{path}'")
-    check_reading_order(proto, f"'{path}'")
     beside = check_external_data(proto, path.parent, f"'{path}'")
+    check_reading_order(proto, f"'{path}'")
     try:
         loaded = _read(proto)
     except Exception as error:  # each part of the reader raises its own
@@ -83,13 +83,13 @@ def files_of(model: ir.Model) -> list[Path]:
 
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
     check_bounds(model, "the model")
-    check_reading_order(model, "the model")
     if folder is None:
         refuse_external_data(model)
     else:
         given, model = model, onnx.ModelProto()
         model.CopyFrom(given)  # what is small is read into it
         check_external_data(model, folder, "the model")
+    check_reading_order(model, "the model")
     _check_validity(model, "the model")
     loaded = _read(model)
     if folder is not None:
