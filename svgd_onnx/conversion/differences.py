@@ -10,7 +10,7 @@ from math import sqrt
 import numpy as np
 
 from svgd_onnx.conversion.directions import Direction, move
-from svgd_onnx.conversion.sums import norm, product, size_of
+from svgd_onnx.conversion.sums import change, norm, product, size_of
 
 Arrays = Mapping[str, np.ndarray]
 
@@ -117,7 +117,7 @@ class Differences:
             for name, before in kept.items():
                 signs = random.choice(np.array([-1, 1], np.float32), before.shape)
                 changed = before * (1 + units * signs)
-                expected += product(self._gradients[name], changed - before)
+                expected += product(self._gradients[name], change(changed, before))
                 self._values[name][...] = changed
             found = self._loss() - self._here - expected
             if np.isfinite(found):

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from svgd_onnx.conversion.sums import change
+
 _PIECE = 1 << 16
 # The deviation of numbers that are uniform between -0.5 and 0.5, inverted.
 _UNIFORM = np.float32(12**0.5)
@@ -61,6 +63,6 @@ def move(
             if across:
                 place, sign = int(random.integers(_PIECE)), random.choice((-1, 1))
                 moved += np.float32(sign * across) * block[place : place + piece.size]
-            total += float(np.dot(slope, moved - piece))
+            total += float(np.dot(slope, change(moved, piece)))
             piece[:] = moved
     return total

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import sqrt
+from math import isfinite, sqrt
 
 import numpy as np
 
@@ -11,8 +11,20 @@ _SMALLEST_SIZE = 1e-2
 
 
 def size_of(value: np.ndarray) -> float:
-    """The root of the mean of squares, but never too small to move by."""
-    return max(norm(value) / sqrt(max(value.size, 1)), _SMALLEST_SIZE)
+    """The root of the mean of squares, but never too small to move by; of what is finite."""
+    found = norm(value)
+    if not isfinite(found):
+        value = value[np.isfinite(value)]
+        found = norm(value)
+    return max(found / sqrt(max(value.size, 1)), _SMALLEST_SIZE)
+
+
+def change(new: np.ndarray, old: np.ndarray) -> np.ndarray:
+    """new - old, and 0 where either is infinite: a row of -inf that nothing reads does not move."""
+    found: np.ndarray = new - old
+    if not isfinite(product(found, found)):
+        found[~np.isfinite(found)] = 0
+    return found
 
 
 def norm(array: np.ndarray) -> float:

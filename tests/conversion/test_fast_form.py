@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import models
+import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
+from models import Network
 from runtimes import RUNNABLE_TARGETS
 
 import svgd_onnx
@@ -17,6 +20,20 @@ from svgd_onnx.targets.standard_onnx import artifacts as of_standard_onnx
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 WRITERS = {"ort-training": of_ort_training, "onnx": of_standard_onnx}
+
+
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
+def test_a_row_of_infinity_that_nothing_reads_changes_nothing(target: str, tmp_path: Path) -> None:
+    """Verification moves parameters, and the fast form is held against the other where they were."""
+    net = Network()
+    rows = np.random.default_rng(0).normal(size=(5, 6)).astype(np.float32)
+    rows[0] = -np.inf
+    read = net.node("Gather", net.constant("rows", rows), "word")
+    net.node("MatMul", net.node("Softmax", read), net.weight("w", 6, 4), output="logits")
+    model = net.model({"word": ("N",)}, {"logits": ("N", 4)}, check=False)
+    model.graph.input[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target=target, train=["rows", "w"])
+    assert TARGETS[target].fast_step in manifest.files
 
 
 @pytest.mark.parametrize("target", RUNNABLE_TARGETS)
