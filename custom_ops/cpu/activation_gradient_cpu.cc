@@ -1,10 +1,7 @@
 #include "cpu/activation_gradient_cpu.h"
 
-#include <algorithm>
-
 #include "cpu/activation_gradient_loops.h"
-#include "cpu/session_threads.h"
-#include "cpu/tasks.h"
+#include "cpu/in_pieces.h"
 #include "status.h"
 
 namespace svgd {
@@ -28,11 +25,8 @@ void ElementByElement(const RunContext& context, const Body& body) {
   const auto* x = context.InputData<float>(1);
   auto* dx = context.OutputData<float>(0, shape);
   const size_t count = Size(shape);
-  SessionThreads session{context};
-  const Threads threads{SessionThreads::ParallelFor, &session};
-  threads.ForEach(DivideUp(count, kNumbers), count * kWork, [&](size_t task) {
-    const size_t first = task * kNumbers;
-    body(dy + first, x + first, dx + first, std::min(kNumbers, count - first));
+  InPieces(context, count, kNumbers, count * kWork, [&](size_t first, size_t of_piece) {
+    body(dy + first, x + first, dx + first, of_piece);
   });
 }
 

@@ -1,9 +1,6 @@
 #include "cpu/descent_cpu.h"
 
-#include <algorithm>
-
-#include "cpu/session_threads.h"
-#include "cpu/tasks.h"
+#include "cpu/in_pieces.h"
 #include "status.h"
 
 namespace svgd {
@@ -14,8 +11,8 @@ constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
 constexpr size_t kNumbers = 64 * 1024;
 
 // Inputs a parameter, the rate, one number, and a direction of the parameter's shape; output the
-// parameter - rate * direction, which may lie where either lies. As two operators it is rounded so,
-// too.
+// parameter - rate * direction, which may lie where the direction lies. It is rounded as by two
+// operators.
 class Descent final : public OpKernel {
  public:
   void Run(const RunContext& context) const override {
@@ -30,10 +27,8 @@ class Descent final : public OpKernel {
     const auto* direction = context.InputData<float>(2);
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
-    SessionThreads session{context};
-    const Threads threads{SessionThreads::ParallelFor, &session};
-    threads.ForEach(DivideUp(count, kNumbers), count, [&](size_t task) {
-      const size_t first = task * kNumbers, last = std::min(count, first + kNumbers);
+    InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
+      const size_t last = first + of_piece;
       for (size_t i = first; i < last; ++i) out[i] = parameter[i] - rate * direction[i];
     });
   }

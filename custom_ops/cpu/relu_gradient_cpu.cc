@@ -1,10 +1,7 @@
 #include "cpu/relu_gradient_cpu.h"
 
-#include <algorithm>
-
 #include "cpu/batch_normalization_loops.h"
-#include "cpu/session_threads.h"
-#include "cpu/tasks.h"
+#include "cpu/in_pieces.h"
 #include "status.h"
 
 namespace svgd {
@@ -29,11 +26,8 @@ class ReluGradient final : public OpKernel {
     auto* dx = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
     const BatchNormalizationLoops& loops = LoopsOfBatchNormalization(Widest());
-    SessionThreads session{context};
-    const Threads threads{SessionThreads::ParallelFor, &session};
-    threads.ForEach(DivideUp(count, kNumbers), count, [&](size_t task) {
-      const size_t first = task * kNumbers;
-      loops.mask(dy + first, y + first, dx + first, std::min(kNumbers, count - first));
+    InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
+      loops.mask(dy + first, y + first, dx + first, of_piece);
     });
   }
 };

@@ -1,10 +1,7 @@
 #include "cpu/size_sum_cpu.h"
 
-#include <algorithm>
-
-#include "cpu/session_threads.h"
+#include "cpu/in_pieces.h"
 #include "cpu/size_sum_loops.h"
-#include "cpu/tasks.h"
 #include "status.h"
 
 namespace svgd {
@@ -38,11 +35,8 @@ class SizeSum final : public OpKernel {
     const SizeSumLoops& loops = LoopsOfSizeSum(Widest());
     const auto loop = squared ? loops.squares : loops.sizes;
     std::vector<float> sums(DivideUp(count, kNumbers));
-    SessionThreads session{context};
-    const Threads threads{SessionThreads::ParallelFor, &session};
-    threads.ForEach(sums.size(), count, [&](size_t task) {
-      const size_t first = task * kNumbers;
-      sums[task] = loop(numbers + first, std::min(kNumbers, count - first));
+    InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
+      sums[first / kNumbers] = loop(numbers + first, of_piece);
     });
     double sum = 0;
     for (const float each : sums) sum += each;
