@@ -11,6 +11,16 @@ namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
 
+// Rows of sums, of two vectors each, that fill the registers, but for a row of the panel and a
+// number that it is multiplied by.
+#if defined(__AVX512F__)
+constexpr int kTileRows = 12;
+#elif defined(__aarch64__)
+constexpr int kTileRows = 8;
+#else
+constexpr int kTileRows = 6;
+#endif
+
 // Copies so many numbers, below 2 kSize: pieces of a power of two.
 template <int kSize>
 SVGD_INLINE void CopySome(const float* from, size_t count, float* to) {

@@ -77,21 +77,13 @@ void Pack(const ProductPanel& panel) {
   }
 }
 
-// Sums of a tile fill the registers, but for a row of B and a number of A.
-#if defined(__AVX512F__)
-constexpr int kWidth = 12;
-#elif defined(__aarch64__)
-constexpr int kWidth = 8;
-#else
-constexpr int kWidth = 6;
-#endif
 constexpr int kVectors = 2;
 
 }  // namespace
 
 extern const TransposedProductLoops kTransposedProduct = {
-    kWidth, static_cast<size_t>(kVectors* kLanes), Dispatch<kVectors, kWidth, kWidth>, Pack<kWidth>,
-    Pack<kVectors * kLanes>};
+    kTileRows, static_cast<size_t>(kVectors* kLanes), Dispatch<kVectors, kTileRows, kTileRows>,
+    Pack<kTileRows>, Pack<kVectors * kLanes>};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

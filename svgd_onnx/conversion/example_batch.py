@@ -17,7 +17,7 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays, check_arrays
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
-from svgd_onnx.transforms.canonicalize.stated_shapes import shown
+from svgd_onnx.transforms.canonicalize.stated_shapes import differ, shown
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
@@ -91,10 +91,7 @@ def _check_declared(plan: TrainingPlan, prediction: np.ndarray) -> None:
     """Refuses a model that says another shape of its prediction than it gives."""
     output = next(each for each in plan.canonical.graph.outputs if each.name == plan.prediction)
     declared = list(output.shape or prediction.shape)
-    differs = any(
-        isinstance(dim, int) and dim != size for dim, size in zip(declared, prediction.shape)
-    )
-    if differs or len(declared) != prediction.ndim:
+    if differ(declared, prediction.shape):
         raise UserError(
             f"The model says that '{unquoted(plan.prediction)}' has the shape ({shown(declared)}), but it is "
             f"{prediction.shape} on made-up data: export it with the right shape, or without one."

@@ -11,15 +11,12 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
-from onnx import TensorProto, helper
 
-import svgd_onnx
+from tools.bench.one_node import one_node
 from tools.bench.report import report
 
 # batch, rows, depth, columns
@@ -57,11 +54,14 @@ def _row(
     arrays = [
         random.standard_normal((*leading, depth, last), np.float32) for last in (rows, columns)
     ]
+    product = np.empty((*leading, rows, columns), np.float32)
     operations = 2.0 * batch * rows * depth * columns
     times = max(1, round(OPERATIONS_OF_A_TURN / operations))
     runs = {
-        "ours": _session("TransposedProduct", "ai.svgd", arrays, threads),
-        "onnxruntime's": _session("FusedMatMul", "com.microsoft", arrays, threads, transA=1),
+        "ours": one_node("TransposedProduct", "ai.svgd", {}, arrays, [product], threads),
+        "onnxruntime's": one_node(
+            "FusedMatMul", "com.microsoft", {"transA": 1}, arrays, [product], threads
+        ),
     }
     least = dict.fromkeys(runs, np.inf)
     for _ in range(turns):
@@ -79,31 +79,6 @@ def _row(
         **{f"{kind} GFLOP/s": operations / seconds / 1e9 for kind, seconds in least.items()},
         "of onnxruntime's": least["ours"] / least["onnxruntime's"],
     }
-
-
-def _session(
-    operator: str, domain: str, arrays: list[np.ndarray], threads: int, **attributes: int
-) -> Callable[[], None]:
-    node = helper.make_node(operator, ["a", "b"], ["c"], domain=domain, **attributes)
-    given = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, array.shape)
-        for name, array in zip("ab", arrays)
-    ]
-    made = helper.make_tensor_value_info("c", TensorProto.FLOAT, [None] * arrays[0].ndim)
-    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(domain, 1)]
-    graph = helper.make_graph([node], "product", given, [made])
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.register_custom_ops_library(str(svgd_onnx.custom_op_library()))
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    binding = session.io_binding()
-    for name, array in zip("ab", arrays):
-        binding.bind_cpu_input(name, array)
-    binding.bind_output("c")
-    return lambda: session.run_with_iobinding(binding)
 
 
 if __name__ == "__main__":

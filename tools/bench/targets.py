@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 import svgd_onnx
+from tools.bench import networks
 from tools.bench.report import report
 from tools.networks import NETWORKS
 
+# Of those of the paper, the batch of each and the shape of an example.
 BENCHED = {
-    "paper_mlp": (32, 784),
-    "paper_vgg": (128, 3, 32, 32),
-    "paper_resnet20": (128, 3, 32, 32),
-    "small_transformer": (32, 64, 48),
+    name: (each.batch, *each.example) for name, each in networks.BENCHED.items() if name in NETWORKS
 }
 WORKER = Path(__file__).with_name("step_worker.py")
 

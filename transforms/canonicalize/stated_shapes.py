@@ -33,16 +33,15 @@ def refuse_wrong_statement(model: ir.Model) -> None:
     if value.name not in made:
         return
     stated, follows = list(value.shape or ()), made[value.name].shape
-    if follows is not None and _differ(stated, list(follows)):
+    if follows is not None and differ(stated, list(follows)):
         raise UserError(
             f"The model says that '{value.name}' has the shape ({shown(stated)}), but it follows that it "
             f"has ({shown(follows)}): export it with the right shape, or without one."
         )
 
 
-def _differ(
-    stated: Sequence[int | ir.SymbolicDim], follows: Sequence[int | ir.SymbolicDim]
-) -> bool:
+def differ(stated: Sequence[int | ir.SymbolicDim], follows: Sequence[int | ir.SymbolicDim]) -> bool:
+    """Whether two shapes have other fixed sizes, or another number of axes."""
     pairs = zip(stated, follows)
     fixed = [pair for pair in pairs if all(isinstance(each, int) for each in pair)]
     return len(stated) != len(follows) or any(a != b for a, b in fixed)

@@ -213,19 +213,10 @@ constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
                           RunDepthwiseTile<kVectors, kPixels>,
                           SumDepthwiseTile<kVectors, kPixels>};
 
-// Sums of a tile fill the registers, but for a row of the panel and a number of X; and no more
-// pixels than there are registers for their addresses.
-#if defined(__AVX512F__)
-constexpr int kWidePixels = 12;
-#elif defined(__aarch64__)
-constexpr int kWidePixels = 8;
-#else
-constexpr int kWidePixels = 6;
-#endif
-
 }  // namespace
 
-extern const LoopsOfSet kConvolutionLoops = {kLoops<2, kWidePixels>, kLoops<1, 12>};
+// No more pixels than there are registers for their addresses.
+extern const LoopsOfSet kConvolutionLoops = {kLoops<2, kTileRows>, kLoops<1, 12>};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd
