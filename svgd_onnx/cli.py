@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 import warnings
 from pathlib import Path
@@ -134,6 +135,7 @@ def train(
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what runs the steps."),
 ) -> None:
     """Train, and save the checkpoint."""
+    gc.enable()
     if log is not None:
         files.check_destination(log, [data_file, *([validation] if validation else [])])
     trainer = svgd_onnx.Trainer(
@@ -193,6 +195,7 @@ def evaluate(
     device: str | None = _DEVICE,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
+    gc.enable()
     trainer = svgd_onnx.Trainer(folder, device=device)
     for name, value in trainer.evaluate(data.load(data_file)).items():
         terminal.say(f"{name} {value:.6f}")

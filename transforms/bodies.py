@@ -21,6 +21,28 @@ def bodies_of(node: ir.Node) -> list[ir.Graph]:
     ]
 
 
+def all_nodes(graph: ir.Graph | ir.Function) -> Iterator[ir.Node]:
+    """The nodes of a graph, each followed by those of its bodies, however deep.
+
+    As onnx-ir's `all_nodes`, which takes three times as long: a graph is walked a hundred times.
+    """
+    for node in graph:
+        yield node
+        if node.attributes:
+            for body in bodies_of(node):
+                yield from all_nodes(body)
+
+
+def all_bodies(graph: ir.Graph) -> list[ir.Graph]:
+    """The bodies in a graph, each before those inside it."""
+    return [body for node in all_nodes(graph) if node.attributes for body in bodies_of(node)]
+
+
+def with_bodies(graph: ir.Graph) -> list[ir.Graph]:
+    """A graph, and all the bodies in it."""
+    return [graph, *all_bodies(graph)]
+
+
 def body_of(node: ir.Node, name: str = "body") -> ir.Graph:
     """The graph in one attribute."""
     return node.attributes[name].as_graph()
@@ -49,7 +71,7 @@ def captured(bodies: Iterable[ir.Graph]) -> list[ir.Value]:
 def remove(graph: ir.Graph, node: ir.Node) -> None:
     """Takes a node out of a graph, so that its bodies read nothing of it any more."""
     for body in bodies_of(node):
-        for inner in body.all_nodes():
+        for inner in all_nodes(body):
             inner.resize_inputs(0)
     graph.remove(node, safe=True)
 
@@ -73,7 +95,7 @@ def isolated(body: ir.Graph, opset_imports: Mapping[str, int]) -> tuple[ir.Model
         The model, and what stands in it for outer values.
     """
     graph = body.clone(allow_outer_scope_values=True)
-    inner = set(graph.all_nodes())
+    inner = set(all_nodes(graph))
     stands_for: Outer = {}
     for value in captured([graph]):
         constant = value.is_initializer() and not value.is_graph_input()
@@ -103,7 +125,7 @@ def settle(body: ir.Graph, outer: Outer) -> None:
 
 def name_apart(graph: ir.Graph) -> None:
     """Gives values and nodes in bodies names that occur once; the main graph's stay."""
-    bodies = list(graph.subgraphs())
+    bodies = all_bodies(graph)
     if not bodies:
         return
     values = {value.name or "" for value in values_of(graph)}

@@ -8,6 +8,7 @@ from math import prod
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
 from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of, integer, static_shape
 from svgd_onnx.transforms.writer import Writer
@@ -35,7 +36,7 @@ class CheckIndices(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(model.graph.all_nodes()):
+        for node in list(all_nodes(model.graph)):
             check = CHECKS.get(node.op_type)
             if check is None or node.domain != "":
                 continue

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.rule import apply_rule, inputs_of, integer, number
 from svgd_onnx.transforms.writer import Writer
 
@@ -27,7 +28,7 @@ class DrawByDropout(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(model.graph.all_nodes()):
+        for node in list(all_nodes(model.graph)):
             rule = DRAWS.get(node.op_type) if node.domain == "" else None
             if rule is not None:
                 assert isinstance(node.graph, ir.Graph)
@@ -35,7 +36,7 @@ class DrawByDropout(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             if node.domain == "" and node.op_type in DRAWS:
                 raise ir.passes.PostconditionError(f"{node.op_type} draws")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.rule import inputs_of, integer, integers, static_shape, text
 
 _WITH_WINDOWS = frozenset({"AveragePool", "Conv", "LpPool", "MaxPool"})
@@ -19,7 +20,7 @@ def refuse_empty_windows(graph: ir.Graph) -> None:
     Raises:
         UserError: names the node.
     """
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         if node.domain != "" or node.op_type not in _WITH_WINDOWS or integer(node, "ceil_mode", 0):
             continue
         if text(node, "auto_pad", "NOTSET").startswith("SAME"):

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.rule import constant_value, input_of
 
 # No diagonal of a matrix is further away, and no box of an image reaches further.
@@ -37,7 +38,7 @@ def refuse_odd_constants(graph: ir.Graph) -> None:
     Raises:
         UserError: names the node.
     """
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         refused = _REFUSED.get(node.op_type) if node.domain == "" else None
         if refused is None:
             continue

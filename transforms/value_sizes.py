@@ -8,7 +8,7 @@ from math import prod
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.transforms.bodies import values_of
+from svgd_onnx.transforms.bodies import values_of, with_bodies
 
 # No step that people train has a value of more.
 _MOST_BYTES = 1 << 33
@@ -48,7 +48,7 @@ def largest_value(graph: ir.Graph) -> tuple[ir.Value | None, int]:
 
 
 def _all_values(graph: ir.Graph) -> Iterator[ir.Value]:
-    for each in (graph, *graph.subgraphs()):
+    for each in with_bodies(graph):
         yield from values_of(each)
 
 

@@ -25,6 +25,7 @@ from svgd_onnx.manifest import (
 )
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.separate_vectors import SEPARATED_FROM
 from svgd_onnx.transforms.emit import ExportedModel, OwnScale
 from svgd_onnx.transforms.emit.final_names import FinalNames
@@ -55,6 +56,7 @@ def describe(
         UserError: the type or the shape of an input or output is unknown.
     """
     graph = plan.canonical.graph
+    names = FinalNames(plan.own_names)
     of_t = virtual_gradient.hyper_parameters if update.adapts else {}
     return Manifest(
         versions={"svgd-onnx": __version__, "onnx": onnx.__version__, **installed_packages()},
@@ -71,11 +73,11 @@ def describe(
         update=update.rule,
         hyper_parameters={**of_t, **update.hyper_parameters, "l1": update.l1},
         t_kernel=t_kernel,
-        random=any(node.op_type == "Dropout" for node in plan.forward.graph.all_nodes()),
+        random=any(node.op_type == "Dropout" for node in all_nodes(plan.forward.graph)),
         parameters=describe_parameters(
             graph, plan.selection, l1=update.l1 > 0, exported=plan.exported
         ),
-        operations=[describe_operation(use, FinalNames(plan.own_names)) for use in uses],
+        operations=[describe_operation(use, names) for use in uses],
         accumulation_steps=accumulation_steps,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
@@ -117,7 +119,7 @@ def describe_parameters(
     trainable, decayed = set(selection.trainable), set(selection.decayed)
     statistics = {
         value
-        for node in graph.all_nodes()
+        for node in all_nodes(graph)
         if node.op_type == "BatchNormalization"
         for value in node.inputs[3:5]
     }

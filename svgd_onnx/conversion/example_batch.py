@@ -77,7 +77,8 @@ def made_up_batch(
         UserError: no input has an axis of a name that a size is given for, the model says another shape of its
             prediction than it gives or gives other than one entry for each example, or there is no onnxruntime.
     """
-    numbers = sum(plan.values[name].size for name in plan.selection.trainable)
+    values = plan.values
+    numbers = sum(values[name].size for name in plan.selection.trainable)
     batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
     batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
     if not np.isfinite(prediction).all():

@@ -9,6 +9,7 @@ from dataclasses import fields
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import Advice, listed, option, without
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.quantization import STRAIGHT_THROUGH, is_fake_quantization
 from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings
 
@@ -28,7 +29,7 @@ def of_t(virtual_gradient: VirtualGradientSettings, update: UpdateSettings) -> l
 
 def of_model(plan: TrainingPlan, training: TrainingSettings) -> list[str]:
     """Settings of what a model does not have."""
-    nodes = list(plan.canonical.graph.all_nodes())
+    nodes = list(all_nodes(plan.canonical.graph))
     idle = []
     if training.freeze_bn and not any(node.op_type == "BatchNormalization" for node in nodes):
         idle.append(f"{option('freeze_bn')} (the model has no BatchNormalization)")

@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.runtime import inference_runtime
+from svgd_onnx.transforms.bodies import all_nodes
 
 
 class NotRunError(UserError):
@@ -36,13 +37,25 @@ _ELEMENTS = {
 _MOST_SECONDS = 3.0
 
 
-def open_session(onnxruntime: Any, model: bytes | str, *, fold: bool = True) -> Any:
+# Of more nodes: to rewrite them for speed takes onnxruntime longer than the few runs that a session is for.
+_MANY_NODES = 10_000
+
+
+def options_for_few_runs(onnxruntime: Any, nodes: int) -> Any:
+    """Options of a session of a graph of so many nodes, which runs a few times."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is raised says it too
+    if nodes > _MANY_NODES:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return options
+
+
+def open_session(onnxruntime: Any, model: bytes | str, *, nodes: int = 0, fold: bool = True) -> Any:
     """A session on the processor, of a model or a file; raises what onnxruntime raises.
 
     Without `fold` nothing is computed ahead, where it only matters whether the model is loaded.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is raised says it too
+    options = options_for_few_runs(onnxruntime, nodes)
     return onnxruntime.InferenceSession(
         model,
         options,
@@ -62,12 +75,14 @@ def run(
     """
     runtime = inference_runtime()
     try:
-        session = open_session(runtime, ir.to_proto(model).SerializeToString())
+        session = open_session(
+            runtime, ir.to_proto(model).SerializeToString(), nodes=len(model.graph)
+        )
     except Exception as error:  # the binding has an exception class for each status
         raise NotRunError(f"onnxruntime cannot run the model ({first_line(error)}).") from error
     names = {value.name for value in session.get_inputs()}
     given = {name: array for name, array in feeds.items() if name in names}
-    loops = any(node.op_type == "Loop" for node in model.graph.all_nodes())
+    loops = any(node.op_type == "Loop" for node in all_nodes(model.graph))
     options = runtime.RunOptions()
     options.log_severity_level = 4
     try:

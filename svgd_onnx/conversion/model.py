@@ -23,6 +23,7 @@ from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.bodies import with_bodies
 from svgd_onnx.transforms.validity import refused_by_checker
 
 # In a model's `meta`: the files that it was read from, itself and its external data.
@@ -101,7 +102,7 @@ def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
 def _read(proto: onnx.ModelProto) -> ir.Model:
     """A model whose initializers have the types and shapes of their tensors, whatever else a file states."""
     model = read_with_maps(proto)
-    for graph in model.graphs():
+    for graph in with_bodies(model.graph):
         for value in graph.initializers.values():
             tensor = value.const_value
             if tensor is not None:

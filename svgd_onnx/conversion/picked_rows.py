@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import read_by
+from svgd_onnx.transforms.bodies import all_nodes, read_by
 from svgd_onnx.transforms.rule import input_of, integer
 
 # They give the numbers that they read, some of them, or numbers counted from elsewhere.
@@ -51,7 +51,7 @@ def picks_rows(graph: ir.Graph, symbol: str) -> bool:
     }
     data: set[ir.Value | None] = set(graph.inputs)
     rows = {value for value in numbers if symbol in _names(value)}
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         if _picks(node, symbol, numbers, rows, data):
             return True
         read = read_by(node)

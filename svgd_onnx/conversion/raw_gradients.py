@@ -10,12 +10,14 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.conversion.inference import options_for_few_runs
 from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_training, inference_runtime
 from svgd_onnx.step_names import beside
 from svgd_onnx.targets.session import seeded
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.emit import plain_loss
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
@@ -110,8 +112,7 @@ class RawGradients:
             UserError: onnxruntime does not take it.
         """
         onnxruntime = self._onnxruntime
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # what is raised says it too
+        options = options_for_few_runs(onnxruntime, len(model.graph))
         options.enable_mem_pattern = options.enable_cpu_mem_arena = (
             False  # nothing is held between runs
         )
@@ -184,6 +185,6 @@ def _keep_outputs(model: ir.Model, wanted: Collection[str]) -> None:
     graph.outputs.clear()
     graph.outputs.extend(outputs)
     common.RemoveUnusedNodesPass()(model)
-    read = {value for node in graph.all_nodes() for value in node.inputs} | set(outputs)
+    read = {value for node in all_nodes(graph) for value in node.inputs} | set(outputs)
     for value in [each for each in graph.inputs if each not in read]:
         graph.inputs.remove(value)

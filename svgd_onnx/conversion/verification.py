@@ -23,6 +23,7 @@ from svgd_onnx.runtime import check_packages, installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.kernels import STANDARD
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.draws import DRAWS
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
@@ -122,7 +123,7 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExample:
     batch, prediction = made_up_batch(plan, sizes)
-    operators = {node.op_type for node in plan.canonical.graph.all_nodes()}
+    operators = {node.op_type for node in all_nodes(plan.canonical.graph)}
     rounds, draws = operators & _ROUNDING, operators & DRAWS.keys()
     return MadeUpExample(
         batch={unquoted(name): array for name, array in batch.items()},
@@ -133,7 +134,7 @@ def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExamp
 
 
 def _overwriting(plan: TrainingPlan) -> str | None:
-    for node in plan.forward.graph.all_nodes():
+    for node in all_nodes(plan.forward.graph):
         if node.op_type in _SCATTERS and text(node, "reduction", "none") == "none":
             return f"{node.op_type} '{unquoted(node.name or '')}'"
     return None

@@ -34,6 +34,7 @@ from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.training.data import Arrays
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
 from svgd_onnx.transforms.quantization import is_fake_quantization
@@ -200,7 +201,7 @@ def _matching(names: Sequence[str], globs: Sequence[str]) -> set[str]:
 
 def _first_uses(graph: ir.Graph) -> dict[str, int]:
     """Where in a graph values are read first, by name."""
-    read = [value.name for node in graph.all_nodes() for value in node.inputs if value is not None]
+    read = [value.name for node in all_nodes(graph) for value in node.inputs if value is not None]
     return {name: place for place, name in enumerate(dict.fromkeys(read)) if name is not None}
 
 

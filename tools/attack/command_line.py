@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 
-from svgd_onnx import cli
+from svgd_onnx import cli  # noqa: F401: what is begun from this process has it
 
 FAULT = 70
 """The exit code of what ends in a traceback, which none of the program's own is."""
@@ -12,8 +12,10 @@ FAULT = 70
 
 def exit_code() -> int:
     """Runs what `sys.argv` says; a traceback goes to stderr."""
+    from svgd_onnx.__main__ import main  # which listens to signals from then on
+
     try:
-        cli.main()
+        main()
     except SystemExit as stopped:
         return stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
     except BaseException:

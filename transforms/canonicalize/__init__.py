@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.body_form import BodyForm
 from svgd_onnx.transforms.canonicalize.dequantized_weights import DequantizedWeights
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
@@ -127,7 +128,7 @@ def _inline_branches(model: ir.Model) -> None:
     """
     while InlineIf()(model).modified:
         FoldConstants()(model)
-    while any(node.op_type == "If" for node in model.graph.all_nodes()):
+    while any(node.op_type == "If" for node in all_nodes(model.graph)):
         run(model, InferShapes(), KnownSizes(), FoldConstants(sizes=True))
         if not InlineIf()(model).modified:
             return

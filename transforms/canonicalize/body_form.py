@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import bodies_of, name_apart, values_of
+from svgd_onnx.transforms.bodies import all_bodies, all_nodes, bodies_of, name_apart, values_of
 from svgd_onnx.transforms.rearrangements import REARRANGEMENTS
 
 
@@ -23,7 +23,7 @@ class BodyForm(ir.passes.InPlacePass):
         if not any(bodies_of(node) for node in graph):
             return ir.passes.PassResult(model, modified=False)
         name_apart(graph)
-        for body in graph.subgraphs():
+        for body in all_bodies(graph):
             body.opset_imports.update(graph.opset_imports)
             _give_outputs(body)
             for value in list(body.initializers.values()):
@@ -36,7 +36,7 @@ class BodyForm(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
-        bodies = list(model.graph.subgraphs())
+        bodies = all_bodies(model.graph)
         names = [value.name for graph in (model.graph, *bodies) for value in values_of(graph)]
         if bodies and len(names) != len(set(names)):
             raise ir.passes.PostconditionError("two values have one name")
@@ -64,7 +64,7 @@ def _lift(value: ir.Value, graph: ir.Graph) -> None:
 def _lift_rearrangements(graph: ir.Graph) -> None:
     for outer in list(graph):
         for body in bodies_of(outer):
-            for node in list(body.all_nodes()):
+            for node in list(all_nodes(body)):
                 moves = node.op_type in REARRANGEMENTS and node.domain == ""
                 known = all(
                     value is not None and _is_outside(value, graph) for value in node.inputs

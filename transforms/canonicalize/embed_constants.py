@@ -6,6 +6,8 @@ from collections.abc import Collection
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import with_bodies
+
 
 class EmbedConstants(ir.passes.InPlacePass):
     """Reads constants that are kept in external data.
@@ -27,7 +29,7 @@ class EmbedConstants(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
         outer = [model.graph, *(each.graph for each in model.functions.values())]
-        for graph in (each for main in outer for each in (main, *main.subgraphs())):
+        for graph in (each for main in outer for each in with_bodies(main)):
             for name, value in graph.initializers.items():
                 tensor = value.const_value
                 kept = graph is model.graph and name in self._parameters

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.step_names import unquoted
+from svgd_onnx.transforms.bodies import with_bodies
 from svgd_onnx.transforms.names import LABEL
 
 
@@ -29,7 +30,7 @@ class FixSizes(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         check_axes("size", self._sizes, model.graph.inputs)
-        for graph in (model.graph, *model.graph.subgraphs()):
+        for graph in with_bodies(model.graph):
             for value in (*graph.inputs, *(value for node in graph for value in node.outputs)):
                 dims = list(value.shape or ())
                 sizes = [self._size(value, axis) for axis in range(len(dims))]

@@ -9,6 +9,7 @@ import onnx
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.folding_bounds import MOST_BYTES, bytes_to_compute
 from svgd_onnx.transforms.canonicalize.lift_constants import LIFTED
 from svgd_onnx.transforms.canonicalize.size_vectors import TOO_LARGE
@@ -64,7 +65,7 @@ class FoldConstants(ir.passes.InPlacePass):
         graph = model.graph
         folded = 0
         left = MOST_BYTES - _computed(graph)
-        for node in list(graph.all_nodes()):
+        for node in list(all_nodes(graph)):
             inside = node.graph
             assert isinstance(inside, ir.Graph)
             known = _known_without_values(node)

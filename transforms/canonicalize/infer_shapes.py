@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 import onnx_ir as ir
-from onnx_ir.passes import common
 
 from svgd_onnx.transforms.canonicalize.loop_states import infer_loop_states
+from svgd_onnx.transforms.canonicalize.onnx_inference import infer_by_onnx
 from svgd_onnx.transforms.canonicalize.outer_constants import outer_constants
 from svgd_onnx.transforms.canonicalize.size_vectors import may_follow_sizes
 
@@ -44,36 +44,20 @@ class InferShapes(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def _infer(self, model: ir.Model) -> None:
-        # not strict: what one node withholds must not cost the shapes of all others
         follow = may_follow_sizes(model.graph)
-        inference = common.ShapeInferencePass(check_type=False, strict_mode=False, data_prop=follow)
         with outer_constants(model):
-            inference(model)
+            infer_by_onnx(model, follow=follow, named=self._is_name)
             while _infer_others(model.graph):
-                inference(model)
-        for graph in model.graphs():
-            for value in _values(graph):
-                if value.shape is not None and self._made_up(value):
-                    value.shape = ir.Shape([self._dim(dim) for dim in value.shape])
+                infer_by_onnx(model, follow=follow, named=self._is_name)
 
     def ensures(self, model: ir.Model) -> None:
         for value in _values(model.graph):
-            if self._made_up(value):
+            if not all(map(self._is_name, _symbols(value))):
                 raise ir.passes.PostconditionError(f"an axis of '{value.name}' has a made-up name")
 
-    def _made_up(self, value: ir.Value) -> set[str]:
-        """The names of its axes that onnx made up."""
-        return {
-            name
-            for name in _symbols(value)
-            if _GENERATED.fullmatch(name) and name not in self._known
-        }
-
-    def _dim(self, dim: int | ir.SymbolicDim) -> int | str | None:
-        if isinstance(dim, int):
-            return dim
-        name = dim.value
-        return name if name and (name in self._known or not _GENERATED.fullmatch(name)) else None
+    def _is_name(self, symbol: str) -> bool:
+        """Whether an axis had a name before onnx named it."""
+        return symbol in self._known or not _GENERATED.fullmatch(symbol)
 
 
 def _infer_others(graph: ir.Graph) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.bodies import all_nodes
 
 
 class InferenceMode(ir.passes.InPlacePass):
@@ -20,13 +21,13 @@ class InferenceMode(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             rule = _RULES.get(node.op_type) if node.domain == "" else None
             modified |= rule(node) if rule else False
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             mode = node.attributes.get("training_mode")
             normalizes = node.op_type == "BatchNormalization" and node.domain == ""
             if normalizes and mode is not None and mode.as_int() != 0:

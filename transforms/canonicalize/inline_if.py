@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import body_of, remove
+from svgd_onnx.transforms.bodies import all_nodes, body_of, remove
 from svgd_onnx.transforms.rule import constant_value
 
 
@@ -27,7 +27,7 @@ class InlineIf(ir.passes.InPlacePass):
 
 
 def _decided(graph: ir.Graph) -> ir.Node | None:
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         if node.op_type == "If" and node.domain == "":
             condition = node.inputs[0]
             known = condition is not None and condition.is_initializer()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import body_of
+from svgd_onnx.transforms.bodies import all_nodes, body_of
 
 # In the metadata of a state: whether its shape is known to change from turn to turn.
 _CHANGES = "svgd.changes"
@@ -28,7 +28,7 @@ def infer_loop_states(graph: ir.Graph, infer: Callable[[], object]) -> None:
         graph: with shapes inferred as far as onnx does.
         infer: runs onnx's shape inference on it again.
     """
-    loops = [node for node in graph.all_nodes() if node.op_type == "Loop" and node.domain == ""]
+    loops = [node for node in all_nodes(graph) if node.op_type == "Loop" and node.domain == ""]
     for node in loops:
         for value in body_of(node).inputs[:2]:
             value.shape = ir.Shape([])

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_bodies
+
 # Axes, bounds and sizes have no more; weights do.
 _LONGEST = 64
 
@@ -19,7 +21,7 @@ def outer_constants(model: ir.Model) -> Iterator[None]:
     numbers: where an axis or a size is read so, nothing would be known of what comes after.
     """
     replaced: list[tuple[ir.Node, int, ir.Value]] = []
-    for number, body in enumerate(model.graph.subgraphs()):
+    for number, body in enumerate(all_bodies(model.graph)):
         own: dict[ir.Value, ir.Value] = {}
         for node in body:
             for position, value in enumerate(node.inputs):

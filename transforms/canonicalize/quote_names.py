@@ -7,7 +7,7 @@ import re
 import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX, quoted
-from svgd_onnx.transforms.bodies import values_of
+from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.names import rename
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
@@ -30,7 +30,7 @@ class QuoteNames(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for graph in (model.graph, *model.graph.subgraphs()):
+        for graph in with_bodies(model.graph):
             for value in list(values_of(graph)):
                 if value.name and _LIKE_OURS.search(value.name):
                     rename(value, quoted(value.name))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import with_bodies
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.stored_types import STORED_AS, STORED_TENSOR
 
@@ -28,12 +29,12 @@ class SinglePrecision(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        if not any(_is_half(graph) for graph in model.graphs()):
+        if not any(_is_half(graph) for graph in with_bodies(model.graph)):
             return ir.passes.PassResult(model, modified=False)
         InferShapes()(model)  # which Casts are of such types
-        for graph in model.graphs():
+        for graph in with_bodies(model.graph):
             _remove_casts(graph)
-        for graph in model.graphs():
+        for graph in with_bodies(model.graph):
             for value in _values(graph):
                 value.type = _single(value.type)
             for initializer in graph.initializers.values():
@@ -43,7 +44,7 @@ class SinglePrecision(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def ensures(self, model: ir.Model) -> None:
-        if any(_is_half(graph) for graph in model.graphs()):
+        if any(_is_half(graph) for graph in with_bodies(model.graph)):
             raise ir.passes.PostconditionError("something has 16 bits")
 
 

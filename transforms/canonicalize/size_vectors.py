@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
+
 # In the metadata of a graph: that constants in it were too large to be computed.
 TOO_LARGE = "svgd.too_large"
 
@@ -28,7 +30,7 @@ def may_follow_sizes(graph: ir.Graph) -> bool:
     for value in (*graph.inputs, *graph.initializers.values()):
         if length(value) > _LONGEST:
             return False
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         if node.domain != "" or not node.outputs:
             continue
         if node.op_type in ("Shape", "Size"):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
+
 
 class NameSplitOutputs(ir.passes.InPlacePass):
     """Gives names to outputs of Split that have none, of which onnxruntime dies (1.32).
@@ -13,7 +15,7 @@ class NameSplitOutputs(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             if node.op_type != "Split" or node.domain != "":
                 continue
             given = next((value.name for value in node.outputs if value.name), node.name)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.rule import apply_rule, attributes_of, input_of, integer
 from svgd_onnx.transforms.writer import Writer
 
@@ -24,7 +25,7 @@ class TimeMajor(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(model.graph.all_nodes()):
+        for node in list(all_nodes(model.graph)):
             if node.op_type not in _RECURRENT or node.domain != "":
                 continue
             if integer(node, "layout", 0):

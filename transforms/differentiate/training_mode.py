@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.rule import input_of, integer
 from svgd_onnx.transforms.writer import Writer
 
@@ -51,13 +52,13 @@ class TrainingMode(ir.passes.InPlacePass):
             raise ir.passes.PreconditionError(
                 "BatchNormalization has a training mode from opset 14"
             )
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             if node.op_type == "BatchNormalization" and integer(node, "training_mode", 0):
                 raise ir.passes.PreconditionError(f"{node.name} is in training mode already")
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(model.graph.all_nodes()):
+        for node in list(all_nodes(model.graph)):
             rule = self._rules.get(node.op_type) if node.domain == "" else None
             if rule is not None and not self._is_frozen(node):
                 assert isinstance(node.graph, ir.Graph)
@@ -71,7 +72,7 @@ class TrainingMode(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             trains = node.op_type in self._rules and not self._is_frozen(node)
             if trains and node.op_type == "BatchNormalization" and len(node.outputs) != 3:
                 raise ir.passes.PostconditionError(f"{node.name} does not update its statistics")

@@ -10,7 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.transforms.bodies import values_of
+from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.canonicalize.embed_constants import EmbedConstants
 from svgd_onnx.transforms.canonicalize.fold_constants import FOLDED_FROM
 from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
@@ -118,7 +118,7 @@ def _refuse_training_mode(model: ir.Model) -> None:
 def _values_by_name(model: ir.Model) -> dict[str, ir.Value | None]:
     """The values of the main graph and of bodies; None where several have one name."""
     found: dict[str, ir.Value | None] = {}
-    for graph in (model.graph, *model.graph.subgraphs()):
+    for graph in with_bodies(model.graph):
         for value in values_of(graph):
             if value.name:
                 found[value.name] = None if value.name in found else value

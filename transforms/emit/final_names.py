@@ -7,7 +7,7 @@ from collections.abc import Collection
 import onnx_ir as ir
 
 from svgd_onnx.step_names import NEW_SUFFIX, beside, is_quoted, unquoted
-from svgd_onnx.transforms.bodies import values_of
+from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.names import gradient_name, rename
 
 
@@ -43,7 +43,7 @@ class FinalNames(ir.passes.InPlacePass):
         taken = set(names.values())
         hidden = [
             value
-            for inner in (graph, *graph.subgraphs())
+            for inner in with_bodies(graph)
             for value in values_of(inner)
             if value not in outside
         ]
@@ -63,7 +63,7 @@ class FinalNames(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=bool(changed))
 
     def ensures(self, model: ir.Model) -> None:
-        graphs = (model.graph, *model.graph.subgraphs())
+        graphs = with_bodies(model.graph)
         names = [value.name for graph in graphs for value in values_of(graph)]
         if len(names) != len(set(names)):
             raise ir.passes.PostconditionError("two values have one name")

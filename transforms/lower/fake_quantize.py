@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.quantization import DOMAIN, is_fake_quantization, spread
 from svgd_onnx.transforms.rule import (
     apply_rule,
@@ -30,7 +31,7 @@ class LowerFakeQuantize(ir.passes.InPlacePass):
         nodes = [node for node in model.graph if is_fake_quantization(node)]
         for node in nodes:
             apply_rule(model.graph, node, _standard)
-        if nodes and not any(node.domain == DOMAIN for node in model.graph.all_nodes()):
+        if nodes and not any(node.domain == DOMAIN for node in all_nodes(model.graph)):
             model.graph.opset_imports.pop(DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
 

@@ -8,6 +8,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.transforms.bodies import all_bodies, all_nodes
 from svgd_onnx.transforms.canonicalize.fix_sizes import advice_on_sizes
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.lower.activations import ACTIVATIONS
@@ -76,17 +77,17 @@ class Lower(ir.passes.InPlacePass):
         refusals = _write(graph)
         self._check(graph, refusals)
         common.RemoveUnusedNodesPass()(model)
-        domains = self._domains | {node.domain for node in graph.all_nodes()}
+        domains = self._domains | {node.domain for node in all_nodes(graph)}
         for domain in [name for name in graph.opset_imports if name not in domains]:
             del graph.opset_imports[domain]
-        for body in graph.subgraphs():
+        for body in all_bodies(graph):
             body.opset_imports.clear()
             body.opset_imports.update(graph.opset_imports)
         return ir.passes.PassResult(model, modified=True)
 
     def _check(self, graph: ir.Graph, refusals: Mapping[ir.Node, str]) -> None:
         left = []
-        for node in graph.all_nodes():
+        for node in all_nodes(graph):
             if self._is_left(node):
                 reason = f": {refusals[node]}" if node in refusals else ""
                 left.append(f"{node.op_type} ('{node.name or node.outputs[0].name}'{reason})")
@@ -105,7 +106,7 @@ class Lower(ir.passes.InPlacePass):
         return node.domain not in self._domains and (node.domain, node.op_type) not in self._own
 
     def ensures(self, model: ir.Model) -> None:
-        if any(self._is_left(node) for node in model.graph.all_nodes()):
+        if any(self._is_left(node) for node in all_nodes(model.graph)):
             raise ir.passes.PostconditionError("an operator of the training set is left")
         domains = self._domains | {domain for domain, _ in self._own}
         if not domains.issuperset(model.graph.opset_imports):
@@ -115,7 +116,7 @@ class Lower(ir.passes.InPlacePass):
 def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]:
     """Applies the rules; returns why some could not write their node."""
     refusals = {}
-    for node in list(graph.all_nodes()):
+    for node in list(all_nodes(graph)):
         lowering = lowering_of(node)
         if lowering is None or (forward_only and not lowering.forward):
             continue
@@ -129,7 +130,7 @@ def _write(graph: ir.Graph, *, forward_only: bool = False) -> dict[ir.Node, str]
 
 def operators_of(model: ir.Model) -> set[tuple[str, str]]:
     """The operators of a graph that are not standard, by domain and name."""
-    return {(node.domain, node.op_type) for node in model.graph.all_nodes() if node.domain}
+    return {(node.domain, node.op_type) for node in all_nodes(model.graph) if node.domain}
 
 
 def lowering_of(node: ir.Node) -> Lowering | None:

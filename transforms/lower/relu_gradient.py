@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.lower.activations import ACTIVATIONS
 from svgd_onnx.transforms.rule import apply_rule
 
@@ -20,12 +21,12 @@ class LowerReluGradient(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        nodes = [node for node in model.graph.all_nodes() if node.op_type == _OP_TYPE]
+        nodes = [node for node in all_nodes(model.graph) if node.op_type == _OP_TYPE]
         for node in nodes:
             assert isinstance(node.graph, ir.Graph)
             apply_rule(node.graph, node, ACTIVATIONS[_OP_TYPE].rule)
         return ir.passes.PassResult(model, modified=bool(nodes))
 
     def ensures(self, model: ir.Model) -> None:
-        if any(node.op_type == _OP_TYPE for node in model.graph.all_nodes()):
+        if any(node.op_type == _OP_TYPE for node in all_nodes(model.graph)):
             raise ir.passes.PostconditionError("a ReluGrad is left")

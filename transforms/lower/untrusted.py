@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.lower.lower import lowering_of
 from svgd_onnx.transforms.rule import RefusedError, apply_rule, static_shape
@@ -65,7 +66,7 @@ class LowerUntrusted(ir.passes.InPlacePass):
         graph = model.graph
         modified = False
         InferShapes()(model)
-        for node in list(graph.all_nodes()):
+        for node in list(all_nodes(graph)):
             lowering = lowering_of(node)
             if lowering is None or _is_trusted(node):
                 continue
@@ -77,7 +78,7 @@ class LowerUntrusted(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified)
 
     def ensures(self, model: ir.Model) -> None:
-        for node in model.graph.all_nodes():
+        for node in all_nodes(model.graph):
             if (
                 lowering_of(node) is not None
                 and not _is_trusted(node)

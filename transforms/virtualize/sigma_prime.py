@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.transforms.bodies import has_rows
+from svgd_onnx.transforms.bodies import all_nodes, has_rows
 from svgd_onnx.transforms.names import LABEL, gradient_name
 from svgd_onnx.transforms.rearrangements import hands_on
 from svgd_onnx.transforms.virtualize.linear_operators import (
@@ -94,7 +94,7 @@ def sigma_prime(
     _check_globs(settings, copies)
     known = None if gradients is None else _names(gradients)
     uses = []
-    for node in graph.all_nodes():
+    for node in all_nodes(graph):
         in_body = node.graph is not graph
         state_of_node: ParameterUse | None = None
         for position, value in enumerate(node.inputs):

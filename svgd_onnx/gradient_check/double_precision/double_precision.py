@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import with_bodies
+
 _FLOAT, _DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 # Attributes that name an element type: the result's, or that of intermediate values.
 _TYPE_ATTRIBUTES = ("to", "dtype")
@@ -17,7 +19,7 @@ class DoublePrecision(ir.passes.InPlacePass):
     """
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        for graph in model.graphs():
+        for graph in with_bodies(model.graph):
             for value in graph.initializers.values():
                 if value.const_value is not None and value.const_value.dtype == _FLOAT:
                     value.const_value = _double(value.const_value)

@@ -14,6 +14,7 @@ from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.transforms.bodies import all_bodies
 from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
@@ -105,7 +106,7 @@ def _standard_operators(
     if portable:
         PortableVirtualGradient()(model)
     Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)
-    if not list(model.graph.subgraphs()):
+    if not all_bodies(model.graph):
         # it would make outer values outputs of bodies, which onnxruntime does not take
         _forget_other_ranks(model.graph)
         common.IdentityEliminationPass()(model)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, SCALE
 from svgd_onnx.transforms.canonicalize.fused.activations import ACTIVATIONS
 from svgd_onnx.transforms.canonicalize.fused.attention import ATTENTION
@@ -35,7 +36,7 @@ class OwnDomain(ir.passes.InPlacePass):
         opset = model.graph.opset_imports.get("", 0)
         moved = [
             node
-            for node in model.graph.all_nodes()
+            for node in all_nodes(model.graph)
             if node.domain == ""
             and node.op_type in FUSED_OPERATORS
             and not is_of_onnx(node.op_type, opset)
@@ -57,7 +58,7 @@ class ExpandFused(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
         while True:
-            nodes = [node for node in model.graph.all_nodes() if is_fused(node)]
+            nodes = [node for node in all_nodes(model.graph) if is_fused(node)]
             if not nodes:
                 break
             _tell_roles(nodes)

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import (
     Outer,
+    all_nodes,
     bodies_of,
     isolated,
     read_by,
@@ -222,7 +223,7 @@ def _kept(
 
 def _random_in(node: ir.Node) -> ir.Node | None:
     """What is random of a node and its bodies."""
-    inner = [each for body in bodies_of(node) for each in body.all_nodes()]
+    inner = [each for body in bodies_of(node) for each in all_nodes(body)]
     return next((each for each in (node, *inner) if each.op_type in _RANDOM), None)
 
 
