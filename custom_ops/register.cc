@@ -10,10 +10,10 @@
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
 #include "cpu/descent_cpu.h"
+#include "cpu/finite_loss_cpu.h"
 #include "cpu/layer_normalization_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/relu_gradient_cpu.h"
-#include "cpu/size_sum_cpu.h"
 #include "cpu/softmax_gradient_cpu.h"
 #include "cpu/transposed_product_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
@@ -44,7 +44,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::LayerNormalizationCpu,
     svgd::ActivationGradientCpu,
     svgd::SoftmaxGradientCpu,
-    svgd::SizeSumCpu,
+    svgd::FiniteLossCpu,
     svgd::TransposedProductCpu,
     svgd::DescentCpu,
 #ifdef SVGD_CUDA

@@ -1,5 +1,5 @@
-// The innermost loops of SizeSum. size_sum_loops.cc is compiled once for each instruction set that
-// a processor may have.
+// The innermost loops of FiniteLoss, sums of sizes. size_sum_loops.cc is compiled once for each
+// instruction set that a processor may have.
 #pragma once
 
 #include <cstddef>

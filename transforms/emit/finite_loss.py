@@ -44,7 +44,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         parameters: those that have a gradient.
         virtual: those of them whose gradient has T in it.
         cheap: whether X may stand for the gradient; it is then kept until the step's end.
-        fast: whether operators of ours may be used: one then adds up all.
+        fast: whether operators of ours may be used: one then does it all.
 
     Requires: the loss and each gradient are outputs.
     Ensures: the loss is the first output, and other bits only where it is NaN.
@@ -61,7 +61,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         super().__init__()
         self._parameters = list(parameters)
         self._virtual = frozenset(virtual) if cheap else frozenset()
-        self._sum = _sum_by_operator if fast else _sum_of_all
+        self._guarded = _guarded_by_operator if fast else _guarded
 
     def requires(self, model: ir.Model) -> None:
         require_outputs(model, [LOSS, *map(gradient_name, self._parameters)])
@@ -88,14 +88,11 @@ class FiniteLoss(ir.passes.InPlacePass):
         shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
         shown |= _shown_by(_states(graph))
         read = [value for value in read if value not in shown and _size(value) != 0]
-        total = self._sum(write, read, bounded)
-        if total is None:
+        if not read and not bounded:
             return ir.passes.PassResult(model, modified=False)
-        factor = self._sum(write, [], products)
-        if factor is not None:
-            total = write.node("Mul", total, factor)
         before = outputs[LOSS]
-        loss = write.node("Add", before, write.node("Mul", total, write.scalar(0)))
+        squares, factors = list(dict.fromkeys(bounded)), list(dict.fromkeys(products))
+        loss = self._guarded(write, before, read, squares, factors)
         take_place(loss, before)
         graph.outputs[list(graph.outputs).index(before)] = loss
         write.append_to(graph)
@@ -213,22 +210,39 @@ def _is_factor(value: ir.Value | None) -> bool:
     )
 
 
-def _sum_by_operator(
-    write: Writer, sizes: Sequence[ir.Value], squares: Iterable[ir.Value]
-) -> ir.Value | None:
-    """As `_sum_of_all`, by one operator of ours."""
-    squared = list(dict.fromkeys(squares))
-    if not sizes and not squared:
-        return None
-    inputs, attributes = [*sizes, *squared], {"squares": len(squared)}
-    return write.nodes_with("SizeSum", inputs, attributes, 1, DOMAIN)[0]
+def _guarded_by_operator(
+    write: Writer,
+    loss: ir.Value,
+    sizes: Sequence[ir.Value],
+    squares: Sequence[ir.Value],
+    factors: Sequence[ir.Value],
+) -> ir.Value:
+    """As `_guarded`, by one operator of ours."""
+    inputs = [loss, *sizes, *squares, *factors]
+    attributes = {"squares": len(squares), "factors": len(factors)}
+    return write.nodes_with("FiniteLoss", inputs, attributes, 1, DOMAIN)[0]
 
 
-def _sum_of_all(
-    write: Writer, sizes: Sequence[ir.Value], squares: Iterable[ir.Value]
-) -> ir.Value | None:
-    """The sizes of all numbers in some tensors, and the squares of those in others; None of none."""
-    return _sum(write, [*_absolute_sums(write, sizes), *_squares(write, squares)])
+def _guarded(
+    write: Writer,
+    loss: ir.Value,
+    sizes: Sequence[ir.Value],
+    squares: Sequence[ir.Value],
+    factors: Sequence[ir.Value],
+) -> ir.Value:
+    """The loss, NaN where (sizes + squares) factors is not finite.
+
+    Args:
+        write: where to.
+        loss: as it is.
+        sizes: tensors whose numbers' sizes are added up.
+        squares: tensors whose numbers' squares are.
+        factors: as `squares`, and the rest is multiplied by their sum; none are 1.
+    """
+    total = _sum(write, [*_absolute_sums(write, sizes), *_squares(write, squares)])
+    if factors:
+        total = write.node("Mul", total, _sum(write, _squares(write, factors)))
+    return write.node("Add", loss, write.node("Mul", total, write.scalar(0)))
 
 
 def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
@@ -246,13 +260,11 @@ def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
 
 
 def _squares(write: Writer, values: Iterable[ir.Value]) -> list[ir.Value]:
-    return [write.node("ReduceSumSquare", value, keepdims=0) for value in dict.fromkeys(values)]
+    return [write.node("ReduceSumSquare", value, keepdims=0) for value in values]
 
 
-def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value | None:
-    if len(terms) < 2:
-        return terms[0] if terms else None
-    return write.node("Sum", *terms)
+def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value:
+    return terms[0] if len(terms) == 1 else write.node("Sum", *terms)
 
 
 def _size(value: ir.Value) -> int | None:

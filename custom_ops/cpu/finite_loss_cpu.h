@@ -1,4 +1,4 @@
-// SizeSum for the CPU execution provider.
+// FiniteLoss for the CPU execution provider.
 #pragma once
 
 #include <vector>
@@ -7,6 +7,6 @@
 
 namespace svgd {
 
-std::vector<OpDefinition> SizeSumCpu();
+std::vector<OpDefinition> FiniteLossCpu();
 
 }  // namespace svgd
