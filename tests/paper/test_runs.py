@@ -196,6 +196,15 @@ def test_going_on_with_other_settings_is_refused(tmp_path: Path) -> None:
         train(Run.of(MLP, "svgd", 0, steps=6, evaluate_every=2), tmp_path)
 
 
+def test_going_on_with_other_kernels_is_refused(tmp_path: Path) -> None:
+    run = Run.of(MLP, "svgd", 0, steps=4, evaluate_every=2)
+    with pytest.raises(InterruptionError):
+        train(run, tmp_path, tested=interrupt, kernels="standard")
+    assert Result.load(tmp_path / "result.csv").settings["kernels"] == "standard"
+    with pytest.raises(svgd_onnx.UserError, match="begun with kernels standard, not fast"):
+        train(run, tmp_path, kernels="fast")
+
+
 def test_a_checkpoint_without_its_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InterruptionError):
         train(Run.of(MLP, "sgd", 0, steps=4, evaluate_every=2), tmp_path, tested=interrupt)

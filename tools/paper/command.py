@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 import svgd_onnx
+from svgd_onnx.targets.kernels import AUTO, KERNELS
 from tools.paper import runner
 from tools.paper.errors import told_in_a_sentence
 from tools.paper.experiment import Data, Experiment
@@ -88,6 +89,12 @@ def add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=at_least(1), help="within an operator (default: onnxruntime's choice)"
     )
+    parser.add_argument(
+        "--kernels",
+        choices=KERNELS,
+        default=AUTO,
+        help="whose train (default auto: the fast ones where the artifacts have them)",
+    )
 
 
 def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
@@ -150,6 +157,7 @@ def train(run: Run, data: Data, arguments: argparse.Namespace, **options: Any) -
         arguments.work / name / run.name,
         path,
         threads=arguments.threads,
+        kernels=arguments.kernels,
         found=print_found,
         progress=sys.stdout.isatty(),
         **options,

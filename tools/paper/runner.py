@@ -21,6 +21,7 @@ import onnxruntime
 
 import svgd_onnx
 from svgd_onnx.files import whole_file
+from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.progress import Progress
 from tools.paper.experiment import Data, Experiment
@@ -134,6 +135,7 @@ def train(
     *,
     threads: int | None = None,
     device: str = "cpu",
+    kernels: str = AUTO,
     tested: Callable[[Result], None] = lambda result: None,
     found: Callable[[Result], None] = lambda result: None,
     progress: bool = False,
@@ -147,6 +149,7 @@ def train(
         path: of its result.
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", for the target onnx.
+        kernels: whose kernels train, one of `KERNELS`.
         tested: is called after each test.
         found: is called in place of a training, where the result is finished already.
         progress: show a progress bar.
@@ -165,8 +168,12 @@ def train(
         return result
     make(run, folder)
     make_folder(path.parent)
-    trainer = svgd_onnx.Trainer(folder / ARTIFACTS, seed=run.seed, threads=threads, device=device)
+    trainer = svgd_onnx.Trainer(
+        folder / ARTIFACTS, seed=run.seed, threads=threads, device=device, kernels=kernels
+    )
     _check_artifacts(run, trainer.manifest, folder)
+    _check_begun_with({"kernels": trainer.kernels}, result, path)
+    result.settings["kernels"] = trainer.kernels
     if trainer.step and not (result.tests and result.tests[-1].step >= trainer.step):
         raise svgd_onnx.UserError(
             f"'{folder}' has been trained for {trainer.step} steps, but '{path}' knows nothing of "
@@ -281,19 +288,22 @@ def _opened(path: Path, settings: dict[str, Any]) -> Result:
     if not path.exists():
         return Result(settings)
     result = Result.load(path)
-    differing = [
-        name for name, value in settings.items() if result.settings.get(name, value) != value
-    ]
-    if differing and not (result.finished and result.settings["steps"] == settings["steps"]):
-        begun, now = (
-            "onnxruntime's choice" if each[differing[0]] is None else each[differing[0]]
-            for each in (result.settings, settings)
-        )
+    if not (result.finished and result.settings["steps"] == settings["steps"]):
+        _check_begun_with(settings, result, path)
+    return result
+
+
+def _check_begun_with(settings: dict[str, Any], result: Result, path: Path) -> None:
+    """Refuses to go on with a run under other settings."""
+    for name, value in settings.items():
+        before = result.settings.get(name, value)
+        if before == value:
+            continue
+        begun, now = ("onnxruntime's choice" if each is None else each for each in (before, value))
         raise svgd_onnx.UserError(
-            f"'{path}' was begun with {differing[0]} {begun}, not {now}: go on with that, or choose "
+            f"'{path}' was begun with {name} {begun}, not {now}: go on with that, or choose "
             "another --output and --work."
         )
-    return result
 
 
 def _check_artifacts(run: Run, manifest: svgd_onnx.Manifest, folder: Path) -> None:
