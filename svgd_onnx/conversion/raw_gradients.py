@@ -113,9 +113,7 @@ class RawGradients:
         """
         onnxruntime = self._onnxruntime
         options = options_for_few_runs(onnxruntime, len(model.graph))
-        options.enable_mem_pattern = options.enable_cpu_mem_arena = (
-            False  # nothing is held between runs
-        )
+        options.enable_cpu_mem_arena = False  # nothing is held between runs
         options.add_session_config_entry(
             "session.intra_op.allow_spinning", "0"
         )  # for many short runs
