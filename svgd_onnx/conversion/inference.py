@@ -45,7 +45,9 @@ def options_for_few_runs(onnxruntime: Any, nodes: int) -> Any:
     """Options of a session of a graph of so many nodes, which runs a few times."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is raised says it too
-    options.enable_mem_pattern = False  # planning it compares each value with all that live beside it
+    options.enable_mem_pattern = (
+        False  # planning it compares each value with all that live beside it
+    )
     if nodes > _MANY_NODES:
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     return options

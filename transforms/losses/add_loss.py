@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -11,7 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import LOSS, beside, unquoted
-from svgd_onnx.transforms.losses.class_axis import classes_on_axis_1, find_class_axis
+from svgd_onnx.transforms.losses.class_axis import as_rows, classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.names import LABEL
@@ -103,10 +103,26 @@ class AddLoss(ir.passes.InPlacePass):
                     f"Axis {self.class_axis} of the logits '{logits.name}' has the examples, so that it "
                     f"cannot have the classes: say with {option('class_axis')} which one has."
                 )
+            rows = as_rows(write, logits, self.class_axis)
+            if rows is not None:
+                return self._write_by_rows(write, graph, logits, rows)
             logits = classes_on_axis_1(write, logits, self.class_axis)
-        target = _target(self._loss, logits, _own_names(graph))
+        target = _target(self._loss, list(logits.shape or ()), _own_names(graph))
         self.target = None if target is None else target.name
         return self._loss.build(write, logits, target, self._settings), target
+
+    def _write_by_rows(
+        self, write: Writer, graph: ir.Graph, logits: ir.Value, rows: ir.Value
+    ) -> tuple[ir.Value, ir.Value]:
+        """The loss of logits that have their classes on the last of several axes, and its target."""
+        assert logits.shape is not None and rows.shape is not None
+        first, *others, classes = list(logits.shape)
+        target = _target(self._loss, [first, classes, *others], _own_names(graph))
+        assert target is not None
+        self.target = target.name
+        labels = write.node("Reshape", target, write.integers(-1))
+        labels.shape, labels.type = ir.Shape([rows.shape[0]]), target.type
+        return self._loss.build(write, rows, labels, self._settings), target
 
     def ensures(self, model: ir.Model) -> None:
         loss = model.graph.outputs[0]
@@ -136,12 +152,15 @@ def _own_names(graph: ir.Graph) -> set[str]:
     return {unquoted(value.name or "") for value in values}
 
 
-def _target(loss: Loss, logits: ir.Value, own: Collection[str]) -> ir.Value | None:
+def _target(
+    loss: Loss, logits: Sequence[int | ir.SymbolicDim], own: Collection[str]
+) -> ir.Value | None:
+    """The input for what logits of a shape, their classes on axis 1, are compared with."""
     if loss.target is None:
         return None
     dtype = ir.DataType.from_numpy(np.dtype(loss.target_dtype))
     name = loss.target if loss.target not in own else beside(f"svgd.{loss.target}", own)
-    return ir.val(name, dtype, ir.Shape(loss.target_shape(list(logits.shape or ()))))
+    return ir.val(name, dtype, ir.Shape(loss.target_shape(logits)))
 
 
 def _names(graph: ir.Graph) -> set[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import prod
+
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
@@ -65,6 +67,19 @@ def _check_classes(logits: ir.Value, axis: int, settings: LossSettings, loss: st
             f"{option('class_weights')} has {len(weights)} weights, but axis {axis} of "
             f"'{logits.name}' has {classes} classes: give one weight a class."
         )
+
+
+def as_rows(write: Writer, logits: ir.Value, axis: int) -> ir.Value | None:
+    """The logits (..., C) of tokens as rows (rows, C); None where that takes more than a Reshape."""
+    assert logits.shape is not None
+    *outer, classes = list(logits.shape)
+    if len(outer) < 2 or axis != len(outer) or not isinstance(classes, int):
+        return None
+    sizes = [size for size in outer if isinstance(size, int)]
+    rows = write.node("Reshape", logits, write.integers(-1, classes))
+    rows.shape = ir.Shape([prod(sizes) if len(sizes) == len(outer) else None, classes])
+    rows.type = logits.type
+    return rows
 
 
 def classes_on_axis_1(write: Writer, logits: ir.Value, axis: int) -> ir.Value:

@@ -212,3 +212,19 @@ def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: P
 def test_gradients_of_wide_weights_are_products_of_ours(target: str, tmp_path: Path) -> None:
     folder = converted(wide(), tmp_path / "artifacts", target)
     assert operators(folder, target)["TransposedProduct"] == 2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_cross_entropy_of_tokens_is_one_operator_and_nothing_is_transposed_for_it(
+    target: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    net = Network()
+    value = net.node("Tanh", net.node("MatMul", "x", net.weight("in.weight", FEATURES, 9)))
+    net.node("MatMul", value, net.weight("head.weight", 9, CLASSES), output="logits")
+    model = net.model({"x": ("batch", 3, FEATURES)}, {"logits": ("batch", 3, CLASSES)})
+    folder, tokens = tmp_path / "artifacts", svgd_onnx.LossSettings(class_axis=2)
+    svgd_onnx.convert(
+        model, folder, target=target, loss_settings=tokens
+    )  # which verifies both forms
+    assert not [warning for warning in recwarn.list if "left out" in str(warning.message)]
+    assert operators(folder, target)["CrossEntropyGradient"] == 1

@@ -39,6 +39,23 @@ def test_the_loss_is_the_first_output_and_the_label_the_last_input() -> None:
     assert added.logits == model.graph.outputs[1].producer().inputs[0].name
 
 
+@pytest.mark.parametrize("settings", [LossSettings(class_axis=2), LossSettings(class_axis=3)])
+def test_logits_of_tokens_are_rows_and_are_not_transposed(settings: LossSettings) -> None:
+    net, shape = Network(), ("batch", 3, 5, 7)[: settings.class_axis] + (7,)
+    net.node("MatMul", "x", net.weight("w", 4, 7), output="logits")
+    model, added = with_loss(
+        net.model({"x": (*shape[:-1], 4)}, {"logits": shape}), "logits", settings
+    )
+    (loss,) = [node for node in model.graph if node.op_type == "SoftmaxCrossEntropyLoss"]
+    logits, labels = (value.producer() for value in loss.inputs)
+    assert [node.op_type for node in model.graph if node.op_type == "Transpose"] == []
+    assert (logits.op_type, logits.inputs[0].name) == ("Reshape", added.logits)
+    assert (labels.op_type, labels.inputs[0]) == ("Reshape", model.graph.inputs[-1])
+    assert [str(dim) for dim in model.graph.inputs[-1].shape or ()] == [
+        str(dim) for dim in shape[:-1]
+    ]
+
+
 def test_a_prediction_that_is_no_output() -> None:
     with pytest.raises(ir.passes.PreconditionError, match="'other' is not an output"):
         with_loss(models.mlp(), "other")
