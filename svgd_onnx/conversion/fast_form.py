@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,51 +22,48 @@ _NOTHING = 1e-4
 _TOLERANCE_OF_LOSS = 1e-4
 
 
-@dataclass(frozen=True)
-class FirstStep:
-    """What the first step of standard operators came to on made-up data.
-
-    Attributes:
-        loss: of the step.
-        states: what it changed beside parameters, by name.
-        values: the parameters that gradients are of.
-        gradients: of each that is trained, T left out.
-    """
-
-    loss: float
-    states: Mapping[str, np.ndarray]
-    values: Mapping[str, np.ndarray]
-    gradients: Mapping[str, np.ndarray]
-
-
-def keep_if_it_agrees(
-    folder: Path, manifest: Manifest, batch: Mapping[str, np.ndarray], standard: FirstStep
+def keep_if_steps_agree(
+    folder: Path,
+    manifest: Manifest,
+    batch: Mapping[str, np.ndarray],
+    loss: float,
+    states: Mapping[str, np.ndarray],
 ) -> None:
-    """Takes the step of fast kernels out of a folder if its first step is not that of standard operators.
+    """Takes the step of fast kernels out of a folder if it is not that of standard operators.
+
+    It runs as it will train, which takes the memory of training: that is best done where little else is held.
 
     Args:
         folder: artifacts whose step of standard operators is right.
         manifest: theirs, with its `files`.
         batch: made-up data.
-        standard: what that step came to on these.
+        loss: of the first step of standard operators on these.
+        states: what that step changed beside parameters, by name.
 
     Warns:
         where it is taken out.
     """
-    name = TARGETS[manifest.target].fast_step
-    if name not in manifest.files:
-        return
-    try:
-        reason = _difference(folder, manifest, batch, standard)
-    except UserError as error:
-        reason = f"it does not run: {first_line(error)}"
-    if reason is None:
-        return
-    (folder / name).unlink()
-    del manifest.files[name]
-    warnings.warn(
-        Advice(f"Training will take standard operators alone: {name} was left out ({reason})."),
-        stacklevel=4,
+    _keep_if_none(folder, manifest, lambda: _of_steps(folder, manifest, batch, loss, states))
+
+
+def keep_if_gradients_agree(
+    folder: Path,
+    manifest: Manifest,
+    batch: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    gradients: Mapping[str, np.ndarray],
+) -> None:
+    """As `keep_if_steps_agree`, by the gradients, T left out.
+
+    Args:
+        folder: as there.
+        manifest: as there.
+        batch: as there.
+        values: the parameters that gradients are of.
+        gradients: of standard operators, of each parameter that is trained.
+    """
+    _keep_if_none(
+        folder, manifest, lambda: _of_gradients(folder, manifest, batch, values, gradients)
     )
 
 
@@ -78,21 +74,50 @@ def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray
     return {name: np.array(session.tensor(name)) for name in names}
 
 
-def _difference(
-    folder: Path, manifest: Manifest, batch: Mapping[str, np.ndarray], standard: FirstStep
+def _keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str | None]) -> None:
+    name = TARGETS[manifest.target].fast_step
+    if name not in manifest.files:
+        return
+    try:
+        reason = difference()
+    except UserError as error:
+        reason = f"it does not run: {first_line(error)}"
+    if reason is None:
+        return
+    (folder / name).unlink()
+    del manifest.files[name]
+    warnings.warn(
+        Advice(f"Training will take standard operators alone: {name} was left out ({reason})."),
+        stacklevel=5,
+    )
+
+
+def _of_steps(
+    folder: Path,
+    manifest: Manifest,
+    batch: Mapping[str, np.ndarray],
+    wanted_loss: float,
+    wanted: Mapping[str, np.ndarray],
 ) -> str | None:
-    """What the two forms do not agree in; None if they do."""
+    """What the steps of the two forms do not agree in; None if they do."""
     loss, states = _step(folder, manifest, batch)
-    if not abs(loss - standard.loss) <= _TOLERANCE_OF_LOSS * max(1.0, abs(standard.loss)):
-        return f"its loss is {loss}, and not {standard.loss}"
-    different = _different(states, standard.states, 0.0)
-    if different is None:
-        step = folder / TARGETS[manifest.target].fast_step
-        _, gradients = RawGradients(step, manifest, batch, standard.values).loss_and_gradients()
-        squares = (float(np.vdot(each, each)) for each in standard.gradients.values())
-        nothing = _NOTHING * float(np.sqrt(sum(squares)))
-        different = _different(gradients, standard.gradients, nothing)
-    return None if different is None else f"'{different}' comes out differently"
+    if not abs(loss - wanted_loss) <= _TOLERANCE_OF_LOSS * max(1.0, abs(wanted_loss)):
+        return f"its loss is {loss}, and not {wanted_loss}"
+    return _different(states, wanted, 0.0)
+
+
+def _of_gradients(
+    folder: Path,
+    manifest: Manifest,
+    batch: Mapping[str, np.ndarray],
+    values: Mapping[str, np.ndarray],
+    wanted: Mapping[str, np.ndarray],
+) -> str | None:
+    """As `_of_steps`, of the gradients."""
+    step = folder / TARGETS[manifest.target].fast_step
+    _, gradients = RawGradients(step, manifest, batch, values).loss_and_gradients()
+    squares = (float(np.vdot(each, each)) for each in wanted.values())
+    return _different(gradients, wanted, _NOTHING * float(np.sqrt(sum(squares))))
 
 
 def _step(
@@ -108,10 +133,9 @@ def _step(
 def _different(
     found: Mapping[str, np.ndarray], wanted: Mapping[str, np.ndarray], nothing: float
 ) -> str | None:
-    """The name of a tensor that differs by more than rounding."""
+    """Which tensor differs by more than rounding, in words; what was found is the difference from then on."""
     for name, array in wanted.items():
-        norm = float(np.linalg.norm(array))
-        apart = float(np.linalg.norm(found[name] - array))
-        if not apart <= _TOLERANCE * norm + nothing:
-            return name
+        apart = np.subtract(found[name], array, out=found[name])
+        if not np.linalg.norm(apart) <= _TOLERANCE * np.linalg.norm(array) + nothing:
+            return f"'{name}' comes out differently"
     return None

@@ -11,7 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.conversion.example_batch import made_up_batch
-from svgd_onnx.conversion.fast_form import FirstStep, keep_if_it_agrees, session_states
+from svgd_onnx.conversion.fast_form import (
+    keep_if_gradients_agree,
+    keep_if_steps_agree,
+    session_states,
+)
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
@@ -114,9 +118,9 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
         of gradients that are zero everywhere.
     """
     loss, states = _run(folder, manifest, example)
+    keep_if_steps_agree(folder, manifest, example.batch, loss, states)
     unresolved, values, gradients = _check_gradients(folder, manifest, example)
-    first = FirstStep(loss, states, values, gradients)
-    keep_if_it_agrees(folder, manifest, example.batch, first)
+    keep_if_gradients_agree(folder, manifest, example.batch, values, gradients)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
 
