@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.channels_last.layout import (
@@ -161,8 +162,10 @@ def _slice(node: ir.Node, layout: Layout) -> Written:
         axes = list(range(known_constant(starts, "its starts").size))
     else:
         axes = axes_of(node, rank, 3)
-    moved = layout.write.integers(*[moved_axis(axis, rank) for axis in axes])
-    inputs = [layout.last(x), starts, ends, moved, *node.inputs[4:]]
+    # of the type of the others, which ONNX has as one
+    narrow = starts.dtype == ir.DataType.INT32
+    moved = np.array([moved_axis(axis, rank) for axis in axes], np.int32 if narrow else np.int64)
+    inputs = [layout.last(x), starts, ends, layout.write.constant(moved), *node.inputs[4:]]
     return [Last(layout.write.node("Slice", *inputs))]
 
 

@@ -123,6 +123,17 @@ def _moved(net: Network) -> None:
     _head(net, value, 4)
 
 
+def _sliced(net: Network) -> None:
+    """Parts of images, whose bounds are int32 as TensorFlow's exporter writes them."""
+    value = net.node("Conv", "image", net.weight("a.weight", 4, 3, 3, 3), **SAME)
+    bounds = [net.constant(name, np.array(numbers, np.int32)) for name, numbers in _BOUNDS.items()]
+    value = net.node("Slice", net.node("Relu", value), *bounds)
+    value = net.node("Conv", value, net.weight("b.weight", 5, 4, 2, 2))
+    _head(net, value, 5)
+
+
+_BOUNDS = {"starts": [1, 0], "ends": [6, 4], "axes": [2, 3]}
+
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "windows": _network(_windows, 3, 9, 8),
     "groups": _network(_groups, 3, 6, 7),
@@ -134,3 +145,5 @@ NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "moved": _network(_moved, 3, 6, 5),
     "a fixed batch": _network(_normalized, 3, 5, 5, batch=8),
 }
+
+sliced = _network(_sliced, 3, 7, 5)

@@ -9,7 +9,7 @@ import models
 import numpy as np
 import onnx
 import pytest
-from convolutional_networks import NETWORKS
+from convolutional_networks import NETWORKS, sliced
 from fast_forms import (
     OPTIONS,
     SETTINGS,
@@ -145,6 +145,13 @@ def test_conversion_finds_both_forms_to_agree(
 ) -> None:
     model = NETWORKS["residual"]()
     assert_conversion_keeps_it(model, tmp_path / "artifacts", recwarn.list, **MORE_OPTIONS[option])
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_parts_of_images_by_int32_bounds_run(
+    target: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    assert_conversion_keeps_it(sliced(), tmp_path / "artifacts", recwarn.list, target=target)
 
 
 @pytest.mark.parametrize("target", TARGETS)
