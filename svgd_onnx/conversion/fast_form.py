@@ -43,7 +43,14 @@ def keep_if_steps_agree(
     Warns:
         where it is taken out.
     """
-    _keep_if_none(folder, manifest, lambda: _of_steps(folder, manifest, batch, loss, states))
+
+    def difference() -> str | None:
+        found, changed = _step(folder, manifest, batch)
+        if not abs(found - loss) <= _TOLERANCE_OF_LOSS * max(1.0, abs(loss)):
+            return f"its loss is {found}, and not {loss}"
+        return _different(changed, states, 0.0)
+
+    _keep_if_none(folder, manifest, difference)
 
 
 def keep_if_gradients_agree(
@@ -62,9 +69,14 @@ def keep_if_gradients_agree(
         values: the parameters that gradients are of.
         gradients: of standard operators, of each parameter that is trained.
     """
-    _keep_if_none(
-        folder, manifest, lambda: _of_gradients(folder, manifest, batch, values, gradients)
-    )
+
+    def difference() -> str | None:
+        step = folder / TARGETS[manifest.target].fast_step
+        _, found = RawGradients(step, manifest, batch, values).loss_and_gradients()
+        squares = (float(np.vdot(each, each)) for each in gradients.values())
+        return _different(found, gradients, _NOTHING * float(np.sqrt(sum(squares))))
+
+    _keep_if_none(folder, manifest, difference)
 
 
 def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray]:
@@ -75,6 +87,7 @@ def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray
 
 
 def _keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str | None]) -> None:
+    """Takes the fast form out if there is a difference, which is said in words."""
     name = TARGETS[manifest.target].fast_step
     if name not in manifest.files:
         return
@@ -90,34 +103,6 @@ def _keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str
         Advice(f"Training will take standard operators alone: {name} was left out ({reason})."),
         stacklevel=5,
     )
-
-
-def _of_steps(
-    folder: Path,
-    manifest: Manifest,
-    batch: Mapping[str, np.ndarray],
-    wanted_loss: float,
-    wanted: Mapping[str, np.ndarray],
-) -> str | None:
-    """What the steps of the two forms do not agree in; None if they do."""
-    loss, states = _step(folder, manifest, batch)
-    if not abs(loss - wanted_loss) <= _TOLERANCE_OF_LOSS * max(1.0, abs(wanted_loss)):
-        return f"its loss is {loss}, and not {wanted_loss}"
-    return _different(states, wanted, 0.0)
-
-
-def _of_gradients(
-    folder: Path,
-    manifest: Manifest,
-    batch: Mapping[str, np.ndarray],
-    values: Mapping[str, np.ndarray],
-    wanted: Mapping[str, np.ndarray],
-) -> str | None:
-    """As `_of_steps`, of the gradients."""
-    step = folder / TARGETS[manifest.target].fast_step
-    _, gradients = RawGradients(step, manifest, batch, values).loss_and_gradients()
-    squares = (float(np.vdot(each, each)) for each in wanted.values())
-    return _different(gradients, wanted, _NOTHING * float(np.sqrt(sum(squares))))
 
 
 def _step(

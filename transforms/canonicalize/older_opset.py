@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.errors import UserError, listed
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.fold_constants import NO_WEIGHT, SCALE, FoldConstants
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.newer_operators import (
@@ -96,7 +97,7 @@ class OlderOpset(ir.passes.InPlacePass):
 
     def _schemas(self, model: ir.Model) -> Iterator[tuple[ir.Node, Any]]:
         """The nodes of the default domain, each with what the opset says of its operator."""
-        for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for node in all_nodes(model.graph):
             if node.domain == "":
                 try:
                     yield node, onnx.defs.get_schema(node.op_type, self._opset, "")

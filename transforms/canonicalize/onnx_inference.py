@@ -11,8 +11,6 @@ import onnx_ir as ir
 # Weights have more bytes; axes, sizes and bounds, whose numbers inference reads, do not.
 _LARGEST = 1000
 
-Dims = list["int | str | None"]
-
 
 def infer_by_onnx(model: ir.Model, *, follow: bool, named: Callable[[str], bool]) -> None:
     """Notes what onnx's shape inference finds; of a model that it cannot take nothing is.
@@ -91,7 +89,7 @@ def _note_of(value: ir.Value, found: onnx.TypeProto | None, named: Callable[[str
         value.dtype = ir.DataType(tensor.elem_type)
     if not tensor.HasField("shape"):
         return
-    dims: Dims = [
+    dims: list[int | str | None] = [
         dim.dim_value
         if dim.HasField("dim_value")
         else (dim.dim_param if dim.dim_param and named(dim.dim_param) else None)

@@ -11,6 +11,7 @@ import onnx_ir as ir
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import LOSS, beside, unquoted
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.losses.class_axis import as_rows, classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
@@ -166,7 +167,7 @@ def _target(
 def _names(graph: ir.Graph) -> set[str]:
     """The names of all values."""
     names = {value.name or "" for value in (*graph.inputs, *graph.initializers.values())}
-    for node in ir.traversal.RecursiveGraphIterator(graph):
+    for node in all_nodes(graph):
         names.update(value.name or "" for value in node.outputs)
     return names
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.bodies import with_bodies
+from svgd_onnx.transforms.bodies import all_nodes, with_bodies
 
 _FLOAT, _DOUBLE = ir.DataType.FLOAT, ir.DataType.DOUBLE
 # Attributes that name an element type: the result's, or that of intermediate values.
@@ -23,7 +23,7 @@ class DoublePrecision(ir.passes.InPlacePass):
             for value in graph.initializers.values():
                 if value.const_value is not None and value.const_value.dtype == _FLOAT:
                     value.const_value = _double(value.const_value)
-        for node in ir.traversal.RecursiveGraphIterator(model.graph):
+        for node in all_nodes(model.graph):
             if node.op_type == "ConstantOfShape" and "value" not in node.attributes:
                 node.attributes["value"] = ir.AttrTensor("value", ir.tensor(np.zeros(1)))
             for name, attribute in list(node.attributes.items()):
