@@ -9,8 +9,10 @@ import pytest
 
 from svgd_onnx.transforms.emit.ort_training import AccumulateGradients, EvaluationInputs
 from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.optimizers.update import Update
 
 LOSS = "svgd.loss"
+SGD = Update("sgd", {})
 
 
 def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = None) -> ir.Model:
@@ -36,12 +38,12 @@ def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = Non
 @pytest.mark.parametrize(
     ("emit", "lacking"),
     [
-        (AccumulateGradients(["w"]), model(["x", "w"], [LOSS])),
-        (AccumulateGradients(["w"]), model(["x", "w"], ["w_grad"])),
+        (AccumulateGradients(["w"], SGD), model(["x", "w"], [LOSS])),
+        (AccumulateGradients(["w"], SGD), model(["x", "w"], ["w_grad"])),
         (EvaluationInputs(model(["w"], []).graph, ["w", "u"]), model(["x", "u"], [LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["x"], ["w_grad", LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["w"], [LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["w"], ["w_grad"])),
+        (ParameterUpdate(["w"], SGD), model(["x"], ["w_grad", LOSS])),
+        (ParameterUpdate(["w"], SGD), model(["w"], [LOSS])),
+        (ParameterUpdate(["w"], SGD), model(["w"], ["w_grad"])),
         (StateOutputs(), model(["x"], [LOSS], state="r")),
     ],
     ids=[
@@ -74,5 +76,6 @@ def nodes_of_update(vectors: int, batches: int) -> int:
     names = [f"b{index}" for index in range(vectors)]
     updated = model(["x", *names], [LOSS, *(f"{name}_grad" for name in names)])
     before = len(updated.graph)
-    ParameterUpdate(names, "momentum", {"momentum": 0.9}, batches)(updated)
+    update = Update("momentum", {"momentum": 0.9}, accumulation_steps=batches)
+    ParameterUpdate(names, update)(updated)
     return len(updated.graph) - before
