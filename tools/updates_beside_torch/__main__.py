@@ -2,10 +2,11 @@
 
     python -m tools.updates_beside_torch [--torch PYTHON]
 
-A small network of two layers takes 50 steps by each setting, for both targets and with the kernels of either form, and
-in PyTorch, which may be in another environment: the Python there. LAMB and Lion, which PyTorch has not, are written
-out in `pytorch_worker`. "Difference" is the largest relative one of the batches' losses, "at the end" that of the loss
-over all batches by the final parameters, or by their average. Ends with exit code 1 if one is more than 1e-4.
+A small network of two layers takes 50 steps by each setting, for both targets and with the kernels of either
+form, and in PyTorch, which may be in another environment: the Python there. LAMB and Lion, which PyTorch has
+not, are written out in `pytorch_worker`. "Difference" is the largest relative one of the batches' losses, "at
+the end" that of the loss over all batches by the final parameters, or by their average. Ends with exit code 1
+if one is more than 1e-4.
 """
 
 from __future__ import annotations

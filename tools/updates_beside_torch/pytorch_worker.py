@@ -1,6 +1,6 @@
 """A process that makes the same trainings in PyTorch. Needs PyTorch and NumPy only.
 
-    python -m tools.updates_beside_torch.pytorch_worker DATA.npz LOSSES.npz
+python -m tools.updates_beside_torch.pytorch_worker DATA.npz LOSSES.npz
 """
 
 from __future__ import annotations

@@ -233,6 +233,38 @@ def test_losses_of_all_together_are_those_of_the_first_target(
     assert averages[1:] == pytest.approx(averages[:1], rel=1e-4)
 
 
+@each_target
+@pytest.mark.parametrize("optimizer", ["lamb", "adafactor", "nesterov"])
+def test_parameters_may_have_no_axes_and_names_like_those_of_states(
+    optimizer: str, target: str, tmp_path: Any
+) -> None:
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 6, 4))
+    value = net.node("Add", value, net.weight("w.average", 4))
+    value = net.node("Add", value, net.weight("w.accumulated_gradient", 4))
+    factor = net.constant("w.row_mean_square", np.array(2, np.float32))
+    net.node("Mul", value, factor, output="y")
+    model = net.model({"x": ("batch", 6)}, {"y": ("batch", 4)})
+    names = ["w", "w.average", "w.accumulated_gradient", "w.row_mean_square"]
+    options = {"ema": 0.5, "accumulation_steps": 2, "clip_norm": 1.0, "weight_decay": 0.1}
+    folder = tmp_path / "artifacts"
+    manifest = svgd_onnx.convert(
+        model, folder, target=target, optimizer=optimizer, train=names, **options
+    )
+    assert manifest.averages.keys() == set(names)
+    trainer = svgd_onnx.Trainer(folder, threads=1)
+    before = {name: trainer.tensor(name) for name in names}
+    batch = {"x": np.ones((3, 6), np.float32), "labels": np.array([0, 1, 2])}
+    for _ in range(2):
+        trainer.train_step(batch, RATE)
+    trainer.save()
+    again = svgd_onnx.Trainer(folder, threads=1)
+    for name, array in before.items():
+        now = again.tensor(name)
+        assert now.shape == array.shape and (now != array).any()
+        np.testing.assert_array_equal(again.tensor(manifest.averages[name]), now)
+
+
 class TestSettings:
     @pytest.mark.parametrize(
         ("given", "sentence"),

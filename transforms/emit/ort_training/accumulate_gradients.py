@@ -160,9 +160,8 @@ class _InPlace(KeptTensors):
         """
         for group, changes in self._changes_of:
             for before, after in changes:
-                _accumulated(
-                    self._graph, f"{before.name}_grad", before, after, done[group.gradients[0]]
-                )
+                name = f"svgd.kept.{before.name}_grad"  # that of no parameter's buffer
+                _accumulated(self._graph, name, before, after, done[group.gradients[0]])
 
 
 def _is_last(graph: ir.Graph, kept: KeptTensors) -> ir.Value:
