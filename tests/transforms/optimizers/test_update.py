@@ -12,6 +12,7 @@ from conftest import MakeTrainer
 
 import svgd_onnx
 from svgd_onnx.conversion.options import UpdateSettings
+from svgd_onnx.conversion_arguments import parse_numbers
 from svgd_onnx.errors import UserError
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
@@ -285,6 +286,12 @@ class TestSettings:
         with pytest.raises(UserError) as refused:
             UpdateSettings(**given).check()
         assert refused.value.on_command_line() == sentence
+
+    def test_numbers_by_globs_as_the_command_line_has_them(self) -> None:
+        """One alone is for what no glob matches, wherever it stands; a glob that comes again counts there."""
+        items = ["fc*=0.5", "*.bias=0", "0.1", "fc*=2"]
+        found = parse_numbers("weight_decay", items, plain="*")
+        assert list(found.items()) == [("*", 0.1), ("*.bias", 0.0), ("fc*", 2.0)]
 
     @pytest.mark.parametrize("option", ["rate", "weight_decay"])
     def test_a_glob_that_matches_nothing_trained(self, option: str, tmp_path: Any) -> None:
