@@ -9,6 +9,9 @@ import pytest
 
 from svgd_onnx.transforms.emit.ort_training import AccumulateGradients, EvaluationInputs
 from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.optimizers import OPTIMIZERS, Optimizer
+from svgd_onnx.transforms.optimizers.optimizer import of_its_shape
+from svgd_onnx.transforms.optimizers.step import Step
 from svgd_onnx.transforms.optimizers.update import Update
 
 LOSS = "svgd.loss"
@@ -63,6 +66,23 @@ def test_what_is_missing_is_noticed_before_anything_changes(
     with pytest.raises(ir.passes.PreconditionError):
         emit(lacking)
     assert ir.to_proto(lacking) == before
+
+
+def test_a_state_that_could_change_before_it_is_read_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it lies in memory that would be read too late: by another state, and not by the direction."""
+
+    def formula(step: Step) -> tuple[ir.Value, dict[str, ir.Value]]:
+        doubled = step.write.node("Add", step.state("a"), step.gradient)
+        other = step.write.node("Add", step.state("a"), step.gradient)
+        return step.gradient, {"a": doubled, "b": other}
+
+    optimizer = Optimizer({}, {}, of_its_shape("a", "b"), None, formula)
+    monkeypatch.setitem(OPTIMIZERS, "late", optimizer)
+    graph = model(["w"], [LOSS, "w_grad"])
+    with pytest.raises(ir.passes.PostconditionError, match=r"'w\.a' changes before it is read"):
+        AccumulateGradients(["w"], Update("late", {}))(graph)
 
 
 @pytest.mark.parametrize("batches", [1, 3])
