@@ -210,9 +210,9 @@ class Trainer:
         self._stopping = True
 
     def evaluate(self, examples: Arrays, *, trained: bool = False) -> dict[str, float]:
-        """The loss over all examples, and the accuracy where the loss is one of classification.
+        """The loss over all examples, as if they were one batch, and the accuracy of a classification.
 
-        The loss is the mean, or the sum, over all that counts, as if it were one batch, in inference mode.
+        BatchNormalization uses its running statistics, Dropout does nothing.
 
         Args:
             examples: an array for each model input and the label, by name.
