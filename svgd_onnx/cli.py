@@ -28,6 +28,11 @@ _app = typer.Typer(
 _DEVICE = typer.Option(
     None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
 )
+_TRAINED = typer.Option(
+    False,
+    "--trained",
+    help="The parameters as they were trained, where a training keeps averages of them (--ema).",
+)
 
 
 def main() -> None:
@@ -193,11 +198,12 @@ def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
     device: str | None = _DEVICE,
+    trained: bool = _TRAINED,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
     gc.enable()
     trainer = svgd_onnx.Trainer(folder, device=device)
-    for name, value in trainer.evaluate(data.load(data_file)).items():
+    for name, value in trainer.evaluate(data.load(data_file), trained=trained).items():
         terminal.say(f"{name} {value:.6f}")
 
 
@@ -210,9 +216,10 @@ def export(
         "--requantize",
         help="Find scales of quantized weights anew, by what these have become.",
     ),
+    trained: bool = _TRAINED,
 ) -> None:
     """Write the trained model as plain ONNX."""
-    export_folder(folder, output, requantize=requantize)
+    export_folder(folder, output, requantize=requantize, trained=trained)
     terminal.say(f"{output}: the trained model.")
 
 

@@ -11,8 +11,13 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
 from svgd_onnx.conversion.keywords import take
-from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
+from svgd_onnx.conversion.options import EVERY, TrainingSettings, UpdateSettings
+from svgd_onnx.conversion_arguments import (
+    parse_axes,
+    parse_numbers,
+    parse_sizes,
+    parse_weights,
+)
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
@@ -132,10 +137,26 @@ def convert(
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
     epsilon: float = typer.Option(_T.epsilon, help="T's epsilon."),
     momentum: float | None = typer.Option(
-        None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
+        None, help="Of momentum and nesterov (default 0.9), or under svgd (default none)."
     ),
-    weight_decay: float = typer.Option(
-        _UPDATE.weight_decay, help="Decoupled weight decay of adamw and lion."
+    weight_decay: list[str] = typer.Option(
+        [],
+        metavar="W|GLOB=W",
+        help="Decoupled weight decay, of all that is trained or of what matches; may be repeated.",
+    ),
+    rate: list[str] = typer.Option(
+        [],
+        metavar="GLOB=FACTOR",
+        help="A factor on the learning rate of parameters that match; may be repeated.",
+    ),
+    clip_norm: float | None = typer.Option(
+        None, help="The largest norm of all gradients together; larger ones are scaled down."
+    ),
+    clip_value: float | None = typer.Option(None, help="The largest size of a gradient's entry."),
+    ema: float | None = typer.Option(
+        None,
+        metavar="DECAY",
+        help="Keep a moving average of the parameters, to be evaluated and exported.",
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
     train: list[str] = _TRAIN,
@@ -158,7 +179,7 @@ def convert(
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
     accumulation_steps: int = typer.Option(
-        1, help="Batches of a step, over which gradients are averaged; of the target onnx."
+        1, help="Batches of a step, over which gradients are averaged."
     ),
     recompute: bool = typer.Option(
         False,
@@ -174,7 +195,10 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    manifest = svgd_onnx.convert(**_settings(context))
+    settings = _settings(context)
+    settings["rate"] = parse_numbers("rate", rate)
+    settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
+    manifest = svgd_onnx.convert(**settings)
     show_conversion(str(output), manifest, chosen=target is None)
 
 

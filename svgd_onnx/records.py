@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
+AVERAGE = "average"
+"""The state of a parameter that is its moving average."""
+
 # A fixed size, or the name of a size that each run may choose.
 Dimension = int | str
 
@@ -131,6 +134,29 @@ class Operation:
     def state_nbytes(self) -> int:
         """r's size in bytes; 0 without r."""
         return 0 if self.state is None else 4 * prod(self.state_shape)
+
+
+@dataclass
+class State:
+    """A tensor in the checkpoint that the update of parameters keeps, float32.
+
+    Attributes:
+        name: its name.
+        shape: its shape.
+        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; or what the
+            step of a training session is told before each batch, "update" and "learning_rate".
+        parameter: the parameter that it is of; None for a state of all.
+    """
+
+    name: str
+    shape: list[int]
+    state: str
+    parameter: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return 4 * prod(self.shape)
 
 
 @dataclass

@@ -251,7 +251,7 @@ class TestConvert:
         ("option", "value", "sentence"),
         [
             ("--loss", "hinge", "Unknown --loss 'hinge'"),
-            ("--optimizer", "adam", "Unknown --optimizer 'adam'"),
+            ("--optimizer", "adamax", "Unknown --optimizer 'adamax'"),
             ("--t-kernel", "quick", "Unknown --t-kernel 'quick'"),
             ("--scale", "-1", "--scale is -1.0"),
             ("--scale", "nan", "--scale is nan"),
@@ -272,11 +272,26 @@ class TestConvert:
     def test_options_of_another_optimizer(self, command_line: CommandLine, model: Path) -> None:
         options = ("--optimizer", "adamw", "--momentum", "0.9")
         assert "does not go with" in self.refuse(command_line, model, *options)
-        assert "adamw" in self.refuse(command_line, model, "--weight-decay", "0.1")
 
-    def test_an_optimizer_of_another_target(self, command_line: CommandLine, model: Path) -> None:
-        error = self.refuse(command_line, model, "--optimizer", "lion")
-        assert "convert with --target onnx, or choose from svgd, sgd, " in error
+    @pytest.mark.parametrize(
+        ("option", "value", "sentence"),
+        [
+            ("--weight-decay", "much", "has 'much', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "fc*=much", "has 'fc*=much', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "=1", "has '=1', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "none*=1", "--weight-decay 'none*' matches no parameter"),
+            ("--rate", "0.5", "--rate has '0.5', which is not GLOB=NUMBER"),
+            ("--rate", "fc*=0", "--rate is 0.0, but must be more than 0."),
+            ("--rate", "none*=1", "--rate 'none*' matches no parameter that is trained"),
+            ("--clip-norm", "0", "--clip-norm is 0.0, but must be more than 0."),
+            ("--clip-value", "-1", "--clip-value is -1.0, but must be more than 0."),
+            ("--ema", "1", "--ema is 1.0, but must be at least 0 and below 1."),
+        ],
+    )
+    def test_settings_of_the_update(
+        self, command_line: CommandLine, model: Path, option: str, value: str, sentence: str
+    ) -> None:
+        assert sentence in self.refuse(command_line, model, option, value)
 
     def test_a_prediction_of_one_number(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()

@@ -79,6 +79,8 @@ def describe(
         ),
         operations=[describe_operation(use, names) for use in uses],
         accumulation_steps=accumulation_steps,
+        rates=dict(update.rate),
+        weight_decays=update.decays_of_groups,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
         recompute=recompute,

@@ -12,6 +12,9 @@ from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
 
+EVERY = "*"
+"""The glob of all parameters."""
+
 
 @dataclass(frozen=True)
 class TrainingSettings:
@@ -71,13 +74,24 @@ class UpdateSettings:
     Attributes:
         optimizer: "svgd", or without T a key of `OPTIMIZERS`: "sgd", "momentum", ...
         momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
-        weight_decay: decoupled weight decay of the optimizers that have it.
+        weight_decay: decoupled weight decay of all that is trained; or by globs of parameters, of which
+            the last that matches counts, and 0 where none does.
+        rate: factors on the learning rate by globs of parameters, of which the last that matches counts, and
+            1 where none does.
+        clip_norm: the largest norm of all gradients together, T in them and L1's part; None for any.
+        clip_value: the largest size of an entry of a gradient; None for any.
+        ema: decay of an exponential moving average of the parameters, which is what is evaluated and exported;
+            None without.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
     """
 
     optimizer: str = SVGD
     momentum: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | Mapping[str, float] = 0.0
+    rate: Mapping[str, float] = field(default_factory=dict)
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
     l1: float = 0.0
 
     def check(self) -> None:
@@ -87,6 +101,17 @@ class UpdateSettings:
             UserError: names the setting.
         """
         self._update_rule()
+        decay = self.weight_decay
+        for each in decay.values() if isinstance(decay, Mapping) else [decay]:
+            check_range("weight_decay", each, each >= 0, "0 or more")
+        for each in self.rate.values():
+            check_range("rate", each, each > 0, "more than 0")
+        for name, most in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
+            check_range(
+                name, 1.0 if most is None else most, most is None or most > 0, "more than 0"
+            )
+        if self.ema is not None:
+            check_range("ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
         check_range("l1", self.l1, self.l1 >= 0, "0 or more")
 
     @property
@@ -101,13 +126,29 @@ class UpdateSettings:
 
     @property
     def hyper_parameters(self) -> dict[str, float]:
-        """Those of the rule, by name."""
-        return self._update_rule()[1]
+        """Those of the rule, and of what else was asked for, by name."""
+        asked: dict[str, float | None] = {
+            "weight_decay": self.decays.get(EVERY) or None,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+            "ema": self.ema,
+        }
+        given = {name: float(value) for name, value in asked.items() if value is not None}
+        return {**self._update_rule()[1], **given}
+
+    @property
+    def decays(self) -> dict[str, float]:
+        """Weight decay by globs."""
+        decay = self.weight_decay
+        return dict(decay) if isinstance(decay, Mapping) else {EVERY: decay}
+
+    @property
+    def decays_of_groups(self) -> dict[str, float]:
+        """`decays` where groups of parameters have others than the rest; the last that matches counts."""
+        return self.decays if self.decays.keys() - {EVERY} else {}
 
     def _update_rule(self) -> tuple[str, dict[str, float]]:
         given = {}
         if self.momentum is not None:
             given["momentum"] = self.momentum
-        if self.weight_decay:
-            given["weight_decay"] = self.weight_decay
         return update_rule(self.optimizer, given)

@@ -88,6 +88,7 @@ def check_checkpoint(
     wanted: list[tuple[str, Sequence[int]]] = [
         *((each.name, each.shape) for each in manifest.parameters),
         *((each.state, each.state_shape) for each in manifest.operations if each.state is not None),
+        *((each.name, each.shape) for each in manifest.states),
     ]
     for name, shape in wanted:
         check_tensor(folder, name, found(name), shape)
@@ -226,13 +227,14 @@ class Session(Protocol):
         ...
 
     def eval_step(
-        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """The loss and the model's outputs, in inference mode.
 
         Args:
             arrays: the model's inputs and the label, in the manifest's order.
             seed: as of a training step; Dropout drops nothing, but a model may draw.
+            trained: whether of the parameters as they are, where there are averages of them.
         """
         ...
 

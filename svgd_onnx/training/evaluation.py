@@ -11,8 +11,12 @@ from svgd_onnx.transforms.losses import loss_named
 BATCH_SIZE = 256
 
 
-def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[str, float]:
+def evaluate(
+    session: Session, manifest: Manifest, examples: Examples, *, trained: bool = False
+) -> dict[str, float]:
     """The loss over all examples, and the accuracy where the loss is one of classification.
+
+    It is of the averages of parameters where there are some, unless those that are `trained` are asked for.
 
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
@@ -34,7 +38,8 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
         first = number * batch_size
         count = min(batch_size, len(examples) - first)
         with rows_at_fault(examples.source, range(first, first + count)):
-            results = session.eval_step(batch, seed=number if manifest.random else None)
+            seed = number if manifest.random else None
+            results = session.eval_step(batch, seed=seed, trained=trained)
         of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
         total += float(results[0]) * of_batch
         weight += of_batch

@@ -11,7 +11,9 @@ from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.training.exported_model import write_model
 
 
-def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> None:
+def export(
+    folder: PathLike, path: PathLike, *, requantize: bool = False, trained: bool = False
+) -> None:
     """Writes the model of a folder's checkpoint as plain ONNX.
 
     Args:
@@ -20,6 +22,7 @@ def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> Non
             a second file, of the same name and `.data` after it.
         requantize: whether scales of quantized weights are found anew, so that their range is that of what
             the weights have become.
+        trained: whether the parameters as they were trained are written where there are averages of them.
 
     Raises:
         UserError: the folder holds no artifacts, no scale can be found anew, or the file cannot be written.
@@ -28,4 +31,4 @@ def export(folder: PathLike, path: PathLike, *, requantize: bool = False) -> Non
     manifest = Manifest.load(source)
     check_destination(Path(path), artifact_paths(source))
     value = target_named(manifest.target).checkpoint(source, manifest)
-    write_model(source, manifest, value, Path(path), requantize=requantize)
+    write_model(source, manifest, value, Path(path), requantize=requantize, trained=trained)

@@ -45,17 +45,24 @@ _Place = Callable[[bytes], bytes]
 
 
 def write_model(
-    folder: Path, manifest: Manifest, value: Values, path: Path, *, requantize: bool = False
+    folder: Path,
+    manifest: Manifest,
+    value: Values,
+    path: Path,
+    *,
+    requantize: bool = False,
+    trained: bool = False,
 ) -> None:
     """Writes the trained model, all at once.
 
     Args:
         folder: training artifacts.
         manifest: theirs.
-        value: that of a parameter, float32, by its name.
+        value: that of a tensor of the checkpoint, float32, by its name.
         path: the file to write. Of more than 1.9 GB, the parameters go into a second file, of the same
             name and `.data` after it.
         requantize: whether scales of quantized weights are found anew.
+        trained: whether parameters that have an average are written as they were trained.
 
     Raises:
         UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
@@ -63,6 +70,7 @@ def write_model(
     """
     source = checked_model(folder, manifest, MODEL_WITHOUT_WEIGHTS)
     parameters = manifest.parameters
+    value = value if trained else _averaged(manifest, value)
     if requantize:
         parameters = requantized(parameters, value)
     size = source.stat().st_size + sum(each.nbytes for each in manifest.parameters)
@@ -73,6 +81,12 @@ def write_model(
             return
         with temporary.with_name(f"{temporary.name}.data").open("wb") as data:
             _write(file, parameters, value, lambda content: _outside(content, data, path))
+
+
+def _averaged(manifest: Manifest, value: Values) -> Values:
+    """The averages of parameters that have one, and the others as they are."""
+    averages = manifest.averages
+    return lambda name: value(averages.get(name, name))
 
 
 def _write(file: BinaryIO, parameters: Sequence[Parameter], value: Values, place: _Place) -> None:

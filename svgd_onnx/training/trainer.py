@@ -209,20 +209,20 @@ class Trainer:
         """Has `train` end after this step, with a checkpoint; for other threads and signal handlers."""
         self._stopping = True
 
-    def evaluate(self, examples: Arrays) -> dict[str, float]:
-        """The loss over all examples, and the accuracy where the loss is one of classification.
-
-        The loss is the mean, or the sum, over all that counts, as if it were one batch.
+    def evaluate(self, examples: Arrays, *, trained: bool = False) -> dict[str, float]:
+        """The loss over all examples, as if they were one batch, and the accuracy of a classification.
 
         BatchNormalization uses its running statistics, Dropout does nothing.
 
         Args:
             examples: an array for each model input and the label, by name.
+            trained: whether of the parameters as they are where there are averages (`convert(ema=...)`).
 
         Raises:
             UserError: the data does not fit the model.
         """
-        return evaluate(self._session, self.manifest, data.check(examples, self.manifest))
+        held_out = data.check(examples, self.manifest)
+        return evaluate(self._session, self.manifest, held_out, trained=trained)
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
@@ -233,7 +233,7 @@ class Trainer:
         return self._session.gradient(parameter)
 
     def tensor(self, name: str) -> np.ndarray:
-        """The value of a parameter, a running statistic or an r, as it is now; a copy.
+        """The value of a parameter, a running statistic, an r or another state, as it is now; a copy.
 
         Raises:
             UserError: there is none of that name.
@@ -264,19 +264,20 @@ class Trainer:
             self._session.save(progress)
         self.saved_step = self.step
 
-    def export(self, path: PathLike, *, requantize: bool = False) -> None:
-        """Writes the model with its parameters as they are now, as plain ONNX.
+    def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
+        """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.
 
         Args:
             path: the file to write.
             requantize: whether scales of quantized weights are found anew.
+            trained: as of `evaluate`.
 
         Raises:
             UserError: no scale can be found anew, or the file cannot be written.
         """
         check_destination(Path(path), artifact_paths(self._folder))
-        values = self._session.tensor
-        write_model(self._folder, self.manifest, values, Path(path), requantize=requantize)
+        how = {"requantize": requantize, "trained": trained}
+        write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self._finite is None:

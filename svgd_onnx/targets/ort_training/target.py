@@ -18,18 +18,17 @@ from svgd_onnx.targets.ort_training.file_names import (
 )
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import Target, Values
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from svgd_onnx.targets.graphs import TrainingGraphs
+    from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate
 
 
-def _write(folder: Path, graphs: TrainingGraphs) -> None:
+def _write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     from svgd_onnx.targets.ort_training.artifacts import write
 
-    write(folder, graphs)
+    return write(folder, graphs)
 
 
 def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
@@ -61,8 +60,6 @@ def _checkpoint(folder: Path, manifest: Manifest) -> Values:
 ORT_TRAINING = Target(
     name="ort-training",
     t_kernel="fused",
-    optimizers=[name for name, each in OPTIMIZERS.items() if each.session_operator is not None],
-    accumulates=False,
     differentiator="auto",
     step=TRAINING_MODEL,
     fast_step=FAST_MODEL,

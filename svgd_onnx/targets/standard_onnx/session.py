@@ -80,7 +80,9 @@ class InferenceTrainingSession:
         self._accumulates = self._update in inputs
         given = {*(tensor.name for tensor in manifest.arrays), self._rate, self._update}
         wanted = inputs.keys() - given
-        for name in sorted(wanted):  # the manifest does not tell of the optimizer's state
+        for name in sorted(
+            wanted
+        ):  # manifests of older versions do not tell of the optimizer's state
             array = tensors.get(name)
             found = None if array is None else (str(array.dtype), array.shape)
             check_tensor(folder, name, found, inputs[name])
@@ -120,17 +122,19 @@ class InferenceTrainingSession:
         return [name for name in self._changing if self._is_spoiled(name)]
 
     def eval_step(
-        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """See `Session`."""
         session = self._evaluation
         binding = session.io_binding()
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        averaged = {average: name for name, average in self._manifest.averages.items()}
         for value in session.get_inputs():
             if value.name in given:
                 binding.bind_cpu_input(value.name, given[value.name])
-            else:
-                binding.bind_ortvalue_input(value.name, self._current[value.name])
+                continue
+            name = averaged.get(value.name, value.name) if trained else value.name
+            binding.bind_ortvalue_input(value.name, self._current[name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):

@@ -10,18 +10,17 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import Target, Values
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from svgd_onnx.targets.graphs import TrainingGraphs
+    from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate
 
 
-def _write(folder: Path, graphs: TrainingGraphs) -> None:
+def _write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     from svgd_onnx.targets.standard_onnx.artifacts import write
 
-    write(folder, graphs)
+    return write(folder, graphs)
 
 
 def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
@@ -48,8 +47,6 @@ def _checkpoint(folder: Path, manifest: Manifest) -> Values:
 STANDARD_ONNX = Target(
     name="onnx",
     t_kernel="portable",
-    optimizers=OPTIMIZERS,
-    accumulates=True,
     differentiator="own",
     step=TRAINING_STEP,
     fast_step=FAST_STEP,
