@@ -69,6 +69,10 @@ _FROM_LOGITS = typer.Option(
     "--from-logits",
     help="The prediction is logits as it stands, whatever it ends in and looks like.",
 )
+_FOCAL_GAMMA = typer.Option(
+    LossSettings.focal_gamma, help="Of focal: the exponent of one less the label's probability."
+)
+_MARGIN = typer.Option(LossSettings.margin, help="Of hinge and triplet.")
 _TRAIN = typer.Option(
     [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
 )
@@ -127,6 +131,8 @@ def convert(
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: float = _FOCAL_GAMMA,
+    margin: float = _MARGIN,
     optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(_T.scale, help="T's factor s."),
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
@@ -192,6 +198,8 @@ def inspect(
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: float = _FOCAL_GAMMA,
+    margin: float = _MARGIN,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
@@ -221,6 +229,8 @@ def check(
     class_weights: str | None = _CLASS_WEIGHTS,
     label_smoothing: float = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: float = _FOCAL_GAMMA,
+    margin: float = _MARGIN,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,

@@ -23,6 +23,7 @@ from svgd_onnx.records import (
     Tensor,
     Verified,
 )
+from svgd_onnx.transforms.losses import LOSSES
 
 __all__ = [
     "AS_IT_CAME",
@@ -258,7 +259,8 @@ class Manifest:
         axis = self.loss_settings.class_axis
         if axis is not None and not 0 <= axis < len(self.logits_shape):
             raise MisfitError(f"the logits have no axis {axis}")
-        if axis is None and self.label is not None and self.label.dtype == "int64":
+        loss = LOSSES.get(self.loss)
+        if axis is None and loss is not None and loss.has_classes:
             raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
 
 

@@ -59,6 +59,7 @@ def random_examples(
             f"The value '{value.name}' alone has {size:,} bytes, more than are tried on made-up data."
         )
     inputs = plan.canonical.graph.inputs
+    batch_size = max(batch_size, plan.loss.least_examples)
     for positive in (False, True):
         batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
         prediction = predict(plan, batch)

@@ -18,9 +18,10 @@ class TrainingSettings:
     """What is trained, and towards what.
 
     Attributes:
-        loss: a key of `LOSSES`: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse",
-            "bce-with-logits", "l1" or "huber" (prediction and target of one shape, float32); or "none"
-            if the prediction is itself the loss, one float32 number.
+        loss: a key of `LOSSES`: "cross-entropy", "focal" or "hinge" (logits (N, C, ...), labels (N, ...)
+            int64), "triplet" (embeddings (N, D), labels (N) int64), "mse", "bce-with-logits", "l1", "huber" or
+            "kl" (prediction and target of one shape, float32); or "none" if the prediction is itself the loss,
+            one float32 number.
         loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
         prediction: the model's output that the loss compares; needed if it has several.
         batch_axis: the axis that examples lie along, by input or output; None for what is given whole at

@@ -10,7 +10,7 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes
 from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
@@ -144,7 +144,7 @@ def plan_of(
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
     label = None if loss.target is None else evaluation.graph.inputs[-1]
     if label is not None:
-        axes[label.name or ""] = label_axis(axes[prediction], added.class_axis)
+        axes[label.name or ""] = loss.target_axis(axes[prediction], added.class_axis)
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
     copies = training_form(

@@ -13,7 +13,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import LOOKS_AT_LABELS, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
-from svgd_onnx.training.values import check_values, counts
+from svgd_onnx.training.values import check_values
 from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
@@ -74,7 +74,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     loss, label = loss_named(manifest.loss), manifest.label
     if label is not None and label.name in arrays:
         axes = len(label.shape) + manifest.takes_one_example
-        loss.check_form(np.asarray(arrays[label.name]), axes, source)
+        loss.check_form(np.asarray(arrays[label.name]), axes, f"Array '{label.name}' in {source}")
     wanted, ignored = list(manifest.arrays), manifest.loss_settings.ignore_index
     if label is not None:
         lowest, highest = loss.target_range(manifest.logits_shape, manifest.loss_settings)
@@ -86,11 +86,9 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
                 "place to go on."
             )
     examples = check_arrays(arrays, wanted, source, ignored=ignored)
-    if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
-        raise UserError(
-            f"Every label in array '{label.name}' of {source} is {ignored}, which is to be ignored: give it "
-            "labels that count."
-        )
+    if label is not None:
+        array = f"array '{label.name}' of {source}"
+        loss.check_counting(examples.arrays[-1], manifest.loss_settings, array)
     return examples
 
 

@@ -35,13 +35,13 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
         count = min(batch_size, len(examples) - first)
         with rows_at_fault(examples.source, range(first, first + count)):
             results = session.eval_step(batch, seed=number if manifest.random else None)
-        of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
+        of_batch = 1.0 if summed else loss.batch_weight(count, batch[-1], settings)
         total += float(results[0]) * of_batch
         weight += of_batch
         answers = loss.right_answers(results[1 + position], batch[-1], settings, logits=logits)
         if answers is not None:
             right, counted = right + answers[0], counted + answers[1]
-    result = {"loss": total if summed else total / weight}
+    result = {"loss": total if summed or not weight else total / weight}
     if counted:
         result["accuracy"] = right / counted
     return result

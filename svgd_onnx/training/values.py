@@ -39,11 +39,6 @@ def check_values(
         _check_range(array, tensor, dtype, source, ignored)
 
 
-def counts(array: np.ndarray, ignored: int) -> bool:
-    """Whether any number of an array is another than one."""
-    return any((piece != ignored).any() for _, piece in _pieces(array))
-
-
 def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str) -> None:
     for start, piece in _pieces(array):
         with np.errstate(over="ignore"):

@@ -8,11 +8,15 @@ from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.binary_cross_entropy import BinaryCrossEntropy
 from svgd_onnx.transforms.losses.cross_entropy import CrossEntropy
+from svgd_onnx.transforms.losses.focal import Focal
+from svgd_onnx.transforms.losses.hinge import Hinge
 from svgd_onnx.transforms.losses.huber import Huber
+from svgd_onnx.transforms.losses.kl_divergence import KLDivergence
 from svgd_onnx.transforms.losses.l1 import L1
 from svgd_onnx.transforms.losses.loss import Loss
 from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
 from svgd_onnx.transforms.losses.own_loss import OwnLoss
+from svgd_onnx.transforms.losses.triplet import Triplet
 
 LOSSES: dict[str, Loss] = {
     loss.name: loss
@@ -22,6 +26,10 @@ LOSSES: dict[str, Loss] = {
         BinaryCrossEntropy(),
         L1(),
         Huber(),
+        KLDivergence(),
+        Focal(),
+        Hinge(),
+        Triplet(),
         OwnLoss(),
     )
 }

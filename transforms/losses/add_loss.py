@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -96,21 +97,33 @@ class AddLoss(ir.passes.InPlacePass):
                 "the model with shapes."
             )
         self.logits = logits.name or ""
+        settings = self._settings
+        if self._loss.compares_examples and self._batch_axis != 0:
+            raise UserError(
+                f"The loss {self._loss.name} compares examples along axis 0 of the prediction "
+                f"'{unquoted(output.name or '')}', which does not have them there: choose another "
+                f"{option('loss')}, or say with {option('batch_axis')} where examples lie."
+            )
         if self._loss.has_classes:
-            name = self._loss.name
-            self.class_axis = find_class_axis(logits, softmax_axis, self._settings, name)
-            if self.class_axis == self._batch_axis:
-                raise UserError(
-                    f"Axis {self.class_axis} of the logits '{logits.name}' has the examples, so that it "
-                    f"cannot have the classes: say with {option('class_axis')} which one has."
-                )
-            rows = as_rows(write, logits, self.class_axis)
+            self.class_axis = self._find_class_axis(logits, softmax_axis)
+            settings = replace(settings, class_axis=self.class_axis)
+        if self._loss.has_classes and not self._loss.target_has_classes:
+            rows = as_rows(write, logits, self.class_axis or 0)
             if rows is not None:
                 return self._write_by_rows(write, graph, logits, rows)
-            logits = classes_on_axis_1(write, logits, self.class_axis)
+            logits = classes_on_axis_1(write, logits, self.class_axis or 0)
         target = _target(self._loss, list(logits.shape or ()), _own_names(graph))
         self.target = None if target is None else target.name
-        return self._loss.build(write, logits, target, self._settings), target
+        return self._loss.build(write, logits, target, settings), target
+
+    def _find_class_axis(self, logits: ir.Value, softmax_axis: int | None) -> int:
+        axis = find_class_axis(logits, softmax_axis, self._settings, self._loss.name)
+        if axis == self._batch_axis:
+            raise UserError(
+                f"Axis {axis} of the logits '{logits.name}' has the examples, so that it cannot have the "
+                f"classes: say with {option('class_axis')} which one has."
+            )
+        return axis
 
     def _write_by_rows(
         self, write: Writer, graph: ir.Graph, logits: ir.Value, rows: ir.Value
