@@ -57,7 +57,8 @@ class KLDivergence(Loss):
         random: np.random.Generator,
     ) -> np.ndarray:
         parts = random.uniform(size=prediction.shape)
-        return (parts / parts.sum(axis=class_axis, keepdims=True)).astype(np.float32)
+        parts /= parts.sum(axis=class_axis, keepdims=True)
+        return parts.astype(np.float32)
 
     def check_form(self, target: np.ndarray, axes: int, array: str) -> None:
         if target.dtype.kind == "f" and target.size and target.min() < 0:
