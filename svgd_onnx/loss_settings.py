@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import os
+from dataclasses import dataclass, field
 from math import isfinite
 
 from svgd_onnx.errors import UserError, check_choice, check_range, option
@@ -66,3 +67,18 @@ class LossSettings:
             raise UserError(
                 f"{option('class_weights')} has no weight above 0, so that no class counts."
             )
+
+
+@dataclass(frozen=True)
+class OutputLoss:
+    """The loss of one of several outputs.
+
+    Attributes:
+        loss: its name, or an ONNX file that computes it.
+        weight: what it counts in the sum that is trained by; above 0.
+        settings: what is chosen about it.
+    """
+
+    loss: str | os.PathLike[str] = "cross-entropy"
+    weight: float = 1.0
+    settings: LossSettings = field(default_factory=LossSettings)

@@ -2,10 +2,10 @@
 
     python -m tools.losses_beside_torch [--torch PYTHON] [--targets ort-training onnx]
 
-Runs where svgd-onnx is installed; `--torch` names a Python that has PyTorch, by default this one. The prediction
-is a parameter as it is, so that what a step of SGD changes is the loss's gradient. A row is a loss with some
-settings; its figures are the largest difference of the value and of the gradient from those that PyTorch has in
-float64, relative to the largest of PyTorch's. The exit code is 1 if one is beyond 1e-5.
+Runs where svgd-onnx is installed; `--torch` names a Python that has PyTorch, by default this one. The
+prediction is a parameter as it is, so that what a step of SGD changes is the loss's gradient. A row is a loss
+with some settings; its figures are the largest difference of the value and of the gradient from those that
+PyTorch has in float64, relative to the largest of PyTorch's. The exit code is 1 if one is beyond 1e-5.
 
 PyTorch has no focal loss and none that mines triplets: those are its autograd's, of the formula.
 """

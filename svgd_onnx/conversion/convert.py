@@ -43,7 +43,7 @@ from svgd_onnx.transforms.virtualize import (
     ParameterUse,
     VirtualGradientSettings,
 )
-from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
+from svgd_onnx.transforms.virtualize.settings import EXAMPLE, FUSED, GRAPH, PORTABLE
 
 # From so many bytes on a model is let go of before what was made of it is verified; to find it takes time.
 _LARGE = 1 << 24
@@ -130,7 +130,6 @@ def convert(
         manifest = describe(
             plan,
             uses,
-            training,
             virtual_gradient,
             update,
             target=target,
@@ -177,7 +176,7 @@ def _graphs(
         training=gradients,
         evaluation=plan.evaluation,
         inputs=plan.inputs,
-        batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
+        batch=[*plan.inputs, *(label.name or "" for label in plan.labels)],
         own_names=plan.own_names,
         selection=plan.selection,
         values=plan.values,
@@ -209,7 +208,13 @@ def _as_used(
     """T's settings as they come to effect."""
     if not update.adapts:
         virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
-    if training.loss_settings.reduction != "mean":
+    reductions = {each.settings.reduction for each in training.losses.values()}
+    if virtual_gradient.gradient == EXAMPLE and len(reductions) > 1:
+        raise UserError(
+            f"{option('gradient', EXAMPLE)} does not go with means and sums together: give all losses one "
+            f"{option('reduction')}."
+        )
+    if "mean" not in reductions:
         # under a sum, dY is that of each example's loss as it stands
         virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
     check_differentiator(virtual_gradient, training.differentiator)

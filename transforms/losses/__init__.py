@@ -14,6 +14,7 @@ from svgd_onnx.transforms.losses.huber import Huber
 from svgd_onnx.transforms.losses.kl_divergence import KLDivergence
 from svgd_onnx.transforms.losses.l1 import L1
 from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss_of_file import LossOfFile
 from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
 from svgd_onnx.transforms.losses.own_loss import OwnLoss
 from svgd_onnx.transforms.losses.triplet import Triplet
@@ -34,17 +35,30 @@ LOSSES: dict[str, Loss] = {
     )
 }
 
-__all__ = ["LOSSES", "Loss", "check_settings", "loss_named"]
+__all__ = ["LOSSES", "Loss", "check_settings", "is_file", "loss_if_known", "loss_named"]
 
 
 def loss_named(name: str) -> Loss:
-    """A loss of the table.
+    """A loss of the table, or what there is to know of one that is a file.
 
     Raises:
-        UserError: it has none of that name; the message lists them.
+        UserError: the table has none of that name; the message lists them.
     """
-    check_choice("loss", name, LOSSES)
-    return LOSSES[name]
+    loss = loss_if_known(name)
+    if loss is None:
+        check_choice("loss", name, LOSSES)
+        raise AssertionError(name)
+    return loss
+
+
+def loss_if_known(name: str) -> Loss | None:
+    """As `loss_named`, but None where there is none."""
+    return LossOfFile(name) if is_file(name) else LOSSES.get(name)
+
+
+def is_file(name: str) -> bool:
+    """Whether a loss is told by the name of an ONNX file."""
+    return name.endswith(".onnx")
 
 
 def check_settings(loss: Loss, settings: LossSettings) -> None:

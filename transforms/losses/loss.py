@@ -40,9 +40,9 @@ class Loss:
         least_examples: how many a batch needs for it to be other than 0.
     """
 
-    name: ClassVar[str]
-    target: ClassVar[str | None] = "target"
-    target_dtype: ClassVar[str] = "float32"
+    name: str
+    target: str | None = "target"
+    target_dtype: str = "float32"
     contains: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[frozenset[str]] = frozenset({"reduction"})
     target_has_classes: ClassVar[bool] = False
