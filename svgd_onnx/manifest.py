@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeGuard
@@ -14,6 +12,7 @@ from svgd_onnx.files import recover
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.manifest_check import check
 from svgd_onnx.records import (
     Dimension,
     FixedBatch,
@@ -24,7 +23,6 @@ from svgd_onnx.records import (
     Tensor,
     Verified,
 )
-from svgd_onnx.transforms.losses import loss_if_known
 
 __all__ = [
     "AS_IT_CAME",
@@ -49,12 +47,6 @@ one that says nothing of these."""
 LOOKS_AT_LABELS = 2
 """From this format on a step looks itself whether labels are classes."""
 FILE_NAME = "svgd.json"
-
-# What arrays may be of.
-_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
-# What weights may be stored as, without and with a quantization.
-_FLOATS = re.compile(r"float32|b?float16")
-_INTEGERS = re.compile(r"u?int(8|16)|int32")
 
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
 
@@ -250,59 +242,17 @@ class Manifest:
                 )
             _check_format(content.get("format"), path)
             manifest = read(cls, content)
-            manifest._check()
+            check(manifest)
         except (ValueError, RecursionError) as error:
             raise _damaged(path, "it is no JSON") from error
         except MisfitError as error:
             raise _damaged(path, str(error)) from error
         return manifest
 
-    def _check(self) -> None:
-        """Refuses what no conversion writes.
-
-        Raises:
-            MisfitError: says what.
-        """
-        for term in self.terms:
-            self._check_term(term)
-        strange = [each for each in self.arrays if not _DTYPE.fullmatch(each.dtype)]
-        if strange:
-            raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
-        if self.accumulation_steps < 1:
-            raise MisfitError(f"'accumulation_steps' is {self.accumulation_steps}")
-        for tensor in (*self.arrays, *self.outputs):
-            _check_sizes(tensor.name, tensor.shape)
-            axis = tensor.batch_axis
-            if axis is not None and not 0 <= axis < len(tensor.shape):
-                raise MisfitError(f"the tensor '{tensor.name}' has no axis {axis}")
-            if axis is not None and tensor.shape[axis] == 0:
-                raise MisfitError(f"the tensor '{tensor.name}' has no examples")
-        for parameter in self.parameters:
-            _check_sizes(parameter.name, parameter.shape)
-            if not (_FLOATS if parameter.quantization is None else _INTEGERS).fullmatch(
-                parameter.stored_as
-            ):
-                raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
-
-    def _check_term(self, term: LossTerm) -> None:
-        if term.prediction not in {each.name for each in self.outputs}:
-            raise MisfitError("'prediction' is no output")
-        axis = term.settings.class_axis
-        if axis is not None and not 0 <= axis < len(term.logits_shape):
-            raise MisfitError(f"the logits have no axis {axis}")
-        loss = loss_if_known(term.loss)
-        if axis is None and loss is not None and loss.has_classes:
-            raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
-
 
 def is_manifest(content: object) -> TypeGuard[dict[str, object]]:
     """Whether JSON is a manifest at first sight, and no other program's."""
     return isinstance(content, dict) and {"format", "versions", "target"} <= content.keys()
-
-
-def _check_sizes(name: str, shape: Sequence[Dimension]) -> None:
-    if any(isinstance(size, int) and size < 0 for size in shape):
-        raise MisfitError(f"the tensor '{name}' is of shape {list(shape)}")
 
 
 def _check_format(given: object, path: Path) -> None:

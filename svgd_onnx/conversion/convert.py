@@ -18,6 +18,7 @@ from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
     differentiator_for,
     virtual_gradients,
+    with_reductions,
 )
 from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
@@ -43,7 +44,7 @@ from svgd_onnx.transforms.virtualize import (
     ParameterUse,
     VirtualGradientSettings,
 )
-from svgd_onnx.transforms.virtualize.settings import EXAMPLE, FUSED, GRAPH, PORTABLE
+from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 
 # From so many bytes on a model is let go of before what was made of it is verified; to find it takes time.
 _LARGE = 1 << 24
@@ -209,14 +210,7 @@ def _as_used(
     if not update.adapts:
         virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
     reductions = {each.settings.reduction for each in training.losses.values()}
-    if virtual_gradient.gradient == EXAMPLE and len(reductions) > 1:
-        raise UserError(
-            f"{option('gradient', EXAMPLE)} does not go with means and sums together: give all losses one "
-            f"{option('reduction')}."
-        )
-    if "mean" not in reductions:
-        # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    virtual_gradient = with_reductions(virtual_gradient, reductions)
     check_differentiator(virtual_gradient, training.differentiator)
     return virtual_gradient
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.conversion.model import load_model
+from svgd_onnx.conversion.model import load_model, model_at_fault
 from svgd_onnx.errors import UserError, listed
 from svgd_onnx.hashes import sha256
 from svgd_onnx.loss_settings import LossSettings
@@ -43,6 +43,7 @@ class LossGraph(LossOfFile):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path.name)
+        self._path = path
         self._source = source_form(load_model(path))
         self.source = sha256(path)
         inputs = list(self._source.graph.inputs)
@@ -126,7 +127,8 @@ class LossGraph(LossOfFile):
     @contextmanager
     def _at_fault(self) -> Iterator[None]:
         try:
-            yield
+            with model_at_fault(self._path):
+                yield
         except UserError as error:
             raise UserError(f"In the loss '{self.name}': {error.args[0]}") from error
 

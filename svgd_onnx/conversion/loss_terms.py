@@ -48,11 +48,13 @@ class PlannedLoss(Compared):
 
     Attributes:
         logits: what it reads.
+        logits_name: the name of that, which later passes may give to what takes its place.
         class_axis: its axis of classes, or None if it has none.
         label: what it compares them with, or None if the loss is the model's own.
     """
 
     logits: ir.Value
+    logits_name: str
     class_axis: int | None
     label: ir.Value | None
 
@@ -119,6 +121,7 @@ def add_losses(
             PlannedLoss(
                 **vars(each),
                 logits=_value(model.graph, added.logits),
+                logits_name=added.logits,
                 class_axis=added.class_axis,
                 label=None if added.target is None else model.graph.inputs[-1],
             )
@@ -130,7 +133,7 @@ def add_losses(
 
 def in_graph(losses: Sequence[PlannedLoss], graph: ir.Graph) -> list[PlannedLoss]:
     """Losses whose logits are those of another graph, which has values of the same names."""
-    return [replace(each, logits=_value(graph, each.logits.name or "")) for each in losses]
+    return [replace(each, logits=_value(graph, each.logits_name)) for each in losses]
 
 
 def _value(graph: ir.Graph, name: str) -> ir.Value:

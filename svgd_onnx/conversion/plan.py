@@ -141,7 +141,9 @@ def plan_of(
         _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
-    axes = find_batch_axes(canonical.graph, losses[0].prediction, settings.batch_axis)
+    compared = [each.prediction for each in losses if each.loss.target is not None]
+    first = (compared or [losses[0].prediction])[0]
+    axes = find_batch_axes(canonical.graph, first, settings.batch_axis)
     planned = add_losses(evaluation, losses, axes)
     CheckIndices()(evaluation)
     if dropout:

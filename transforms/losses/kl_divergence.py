@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss import Loss
 
@@ -60,9 +60,7 @@ class KLDivergence(Loss):
         parts /= parts.sum(axis=class_axis, keepdims=True)
         return parts.astype(np.float32)
 
-    def check_form(self, target: np.ndarray, axes: int, array: str) -> None:
-        if target.dtype.kind == "f" and target.size and target.min() < 0:
-            raise UserError(
-                f"{array} has {target.min():g}, but {self.name} compares distributions: give numbers of 0 or "
-                "more that add up to 1 along the axis of classes."
-            )
+    def target_range(
+        self, logits_shape: Sequence[int | str], settings: LossSettings
+    ) -> tuple[int | None, int | None]:
+        return 0, None

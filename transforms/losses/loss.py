@@ -131,7 +131,7 @@ class Loss:
     def target_range(
         self, logits_shape: Sequence[int | str], settings: LossSettings
     ) -> tuple[int | None, int | None]:
-        """The least and the greatest number in a target that is an index; here it is none.
+        """The least and the greatest number in a target that is an index, or has a least; here it has none.
 
         Args:
             logits_shape: of what the loss reads; a string stands for an open size.
