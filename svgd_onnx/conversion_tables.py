@@ -86,6 +86,8 @@ def show_inspection(inspection: Inspection) -> None:
     ):
         say(line)
     if inspection.manifest is not None:
+        for line in _losses(inspection.manifest):
+            say(line)
         say(f"Gradients by {inspection.manifest.maker}.")
         say(_kernels(inspection.manifest))
     if inspection.refusal is not None:

@@ -42,7 +42,7 @@ def _losses(items: Sequence[str]) -> dict[str | None, OutputLoss]:
     """Losses by output; the only one that names none stands for None."""
     found: dict[str | None, OutputLoss] = {}
     for item in items:
-        output, _, loss = ("", "", item) if Path(item).is_file() else item.rpartition("=")
+        output, _, loss = ("", "", item) if _is_there(item) else item.rpartition("=")
         if not output and len(items) > 1:
             raise UserError(
                 f"{option('loss')} has '{item}', which names no output, beside others: write each as "
@@ -52,6 +52,14 @@ def _losses(items: Sequence[str]) -> dict[str | None, OutputLoss]:
             raise UserError(f"{option('loss')} names the output '{output}' twice: it has one loss.")
         found[output or None] = _weighted(loss) if output else OutputLoss(loss)
     return found
+
+
+def _is_there(name: str) -> bool:
+    """Whether there is a file of a name; a long list of weights is none."""
+    try:
+        return Path(name).is_file()
+    except OSError:
+        return False
 
 
 def _weighted(text: str) -> OutputLoss:
@@ -86,7 +94,7 @@ def _chosen(
 def _split(name: str, item: str, losses: Mapping[str | None, OutputLoss]) -> tuple[str | None, str]:
     """The output that a value is for, or None, and the value."""
     output, equals, value = item.rpartition("=")
-    if not equals or Path(item).is_file():
+    if not equals or _is_there(item):
         return None, item
     if output not in losses:
         named = listed(f"'{each}'" for each in losses if each is not None) or "no output"

@@ -35,6 +35,12 @@ def test_one_loss() -> None:
     assert taken("my.onnx") == {"loss": "my.onnx", "loss_settings": LossSettings()}
 
 
+def test_weights_of_many_classes_are_no_file_name() -> None:
+    many = ",".join(["0.5"] * 1000)
+    found = taken("class=focal", class_weights=[f"class={many}"])
+    assert found["loss"]["class"].settings.class_weights == (0.5,) * 1000
+
+
 def test_several_losses() -> None:
     found = taken(
         "class=cross-entropy",
