@@ -212,12 +212,12 @@ class Trainer:
     def evaluate(self, examples: Arrays) -> dict[str, float]:
         """The loss over all examples, and the accuracy where the loss is one of classification.
 
-        The loss is the mean, or the sum, over all that counts, as if it were one batch.
-
-        BatchNormalization uses its running statistics, Dropout does nothing.
+        The loss is the mean, or the sum, over all that counts, as if it were one batch; of several losses their
+        weighted sum, beside each: `box_loss`, ... BatchNormalization uses its running statistics, Dropout does
+        nothing.
 
         Args:
-            examples: an array for each model input and the label, by name.
+            examples: an array for each model input and label, by name.
 
         Raises:
             UserError: the data does not fit the model.

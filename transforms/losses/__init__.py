@@ -46,7 +46,7 @@ def loss_named(name: str) -> Loss:
     """
     loss = loss_if_known(name)
     if loss is None:
-        check_choice("loss", name, LOSSES)
+        check_choice("loss", name, [*LOSSES, "FILE.onnx"])
         raise AssertionError(name)
     return loss
 

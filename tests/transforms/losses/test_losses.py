@@ -217,3 +217,23 @@ def test_a_final_sigmoid_is_seen_through(trainer_of: MakeTrainer) -> None:
     without = trainer_of(models.regression(), loss="bce-with-logits")
     assert with_sigmoid.train_step(batch, 0.1) == without.train_step(batch, 0.1)
     assert with_sigmoid.evaluate(batch) == without.evaluate(batch)
+
+
+@pytest.mark.parametrize("activation", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("loss", ["focal", "kl"])
+def test_a_final_softmax_is_seen_through(
+    loss: str, activation: str, trainer_of: MakeTrainer
+) -> None:
+    def model(activation: str | None) -> onnx.ModelProto:
+        net = Network()
+        value = net.node("MatMul", "x", net.weight("w", 4, CLASSES))
+        net.node(activation or "Identity", value, output="y")
+        return net.model({"x": ("batch", 4)}, {"y": ("batch", CLASSES)})
+
+    random = np.random.default_rng(0)
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    share = random.dirichlet(np.ones(CLASSES), 6).astype(np.float32)
+    batch = {"x": x, "target": share} if loss == "kl" else {"x": x, "labels": np.arange(6) % 5}
+    seen, plain = (trainer_of(model(each), loss=loss) for each in (activation, None))
+    assert seen.train_step(batch, 0.1) == plain.train_step(batch, 0.1)
+    assert seen.evaluate(batch) == plain.evaluate(batch)
