@@ -7,7 +7,8 @@ prediction is a parameter as it is, so that what a step of SGD changes is the lo
 with some settings; its figures are the largest difference of the value and of the gradient from those that
 PyTorch has in float64, relative to the largest of PyTorch's. The exit code is 1 if one is beyond 1e-5.
 
-PyTorch has no focal loss and none that mines triplets: those are its autograd's, of the formula.
+PyTorch has no focal loss and none that mines triplets: those are its autograd's, of the formula. The last two
+are losses of one's own, which PyTorch exports (that needs onnxscript there) and svgd-onnx takes from the file.
 """
 
 from __future__ import annotations
@@ -73,6 +74,12 @@ def _triplet(of: Any, x: Any, y: Any) -> Any:
     return of.relu(positive - negative + 1).mean()
 
 
+def _own(of: Any, x: Any, t: Any) -> Any:
+    """1 minus the cosine, and half of the squares: what a file of one's own may hold."""
+    apart = 1 - of.cosine_similarity(x.flatten(1), t.flatten(1)).mean()
+    return apart + 0.5 * of.mse_loss(x, t)
+
+
 CASES = [
     Case("cross-entropy", _cross_entropy()),
     Case("cross-entropy", _cross_entropy(reduction="sum"), {"reduction": "sum"}),
@@ -87,6 +94,8 @@ CASES = [
     Case("focal", _focal),
     Case("hinge", _hinge),
     Case("triplet", _triplet),
+    Case("exported.onnx", _own),
+    Case("exported_by_torchscript.onnx", _own),
 ]
 
 
@@ -99,7 +108,7 @@ def main() -> None:
         folder = Path(name)
         data = {f"{i} {kind}": array for i in range(len(CASES)) for kind, array in _data(i).items()}
         np.savez(folder / "data.npz", **data)
-        subprocess.run([given.torch, __file__, folder], check=True)
+        subprocess.run([given.torch, __file__, folder], check=True, stdout=subprocess.DEVNULL)
         expected = dict(np.load(folder / "expected.npz"))
         worst = 0.0
         print(f"{'loss':48} {'target':12} {'value':>9} {'gradient':>9}")
@@ -152,10 +161,16 @@ def _ours(
             numpy_helper.from_array(np.array([0, C, P]), "shape"),
         ],
     )
+    own = folder.parent / case.loss
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     settings = svgd_onnx.LossSettings(**case.settings)
     svgd_onnx.convert(
-        model, folder, loss=case.loss, loss_settings=settings, optimizer="sgd", target=target
+        model,
+        folder,
+        loss=own if own.is_file() else case.loss,
+        loss_settings=settings,
+        optimizer="sgd",
+        target=target,
     )
     trainer = svgd_onnx.Trainer(folder)
     (label,) = {tensor.name for tensor in trainer.manifest.arrays} - {"x"}
@@ -181,7 +196,26 @@ def _by_torch(folder: Path) -> None:
         loss.backward()
         expected[f"{number} loss"] = loss.detach().numpy()
         expected[f"{number} gradient"] = x.grad.numpy()
+        if case.loss.endswith(".onnx"):
+            _export(case, (x.detach().float(), target.float()), folder)
     np.savez(folder / "expected.npz", **expected)
+
+
+def _export(case: Case, example: tuple[Any, Any], folder: Path) -> None:
+    """Writes a loss as PyTorch exports it, with an open batch axis."""
+    import torch
+
+    class Loss(torch.nn.Module):  # type: ignore[misc]
+        def forward(self, prediction: Any, target: Any) -> Any:
+            return case.torch(torch.nn.functional, prediction, target)
+
+    names, traced = ["prediction", "target"], "torchscript" in case.loss
+    open_axes: dict[str, Any] = {"dynamic_axes": {name: {0: "n"} for name in names}}
+    if not traced:
+        open_axes = {"dynamic_shapes": ({0: torch.export.Dim("n")},) * 2}
+    torch.onnx.export(
+        Loss(), example, folder / case.loss, input_names=names, dynamo=not traced, **open_axes
+    )
 
 
 if __name__ == "__main__":
