@@ -195,7 +195,7 @@ def test_a_file_that_is_no_loss(graph: str, message: str, tmp_path: Path) -> Non
         ({"loss": "missing.onnx"}, "There is no file 'missing.onnx'"),
         (
             {"loss_settings": svgd_onnx.LossSettings(reduction="sum")},
-            "reduction goes with .* only",
+            "reduction does not go with loss=.*own.onnx.: the file says all of it",
         ),
     ],
 )

@@ -70,10 +70,12 @@ def check_settings(loss: Loss, settings: LossSettings) -> None:
     for field in fields(LossSettings):
         if field.name in loss.settings or getattr(settings, field.name) == field.default:
             continue
-        if loss.target is None:
+        if not loss.settings:
+            why = (
+                "the loss is the model's own" if loss.target is None else "the file says all of it"
+            )
             raise UserError(
-                f"{option(field.name)} does not go with {option('loss', loss.name)}: the loss is the "
-                "model's own."
+                f"{option(field.name)} does not go with {option('loss', loss.name)}: {why}."
             )
         having = [
             option("loss", each.name) for each in LOSSES.values() if field.name in each.settings
