@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.errors import UserError
     from svgd_onnx.gradient_check.check import ParameterCheck, check
-    from svgd_onnx.loss_settings import LossSettings
+    from svgd_onnx.loss_settings import LossSettings, OutputLoss
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
     from svgd_onnx.training.trainer import Trainer
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "LossSettings",
     "Manifest",
+    "OutputLoss",
     "ParameterCheck",
     "Trainer",
     "UserError",
@@ -37,6 +38,7 @@ __all__ = [
 _MODULES = {
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
+    "OutputLoss": "loss_settings",
     "ParameterCheck": "gradient_check.check",
     "Trainer": "training.trainer",
     "UserError": "errors",

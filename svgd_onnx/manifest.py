@@ -17,6 +17,7 @@ from svgd_onnx.records import (
     AVERAGE,
     Dimension,
     FixedBatch,
+    LossTerm,
     Operation,
     Parameter,
     Quantization,
@@ -33,6 +34,7 @@ __all__ = [
     "LOOKS_AT_LABELS",
     "Dimension",
     "FixedBatch",
+    "LossTerm",
     "Manifest",
     "Operation",
     "Parameter",
@@ -59,7 +61,7 @@ class Manifest:
     Attributes:
         versions: of svgd-onnx, onnx and onnxruntime at conversion.
         target: for which runtime: "ort-training" or "onnx".
-        loss: name of the loss.
+        loss: name of the loss; of several the first, as all that follows to the label.
         loss_settings: what was chosen about it; `class_axis` is that of the logits.
         prediction: the model's output that the loss compares.
         logits: the value that the loss reads, the prediction itself or what is under its activation.
@@ -94,6 +96,8 @@ class Manifest:
         source: SHA-256 of the file that was converted, by its name, and of those beside it that hold weights.
             None if it was a model in memory.
         files: SHA-256 of each model of the folder, by the file's name.
+        losses: all losses where there are several, and one that has a weight or is a file of the user's own;
+            empty where the fields above say all. `terms` is the same for both.
         format: of this file.
     """
 
@@ -128,12 +132,24 @@ class Manifest:
     unverified: str | None = None
     source: dict[str, str] | None = None
     files: dict[str, str] = field(default_factory=dict)
+    losses: list[LossTerm] = field(default_factory=list)
     format: int = FORMAT
 
     @property
+    def terms(self) -> list[LossTerm]:
+        """The losses whose weighted sum is trained by, one or several."""
+        of_one = (self.loss, self.loss_settings, self.prediction, self.logits, self.logits_shape)
+        return self.losses or [LossTerm(*of_one, self.label)]
+
+    @property
+    def labels(self) -> list[Tensor]:
+        """What the losses compare predictions with."""
+        return [term.label for term in self.terms if term.label is not None]
+
+    @property
     def arrays(self) -> list[Tensor]:
-        """What a training step takes: the inputs and the label."""
-        return self.inputs if self.label is None else [*self.inputs, self.label]
+        """What a training step takes: the inputs and the labels."""
+        return [*self.inputs, *self.labels]
 
     @property
     def own_names(self) -> set[str]:
@@ -174,9 +190,7 @@ class Manifest:
         It follows from the file and the settings: so to convert again is the same, by another version too.
         """
         about = {
-            "the loss": self.loss,
-            **{f"the loss's {name}": value for name, value in asdict(self.loss_settings).items()},
-            "the prediction": self.prediction,
+            **self._about_losses,
             "the optimizer": self.optimizer,
             **{f"the optimizer's {name}": value for name, value in self.hyper_parameters.items()},
             **{f"the rate of {glob}": value for glob, value in self.rates.items()},
@@ -185,6 +199,19 @@ class Manifest:
         if self.source is not None:
             about["the model's SHA-256"] = "+".join(sorted(self.source.values()))
         return {name: str(value) for name, value in about.items()}
+
+    @property
+    def _about_losses(self) -> dict[str, object]:
+        about: dict[str, object] = {}
+        for term in self.terms:
+            of = f" of '{term.prediction}'" if self.losses else ""
+            about[f"the loss{of}"] = term.loss if term.source is None else term.source
+            about |= {
+                f"the loss's {name}{of}": each for name, each in asdict(term.settings).items()
+            }
+            if of:
+                about[f"the loss's weight{of}"] = term.weight
+        return {**about, "the prediction": ", ".join(term.prediction for term in self.terms)}
 
     @property
     def needs_library(self) -> bool:

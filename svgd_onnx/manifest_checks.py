@@ -8,7 +8,8 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from svgd_onnx.json_reading import MisfitError
-from svgd_onnx.records import Dimension
+from svgd_onnx.records import Dimension, LossTerm, Tensor
+from svgd_onnx.transforms.losses import loss_if_known
 
 if TYPE_CHECKING:
     from svgd_onnx.manifest import Manifest
@@ -21,13 +22,13 @@ _INTEGERS = re.compile(r"u?int(8|16)|int32")
 
 
 def check(manifest: Manifest) -> None:
-    """Refuses a manifest that no conversion writes.
+    """Refuses what no conversion writes.
 
     Raises:
-        MisfitError: says what is wrong.
+        MisfitError: says what.
     """
-    if manifest.prediction not in {each.name for each in manifest.outputs}:
-        raise MisfitError("'prediction' is no output")
+    for term in manifest.terms:
+        _check_term(term, manifest.outputs)
     strange = [each for each in manifest.arrays if not _DTYPE.fullmatch(each.dtype)]
     if strange:
         raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
@@ -47,10 +48,16 @@ def check(manifest: Manifest) -> None:
         ):
             raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
     _check_update(manifest)
-    axis = manifest.loss_settings.class_axis
-    if axis is not None and not 0 <= axis < len(manifest.logits_shape):
+
+
+def _check_term(term: LossTerm, outputs: Sequence[Tensor]) -> None:
+    if term.prediction not in {each.name for each in outputs}:
+        raise MisfitError("'prediction' is no output")
+    axis = term.settings.class_axis
+    if axis is not None and not 0 <= axis < len(term.logits_shape):
         raise MisfitError(f"the logits have no axis {axis}")
-    if axis is None and manifest.label is not None and manifest.label.dtype == "int64":
+    loss = loss_if_known(term.loss)
+    if axis is None and loss is not None and loss.has_classes:
         raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
 
 

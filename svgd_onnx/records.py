@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
+from svgd_onnx.loss_settings import LossSettings
+
 AVERAGE = "average"
 """The state of a parameter that is its moving average."""
 
@@ -32,6 +34,35 @@ class Tensor:
     batch_axis: int | None = 0
     lowest: int | None = None
     highest: int | None = None
+
+
+@dataclass
+class LossTerm:
+    """One of the losses that are trained by, and what it compares.
+
+    Attributes:
+        loss: its name; of one of the user's own that of its file.
+        settings: what was chosen about it; `class_axis` is that of the logits.
+        prediction: the model's output that it compares.
+        logits: the value that it reads, the prediction itself or what is under its activation.
+        logits_shape: its shape.
+        label: the input with what the model should say; None if the loss is the model's own.
+        weight: what it counts in the sum.
+        source: SHA-256 of its file, if it is one of the user's own.
+    """
+
+    loss: str
+    settings: LossSettings
+    prediction: str
+    logits: str
+    logits_shape: list[Dimension]
+    label: Tensor | None
+    weight: float = 1.0
+    source: str | None = None
+
+    def named(self, what: str) -> str:
+        """What belongs to one of several losses: `box_target`, `box_loss`."""
+        return f"{self.prediction}_{what}"
 
 
 @dataclass

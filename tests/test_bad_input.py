@@ -250,7 +250,7 @@ class TestConvert:
     @pytest.mark.parametrize(
         ("option", "value", "sentence"),
         [
-            ("--loss", "hinge", "Unknown --loss 'hinge'"),
+            ("--loss", "other", "Unknown --loss 'other'"),
             ("--optimizer", "adamax", "Unknown --optimizer 'adamax'"),
             ("--t-kernel", "quick", "Unknown --t-kernel 'quick'"),
             ("--scale", "-1", "--scale is -1.0"),

@@ -169,7 +169,8 @@ export class Trainer {
   #example(name, values) {
     if (values === undefined) throw new Error(`The batch has no '${name}'.`);
     if (values instanceof this.#ort.Tensor) return values;
-    const { dtype, shape } = [...this.manifest.inputs, this.manifest.label].find(
+    const { inputs, label, losses = [] } = this.manifest;
+    const { dtype, shape } = [...inputs, label, ...losses.map((loss) => loss.label)].find(
       (tensor) => tensor?.name === name,
     );
     const free = shape.filter((size) => typeof size === 'string').length;

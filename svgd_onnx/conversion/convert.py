@@ -18,6 +18,7 @@ from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
     differentiator_for,
     virtual_gradients,
+    with_reductions,
 )
 from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
@@ -131,7 +132,6 @@ def convert(
         manifest = describe(
             plan,
             uses,
-            training,
             virtual_gradient,
             update,
             target=target,
@@ -181,7 +181,7 @@ def _graphs(
         training=gradients,
         evaluation=plan.evaluation,
         inputs=plan.inputs,
-        batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
+        batch=[*plan.inputs, *(label.name or "" for label in plan.labels)],
         own_names=plan.own_names,
         selection=plan.selection,
         values=plan.values,
@@ -211,9 +211,8 @@ def _as_used(
     """T's settings as they come to effect."""
     if not update.adapts:
         virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
-    if training.loss_settings.reduction != "mean":
-        # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    reductions = {each.settings.reduction for each in training.losses.values()}
+    virtual_gradient = with_reductions(virtual_gradient, reductions)
     check_differentiator(virtual_gradient, training.differentiator)
     return virtual_gradient
 

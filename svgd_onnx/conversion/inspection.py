@@ -233,8 +233,8 @@ def _refused_when_it_runs(plan: TrainingPlan, sizes: Mapping[str, int] | None) -
         return None
     try:
         with suppress(NotRunError):
-            _, prediction = made_up_batch(plan, sizes)
-            refuse_probabilities(plan, prediction)
+            _, predictions = made_up_batch(plan, sizes)
+            refuse_probabilities(plan, predictions)
     except UserError as error:
         return error
     return None
@@ -260,7 +260,7 @@ def _without_loss(
 def _prediction(graph: ir.Graph, training: TrainingSettings) -> str | None:
     """The output that the loss compares; None where it is not said which, or wrongly."""
     names = {unquoted(value.name or ""): value.name for value in graph.outputs}
-    return names.get(training.prediction or "")
+    return names.get(next(iter(training.losses), None) or "")
 
 
 def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:

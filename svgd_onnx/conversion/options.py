@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
-from svgd_onnx.errors import check_choice, check_range
-from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.errors import UserError, check_choice, check_range, of_output, option
+from svgd_onnx.files import PathLike
+from svgd_onnx.loss_settings import LossSettings, OutputLoss
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
@@ -21,10 +23,13 @@ class TrainingSettings:
     """What is trained, and towards what.
 
     Attributes:
-        loss: a key of `LOSSES`: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse",
-            "bce-with-logits", "l1" or "huber" (prediction and target of one shape, float32); or "none"
-            if the prediction is itself the loss, one float32 number.
-        loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
+        loss: a key of `LOSSES`: "cross-entropy", "focal" or "hinge" (logits (N, C, ...), labels (N, ...)
+            int64), "triplet" (embeddings (N, D), labels (N) int64), "mse", "bce-with-logits", "l1", "huber" or
+            "kl" (prediction and target of one shape, float32); or "none" if the prediction is itself the loss,
+            one float32 number. Or an ONNX file, which makes the loss of the prediction and a target. Or, for
+            several outputs, the loss of each by the output's name, an `OutputLoss` (or one of the above, if
+            that is all): their weighted sum is trained by, and all that follows about losses is said there.
+        loss_settings: of the loss: reduction, class axis, class weights, labels to ignore, label smoothing, ...
         prediction: the model's output that the loss compares; needed if it has several.
         batch_axis: the axis that examples lie along, by input or output; None for what is given whole at
             every step. What is not named here is told from the names of axes.
@@ -42,7 +47,7 @@ class TrainingSettings:
             ort-training and it is installed and right, and ours otherwise.
     """
 
-    loss: str = "cross-entropy"
+    loss: str | PathLike | Mapping[str, OutputLoss | str | PathLike] = "cross-entropy"
     loss_settings: LossSettings = field(default_factory=LossSettings)
     prediction: str | None = None
     batch_axis: Mapping[str, int | None] = field(default_factory=dict)
@@ -60,11 +65,46 @@ class TrainingSettings:
         Raises:
             UserError: names the setting.
         """
-        check_settings(loss_named(self.loss), self.loss_settings)
+        for output, each in self.losses.items():
+            with of_output(output if self.of_several else None):
+                check_settings(loss_named(str(each.loss)), each.settings)
+                if not (isfinite(each.weight) and each.weight > 0):
+                    raise UserError(
+                        f"{option('loss')} has the weight {each.weight}, but it must be above 0."
+                    )
+        if self.of_several:
+            self._check_several()
         check_choice("quantized", self.quantized, QUANTIZED_CHOICES)
         for axis, size in self.size.items():
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
+
+    @property
+    def of_several(self) -> bool:
+        """Whether losses are given by the names of outputs."""
+        return isinstance(self.loss, Mapping)
+
+    @property
+    def losses(self) -> dict[str | None, OutputLoss]:
+        """What is compared how, by output; None is the only one, where the loss is given alone."""
+        if not isinstance(self.loss, Mapping):
+            return {self.prediction: OutputLoss(self.loss, settings=self.loss_settings)}
+        return {
+            output: each if isinstance(each, OutputLoss) else OutputLoss(each)
+            for output, each in self.loss.items()
+        }
+
+    def _check_several(self) -> None:
+        if not self.losses:
+            raise UserError(f"{option('loss')} is empty: name an output, and the loss of it.")
+        for name, idle in (
+            ("prediction", self.prediction is not None),
+            ("loss_settings", self.loss_settings != LossSettings()),
+        ):
+            if idle:
+                raise UserError(
+                    f"{option('loss')} names outputs, and says all of their losses: leave out {option(name)}."
+                )
 
 
 @dataclass(frozen=True)

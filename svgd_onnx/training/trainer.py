@@ -210,12 +210,14 @@ class Trainer:
         self._stopping = True
 
     def evaluate(self, examples: Arrays, *, trained: bool = False) -> dict[str, float]:
-        """The loss over all examples, as if they were one batch, and the accuracy of a classification.
+        """The loss over all examples, and the accuracy where the loss is one of classification.
 
-        BatchNormalization uses its running statistics, Dropout does nothing.
+        The loss is the mean, or the sum, over all that counts, as if it were one batch; of several losses their
+        weighted sum, beside each: `box_loss`, ... BatchNormalization uses its running statistics, Dropout does
+        nothing.
 
         Args:
-            examples: an array for each model input and the label, by name.
+            examples: an array for each model input and label, by name.
             trained: whether of the parameters as they are where there are averages (`convert(ema=...)`).
 
         Raises:

@@ -16,7 +16,7 @@ _TARGETS = sorted({re.escape(loss.target) for loss in LOSSES.values() if loss.ta
 _STATES = sorted({re.escape(state) for each in OPTIMIZERS.values() for state in each.state_names})
 # Gradients and their buffers, what a step gives and takes, and what rules write in the place of a value.
 _LIKE_OURS = re.compile(
-    rf"^svgd\.|_grad|{re.escape(NEW_SUFFIX)}$|^({'|'.join(_TARGETS)})$"
+    rf"^svgd\.|_grad|{re.escape(NEW_SUFFIX)}$|(^|_)({'|'.join(_TARGETS)})$"
     rf"|\.({'|'.join(_STATES)}|accumulated_gradient|average)$"
     r"|/([A-Z]\w*_\d+|constant_\d+|use_\d+|replaced|folded|identity|given|mask)$"
 )

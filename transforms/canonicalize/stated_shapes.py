@@ -53,11 +53,11 @@ def refuse_wrong_statement(model: ir.Model) -> None:
         largest, size = largest_value(graph)
         if largest is None or size <= _LARGE or largest.name not in stated:
             continue
-        pair = stated[largest.name].shape, follows[largest.name].shape
-        if pair[0] is not None and pair[1] is not None and differ(*map(list, pair)):
+        said, found = stated[largest.name].shape, follows[largest.name].shape
+        if said is not None and found is not None and differ(list(said), list(found)):
             raise UserError(
-                f"The model says that '{largest.name}' has the shape ({shown(pair[0])}), but it follows that "
-                f"it has ({shown(pair[1])}): export it with the right shape, or without one."
+                f"The model says that '{largest.name}' has the shape ({shown(said)}), but it follows that it "
+                f"has ({shown(found)}): export it with the right shape, or without one."
             )
 
 
