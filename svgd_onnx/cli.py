@@ -12,15 +12,19 @@ import typer
 
 import svgd_onnx
 from svgd_onnx import files, signals, terminal
+from svgd_onnx.command import Application
+from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
 
-_app = typer.Typer(
+_app = Application(
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
+    epilog=WHOLE_EXAMPLE,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
@@ -44,7 +48,7 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     shown = message.on_command_line() if isinstance(message, Advice) else message
-    terminal.complain(str(shown))
+    terminal.warn(str(shown))
 
 
 def _version(value: bool) -> None:
@@ -94,6 +98,7 @@ _add_conversion_commands()
 
 @_app.command()
 def train(
+    context: typer.Context,
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(
         ..., "--data", help="An .npz file: an array for each model input, and the labels."
@@ -138,7 +143,8 @@ def train(
     gc.enable()
     if log is not None:
         files.check_destination(log, [data_file, *([validation] if validation else [])])
-    trainer = svgd_onnx.Trainer(
+    trainer = RecordedTrainer(
+        context,
         folder,
         seed=seed,
         threads=threads,
@@ -149,7 +155,6 @@ def train(
     if verbose:
         ((package, version),) = installed_packages().items()
         terminal.say(f"Steps run with {trainer.kernels} kernels, on {package} {version}.")
-    before = trainer.step
     examples = data.load(data_file)
     held_out = None if validation is None else data.load(validation)
     stop = trainer.stop if checkpoint_on_stop else None
@@ -166,8 +171,21 @@ def train(
             log_every=log_every,
             checkpoint_every=checkpoint_every,
             resume=resume,
-            progress=True,
+            progress=terminal.shows_text(),
         )
+    terminal.result(
+        artifacts=folder,
+        from_step=trainer.first_step,
+        step=trainer.step,
+        **result,
+        skipped=trainer.skipped,
+        seed=trainer.seed,
+        kernels=trainer.kernels,
+        onnxruntime=installed_packages(),
+        log=log,
+        config=trainer.config,
+        interrupted=signals.exit_code() is not None,
+    )
     if signals.exit_code() is not None:
         terminal.complain(f"{_interrupted(trainer)}.")
         raise typer.Exit(signals.exit_code() or 0)
@@ -175,7 +193,9 @@ def train(
         f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
         for name, value in result.items()
     )
-    terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    terminal.say(
+        f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}."
+    )
     if trainer.skipped:
         terminal.say(
             f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
@@ -197,7 +217,9 @@ def evaluate(
     """Print the loss over a data set, and the accuracy."""
     gc.enable()
     trainer = svgd_onnx.Trainer(folder, device=device)
-    for name, value in trainer.evaluate(data.load(data_file)).items():
+    scores = trainer.evaluate(data.load(data_file))
+    terminal.result(artifacts=folder, step=trainer.step, **scores)
+    for name, value in scores.items():
         terminal.say(f"{name} {value:.6f}")
 
 
@@ -213,6 +235,7 @@ def export(
 ) -> None:
     """Write the trained model as plain ONNX."""
     export_folder(folder, output, requantize=requantize)
+    terminal.result(artifacts=folder, model=output)
     terminal.say(f"{output}: the trained model.")
 
 

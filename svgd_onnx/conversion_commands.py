@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +9,17 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
+from svgd_onnx import terminal
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
+from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.printable import printable
+from svgd_onnx.run_record import record
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
@@ -175,6 +177,7 @@ def convert(
 ) -> None:
     """Make training artifacts from an exported model."""
     manifest = svgd_onnx.convert(**_settings(context))
+    tell_conversion(output, manifest, record(context, output, target=manifest.target))
     show_conversion(str(output), manifest, chosen=target is None)
 
 
@@ -204,7 +207,9 @@ def inspect(
     random_size: list[str] = _RANDOM_SIZE,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    show_inspection(svgd_onnx.inspect(**_settings(context)))
+    found = svgd_onnx.inspect(**_settings(context))
+    tell_inspection(found)
+    show_inspection(found)
 
 
 def check(
@@ -252,12 +257,13 @@ def check(
     if data_file is not None:
         settings |= {"arrays": data.load(data_file), "examples": batch_size}
     columns = TextColumn("{task.description}", markup=False), BarColumn()
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
+    with Progress(*columns, transient=True, disable=not terminal.shows_bars()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
             progress=lambda name: bar.update(task, description=printable(name)),
         )
+    tell_checks(found, tolerance)
     if show_checks(found, tolerance):
         raise typer.Exit(1)
 
