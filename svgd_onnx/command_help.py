@@ -46,7 +46,7 @@ _GROUPS = {
         "seed",
         "non_finite",
     ),
-    "Where it runs": ("device", "threads", "kernels", "verbose"),
+    "Where it runs": ("device", "device_option", "threads", "kernels", "verbose"),
     "Log and checkpoints": (
         "log",
         "log_every",

@@ -34,4 +34,5 @@ class RecordedTrainer(Trainer):
         super().save()
         if self.step > self.first_step and not self._is_recorded:
             self._is_recorded = True
-            self.config = record(self._context, self._folder, written=["log"], seed=self.seed)
+            chosen = {"seed": self.seed, "device": self.device}
+            self.config = record(self._context, self._folder, written=["log"], **chosen)

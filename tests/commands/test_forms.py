@@ -9,12 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
+from commands import command_line
 from commands.command_line import TRAIN, Run
 
 import svgd_onnx
 from svgd_onnx import cli, terminal
 from svgd_onnx.command_help import EXAMPLES, GROUP_OF
 from svgd_onnx.run_config import COMMANDS
+
+data, folder, model, run = (
+    command_line.data,
+    command_line.folder,
+    command_line.model,
+    command_line.run,
+)
 
 PROGRAM: Any = typer.main.get_command(cli._app)
 
@@ -140,3 +148,19 @@ def test_a_shell_can_complete_options(
     with pytest.raises(SystemExit):
         PROGRAM.main(args=[], prog_name="svgd-onnx")
     assert capsys.readouterr().out.split() == ["--checkpoint-every", "--checkpoint-on-stop"]
+
+
+class TestDevice:
+    def test_what_runs_is_said(self, run: Run, folder: Path, data: Path) -> None:
+        said = run("train", folder, "--data", data, *TRAIN, "-v", "--kernels", "standard").out
+        assert "Steps run with standard kernels, on onnxruntime" in said
+        facts = run("evaluate", folder, "--data", data, "--json").facts
+        assert facts["device"] == "cpu"
+
+    def test_options_are_keys_and_values(self, run: Run, folder: Path, data: Path) -> None:
+        refused = run("evaluate", folder, "--data", data, "--device-option", "device_id")
+        assert refused.code == 2 and "is not KEY=VALUE" in refused.err
+
+    def test_options_need_a_device(self, run: Run, folder: Path, data: Path) -> None:
+        refused = run("evaluate", folder, "--data", data, "--device-option", "device_id=1")
+        assert refused.code == 2 and "name the --device that takes them" in refused.err

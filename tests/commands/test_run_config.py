@@ -5,9 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from commands import command_line
 from commands.command_line import TRAIN, Run
 
 import svgd_onnx
+
+data, folder, model, run = (
+    command_line.data,
+    command_line.folder,
+    command_line.model,
+    command_line.run,
+)
 
 
 @pytest.fixture

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import command_line
 from commands.command_line import TRAIN, Run
 
 import svgd_onnx
 from svgd_onnx.run_config import load
+
+data, model, run = command_line.data, command_line.model, command_line.run
 
 
 @pytest.fixture
