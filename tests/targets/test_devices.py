@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ import pytest
 import svgd_onnx
 from svgd_onnx.errors import UserError
 from svgd_onnx.targets.standard_onnx import providers
+from svgd_onnx.targets.standard_onnx.comparison import relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
 from svgd_onnx.targets.standard_onnx.placement import Placement
 
@@ -212,6 +214,36 @@ class TestPlacement:
         assert placement.ran(session)
         assert placement.nodes.keys() == {CPU} and placement.nodes[CPU]["Gemm"] >= 1
         assert not placement.ran(session)  # only once
+
+
+class TestComparison:
+    def test_it_is_of_the_length_of_a_step(self) -> None:
+        before = [np.zeros(2, np.float32), np.ones(2, np.float32)]
+        expected = [np.array([3, 0], np.float32), np.array([1, 5], np.float32)]
+        found = [np.array([3, 0.5], np.float32), np.array([1, 5], np.float32)]
+        assert relative_difference(before, expected, found) == pytest.approx(0.5 / 5)
+        assert relative_difference(before, before, before) == 0
+
+    @pytest.mark.parametrize("factor", [1, 1.1])
+    def test_another_step_than_the_processors_is_told(
+        self, factor: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A device whose gradients are `factor` too large, by a rate that is."""
+        svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
+        trainer = svgd_onnx.Trainer(tmp_path / "a", device="cpu", kernels="standard")
+        session: Any = trainer._session
+        session._is_to_compare = True
+        compare = session._compare_with_processor
+        monkeypatch.setattr(
+            session, "_compare_with_processor", lambda arrays, rate: compare(arrays, rate / factor)
+        )
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always")
+            for _ in range(2):  # once is enough
+                trainer.train_step(models.examples(models.mlp(), 8), 0.1)
+        sentences = [str(each.message) for each in told]
+        assert len(sentences) == (factor != 1)
+        assert all("makes another step than the processor" in each for each in sentences)
 
 
 class TestArtifacts:

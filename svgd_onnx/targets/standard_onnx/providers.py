@@ -32,6 +32,7 @@ class Provider:
         memory: where states may stay between steps, as OrtValue calls it; "cpu" where they go through the host.
         then: providers that take what it does not, before the processor.
         threads: its option that says how many threads it may have, if it does not heed onnxruntime's.
+        is_proven: whether its steps need not be held against those of the processor.
     """
 
     device: str
@@ -40,11 +41,12 @@ class Provider:
     memory: str = "cpu"
     then: Sequence[str] = ()
     threads: str | None = None
+    is_proven: bool = False
 
 
 _GPU = "svgd-onnx[train-gpu]"
-CPU = Provider("cpu", CPU_PROVIDER)
-CUDA = Provider("cuda", CUDA_PROVIDER, _GPU, "cuda")
+CPU = Provider("cpu", CPU_PROVIDER, is_proven=True)
+CUDA = Provider("cuda", CUDA_PROVIDER, _GPU, "cuda", is_proven=True)
 _PROVIDERS = (
     CPU,
     CUDA,

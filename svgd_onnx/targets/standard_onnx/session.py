@@ -25,6 +25,7 @@ from svgd_onnx.targets.session import (
     seeded,
 )
 from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.standard_onnx.placement import Placement
@@ -69,6 +70,8 @@ class InferenceTrainingSession:
         self.device = self._device.name
         self._placement = Placement()
         self.nodes = self._placement.nodes
+        # what is drawn at random differs from device to device
+        self._is_to_compare = not (self._device.provider.is_proven or manifest.random)
         self._manifest = manifest
         own = manifest.own_names
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
@@ -115,6 +118,9 @@ class InferenceTrainingSession:
         if self._placement.ran(self._session):
             self._warn_of_another_device()
         loss = float(binding.get_outputs()[0].numpy())
+        if self._is_to_compare and update and math.isfinite(loss):
+            self._is_to_compare = False
+            self._compare_with_processor(arrays, learning_rate)
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
             self._binding, self._other_binding = self._other_binding, self._binding
@@ -171,7 +177,33 @@ class InferenceTrainingSession:
     def _evaluation(self) -> Any:
         return self._open(EVAL_MODEL)
 
-    def _open(self, name: str, profile: Path | None = None) -> Any:
+    def _compare_with_processor(self, arrays: Sequence[np.ndarray], learning_rate: float) -> None:
+        """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
+        device = Device(self._onnxruntime, CPU.device, {}, self._threads)
+        session = self._open(TRAINING_STEP, device=device)
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        given[self._rate] = np.array(learning_rate, np.float32)
+        given[self._update] = np.array(True)
+        inputs = [value.name for value in session.get_inputs()]
+        names = [each.name for each in self._manifest.parameters if each.trainable]
+        expected = session.run(
+            [self._new(name) for name in names],
+            {name: given[name] if name in given else self.tensor(name) for name in inputs},
+        )
+        found = [np.asarray(self._other[name].numpy()) for name in names]
+        apart = relative_difference([self.tensor(name) for name in names], expected, found)
+        if apart > TOLERANCE:
+            wanted, here = self._device.provider.name, option("device", CPU.device)
+            warnings.warn(
+                Advice(
+                    f"{wanted} makes another step than the processor: what it adds to the parameters differs "
+                    f"by {apart:.1%}; train with {here}, or convert again if another version converted this."
+                ),
+                stacklevel=2,
+            )
+
+    def _open(self, name: str, profile: Path | None = None, device: Device | None = None) -> Any:
+        device = device or self._device
         path = self._files[name]
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
@@ -186,16 +218,16 @@ class InferenceTrainingSession:
             options.profile_file_prefix = str(profile)
         if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
             options.register_custom_ops_library(str(custom_op_library()))
-        told = name != EVAL_MODEL and self.device != CPU.device
+        told = name != EVAL_MODEL and device.provider is not CPU
         if told:
             self._placement.prepare(self._onnxruntime, options)
         try:
-            session = self._device.open(path, options)
+            session = device.open(path, options)
         except UserError:
             raise
         except Exception as error:  # the binding has an exception class for each status
             here = option("device", CPU.device)
-            otherwise = "" if self.device == CPU.device else f", or train with {here}"
+            otherwise = "" if device.provider is CPU else f", or train with {here}"
             raise UserError(
                 f"onnxruntime {self._onnxruntime.__version__} cannot load '{path}' "
                 f"({reason_of(error)}): convert the model again, or update onnxruntime{otherwise}."
