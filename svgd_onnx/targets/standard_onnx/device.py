@@ -23,6 +23,7 @@ from svgd_onnx.targets.standard_onnx.providers import (
 
 # The option of ours for a plug-in whose provider has several devices: cpu, gpu or npu.
 _HARDWARE = "hardware"
+_ERRORS = 3  # what onnxruntime logs: errors, and no warnings
 # By which option a provider counts devices of one kind.
 _DEVICE_ID = "device_id"
 
@@ -94,6 +95,9 @@ class Device:
                 *((name, self._id()) for name in self.provider.then),
                 *([CPU_PROVIDER] if self.provider is not CPU else []),
             ]
+        if self.provider is not CPU:
+            # why a provider cannot be had is said there alone
+            self._onnxruntime.set_default_logger_severity(_ERRORS)
         printed = io.StringIO()  # where a provider fails it says so, and takes the processor
         with contextlib.redirect_stdout(printed):
             session = self._onnxruntime.InferenceSession(str(path), options, providers=providers)
