@@ -35,6 +35,9 @@ HASHED_BYTES = 1 << 30
 SHA256 = "sha256"
 """A table in that of a command there: digests of the files that it read, by the options that name them."""
 
+# Bytes of a file: one comes with artifacts, which may be anybody's.
+_LARGEST = 1 << 20
+
 # Options of which one is given: what the command line says of one takes the place of another in the file.
 _INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
 
@@ -119,7 +122,11 @@ def load(path: Path) -> dict[str, Any]:
             import tomllib
         else:
             import tomli as tomllib
-        tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
     except (
         OSError,
         ValueError,

@@ -100,6 +100,23 @@ def test_names_of_any_characters_are_written(run: Run, model: Path, tmp_path: Pa
     assert load(output / "run.toml")["convert"]["output"] == str(output)
 
 
+def test_what_else_is_in_it_stays(run: Run, made: Path, data: Path) -> None:
+    text = "[evaluate]\ndata = 'd.npz'\n[record.note]\nday = 2026-01-02\nat = [{ a = 1, b = [1.5, true] }]\n"
+    (made / "run.toml").write_text(text)
+    before = load(made / "run.toml")
+    run("train", made, "--data", data, *TRAIN)
+    after = load(made / "run.toml")
+    assert after["evaluate"] == before["evaluate"]
+    assert after["record"]["note"] == before["record"]["note"]
+
+
+@pytest.mark.parametrize("content", [b"[train", b"\xff", b"#" * (1 << 20) + b"##", b"[" * 100_000])
+def test_a_damaged_record_is_written_anew(content: bytes, run: Run, made: Path, data: Path) -> None:
+    (made / "run.toml").write_bytes(content)
+    assert run("train", made, "--data", data, *TRAIN).code == 0
+    assert load(made / "run.toml")["train"]["steps"] == 3
+
+
 def test_the_record_is_no_log(run: Run, made: Path, data: Path) -> None:
     refused = run("train", made, "--data", data, *TRAIN, "--log", made / "run.toml")
     assert refused.code == 2 and "is a file that is read" in refused.err
