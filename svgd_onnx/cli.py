@@ -12,27 +12,40 @@ import typer
 
 import svgd_onnx
 from svgd_onnx import files, signals, terminal
+from svgd_onnx.command import Application
+from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.runtime import installed_packages
+from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
+from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
-_app = typer.Typer(
+_app = Application(
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
+    epilog=WHOLE_EXAMPLE,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
 )
 
 
 _DEVICE = typer.Option(
-    None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
+    None,
+    metavar="cpu|cuda|openvino|…",
+    help="What runs the steps, of the target onnx: any execution provider of this onnxruntime; by default "
+    "CUDA where it has that.",
 )
 _TRAINED = typer.Option(
     False,
     "--trained",
     help="The parameters as they were trained, where a training keeps averages of them (--ema).",
 )
+_DEVICE_OPTION = typer.Option(
+    [],
+    metavar="KEY=VALUE",
+    help="An option of the device's execution provider, by its name there; may be repeated.",
+)
+_VERBOSE = typer.Option(False, "--verbose", "-v", help="Say what runs the steps.")
 
 
 def main() -> None:
@@ -49,7 +62,7 @@ def main() -> None:
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     shown = message.on_command_line() if isinstance(message, Advice) else message
-    terminal.complain(str(shown))
+    terminal.warn(str(shown))
 
 
 def _version(value: bool) -> None:
@@ -99,6 +112,7 @@ _add_conversion_commands()
 
 @_app.command()
 def train(
+    context: typer.Context,
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(
         ..., "--data", help="An .npz file: an array for each model input, and the labels."
@@ -118,6 +132,7 @@ def train(
     ),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
     device: str | None = _DEVICE,
+    device_option: list[str] = _DEVICE_OPTION,
     kernels: str = typer.Option(
         "auto",
         help="fast or standard; by default the fast ones on the processor, where the folder has them.",
@@ -137,24 +152,23 @@ def train(
         help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
     ),
     resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
-    verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what runs the steps."),
+    verbose: bool = _VERBOSE,
 ) -> None:
     """Train, and save the checkpoint."""
     gc.enable()
     if log is not None:
         files.check_destination(log, [data_file, *([validation] if validation else [])])
-    trainer = svgd_onnx.Trainer(
+    trainer = RecordedTrainer(
+        context,
         folder,
         seed=seed,
         threads=threads,
         device=device,
+        device_options=_parse_options(device_option),
         kernels=kernels,
         non_finite=non_finite,
     )
-    if verbose:
-        ((package, version),) = installed_packages().items()
-        terminal.say(f"Steps run with {trainer.kernels} kernels, on {package} {version}.")
-    before = trainer.step
+    told = verbose and say_what_runs(trainer)
     examples = data.load(data_file)
     held_out = None if validation is None else data.load(validation)
     stop = trainer.stop if checkpoint_on_stop else None
@@ -171,16 +185,32 @@ def train(
             log_every=log_every,
             checkpoint_every=checkpoint_every,
             resume=resume,
-            progress=True,
+            progress=terminal.shows_text(),
         )
+    terminal.result(
+        artifacts=folder,
+        from_step=trainer.first_step,
+        step=trainer.step,
+        **result,
+        skipped=trainer.skipped,
+        seed=trainer.seed,
+        **what_runs(trainer),
+        log=log,
+        config=trainer.config,
+        interrupted=signals.exit_code() is not None,
+    )
     if signals.exit_code() is not None:
         terminal.complain(f"{_interrupted(trainer)}.")
         raise typer.Exit(signals.exit_code() or 0)
+    if verbose and not told:
+        say_placement(trainer)
     values = ", ".join(
         f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
         for name, value in result.items()
     )
-    terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    terminal.say(
+        f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}."
+    )
     if trainer.skipped:
         terminal.say(
             f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
@@ -199,11 +229,15 @@ def evaluate(
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
     device: str | None = _DEVICE,
     trained: bool = _TRAINED,
+    device_option: list[str] = _DEVICE_OPTION,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
     gc.enable()
-    trainer = svgd_onnx.Trainer(folder, device=device)
-    for name, value in trainer.evaluate(data.load(data_file), trained=trained).items():
+    options = _parse_options(device_option)
+    trainer = svgd_onnx.Trainer(folder, device=device, device_options=options)
+    scores = trainer.evaluate(data.load(data_file), trained=trained)
+    terminal.result(artifacts=folder, step=trainer.step, device=trainer.device, **scores)
+    for name, value in scores.items():
         terminal.say(f"{name} {value:.6f}")
 
 
@@ -220,7 +254,20 @@ def export(
 ) -> None:
     """Write the trained model as plain ONNX."""
     export_folder(folder, output, requantize=requantize, trained=trained)
+    terminal.result(artifacts=folder, model=output)
     terminal.say(f"{output}: the trained model.")
+
+
+def _parse_options(items: list[str]) -> dict[str, str]:
+    options = {}
+    for item in items:
+        name, given, value = item.partition("=")
+        if not (name and given):
+            raise UserError(
+                f"{option('device_option')} has '{item}', which is not KEY=VALUE: write it as device_id=1."
+            )
+        options[name] = value
+    return options
 
 
 def _parse_schedule(text: str | None) -> dict[int, float]:

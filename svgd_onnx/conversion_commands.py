@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +9,16 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
+from svgd_onnx import terminal
 from svgd_onnx.conversion.options import EVERY, TrainingSettings, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
+from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.printable import printable
+from svgd_onnx.run_record import record
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
@@ -209,6 +211,7 @@ def convert(
     settings["rate"] = parse_numbers("rate", rate)
     settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
     manifest = svgd_onnx.convert(**settings)
+    tell_conversion(output, manifest, record(context, output, target=manifest.target))
     show_conversion(str(output), manifest, chosen=target is None)
 
 
@@ -240,7 +243,9 @@ def inspect(
     random_size: list[str] = _RANDOM_SIZE,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    show_inspection(svgd_onnx.inspect(**_settings(context)))
+    found = svgd_onnx.inspect(**_settings(context))
+    tell_inspection(found)
+    show_inspection(found)
 
 
 def check(
@@ -290,12 +295,13 @@ def check(
     if data_file is not None:
         settings |= {"arrays": data.load(data_file), "examples": batch_size}
     columns = TextColumn("{task.description}", markup=False), BarColumn()
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
+    with Progress(*columns, transient=True, disable=not terminal.shows_bars()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
             progress=lambda name: bar.update(task, description=printable(name)),
         )
+    tell_checks(found, tolerance)
     if show_checks(found, tolerance):
         raise typer.Exit(1)
 

@@ -11,10 +11,13 @@ from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
 
+RUN_FILE = "run.toml"
+"""What made the artifacts, as the commands write it; nothing that reads artifacts needs it."""
+
 
 def artifact_paths(folder: Path) -> list[Path]:
     """The files of a folder of artifacts, of whichever target, whether they are there or not."""
-    names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, *FOLDER_FILES}
+    names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, RUN_FILE, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
     return [folder / name for name in sorted(names)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -201,10 +202,15 @@ class Session(Protocol):
     Attributes:
         progress: what the checkpoint says.
         kernels: whose kernels train, "fast" or "standard".
+        device: what runs the steps, as --device has it.
+        nodes: of a step, how many of each operator, by the provider of onnxruntime's that runs them. Empty on
+            the processor, and before the first step where that is known only then.
     """
 
     progress: TrainingProgress
     kernels: str
+    device: str
+    nodes: dict[str, Counter[str]]
 
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -22,8 +22,38 @@ EVAL_MODEL = "eval_model.onnx"
 MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
 """In every target's artifacts: what is exported, without its parameters."""
 
+NO_OPTIONS: Mapping[str, str] = {}
+
 # The value of a parameter, by its name.
 Values = Callable[[str], np.ndarray]
+
+
+class Open(Protocol):
+    """Opens a session to train artifacts in."""
+
+    def __call__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None,
+        device: str | None,
+        kernels: str,
+        device_options: Mapping[str, str] = NO_OPTIONS,
+    ) -> Session:
+        """The session.
+
+        Args:
+            folder: the artifacts.
+            manifest: theirs.
+            threads: within an operator; None for onnxruntime's choice.
+            device: what runs the steps; None for the target's choice.
+            kernels: whose kernels, one of `KERNELS`.
+            device_options: of the device's execution provider.
+
+        Raises:
+            UserError: an artifact is missing or damaged, or this environment cannot do it.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -46,9 +76,7 @@ class Target:
             they update parameters; raises UserError.
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
-        open: a session to train them in: folder, manifest, threads within an operator (None for
-            onnxruntime's choice), device (None for its choice) and whose kernels, one of `KERNELS`; raises
-            UserError.
+        open: a session to train them in.
         checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
     """
 
@@ -62,5 +90,5 @@ class Target:
     require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], WrittenUpdate]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
-    open: Callable[[Path, Manifest, int | None, str | None, str], Session]
+    open: Open
     checkpoint: Callable[[Path, Manifest], Values]

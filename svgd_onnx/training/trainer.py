@@ -46,7 +46,9 @@ class Trainer:
         folder: the folder of artifacts.
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
-        device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
+        device: for artifacts of the target onnx what runs the steps: "cpu", or any execution provider that
+            onnxruntime has ("cuda", "openvino", ...); None takes CUDA if it is there.
+        device_options: of that provider, by their names there.
         kernels: "fast", "standard", or "auto" for the fast ones where the folder has them and they run here.
         non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
             which all stays as it was before that step, and training goes on with the next.
@@ -54,6 +56,9 @@ class Trainer:
     Attributes:
         manifest: what the folder says of itself.
         kernels: whose kernels train, "fast" or "standard".
+        device: what runs the steps.
+        nodes: of a step, how many of each operator, by the execution provider that runs them; empty where one
+            does, and before a step where onnxruntime does not tell before.
         step: steps so far, those that were left out too.
         skipped: how many of them were left out.
         saved_step: the step that the checkpoint is of.
@@ -70,6 +75,7 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         device: str | None = None,
+        device_options: Mapping[str, str] | None = None,
         kernels: str = AUTO,
         non_finite: str = STOP,
     ) -> None:
@@ -80,9 +86,10 @@ class Trainer:
         self._non_finite = non_finite
         target = target_named(self.manifest.target)
         self._claim = CheckpointClaim(self._folder, target.checkpoint_files)
-        self._session = target.open(self._folder, self.manifest, threads, device, kernels)
-        self.kernels = self._session.kernels
-        saved = self._session.progress
+        opened = (self._folder, self.manifest, threads, device, kernels, device_options or {})
+        self._session = session = target.open(*opened)
+        self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
+        saved = session.progress
         self.step = self.saved_step = saved.step
         self.skipped, self._batch_size = saved.skipped, saved.batch_size
         if self.step and seed is not None and seed != saved.seed:

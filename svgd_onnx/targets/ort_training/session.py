@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -53,7 +54,9 @@ class OrtTrainingSession:
         self._binding = training_binding()
         check_choice("optimizer", manifest.update, OPTIMIZERS)
         self._has_state = not manifest.directs and OPTIMIZERS[manifest.update].state_size(()) > 0
-        self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, "cpu")
+        self.device = "cpu"
+        self.nodes: dict[str, Counter[str]] = {}
+        self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, self.device)
         step = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
         models = [
             str(checked_model(folder, manifest, name))

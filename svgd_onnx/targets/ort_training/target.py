@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from svgd_onnx.targets.ort_training.file_names import (
     TRAINING_MODEL,
 )
 from svgd_onnx.targets.session import Session
-from svgd_onnx.targets.target import Target, Values
+from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -38,13 +38,22 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
 
 
 def _open(
-    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+    folder: Path,
+    manifest: Manifest,
+    threads: int | None,
+    device: str | None,
+    kernels: str,
+    device_options: Mapping[str, str] = NO_OPTIONS,
 ) -> Session:
     from svgd_onnx.targets.ort_training.session import OrtTrainingSession
 
     if device not in (None, "cpu"):
         raise UserError(
             f"{option('device', device)} is of {option('target', 'onnx')}: convert with that."
+        )
+    if device_options:
+        raise UserError(
+            f"{option('device_option')} is of {option('target', 'onnx')}: convert with that."
         )
     return OrtTrainingSession(folder, manifest, threads, kernels)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
-from svgd_onnx.targets.target import Target, Values
+from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,11 +30,18 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
 
 
 def _open(
-    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+    folder: Path,
+    manifest: Manifest,
+    threads: int | None,
+    device: str | None,
+    kernels: str,
+    device_options: Mapping[str, str] = NO_OPTIONS,
 ) -> Session:
     from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
-    return InferenceTrainingSession(folder, manifest, threads, device, kernels=kernels)
+    return InferenceTrainingSession(
+        folder, manifest, threads, device, kernels=kernels, device_options=device_options
+    )
 
 
 def _checkpoint(folder: Path, manifest: Manifest) -> Values:
