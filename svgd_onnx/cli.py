@@ -16,6 +16,8 @@ from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
+from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
+from svgd_onnx.training.metrics.confusion_matrix import as_text
 
 _app = typer.Typer(
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
@@ -27,6 +29,9 @@ _app = typer.Typer(
 
 _DEVICE = typer.Option(
     None, help="cpu or cuda, for the target onnx; by default CUDA where onnxruntime has it."
+)
+_CHECKPOINT = typer.Option(
+    None, metavar="NAME", help="last, best, initial or step-N, of those that training kept."
 )
 
 
@@ -106,7 +111,25 @@ def train(
     batch_size: int = typer.Option(..., help="Examples a step."),
     learning_rate: float = typer.Option(..., help="The learning rate alpha."),
     schedule: str | None = typer.Option(
-        None, metavar="STEP:RATE,…", help="The learning rate from a step on; steps count from 0."
+        None,
+        metavar="STEP:RATE,…|NAME,…",
+        help="The learning rate from a step on (1600:0.005,3600:0.001), or cosine, linear, polynomial, "
+        "one-cycle or plateau with settings (warmup=500,cosine,min=0.0001).",
+    ),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="A metric of the validation besides; may be repeated."
+    ),
+    early_stopping: int | None = typer.Option(
+        None, metavar="PATIENCE", help="End after so many epochs without improvement."
+    ),
+    monitor: str | None = typer.Option(
+        None, metavar="METRIC", help="What has to improve; the validation loss by default."
+    ),
+    min_delta: float | None = typer.Option(
+        None, help="By how much it has to improve; 0 by default."
+    ),
+    shuffle: bool = typer.Option(
+        True, "--shuffle/--no-shuffle", help="Whether the order of examples is random."
     ),
     seed: int | None = typer.Option(
         None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
@@ -126,12 +149,24 @@ def train(
     checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
+    checkpoint_best: bool = typer.Option(
+        False, "--checkpoint-best", help="Keep the checkpoint of the best validation too."
+    ),
+    checkpoint_keep: int | None = typer.Option(
+        None, metavar="N", help="Keep the last N checkpoints, not the last alone."
+    ),
+    checkpoint: str | None = _CHECKPOINT,
     checkpoint_on_stop: bool = typer.Option(
         False,
         "--checkpoint-on-stop",
         help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
     ),
-    resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Refuse to train what was not trained; all else goes on anyway."
+    ),
+    restart: bool = typer.Option(
+        False, "--restart", help="Begin anew, from the initial parameters."
+    ),
     verbose: bool = typer.Option(False, "--verbose", "-v", help="Say what runs the steps."),
 ) -> None:
     """Train, and save the checkpoint."""
@@ -145,6 +180,7 @@ def train(
         device=device,
         kernels=kernels,
         non_finite=non_finite,
+        checkpoint=_beginning(checkpoint, restart, resume),
     )
     if verbose:
         ((package, version),) = installed_packages().items()
@@ -160,11 +196,18 @@ def train(
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
-            schedule=_parse_schedule(schedule),
+            schedule=schedule,
             validation=held_out,
+            metrics=metric,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            monitor=monitor,
+            min_delta=min_delta,
+            checkpoint_every=checkpoint_every,
+            checkpoint_best=checkpoint_best,
+            checkpoint_keep=checkpoint_keep,
             log=log,
             log_every=log_every,
-            checkpoint_every=checkpoint_every,
             resume=resume,
             progress=True,
         )
@@ -176,15 +219,35 @@ def train(
         for name, value in result.items()
     )
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    if trainer.stopped_early:
+        terminal.say(
+            f"Stopped early: validation {monitor or 'loss'} did not improve in {early_stopping} epochs."
+        )
+    elif not values:
+        terminal.say("More --epochs or --steps go on from there; --restart begins anew.")
+    if trainer.best_step is not None:
+        terminal.say(
+            f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it."
+        )
     if trainer.skipped:
         terminal.say(
             f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
         )
 
 
+def _beginning(checkpoint: str | None, restart: bool, resume: bool) -> str:
+    """The checkpoint to begin from."""
+    if restart and (resume or checkpoint not in (None, INITIAL)):
+        raise UserError(
+            f"{option('restart')} begins from the initial parameters: leave {option('resume')} and "
+            f"{option('checkpoint')} out."
+        )
+    return INITIAL if restart else checkpoint or LAST
+
+
 def _interrupted(trainer: svgd_onnx.Trainer) -> str:
     saved = trainer.saved_step
-    again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
+    again = "train again to go on from there" if saved else "--checkpoint-every saves on the way"
     return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
 
 
@@ -192,13 +255,18 @@ def _interrupted(trainer: svgd_onnx.Trainer) -> str:
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="A metric to print besides; may be repeated."
+    ),
+    checkpoint: str | None = _CHECKPOINT,
     device: str | None = _DEVICE,
 ) -> None:
-    """Print the loss over a data set, and the accuracy."""
+    """Print the loss over a data set, the accuracy, and other metrics."""
     gc.enable()
-    trainer = svgd_onnx.Trainer(folder, device=device)
-    for name, value in trainer.evaluate(data.load(data_file)).items():
-        terminal.say(f"{name} {value:.6f}")
+    trainer = svgd_onnx.Trainer(folder, device=device, checkpoint=checkpoint or LAST)
+    for name, value in trainer.evaluate(data.load(data_file), metrics=metric).items():
+        is_number = isinstance(value, float)
+        terminal.say(f"{name} {value:.6f}" if is_number else f"{name}\n{as_text(value)}")
 
 
 @_app.command()
@@ -210,20 +278,8 @@ def export(
         "--requantize",
         help="Find scales of quantized weights anew, by what these have become.",
     ),
+    checkpoint: str | None = _CHECKPOINT,
 ) -> None:
     """Write the trained model as plain ONNX."""
-    export_folder(folder, output, requantize=requantize)
+    export_folder(folder, output, requantize=requantize, checkpoint=checkpoint or LAST)
     terminal.say(f"{output}: the trained model.")
-
-
-def _parse_schedule(text: str | None) -> dict[int, float]:
-    schedule = {}
-    for item in text.split(",") if text else []:
-        step, _, rate = item.partition(":")
-        try:
-            schedule[int(step)] = float(rate)
-        except ValueError:
-            raise UserError(
-                f"{option('schedule')} has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
-            ) from None
-    return schedule

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.session import Session, TrainingProgress
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -24,6 +24,46 @@ MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
 
 # The value of a parameter, by its name.
 Values = Callable[[str], np.ndarray]
+
+
+class Open(Protocol):
+    """How artifacts are opened for training."""
+
+    def __call__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None,
+        device: str | None,
+        kernels: str,
+        step: int | None = None,
+    ) -> Session:
+        """A session.
+
+        Args:
+            folder: artifacts.
+            manifest: theirs.
+            threads: within an operator; None for onnxruntime's choice.
+            device: None for the target's choice.
+            kernels: whose kernels, one of `KERNELS`.
+            step: of the kept checkpoint to begin from; None for the folder's own.
+
+        Raises:
+            UserError: an artifact is missing or damaged, or this environment cannot train.
+        """
+        ...
+
+
+class ReadCheckpoint(Protocol):
+    """How the parameters of a checkpoint are read."""
+
+    def __call__(self, folder: Path, manifest: Manifest, step: int | None = None) -> Values:
+        """The parameters that a checkpoint holds; `step` as in `Open`.
+
+        Raises:
+            UserError: it is missing, damaged or of other artifacts.
+        """
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,10 +87,9 @@ class Target:
         write: the artifacts but svgd.json and the model without weights into a folder; raises UserError.
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
-        open: a session to train them in: folder, manifest, threads within an operator (None for
-            onnxruntime's choice), device (None for its choice) and whose kernels, one of `KERNELS`; raises
-            UserError.
-        checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
+        open: a session to train them in.
+        checkpoint: the parameters that a checkpoint holds.
+        progress: how far the checkpoint of a folder with a manifest has been trained; raises UserError.
     """
 
     name: str
@@ -65,5 +104,6 @@ class Target:
     require: Callable[[], object]
     write: Callable[[Path, TrainingGraphs], None]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
-    open: Callable[[Path, Manifest, int | None, str | None, str], Session]
-    checkpoint: Callable[[Path, Manifest], Values]
+    open: Open
+    checkpoint: ReadCheckpoint
+    progress: Callable[[Path, Manifest], TrainingProgress]

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.batches import Examples, batches
-from svgd_onnx.transforms.losses import loss_named
+from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task
 
 BATCH_SIZE = 256
 
 
-def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[str, float]:
-    """The loss over all examples, and the accuracy where the loss is one of classification.
+def evaluate(
+    session: Session, manifest: Manifest, examples: Examples, metrics: Sequence[Metric]
+) -> dict[str, Any]:
+    """The loss over all examples, and the metrics, by name: numbers, or tables.
 
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
@@ -25,23 +30,22 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
             f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
             "multiple of that: export it with a batch axis of any size."
         )
-    total, weight, right, counted = 0.0, 0.0, 0, 0
+    total, weight = 0.0, 0.0
     position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
-    settings, loss = manifest.loss_settings, loss_named(manifest.loss)
-    summed = settings.reduction == "sum"
-    logits = manifest.logits == manifest.prediction
+    task = Task.of(manifest)
+    summed = task.settings.reduction == "sum"
+    tallies = {metric.name: metric.begin() for metric in metrics}
     for number, batch in enumerate(batches(examples, batch_size)):
         first = number * batch_size
         count = min(batch_size, len(examples) - first)
         with rows_at_fault(examples.source, range(first, first + count)):
             results = session.eval_step(batch, seed=number if manifest.random else None)
-        of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
-        total += float(results[0]) * of_batch
+        loss = float(results[0])
+        of_batch = 1.0 if summed else task.loss.batch_weight(count, batch, task.settings)
+        total += loss * of_batch
         weight += of_batch
-        answers = loss.right_answers(results[1 + position], batch[-1], settings, logits=logits)
-        if answers is not None:
-            right, counted = right + answers[0], counted + answers[1]
-    result = {"loss": total if summed else total / weight}
-    if counted:
-        result["accuracy"] = right / counted
-    return result
+        answers = Answers(task, results[1 + position], batch[-1], loss)
+        for tally in tallies.values():
+            tally.add(answers)
+    values = {name: tally.value() for name, tally in tallies.items()}
+    return {LOSS: total if summed else total / weight, **values}

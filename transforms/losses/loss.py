@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from svgd_onnx.transforms.writer import Writer
 
+CLASSES, YES_OR_NO, NUMBERS, NOTHING = "classes", "yes or no", "numbers", "nothing"
+"""What a target says: the number of a class, whether each thing is so, numbers, or there is none."""
+
 # A size, or what stands for one that is open.
 Dim = TypeVar("Dim")
 
@@ -35,6 +38,7 @@ class Loss:
         target_dtype: NumPy's name of its element type.
         contains: final activations that the loss computes itself, and better: it reads their input.
         settings: the fields of `LossSettings` that it has.
+        says: what the target says, which decides what metrics fit.
     """
 
     name: ClassVar[str]
@@ -42,6 +46,7 @@ class Loss:
     target_dtype: ClassVar[str] = "float32"
     contains: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[frozenset[str]] = frozenset({"reduction"})
+    says: ClassVar[str] = NUMBERS
 
     @property
     def has_classes(self) -> bool:

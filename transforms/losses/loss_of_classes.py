@@ -9,7 +9,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Dim, Loss
+from svgd_onnx.transforms.losses.loss import CLASSES, Dim, Loss
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -30,6 +30,7 @@ class LossOfClasses(Loss):
 
     target = "labels"
     target_dtype = "int64"
+    says = CLASSES
     settings = frozenset({"reduction", "class_axis", "ignore_index", "class_weights"})
 
     def target_shape(self, prediction: Sequence[Dim]) -> list[Dim]:

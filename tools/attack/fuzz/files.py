@@ -17,9 +17,8 @@ import onnx
 from onnx import TensorProto, helper
 
 import svgd_onnx
-from svgd_onnx import cli
 from svgd_onnx.training import data
-from svgd_onnx.training.schedule import Schedule
+from svgd_onnx.training.schedules import Rates, as_schedule
 from tools.attack.fuzz.damage import NAMES, NUMBERS, REALS, damaged
 
 _COUNT, _FEATURES, _CLASSES = 6, 3, 2
@@ -137,10 +136,9 @@ def schedules(folder: Path) -> Callable[[int], None]:
         text = ",".join(items)
         if draw.random() < 0.5:
             text = damaged(text.encode(errors="replace"), draw).decode(errors="surrogateescape")
-        changes = cli._parse_schedule(text)
-        schedule = Schedule(0.1, changes)
+        rates = Rates(as_schedule(text), 0.1, 2**63 + 1)
         for step in (0, 1, 2**31, 2**63):
-            assert schedule.rate(step) >= 0
+            assert rates.rate(step) >= 0
 
     return attempt
 

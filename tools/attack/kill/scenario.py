@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from tools.attack.kill.process import run
 
 STEPS, EVERY = 7, 2
@@ -172,18 +174,20 @@ def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
         return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
 
     prepare = _prepared(originals, fresh)
-    states = [contents(originals / fresh)]
+    untrained = contents(originals / fresh)
+    kept = {
+        name_of_step(name, 0): untrained[name]
+        for name in TARGETS[target].checkpoint_files
+        if name in untrained
+    }
+    states = [untrained, {**untrained, **kept}]
     for steps in [*range(EVERY, STEPS, EVERY), STEPS]:
         prepare(place)
         _undisturbed(place, command(place, steps))
         states.append(contents(place / "artifacts"))
     finals = contents(place)
 
-    def again(place: Path) -> list[object]:
-        begun = contents(place / "artifacts") != states[0]
-        return [*command(place), *(["--resume"] if begun else [])]
-
-    return Scenario("train", prepare, command, again, "artifacts", states, finals)
+    return Scenario("train", prepare, command, command, "artifacts", states, finals)
 
 
 def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
