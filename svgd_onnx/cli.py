@@ -221,11 +221,12 @@ def train(
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
     if trainer.stopped_early:
         terminal.say(
-            f"Stopped early: validation {monitor or 'loss'} did not improve in {early_stopping} epochs."
+            f"Stopped early: validation {monitor or 'loss'} did not improve in {early_stopping} epochs; "
+            "a larger --early-stopping goes on."
         )
     elif not values:
         terminal.say("More --epochs or --steps go on from there; --restart begins anew.")
-    if trainer.best_step is not None:
+    if checkpoint_best and trainer.best_step is not None:
         terminal.say(
             f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it."
         )
@@ -266,7 +267,9 @@ def evaluate(
     trainer = svgd_onnx.Trainer(folder, device=device, checkpoint=checkpoint or LAST)
     for name, value in trainer.evaluate(data.load(data_file), metrics=metric).items():
         is_number = isinstance(value, float)
-        terminal.say(f"{name} {value:.6f}" if is_number else f"{name}\n{as_text(value)}")
+        lines = [f"{name} {value:.6f}"] if is_number else [name, *as_text(value).splitlines()]
+        for line in lines:
+            terminal.say(line)
 
 
 @_app.command()
