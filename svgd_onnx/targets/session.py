@@ -21,12 +21,13 @@ class Origin:
     """Where in the order of examples training began with the batch size that it has.
 
     Attributes:
-        step: steps before that.
+        first_step: the first with it. (The name is another than that of `TrainingProgress`, whose text programs
+            in other languages look through for "step".)
         epoch: the epoch of that step, from 0.
-        position: how many examples of that epoch were taken or left out before.
+        position: how many examples of that epoch were taken before.
     """
 
-    step: int = 0
+    first_step: int = 0
     epoch: int = 0
     position: int = 0
 
@@ -36,11 +37,11 @@ class Validation:
     """What an evaluation after an epoch gave.
 
     Attributes:
-        step: steps before it.
+        after_step: steps before it; on the name see `Origin`.
         values: the loss and the metrics by name; None where one was not finite.
     """
 
-    step: int
+    after_step: int
     values: dict[str, float | None]
 
 

@@ -121,7 +121,7 @@ class BatchOrder:
         """How many steps there are to the end of so many epochs, counted from the first ever."""
         after = epochs - self.origin.epoch - 1
         left = self._left + after * self.steps_per_epoch if after >= 0 else 0
-        return self.origin.step + left
+        return self.origin.first_step + left
 
     def rows(self, step: int) -> np.ndarray:
         """The examples of a step, counted from 0; (batch_size,) int64."""
@@ -145,7 +145,7 @@ class BatchOrder:
 
     def _place(self, step: int) -> tuple[int, int]:
         """The epoch of a step, and how many examples of it were taken before."""
-        origin, after = self.origin, step - self.origin.step
+        origin, after = self.origin, step - self.origin.first_step
         if after < self._left:
             return origin.epoch, origin.position + after * self._batch_size
         epochs, steps = divmod(after - self._left, self.steps_per_epoch)

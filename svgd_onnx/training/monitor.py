@@ -56,7 +56,7 @@ class Monitor:
     def is_best(self, validations: Sequence[Validation], best_step: int | None) -> bool:
         """Whether the last validation is better than that of the step whose checkpoint is kept as the best."""
         value = self._score(_number(validations[-1].values.get(self.metric)))
-        kept = [each for each in validations[:-1] if each.step == best_step]
+        kept = [each for each in validations[:-1] if each.after_step == best_step]
         best = self._score(_number(kept[-1].values.get(self.metric))) if kept else math.nan
         return value > best or (math.isnan(best) and not math.isnan(value))
 
