@@ -59,6 +59,7 @@ class Loop:
     callbacks: Sequence[Callback]
     save: Callable[[], None] = lambda: None
     is_stopping: Callable[[], bool] = lambda: False
+    _improves_no_more: bool = False
     _result: dict[str, float] = field(default_factory=dict)
 
     def run(self, log: Path | None, show_progress: bool) -> dict[str, float]:
@@ -92,8 +93,7 @@ class Loop:
     @property
     def stopped_early(self) -> bool:
         """Whether there are steps left that are not made, as validation no longer improves."""
-        progress = self.state.progress
-        return progress.step < self.total and self.monitor.is_over(progress.validations)
+        return self._improves_no_more and self.state.progress.step < self.total
 
     def _is_over(self) -> bool:
         return self.state.progress.step >= self.total or self.is_stopping() or self.stopped_early
@@ -133,8 +133,11 @@ class Loop:
         return values
 
     def _follow(self) -> None:
+        """Takes the validations so far into account."""
+        validations = self.state.progress.validations
+        self._improves_no_more = self.monitor.is_over(validations)
         if self.followed is not None:
-            self.rates.follow(after_epochs(self.state.progress.validations, self.followed))
+            self.rates.follow(after_epochs(validations, self.followed))
 
     def _is_best(self) -> bool:
         progress = self.state.progress

@@ -77,13 +77,15 @@ def test_metrics_of_classes(name: str, classes: int, logits: bool) -> None:
 
 
 @pytest.mark.parametrize("name", OF_CLASSES)
-def test_classes_along_another_axis_and_labels_that_do_not_count(name: str) -> None:
-    """(N, 4, 3, 2): the classes after the examples, three by two labels each, of which some are -1."""
+@pytest.mark.parametrize("axis", [1, 3])
+def test_classes_along_another_axis_and_labels_that_do_not_count(name: str, axis: int) -> None:
+    """(N, 4, 3, 2) or (N, 3, 2, 4): four classes, three by two labels each, of which some are -1."""
     random = np.random.default_rng(0)
     labels = random.integers(-1, 4, size=(30, 3, 2))
     scores = random.normal(size=(30, 4, 3, 2)).astype(np.float32)
-    task = task_of("cross-entropy", ("N", 4, 3, 2), class_axis=1, ignore_index=-1)
-    found = measured(name, task, scores, labels, batch=7)
+    given = np.moveaxis(scores, 1, axis)
+    task = task_of("cross-entropy", given.shape, class_axis=axis, ignore_index=-1)
+    found = measured(name, task, given, labels, batch=7)
     flat, counted = np.moveaxis(scores, 1, -1).reshape(-1, 4), labels.reshape(-1) >= 0
     expected = OF_CLASSES[name](labels.reshape(-1)[counted], flat[counted].astype(np.float64))
     np.testing.assert_allclose(found, expected, rtol=1e-6)
