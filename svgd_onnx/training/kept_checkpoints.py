@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from svgd_onnx.errors import Advice, UserError, listed, option
-from svgd_onnx.files import followed, has_room, whole_file
+from svgd_onnx.files import explained, followed, has_room, whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.checkpoint_names import kept_files, name_of_step, step_of
@@ -33,10 +33,14 @@ class KeptCheckpoints:
         self._folder, self._names = folder, names
 
     def steps(self) -> set[int]:
-        """Those of the checkpoints that are there."""
-        return {
-            step for path in kept_files(self._folder) if (step := step_of(path.name)) is not None
-        }
+        """Those of the checkpoints that are there.
+
+        Raises:
+            UserError: the system does not say.
+        """
+        with explained(self._folder):
+            found = [step_of(path.name) for path in kept_files(self._folder)]
+        return {step for step in found if step is not None}
 
     def keep(self, step: int) -> None:
         """Keeps the folder's own checkpoint, which is of a step.
@@ -51,11 +55,15 @@ class KeptCheckpoints:
                     _name_again(source, temporary)
 
     def keep_initial(self) -> None:
-        """Keeps the checkpoint of no step, where the disk has room for one more than training needs anyway."""
-        size = sum(
-            path.stat().st_size for name in self._names if (path := self._folder / name).is_file()
-        )
-        if has_room(self._folder, 2 * size):
+        """Keeps the checkpoint of no step, where the disk has room for one more than training needs anyway.
+
+        Raises:
+            UserError: the folder cannot be written.
+        """
+        files = [path for name in self._names if (path := self._folder / name).is_file()]
+        with explained(self._folder):
+            there_is_room = has_room(self._folder, 2 * sum(path.stat().st_size for path in files))
+        if there_is_room:
             self.keep(0)
             return
         warnings.warn(
@@ -67,10 +75,15 @@ class KeptCheckpoints:
         )
 
     def forget(self, steps: Collection[int]) -> None:
-        """Removes the kept checkpoints of some steps."""
-        for path in kept_files(self._folder):
-            if step_of(path.name) in steps:
-                path.unlink(missing_ok=True)
+        """Removes the kept checkpoints of some steps.
+
+        Raises:
+            UserError: one cannot be removed.
+        """
+        with explained(self._folder):
+            for path in kept_files(self._folder):
+                if step_of(path.name) in steps:
+                    path.unlink(missing_ok=True)
 
 
 def _name_again(source: Path, path: Path) -> None:

@@ -84,6 +84,7 @@ class Loop:
             TrainingLog(log, step, names) as rows,
             Progress(self.total, step, show_progress) as bar,
         ):
+            self.state.tidy()
             while not self._is_over():
                 record = self._step(rows, bar)
             if not self.state.is_saved:

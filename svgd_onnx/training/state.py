@@ -126,13 +126,23 @@ class TrainingState:
         self._keep_last = last or (1 if best else None)
         if self._keep_last is None:
             return
-        more = self._keep_last - 1 + best - len(self._kept.steps() - {0})
+        kept = self._kept.steps() - {0}
+        more = self._keep_last - 1 + best - len(kept)
         size = self.claim.size()
         if more > 0 and not has_room(self._folder, (more + 1) * size):
             raise UserError(
                 f"There is no room for {more} more checkpoints of {size:,} bytes in '{self._folder}': keep "
                 f"fewer by {option('checkpoint_keep')}, or make room."
             )
+
+    def tidy(self) -> None:
+        """Removes what a training that was interrupted would have removed next.
+
+        Raises:
+            UserError: it cannot be removed.
+        """
+        if not self._given_up:
+            self._forget()
 
     def check_finite(self) -> None:
         """As `Trainer.check_finite`."""

@@ -171,6 +171,9 @@ def test_an_interrupted_run_stops_where_one_that_was_not_does(
     assert again.step == interrupted - 1
     again.train(DATA, log=tmp_path / "log.csv", **options)
     assert (again.step, again.best_step) == (whole.step, whole.best_step)
+    best = [trainer(each, checkpoint="best") for each in (folder, tmp_path / "whole")]
+    for parameter in best[0].manifest.parameters:
+        np.testing.assert_array_equal(*(each.tensor(parameter.name) for each in best))
     assert (tmp_path / "log.csv").read_text() == (tmp_path / "whole.csv").read_text()
     rates = [float(row["learning_rate"]) for row in csv.DictReader((tmp_path / "log.csv").open())]
     assert rates[0] == 1e-4 and rates[-1] < 1e-5

@@ -71,6 +71,7 @@ def scenarios(work: Path, target: str) -> list[Scenario]:
         _convert(originals, place, target, fresh),
         _force(originals, place, target, fresh, other),
         _train(originals, place, target, fresh),
+        _train_and_keep(originals, place, target, fresh),
         _export(originals, place, target, fresh),
     ]
 
@@ -166,13 +167,14 @@ def _force(originals: Path, place: Path, target: str, fresh: str, other: str) ->
     return Scenario("convert --force", prepare, command, command, "artifacts", [old, new], new)
 
 
-def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
-    def command(place: Path, steps: int = STEPS) -> list[object]:
-        data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
-        options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
-        written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
-        return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
+def _training(place: Path, steps: int = STEPS) -> list[object]:
+    data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
+    options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
+    written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
+    return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
 
+
+def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
     prepare = _prepared(originals, fresh)
     untrained = contents(originals / fresh)
     kept = {
@@ -183,11 +185,28 @@ def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
     states = [untrained, {**untrained, **kept}]
     for steps in [*range(EVERY, STEPS, EVERY), STEPS]:
         prepare(place)
-        _undisturbed(place, command(place, steps))
+        _undisturbed(place, _training(place, steps))
         states.append(contents(place / "artifacts"))
     finals = contents(place)
 
-    return Scenario("train", prepare, command, command, "artifacts", states, finals)
+    return Scenario("train", prepare, _training, _training, "artifacts", states, finals)
+
+
+def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
+    """As `_train`, of the folder's own checkpoint: which others lie beside it only the end says."""
+
+    def command(place: Path, steps: int = STEPS) -> list[object]:
+        return [*_training(place, steps), "--checkpoint-keep", 3, "--checkpoint-best"]
+
+    own = f"artifacts/{TARGETS[target].checkpoint_files[0]}"
+    prepare = _prepared(originals, fresh)
+    prepare(place)
+    states = [contents(place / own)]
+    for steps in range(1, STEPS + 1):
+        prepare(place)
+        _undisturbed(place, command(place, steps))
+        states.append(contents(place / own))
+    return Scenario("train, keeping", prepare, command, command, own, states, contents(place))
 
 
 def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
