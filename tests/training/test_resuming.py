@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import svgd_onnx
+from svgd_onnx.targets.ort_training import checkpoint_file
 from svgd_onnx.targets.session import Origin
 from svgd_onnx.training.batches import BatchOrder, shuffled_rows
 from svgd_onnx.training.export import export
@@ -85,6 +86,18 @@ def test_the_last_few_checkpoints_are_kept_and_go_on_as_they_did(
     assert (tmp_path / "last.onnx").read_bytes() == (tmp_path / "named.onnx").read_bytes()
     export(folder, tmp_path / "earlier.onnx", checkpoint="step-6")
     assert (tmp_path / "last.onnx").read_bytes() != (tmp_path / "earlier.onnx").read_bytes()
+
+
+def test_a_checkpoint_of_two_files_is_kept_with_both(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint_file, "_LARGEST_FILE", 8)
+    svgd_onnx.convert(MODEL, tmp_path, target="ort-training", verify=False)
+    initial = weights(trainer(tmp_path))
+    trainer(tmp_path).train(DATA, steps=2, **SETTINGS)
+    assert (tmp_path / "checkpoint.step-0.data").is_file()
+    again = trainer(tmp_path, checkpoint="initial")
+    assert weights(again) == initial
 
 
 @TARGETS
