@@ -18,6 +18,8 @@ from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training import data
 from svgd_onnx.training.export import export as export_folder
+from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
+from svgd_onnx.training.metrics.confusion_matrix import as_text
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
 _app = Application(
@@ -46,6 +48,9 @@ _DEVICE_OPTION = typer.Option(
     help="An option of the device's execution provider, by its name there; may be repeated.",
 )
 _VERBOSE = typer.Option(False, "--verbose", "-v", help="Say what runs the steps.")
+_CHECKPOINT = typer.Option(
+    None, metavar="NAME", help="last, best, initial or step-N, of those that training kept."
+)
 
 
 def main() -> None:
@@ -125,7 +130,25 @@ def train(
     batch_size: int = typer.Option(..., help="Examples a step."),
     learning_rate: float = typer.Option(..., help="The learning rate alpha."),
     schedule: str | None = typer.Option(
-        None, metavar="STEP:RATE,…", help="The learning rate from a step on; steps count from 0."
+        None,
+        metavar="STEP:RATE,…|NAME,…",
+        help="The learning rate from a step on (1600:0.005,3600:0.001), or cosine, linear, polynomial, "
+        "one-cycle or plateau with settings (warmup=500,cosine,min=0.0001).",
+    ),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="A metric of the validation besides; may be repeated."
+    ),
+    early_stopping: int | None = typer.Option(
+        None, metavar="PATIENCE", help="End after so many epochs without improvement."
+    ),
+    monitor: str | None = typer.Option(
+        None, metavar="METRIC", help="What has to improve; the validation loss by default."
+    ),
+    min_delta: float | None = typer.Option(
+        None, help="By how much it has to improve; 0 by default."
+    ),
+    shuffle: bool = typer.Option(
+        True, "--shuffle/--no-shuffle", help="Whether the order of examples is random."
     ),
     seed: int | None = typer.Option(
         None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
@@ -146,12 +169,24 @@ def train(
     checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
+    checkpoint_best: bool = typer.Option(
+        False, "--checkpoint-best", help="Keep the checkpoint of the best validation too."
+    ),
+    checkpoint_keep: int | None = typer.Option(
+        None, metavar="N", help="Keep the last N checkpoints, not the last alone."
+    ),
+    checkpoint: str | None = _CHECKPOINT,
     checkpoint_on_stop: bool = typer.Option(
         False,
         "--checkpoint-on-stop",
         help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
     ),
-    resume: bool = typer.Option(False, "--resume", help="Go on from the checkpoint."),
+    resume: bool = typer.Option(
+        False, "--resume", help="Refuse to train what was not trained; all else goes on anyway."
+    ),
+    restart: bool = typer.Option(
+        False, "--restart", help="Begin anew, from the initial parameters."
+    ),
     verbose: bool = _VERBOSE,
 ) -> None:
     """Train, and save the checkpoint."""
@@ -167,6 +202,7 @@ def train(
         device_options=_parse_options(device_option),
         kernels=kernels,
         non_finite=non_finite,
+        checkpoint=_beginning(checkpoint, restart, resume),
     )
     told = verbose and say_what_runs(trainer)
     examples = data.load(data_file)
@@ -179,11 +215,18 @@ def train(
             steps=steps,
             batch_size=batch_size,
             learning_rate=learning_rate,
-            schedule=_parse_schedule(schedule),
+            schedule=schedule,
             validation=held_out,
+            metrics=metric,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            monitor=monitor,
+            min_delta=min_delta,
+            checkpoint_every=checkpoint_every,
+            checkpoint_best=checkpoint_best,
+            checkpoint_keep=checkpoint_keep,
             log=log,
             log_every=log_every,
-            checkpoint_every=checkpoint_every,
             resume=resume,
             progress=terminal.shows_text(),
         )
@@ -211,15 +254,36 @@ def train(
     terminal.say(
         f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}."
     )
+    if trainer.stopped_early:
+        terminal.say(
+            f"Stopped early: validation {monitor or 'loss'} did not improve in {early_stopping} epochs; "
+            "a larger --early-stopping goes on."
+        )
+    elif not values:
+        terminal.say("More --epochs or --steps go on from there; --restart begins anew.")
+    if checkpoint_best and trainer.best_step is not None:
+        terminal.say(
+            f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it."
+        )
     if trainer.skipped:
         terminal.say(
             f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
         )
 
 
+def _beginning(checkpoint: str | None, restart: bool, resume: bool) -> str:
+    """The checkpoint to begin from."""
+    if restart and (resume or checkpoint not in (None, INITIAL)):
+        raise UserError(
+            f"{option('restart')} begins from the initial parameters: leave {option('resume')} and "
+            f"{option('checkpoint')} out."
+        )
+    return INITIAL if restart else checkpoint or LAST
+
+
 def _interrupted(trainer: svgd_onnx.Trainer) -> str:
     saved = trainer.saved_step
-    again = "go on from there with --resume" if saved else "--checkpoint-every saves on the way"
+    again = "train again to go on from there" if saved else "--checkpoint-every saves on the way"
     return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
 
 
@@ -227,18 +291,29 @@ def _interrupted(trainer: svgd_onnx.Trainer) -> str:
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
+    metric: list[str] = typer.Option(
+        [], metavar="NAME", help="A metric to print besides; may be repeated."
+    ),
+    checkpoint: str | None = _CHECKPOINT,
     device: str | None = _DEVICE,
-    trained: bool = _TRAINED,
     device_option: list[str] = _DEVICE_OPTION,
+    trained: bool = _TRAINED,
 ) -> None:
-    """Print the loss over a data set, and the accuracy."""
+    """Print the loss over a data set, the accuracy, and other metrics."""
     gc.enable()
-    options = _parse_options(device_option)
-    trainer = svgd_onnx.Trainer(folder, device=device, device_options=options)
-    scores = trainer.evaluate(data.load(data_file), trained=trained)
+    trainer = svgd_onnx.Trainer(
+        folder,
+        device=device,
+        device_options=_parse_options(device_option),
+        checkpoint=checkpoint or LAST,
+    )
+    scores = trainer.evaluate(data.load(data_file), metrics=metric, trained=trained)
     terminal.result(artifacts=folder, step=trainer.step, device=trainer.device, **scores)
     for name, value in scores.items():
-        terminal.say(f"{name} {value:.6f}")
+        is_number = isinstance(value, float)
+        lines = [f"{name} {value:.6f}"] if is_number else [name, *as_text(value).splitlines()]
+        for line in lines:
+            terminal.say(line)
 
 
 @_app.command()
@@ -250,10 +325,12 @@ def export(
         "--requantize",
         help="Find scales of quantized weights anew, by what these have become.",
     ),
+    checkpoint: str | None = _CHECKPOINT,
     trained: bool = _TRAINED,
 ) -> None:
     """Write the trained model as plain ONNX."""
-    export_folder(folder, output, requantize=requantize, trained=trained)
+    checkpoint = checkpoint or LAST
+    export_folder(folder, output, requantize=requantize, checkpoint=checkpoint, trained=trained)
     terminal.result(artifacts=folder, model=output)
     terminal.say(f"{output}: the trained model.")
 
@@ -268,16 +345,3 @@ def _parse_options(items: list[str]) -> dict[str, str]:
             )
         options[name] = value
     return options
-
-
-def _parse_schedule(text: str | None) -> dict[int, float]:
-    schedule = {}
-    for item in text.split(",") if text else []:
-        step, _, rate = item.partition(":")
-        try:
-            schedule[int(step)] = float(rate)
-        except ValueError:
-            raise UserError(
-                f"{option('schedule')} has '{item}', which is not STEP:RATE: write it as 1600:0.005,3600:0.001."
-            ) from None
-    return schedule

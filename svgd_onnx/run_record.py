@@ -21,7 +21,7 @@ from svgd_onnx.targets.artifact_files import RUN_FILE
 from svgd_onnx.version import __version__
 
 # What is of one call, and no part of what is repeated.
-_OF_ONE_CALL = {"force", "resume", "verbose"}
+_OF_ONE_CALL = {"force", "resume", "restart", "verbose"}
 # What a resumed run may have another value of, and be the same run.
 _LENGTH = {"epochs", "steps"}
 

@@ -484,6 +484,13 @@ class TestTrain:
             (("--steps", "5"), "either --epochs or --steps"),
             (("--schedule", "10=0.1"), "'10=0.1', which is not STEP:RATE"),
             (("--schedule", "10:inf"), "learning rate is inf"),
+            (("--schedule", "cosin"), "write 1600:0.005,3600:0.001, or a name"),
+            (("--early-stopping", "3"), "give --validation"),
+            (("--monitor", "f1"), "--monitor goes with --early-stopping"),
+            (("--metric", "f3"), "Unknown --metric 'f3'"),
+            (("--checkpoint-keep", "0"), "--checkpoint-keep is 0"),
+            (("--checkpoint", "best"), "train with --checkpoint-best for that"),
+            (("--checkpoint", "step-9"), "no --checkpoint 'step-9': choose from last, step-0"),
             (("--checkpoint-every", "0"), "--checkpoint-every is 0"),
             (("--log-every", "0"), "--log-every is 0"),
             (("--threads", "0"), "--threads is 0"),
@@ -530,19 +537,20 @@ def test_damaged_artifacts(command_line: CommandLine, folder: Path, data: Path) 
     assert "damaged" in command_line.refuses("evaluate", folder, "--data", data)
 
 
-def test_training_a_trained_folder_again_needs_a_word(
+def test_training_a_trained_folder_goes_on_but_not_with_another_seed(
     command_line: CommandLine, folder: Path, data: Path
 ) -> None:
     cli.svgd_onnx.Trainer(folder).train(
         models.examples(models.mlp(), COUNT), steps=3, batch_size=8, learning_rate=0.1
     )
     common = ("--data", data, "--learning-rate", "0.1", "--steps", "9")
-    again = command_line.refuses("train", folder, *common, "--batch-size", "8")
-    assert "has been trained for 3 steps" in again
-    other = command_line.refuses("train", folder, *common, "--batch-size", "4", "--resume")
-    assert "batch size 8" in other
     seed = command_line.refuses("train", folder, *common, "--batch-size", "8", "--seed", "7")
-    assert "seed 0, not 7" in seed
+    assert "seed 0, not 7" in seed and "--checkpoint initial" in seed
+    for given in (("--resume",), ("--checkpoint", "step-0")):
+        both = command_line.refuses(
+            "train", folder, *common, "--batch-size", "8", "--restart", *given
+        )
+        assert "--restart begins from the initial parameters" in both
 
 
 WITH_LITTLE_SPACE = """

@@ -9,6 +9,7 @@ from svgd_onnx.errors import listed
 from svgd_onnx.files import FOLDER_FILES
 from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.checkpoint_names import kept_files
 from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
 
 RUN_FILE = "run.toml"
@@ -16,11 +17,14 @@ RUN_FILE = "run.toml"
 
 
 def artifact_paths(folder: Path) -> list[Path]:
-    """The files of a folder of artifacts, of whichever target, whether they are there or not."""
+    """The files of a folder of artifacts, of whichever target, whether they are there or not.
+
+    Of checkpoints that it keeps beside its own those that are there.
+    """
     names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, RUN_FILE, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
-    return [folder / name for name in sorted(names)]
+    return [*(folder / name for name in sorted(names)), *kept_files(folder)]
 
 
 def foreign(folder: Path) -> str | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.session import Session, TrainingProgress
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -29,7 +29,7 @@ Values = Callable[[str], np.ndarray]
 
 
 class Open(Protocol):
-    """Opens a session to train artifacts in."""
+    """How artifacts are opened for training."""
 
     def __call__(
         self,
@@ -39,19 +39,33 @@ class Open(Protocol):
         device: str | None,
         kernels: str,
         device_options: Mapping[str, str] = NO_OPTIONS,
+        step: int | None = None,
     ) -> Session:
-        """The session.
+        """A session.
 
         Args:
-            folder: the artifacts.
+            folder: artifacts.
             manifest: theirs.
             threads: within an operator; None for onnxruntime's choice.
             device: what runs the steps; None for the target's choice.
             kernels: whose kernels, one of `KERNELS`.
             device_options: of the device's execution provider.
+            step: of the kept checkpoint to begin from; None for the folder's own.
 
         Raises:
-            UserError: an artifact is missing or damaged, or this environment cannot do it.
+            UserError: an artifact is missing or damaged, or this environment cannot train.
+        """
+        ...
+
+
+class ReadCheckpoint(Protocol):
+    """How the parameters of a checkpoint are read."""
+
+    def __call__(self, folder: Path, manifest: Manifest, step: int | None = None) -> Values:
+        """The parameters that a checkpoint holds; `step` as in `Open`.
+
+        Raises:
+            UserError: it is missing, damaged or of other artifacts.
         """
         ...
 
@@ -77,7 +91,8 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in.
-        checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
+        checkpoint: the parameters that a checkpoint holds.
+        progress: how far the checkpoint of a folder with a manifest has been trained; raises UserError.
     """
 
     name: str
@@ -91,4 +106,5 @@ class Target:
     write: Callable[[Path, TrainingGraphs], WrittenUpdate]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
     open: Open
-    checkpoint: Callable[[Path, Manifest], Values]
+    checkpoint: ReadCheckpoint
+    progress: Callable[[Path, Manifest], TrainingProgress]

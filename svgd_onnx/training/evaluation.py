@@ -1,6 +1,9 @@
-"""The loss and the metrics over a set of examples."""
+"""The losses and the metrics over a set of examples."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -8,43 +11,42 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import LossTerm, Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.batches import Examples, batches
-from svgd_onnx.transforms.losses import loss_named
+from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task, fits
 
 BATCH_SIZE = 256
 
 
 class _Term:
-    """One of the losses over all examples, batch by batch.
+    """One of the losses over all examples, batch by batch, and the metrics that fit it.
 
     Args:
         term: which.
         manifest: of the artifacts.
+        metrics: those that fit one of the losses.
     """
 
-    def __init__(self, term: LossTerm, manifest: Manifest) -> None:
-        self._loss, self._settings = loss_named(term.loss), term.settings
+    def __init__(self, term: LossTerm, manifest: Manifest, metrics: Sequence[Metric]) -> None:
+        self._task = Task.of(manifest, term)
         self._is_sum = term.settings.reduction == "sum"
-        self._logits = term.logits == term.prediction
         names = [tensor.name for tensor in manifest.arrays]
         self._label = None if term.label is None else names.index(term.label.name)
         self._position = 1 + [each.name for each in manifest.outputs].index(term.prediction)
-        self._total, self._weight, self._right, self._counted = 0.0, 0.0, 0, 0
+        self._total, self._weight = 0.0, 0.0
+        self._tallies = {each.name: each.begin() for each in metrics if fits(each, self._task)}
 
     def add(
         self, loss: float, batch: list[np.ndarray], results: list[np.ndarray], count: int
     ) -> None:
         """Takes a batch into account, of which there are the loss and what the model says."""
-        label = None if self._label is None else batch[self._label]
-        weight = 1.0 if self._is_sum else self._loss.batch_weight(count, label, self._settings)
+        task, label = self._task, None if self._label is None else batch[self._label]
+        weight = 1.0 if self._is_sum else task.loss.batch_weight(count, label, task.settings)
         self._total += loss * weight
         self._weight += weight
         if label is None:
             return
-        answers = self._loss.right_answers(
-            results[self._position], label, self._settings, logits=self._logits
-        )
-        if answers is not None:
-            self._right, self._counted = self._right + answers[0], self._counted + answers[1]
+        answers = Answers(task, results[self._position], label, loss)
+        for tally in self._tallies.values():
+            tally.add(answers)
 
     @property
     def value(self) -> float:
@@ -52,18 +54,26 @@ class _Term:
         return self._total if self._is_sum or not self._weight else self._total / self._weight
 
     @property
-    def accuracy(self) -> float | None:
-        """The share of right answers, if there is such a thing."""
-        return self._right / self._counted if self._counted else None
+    def scores(self) -> dict[str, Any]:
+        """The loss, and each metric, by name."""
+        return {
+            LOSS: self.value,
+            **{name: tally.value() for name, tally in self._tallies.items()},
+        }
 
 
 def evaluate(
-    session: Session, manifest: Manifest, examples: Examples, *, trained: bool = False
-) -> dict[str, float]:
-    """The loss over all examples, and the accuracy where the loss is one of classification.
+    session: Session,
+    manifest: Manifest,
+    examples: Examples,
+    metrics: Sequence[Metric],
+    *,
+    trained: bool = False,
+) -> dict[str, Any]:
+    """The loss over all examples, and the metrics, by name: numbers, or tables.
 
-    Of several losses also each, as `box_loss`, and its accuracy, as `class_accuracy`. It is of the averages
-    of parameters where there are some, unless those that are `trained` are asked for.
+    Of several losses the weighted sum, each, as `box_loss`, and the metrics that fit it, as `class_accuracy`.
+    It is of the averages of parameters where there are some, unless those that are `trained` are asked for.
 
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
@@ -76,7 +86,7 @@ def evaluate(
             f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
             "multiple of that: export it with a batch axis of any size."
         )
-    terms = [_Term(term, manifest) for term in manifest.terms]
+    terms = [_Term(term, manifest, metrics) for term in manifest.terms]
     several = len(terms) > 1
     # each of several stands behind the model's own outputs
     places = range(1 + len(manifest.outputs), 1 + len(manifest.outputs) + len(terms))
@@ -89,16 +99,21 @@ def evaluate(
         for term, place in zip(terms, places if several else [0]):
             term.add(float(results[place]), batch, results, count)
     if not several:
-        return _scores(terms[0], "loss", "accuracy")
+        return terms[0].scores
     weighted = (each.weight * term.value for each, term in zip(manifest.terms, terms))
-    scores = {"loss": sum(weighted)}
+    scores = {LOSS: sum(weighted)}
     for each, term in zip(manifest.terms, terms):
-        scores |= _scores(term, each.named("loss"), each.named("accuracy"))
+        scores |= {each.named(name): value for name, value in term.scores.items()}
     return scores
 
 
-def _scores(term: _Term, loss: str, accuracy: str) -> dict[str, float]:
-    scores = {loss: term.value}
-    if term.accuracy is not None:
-        scores[accuracy] = term.accuracy
-    return scores
+def score_names(manifest: Manifest, metrics: Sequence[Metric]) -> list[str]:
+    """The names of what `evaluate` gives beside the loss, in its order."""
+    if len(manifest.terms) == 1:
+        return [metric.name for metric in metrics]
+    names = []
+    for term in manifest.terms:
+        task = Task.of(manifest, term)
+        fitting = [each.name for each in metrics if fits(each, task)]
+        names += [term.named(name) for name in (LOSS, *fitting)]
+    return names

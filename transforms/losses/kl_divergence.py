@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss import NOTHING, Loss
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -25,6 +25,7 @@ class KLDivergence(Loss):
     """
 
     name = "kl"
+    says = NOTHING
     contains = frozenset({"Softmax", "LogSoftmax"})
     settings = Loss.settings | {"class_axis", "from_logits"}
     target_has_classes = True

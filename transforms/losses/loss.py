@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from svgd_onnx.transforms.writer import Writer
 
+CLASSES, YES_OR_NO, NUMBERS, NOTHING = "classes", "yes or no", "numbers", "nothing"
+"""What a target says: the number of a class, whether each thing is so, numbers, or there is none."""
+
 # A size, or what stands for one that is open.
 Dim = TypeVar("Dim")
 
@@ -38,6 +41,7 @@ class Loss:
         target_has_classes: whether the target has the axis of classes too, as distributions over them have.
         compares_examples: whether it compares examples with each other, so that they lie along axis 0.
         least_examples: how many a batch needs for it to be other than 0.
+        says: what the target says, which decides what metrics fit.
     """
 
     name: str
@@ -48,6 +52,7 @@ class Loss:
     target_has_classes: ClassVar[bool] = False
     compares_examples: ClassVar[bool] = False
     least_examples: ClassVar[int] = 1
+    says: ClassVar[str] = NUMBERS
 
     @property
     def has_classes(self) -> bool:

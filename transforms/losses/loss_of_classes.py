@@ -10,7 +10,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Dim, Loss
+from svgd_onnx.transforms.losses.loss import CLASSES, Dim, Loss
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -33,6 +33,7 @@ class LossOfClasses(Loss):
 
     target = "labels"
     target_dtype = "int64"
+    says = CLASSES
     settings = frozenset({"reduction", "class_axis", "ignore_index", "class_weights"})
 
     def target_shape(self, prediction: Sequence[Dim]) -> list[Dim]:
@@ -85,20 +86,20 @@ class LossOfClasses(Loss):
         self, prediction: np.ndarray, target: np.ndarray, settings: LossSettings, *, logits: bool
     ) -> tuple[int, int]:
         classes = prediction.argmax(axis=settings.class_axis).reshape(target.shape)
-        counted = _counts(target, settings)
+        counted = labels_that_count(target, settings)
         return int(np.sum((classes == target) & counted)), int(np.sum(counted))
 
     def batch_weight(
         self, examples: int, target: np.ndarray | None, settings: LossSettings
     ) -> float:
         assert target is not None
-        counted = _counts(target, settings)
+        counted = labels_that_count(target, settings)
         if settings.class_weights is not None:
             return float(np.sum(np.asarray(settings.class_weights)[target[counted]]))
         return float(counted.sum())
 
 
-def _counts(labels: np.ndarray, settings: LossSettings) -> np.ndarray:
+def labels_that_count(labels: np.ndarray, settings: LossSettings) -> np.ndarray:
     """Which labels count: not to be ignored, nor of a class of weight 0; bool, of their shape."""
     counted = np.ones(labels.shape, bool)
     if settings.ignore_index is not None:
@@ -114,7 +115,8 @@ def _some_count(labels: np.ndarray, settings: LossSettings) -> bool:
     rows = np.atleast_1d(labels)
     step = max(1, _PIECE // max(1, rows[0].size))
     return any(
-        _counts(rows[first : first + step], settings).any() for first in range(0, len(rows), step)
+        labels_that_count(rows[first : first + step], settings).any()
+        for first in range(0, len(rows), step)
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss import NOTHING, Loss
 
 
 class LossOfFile(Loss):
@@ -15,6 +15,7 @@ class LossOfFile(Loss):
         name: of the file.
     """
 
+    says = NOTHING
     settings = frozenset()
 
     def __init__(self, name: str) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Dim, Loss
+from svgd_onnx.transforms.losses.loss import NOTHING, Dim, Loss
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -29,6 +29,7 @@ class Triplet(Loss):
     """
 
     name = "triplet"
+    says = NOTHING
     target = "labels"
     target_dtype = "int64"
     settings = Loss.settings | {"margin"}

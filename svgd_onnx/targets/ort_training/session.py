@@ -14,6 +14,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.ort_training import checkpoint
@@ -41,13 +42,19 @@ class OrtTrainingSession:
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
         kernels: whose kernels train, one of `KERNELS`.
+        step: of the kept checkpoint to begin from; None for the folder's own.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment cannot train.
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, threads: int | None = None, kernels: str = AUTO
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        kernels: str = AUTO,
+        step: int | None = None,
     ) -> None:
         self._folder = folder
         self._manifest = manifest
@@ -57,13 +64,14 @@ class OrtTrainingSession:
         self.device = "cpu"
         self.nodes: dict[str, Counter[str]] = {}
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, self.device)
-        step = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
+        model = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
         models = [
             str(checked_model(folder, manifest, name))
-            for name in (step, EVAL_MODEL, OPTIMIZER_MODEL)
+            for name in (model, EVAL_MODEL, OPTIMIZER_MODEL)
         ]
-        state = checkpoint.load(folder / CHECKPOINT, manifest)
-        self.progress = checkpoint.progress(state, folder / CHECKPOINT)
+        path = folder / name_of_step(CHECKPOINT, step)
+        state = checkpoint.load(path, manifest)
+        self.progress = checkpoint.progress(state, path)
         library = manifest.needs_library or self.kernels == FAST
         options = _session_options(threads, library=library)
         # Of the fast form it would take one block for all of a step, beside what the first step took.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
     CHECKPOINT_FILES,
@@ -16,7 +17,7 @@ from svgd_onnx.targets.ort_training.file_names import (
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def _open(
     device: str | None,
     kernels: str,
     device_options: Mapping[str, str] = NO_OPTIONS,
+    step: int | None = None,
 ) -> Session:
     from svgd_onnx.targets.ort_training.session import OrtTrainingSession
 
@@ -55,15 +57,23 @@ def _open(
         raise UserError(
             f"{option('device_option')} is of {option('target', 'onnx')}: convert with that."
         )
-    return OrtTrainingSession(folder, manifest, threads, kernels)
+    return OrtTrainingSession(folder, manifest, threads, kernels, step=step)
 
 
-def _checkpoint(folder: Path, manifest: Manifest) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
     from svgd_onnx.targets.ort_training import checkpoint
 
     training_binding()  # says so where there is none, before anything that such a place lacks too
-    state = checkpoint.load(folder / CHECKPOINT, manifest)
+    state = checkpoint.load(folder / name_of_step(CHECKPOINT, step), manifest)
     return lambda name: checkpoint.array(state, name)
+
+
+def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
+    from svgd_onnx.targets.ort_training import checkpoint
+
+    training_binding()
+    path = folder / CHECKPOINT
+    return checkpoint.progress(checkpoint.load(path, manifest), path)
 
 
 ORT_TRAINING = Target(
@@ -79,5 +89,6 @@ ORT_TRAINING = Target(
     lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
+    progress=_progress,
 )
 """onnxruntime's training session."""

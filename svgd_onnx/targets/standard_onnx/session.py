@@ -15,6 +15,7 @@ from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.session import (
@@ -48,6 +49,7 @@ class InferenceTrainingSession:
         kernels: whose kernels train on the processor, one of `KERNELS`.
         profile: how the name of a file begins that onnxruntime's profiler writes; None writes none.
         device_options: of the device's execution provider, by their names there.
+        step: of the kept checkpoint to begin from; None for the folder's own.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment lacks the device.
@@ -63,6 +65,7 @@ class InferenceTrainingSession:
         *,
         kernels: str = AUTO,
         device_options: Mapping[str, str] | None = None,
+        step: int | None = None,
     ) -> None:
         self._folder = folder
         self._onnxruntime = inference_runtime()
@@ -77,10 +80,11 @@ class InferenceTrainingSession:
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self.device)
-        step = FAST_STEP if self.kernels == FAST else TRAINING_STEP
-        self._files = {name: checked_model(folder, manifest, name) for name in (step, EVAL_MODEL)}
-        tensors, self.progress = checkpoint.load(folder / CHECKPOINT, manifest)
-        self._session = self._open(step, profile)
+        model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
+        self._files = {name: checked_model(folder, manifest, name) for name in (model, EVAL_MODEL)}
+        path = folder / name_of_step(CHECKPOINT, step)
+        tensors, self.progress = checkpoint.load(path, manifest)
+        self._session = self._open(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._taken = own.union(inputs)
         self._accumulates = self._update in inputs

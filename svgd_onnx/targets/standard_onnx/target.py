@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.checkpoint_names import name_of_step
+from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
@@ -36,19 +37,32 @@ def _open(
     device: str | None,
     kernels: str,
     device_options: Mapping[str, str] = NO_OPTIONS,
+    step: int | None = None,
 ) -> Session:
     from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
     return InferenceTrainingSession(
-        folder, manifest, threads, device, kernels=kernels, device_options=device_options
+        folder,
+        manifest,
+        threads,
+        device,
+        kernels=kernels,
+        device_options=device_options,
+        step=step,
     )
 
 
-def _checkpoint(folder: Path, manifest: Manifest) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
     from svgd_onnx.targets.standard_onnx import checkpoint
 
-    tensors, _ = checkpoint.load(folder / CHECKPOINT, manifest)
+    tensors, _ = checkpoint.load(folder / name_of_step(CHECKPOINT, step), manifest)
     return tensors.__getitem__
+
+
+def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
+    from svgd_onnx.targets.standard_onnx import checkpoint
+
+    return checkpoint.progress(folder / CHECKPOINT)
 
 
 STANDARD_ONNX = Target(
@@ -64,5 +78,6 @@ STANDARD_ONNX = Target(
     lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
+    progress=_progress,
 )
 """One step as a model of standard operators, for any onnxruntime."""
