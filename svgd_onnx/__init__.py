@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from svgd_onnx.loss_settings import LossSettings
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
+    from svgd_onnx.training.sources import load_data
     from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "convert",
     "custom_op_library",
     "inspect",
+    "load_data",
 ]
 
 _MODULES = {
@@ -44,6 +46,7 @@ _MODULES = {
     "convert": "conversion.convert",
     "custom_op_library": "runtime",
     "inspect": "conversion.inspection",
+    "load_data": "training.sources",
 }
 
 find_transforms()

@@ -12,9 +12,19 @@ import typer
 
 import svgd_onnx
 from svgd_onnx import files, signals, terminal
+from svgd_onnx.data_arguments import (
+    CLASSES,
+    COLUMNS,
+    TRANSFORM,
+    WORKERS,
+    check_output,
+    open_data,
+    parse_validation,
+    show_classes,
+)
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.runtime import installed_packages
-from svgd_onnx.training import data
+from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 
 _app = typer.Typer(
@@ -96,11 +106,19 @@ _add_conversion_commands()
 def train(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(
-        ..., "--data", help="An .npz file: an array for each model input, and the labels."
+        ...,
+        "--data",
+        help="An .npz file, a folder of images or of .npy files, a table, ...: docs/data.md.",
     ),
-    validation: Path | None = typer.Option(
-        None, help="An .npz file to evaluate on after each epoch."
+    validation: str | None = typer.Option(
+        None,
+        metavar="PATH|SHARE",
+        help="Data to evaluate on after each epoch, or a share of the data, as 0.2.",
     ),
+    columns: list[str] = COLUMNS,
+    transform: list[str] = TRANSFORM,
+    classes: str | None = CLASSES,
+    workers: int = WORKERS,
     epochs: int | None = typer.Option(None, help="Epochs in all."),
     steps: int | None = typer.Option(None, help="Steps in all, instead of epochs."),
     batch_size: int = typer.Option(..., help="Examples a step."),
@@ -136,8 +154,9 @@ def train(
 ) -> None:
     """Train, and save the checkpoint."""
     gc.enable()
+    held_out = parse_validation(validation)
     if log is not None:
-        files.check_destination(log, [data_file, *([validation] if validation else [])])
+        check_output(log, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
     trainer = svgd_onnx.Trainer(
         folder,
         seed=seed,
@@ -150,8 +169,15 @@ def train(
         ((package, version),) = installed_packages().items()
         terminal.say(f"Steps run with {trainer.kernels} kernels, on {package} {version}.")
     before = trainer.step
-    examples = data.load(data_file)
-    held_out = None if validation is None else data.load(validation)
+    examples = open_data(data_file, columns, transform, classes, trainer.classes)
+    known = label_classes(examples, trainer.manifest)
+    if known and known != trainer.classes:
+        terminal.say(show_classes(known))
+    validated = (
+        open_data(held_out, columns, transform, classes, known)
+        if isinstance(held_out, Path)
+        else held_out
+    )
     stop = trainer.stop if checkpoint_on_stop else None
     with signals.during(lambda: _interrupted(trainer), stop):
         result = trainer.train(
@@ -161,7 +187,8 @@ def train(
             batch_size=batch_size,
             learning_rate=learning_rate,
             schedule=_parse_schedule(schedule),
-            validation=held_out,
+            validation=validated,
+            workers=workers,
             log=log,
             log_every=log_every,
             checkpoint_every=checkpoint_every,
@@ -176,6 +203,8 @@ def train(
         for name, value in result.items()
     )
     terminal.say(f"Trained from step {before} to {trainer.step}: {values or 'nothing to do'}.")
+    if verbose and trainer.step > before:
+        terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
     if trainer.skipped:
         terminal.say(
             f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
@@ -191,13 +220,18 @@ def _interrupted(trainer: svgd_onnx.Trainer) -> str:
 @_app.command()
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
+    data_file: Path = typer.Option(..., "--data", help="Data, as for train."),
+    columns: list[str] = COLUMNS,
+    transform: list[str] = TRANSFORM,
+    classes: str | None = CLASSES,
+    workers: int = WORKERS,
     device: str | None = _DEVICE,
 ) -> None:
     """Print the loss over a data set, and the accuracy."""
     gc.enable()
     trainer = svgd_onnx.Trainer(folder, device=device)
-    for name, value in trainer.evaluate(data.load(data_file)).items():
+    examples = open_data(data_file, columns, transform, classes, trainer.classes)
+    for name, value in trainer.evaluate(examples, workers=workers).items():
         terminal.say(f"{name} {value:.6f}")
 
 

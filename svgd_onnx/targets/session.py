@@ -27,6 +27,8 @@ class TrainingProgress:
         skipped: how many of the steps were left out, since they were not finite.
         conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
             before training and in checkpoints of older versions.
+        classes: names of the classes that it was trained on, in the order of their numbers; empty where the
+            data did not name them.
     """
 
     step: int = 0
@@ -34,6 +36,7 @@ class TrainingProgress:
     batch_size: int = 0
     skipped: int = 0
     conversion: dict[str, str] = field(default_factory=dict)
+    classes: list[str] = field(default_factory=list)
 
 
 # Of what differs in a message.

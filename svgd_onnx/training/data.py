@@ -56,7 +56,12 @@ def load_vector(path: PathLike) -> np.ndarray:
         ) from error
 
 
-def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
+def check(
+    arrays: Arrays,
+    manifest: Manifest,
+    source: str = "the data",
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> Examples:
     """Checks arrays against what a model wants.
 
     Floating-point arrays may be of any width, and integer arrays too: a batch of them has the model's type.
@@ -65,6 +70,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         arrays: by name; the manifest names the inputs and the label.
         manifest: of the artifacts.
         source: what to call the data in a message.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Raises:
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
@@ -85,7 +91,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
                 "as the number of classes is open: convert the model again, and put the checkpoint in its "
                 "place to go on."
             )
-    examples = check_arrays(arrays, wanted, source, ignored=ignored)
+    examples = check_arrays(arrays, wanted, source, ignored=ignored, rows=rows)
     if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
         raise UserError(
             f"Every label in array '{label.name}' of {source} is {ignored}, which is to be ignored: give it "
@@ -94,13 +100,18 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     return examples
 
 
-def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndarray]:
+def check_batch(
+    arrays: Arrays,
+    manifest: Manifest,
+    source: str,
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> list[np.ndarray]:
     """As `check`, of what one step takes.
 
     Raises:
         UserError: as `check`; or a step takes one example, and there are more.
     """
-    examples = check(arrays, manifest, source)
+    examples = check(arrays, manifest, source, rows)
     if examples.one_by_one and len(examples) > 1:
         raise UserError(
             f"There are {len(examples)} examples in {source}, but the model takes one: give one a step."
@@ -109,7 +120,11 @@ def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndar
 
 
 def check_arrays(
-    arrays: Arrays, wanted: Sequence[Tensor], source: str, ignored: int | None = None
+    arrays: Arrays,
+    wanted: Sequence[Tensor],
+    source: str,
+    ignored: int | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> Examples:
     """Checks arrays against inputs.
 
@@ -121,6 +136,7 @@ def check_arrays(
         wanted: the inputs.
         source: what to call the data in a message.
         ignored: a number that the last of them may hold whatever its range is.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Returns:
         An array for each input, in their order.
@@ -150,7 +166,7 @@ def check_arrays(
         if stacked:
             tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
         _check_form(array, tensor, source)
-        check_values(array, tensor, source, ignored if tensor.name == names[-1] else None)
+        check_values(array, tensor, source, ignored if tensor.name == names[-1] else None, rows)
         checked.append(array)
         axes.append(tensor.batch_axis)
     lengths = {

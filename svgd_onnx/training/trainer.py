@@ -16,18 +16,18 @@ from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
 from svgd_onnx.training import data
-from svgd_onnx.training.augmentation import Augment, AugmentedExamples
-from svgd_onnx.training.batches import BatchOrder
+from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
+from svgd_onnx.training.examples import Given, taken_from
 from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.feed import Feed, check_workers, prepare, same_classes
 from svgd_onnx.training.finite import NON_FINITE, STOP, FiniteTensors
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
 from svgd_onnx.training.start import (
     check_batch_size,
-    check_enough,
     check_seed,
     check_start,
     check_threads,
@@ -58,6 +58,8 @@ class Trainer:
         skipped: how many of them were left out.
         saved_step: the step that the checkpoint is of.
         seed: see above.
+        classes: names of the classes that it was trained on; none where the data did not name them.
+        waiting: the share of the last training's time that steps waited for data, from 0 to 1.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -91,6 +93,8 @@ class Trainer:
                 "or convert again to start anew."
             )
         self.seed = saved.seed if self.step else (seed or 0)
+        self.classes = tuple(saved.classes)
+        self.waiting = 0.0
         self._finite: FiniteTensors | None = None
         self._stopping = False
 
@@ -115,15 +119,16 @@ class Trainer:
 
     def train(
         self,
-        examples: Arrays,
+        examples: Given,
         *,
         epochs: int | None = None,
         steps: int | None = None,
         batch_size: int,
         learning_rate: float,
         schedule: Mapping[int, float] | None = None,
-        validation: Arrays | None = None,
+        validation: Given | float | None = None,
         augment: Augment | None = None,
+        workers: int = 1,
         log: PathLike | None = None,
         log_every: int = 1,
         checkpoint_every: int | None = None,
@@ -138,16 +143,22 @@ class Trainer:
         Args:
             examples: an array for each model input and the label, by name, with all examples along the
                 batch axis. What has none is taken whole at every step; where nothing has one, examples
-                are stacked along a new first axis.
+                are stacked along a new first axis. Or what `load_data` gives; an object with `__len__` and
+                `__getitem__`; or an iterable (or a function that gives an iterator) of examples or
+                batches, taken in its order, with `steps`: what a row or an item is, `load_data` says.
             epochs: how many epochs in all; or
             steps: how many steps in all.
             batch_size: examples a step.
             learning_rate: alpha.
             schedule: the learning rate from a step on, by step (steps count from 0).
-            validation: data to evaluate on after each epoch, and at the end.
+            validation: data to evaluate on after each epoch, and at the end; or the share of the examples
+                that is set aside for it, by the seed, and of each class where labels are such.
             augment: makes a batch of the examples, by name, into what the model takes; it draws from
                 the generator that it is given, a function of seed and step. With it the examples may
-                be of any type and shape; what it returns is checked at every step.
+                be of any type and shape; what it returns is checked at every step. With workers it is
+                called in their threads, a few batches ahead.
+            workers: threads that prepare batches while a step runs, where examples are read from a disk or
+                changed; 0 for none. The batches are the same for any number.
             log: a CSV file with a row for each logged step.
             log_every: log each step whose number (from 1) is a multiple of this.
             checkpoint_every: save after each so many steps as well.
@@ -167,16 +178,17 @@ class Trainer:
         check_positive(log_every=log_every, checkpoint_every=checkpoint_every)
         check_batch_size(self.manifest, batch_size)
         check_start(self._folder, self.step, self._batch_size, resume=resume, batch_size=batch_size)
-        taken = (
-            data.check(examples, self.manifest, "the training data")
-            if augment is None
-            else AugmentedExamples(examples, self.manifest, augment)
+        check_workers(workers)
+        taken, held_out, order = prepare(
+            examples,
+            validation,
+            self.manifest,
+            augment,
+            batch_size=batch_size,
+            seed=self.seed,
+            epochs=epochs,
         )
-        held_out = None
-        if validation is not None:
-            held_out = data.check(validation, self.manifest, "the validation data")
-        check_enough(batch_size, len(taken))
-        order = BatchOrder(len(taken), batch_size, self.seed)
+        self.classes = same_classes(self.classes, taken, held_out)
         total = total_steps(epochs, steps, order.steps_per_epoch)
         self._batch_size = batch_size
         result: dict[str, float] = {}
@@ -185,15 +197,18 @@ class Trainer:
             self._claim,
             TrainingLog(log, self.step) as rows,
             Progress(total, self.step, progress) as bar,
+            Feed(taken, order, range(self.step, total), workers) as feed,
         ):
             while self.step < total and not self._stopping:
                 step = self.step
                 rate = rates.rate(step)
-                with rows_at_fault(taken.source, order.rows(step)):
-                    result["loss"] = self._step(taken.of_step(order, step), rate)
+                numbers, arrays = feed.next()
+                with rows_at_fault(taken.source, numbers):
+                    result["loss"] = self._step(arrays, rate)
+                self.waiting = feed.waiting
                 done = self.step == total
                 if held_out is not None and (done or order.ends_epoch(step)):
-                    validated = evaluate(self._session, self.manifest, held_out)
+                    validated = evaluate(self._session, self.manifest, held_out, workers)
                     result.update({f"validation_{key}": value for key, value in validated.items()})
                     rows.write(self.step, order.epoch(step), rate, result, validated)
                 elif self.step % log_every == 0:
@@ -209,7 +224,7 @@ class Trainer:
         """Has `train` end after this step, with a checkpoint; for other threads and signal handlers."""
         self._stopping = True
 
-    def evaluate(self, examples: Arrays) -> dict[str, float]:
+    def evaluate(self, examples: Given, *, workers: int = 1) -> dict[str, float]:
         """The loss over all examples, and the accuracy where the loss is one of classification.
 
         The loss is the mean, or the sum, over all that counts, as if it were one batch.
@@ -217,12 +232,16 @@ class Trainer:
         BatchNormalization uses its running statistics, Dropout does nothing.
 
         Args:
-            examples: an array for each model input and the label, by name.
+            examples: as `train` takes them; what is random about images is left out.
+            workers: see `train`.
 
         Raises:
             UserError: the data does not fit the model.
         """
-        return evaluate(self._session, self.manifest, data.check(examples, self.manifest))
+        check_workers(workers)
+        taken = taken_from(examples, self.manifest)
+        same_classes(self.classes, taken)
+        return evaluate(self._session, self.manifest, taken, workers)
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
@@ -259,7 +278,7 @@ class Trainer:
         """
         self.check_finite()
         kept = (self.step, self.seed, self._batch_size, self.skipped)
-        progress = TrainingProgress(*kept, self.manifest.conversion)
+        progress = TrainingProgress(*kept, self.manifest.conversion, list(self.classes))
         with self._claim.saving():
             self._session.save(progress)
         self.saved_step = self.step

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -17,7 +17,11 @@ _PIECES_HELD = 32
 
 
 def check_values(
-    array: np.ndarray, tensor: Tensor, source: str, ignored: int | None = None
+    array: np.ndarray,
+    tensor: Tensor,
+    source: str,
+    ignored: int | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> None:
     """Refuses numbers that are not finite, or out of the range that a tensor has.
 
@@ -28,15 +32,16 @@ def check_values(
         tensor: what it is for. As an index, a number is at least its `lowest` and at most its `highest`.
         source: what to call the data in a message.
         ignored: a number that is in range whatever the range is.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Raises:
         UserError: names the array, the row and the number.
     """
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
-        _check_finite(array, tensor, dtype, source)
+        _check_finite(array, tensor, dtype, source, rows)
     elif dtype.kind in "iu":
-        _check_range(array, tensor, dtype, source, ignored)
+        _check_range(array, tensor, dtype, source, ignored, rows)
 
 
 def counts(array: np.ndarray, ignored: int) -> bool:
@@ -44,13 +49,19 @@ def counts(array: np.ndarray, ignored: int) -> bool:
     return any((piece != ignored).any() for _, piece in _pieces(array))
 
 
-def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str) -> None:
+def _check_finite(
+    array: np.ndarray,
+    tensor: Tensor,
+    dtype: np.dtype,
+    source: str,
+    rows: Sequence[int] | np.ndarray | None,
+) -> None:
     for start, piece in _pieces(array):
         with np.errstate(over="ignore"):
             finite = np.isfinite(piece.astype(dtype, copy=False))
         if not finite.all():
             flat = int(np.argmin(finite))
-            place = place_of(_index(array, start + flat), tensor)
+            place = place_of(_index(array, start + flat), tensor, rows)
             raise UserError(
                 f"Array '{tensor.name}' in {source} contains NaN or infinity ({piece[flat]} in {place}, as "
                 f"{dtype})."
@@ -58,7 +69,12 @@ def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: st
 
 
 def _check_range(
-    array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str, ignored: int | None
+    array: np.ndarray,
+    tensor: Tensor,
+    dtype: np.dtype,
+    source: str,
+    ignored: int | None,
+    rows: Sequence[int] | np.ndarray | None,
 ) -> None:
     given, limits = np.iinfo(array.dtype), np.iinfo(dtype)
     lowest = limits.min if tensor.lowest is None else max(limits.min, tensor.lowest)
@@ -75,7 +91,7 @@ def _check_range(
             wrong &= piece != ignored
         if wrong.any():
             flat = int(np.argmax(wrong))
-            place = place_of(_index(array, start + flat), tensor)
+            place = place_of(_index(array, start + flat), tensor, rows)
             raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, (lowest, highest))
 
 
