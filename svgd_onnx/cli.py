@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | export | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export | inspect | check`."""
 
 from __future__ import annotations
 
@@ -19,10 +19,12 @@ from svgd_onnx.data_arguments import (
     WORKERS,
     check_output,
     open_data,
+    parse_classes,
     parse_validation,
     show_classes,
 )
-from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.errors import Advice, UserError, counted, option
+from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
@@ -233,6 +235,37 @@ def evaluate(
     examples = open_data(data_file, columns, transform, classes, trainer.classes)
     for name, value in trainer.evaluate(examples, workers=workers).items():
         terminal.say(f"{name} {value:.6f}")
+
+
+@_app.command()
+def predict(
+    path: Path = typer.Argument(
+        ..., metavar="DIR|MODEL.onnx", help="A folder of training artifacts, or an ONNX model."
+    ),
+    data_file: Path = typer.Option(
+        ..., "--data", help="Data, as for train; labels may be left out."
+    ),
+    output: Path = typer.Option(..., help="The .npz or .csv file to write."),
+    columns: list[str] = COLUMNS,
+    transform: list[str] = TRANSFORM,
+    classes: str | None = CLASSES,
+    workers: int = WORKERS,
+    batch_size: int = typer.Option(256, help="Examples that are computed at once."),
+    threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
+) -> None:
+    """Write what a model says of each example."""
+    gc.enable()
+    count = write_outputs(
+        path,
+        open_data(data_file, columns, transform, None),
+        output,
+        read=data_file,
+        classes=parse_classes(classes),
+        workers=workers,
+        batch_size=batch_size,
+        threads=threads,
+    )
+    terminal.say(f"{output}: what '{path}' says of {counted(count, 'example')}.")
 
 
 @_app.command()

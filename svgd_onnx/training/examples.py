@@ -18,7 +18,7 @@ from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
 from svgd_onnx.training.prepared import PreparedExamples, check_of, classes_of, columns_of
 from svgd_onnx.training.sources.python import SequenceSource, Stream
-from svgd_onnx.training.sources.source import ArraySource, Data
+from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
 
 Given = Arrays | Data | Iterable[Any] | Callable[[], Iterable[Any]]
@@ -112,6 +112,36 @@ def first_examples(
 
     one = all(tensor.batch_axis is None for tensor in tensors)
     return PreparedExamples(given, tensors, label, check).take(slice(1 if one else count))
+
+
+def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamples:
+    """Examples for a model's inputs alone: labels, and whatever else is there, do not matter.
+
+    Raises:
+        UserError: they do not fit the inputs.
+    """
+    arrays = _as_arrays(given)
+    if arrays is not None:
+        names = [tensor.name for tensor in inputs if tensor.name in arrays]
+        return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")
+    if not isinstance(given, Data) and _has_rows(given):
+        given = Data(SequenceSource(given))
+    source = given.source.title if isinstance(given, Data) else "the data"
+
+    def check(arrays: Arrays, rows: np.ndarray) -> list[np.ndarray]:
+        return data.check_arrays(arrays, inputs, source, rows=rows).all()
+
+    if isinstance(given, Data):
+        return PreparedExamples(given, inputs, None, check)
+    if callable(given) or hasattr(given, "__iter__"):
+        return StreamExamples(Stream(given), inputs, check)
+    raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
+
+
+def known_classes(given: Data) -> tuple[str, ...]:
+    """The names of classes that some data has, whatever labels a model wants; none where it names none."""
+    own = LABELS if given.source.own_names and LABELS in given.source.columns else ""
+    return given.classes or (given.source.classes_of(own) if own else ())
 
 
 def label_classes(given: Data, manifest: Manifest) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from svgd_onnx.training.examples import Given, taken_from
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.feed import Feed, check_workers, prepare, same_classes
 from svgd_onnx.training.finite import NON_FINITE, STOP, FiniteTensors
+from svgd_onnx.training.prediction import BATCH_SIZE, joined, open_artifacts
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
 from svgd_onnx.training.start import (
@@ -242,6 +243,22 @@ class Trainer:
         taken = taken_from(examples, self.manifest)
         same_classes(self.classes, taken)
         return evaluate(self._session, self.manifest, taken, workers)
+
+    def predict(
+        self, examples: Given, *, batch_size: int = BATCH_SIZE, workers: int = 1
+    ) -> dict[str, np.ndarray]:
+        """The model's outputs by name, with the parameters as they are now, examples along the first axis.
+
+        Args:
+            examples: as `train` takes them; labels need not be there.
+            batch_size: how many examples are computed at once, where the model leaves a choice.
+            workers: see `train`.
+
+        Raises:
+            UserError: the data does not fit the model, or onnxruntime cannot run it.
+        """
+        with open_artifacts(self.manifest, self.export) as predictor:
+            return joined(predictor.predict(examples, batch_size=batch_size, workers=workers))
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.

@@ -2,36 +2,16 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import data_sets
 import onnx
 import pytest
+from conftest import Run
 
 import svgd_onnx
-from svgd_onnx import cli
 
-Run = Callable[..., str]
 TRAIN = ("--batch-size", 4, "--learning-rate", 0.1)
-
-
-@pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """What a command says, or with which sentence it is refused."""
-
-    def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        said = capsys.readouterr()
-        if stopped.value.code:
-            assert stopped.value.code == 2 and said.err.count("\n") == 1, said.err
-            return str(said.err)
-        return str(said.out)
-
-    return run
 
 
 @pytest.fixture
