@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svgd_onnx.training.mapped import is_mapped, release
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -42,6 +44,9 @@ class Examples:
     ) -> list[np.ndarray]:
         """The arrays of some examples, contiguous; of one example, where a step takes no more."""
         taken = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
+        if not isinstance(rows, slice):  # rows of a slice may be the array itself
+            for array in self.arrays:
+                release(array)
         if self.types:
             # batch by batch: there is no second copy of what may lie in a mapped file
             taken = [array.astype(dtype, copy=False) for array, dtype in zip(taken, self.types)]
@@ -70,16 +75,6 @@ def rows_of(array: np.ndarray, axis: int | None, rows: np.ndarray | slice) -> np
     if axis is None:
         return np.asarray(array, order="C")
     return np.asarray(array[(slice(None),) * axis + (rows,)], order="C")
-
-
-def is_mapped(array: np.ndarray) -> bool:
-    """Whether an array lies in a mapped file."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap):
-            return True
-        base = base.base
-    return False
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:

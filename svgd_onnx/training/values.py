@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Tensor
 from svgd_onnx.targets.index_at_fault import OutOfRangeError, place_of
+from svgd_onnx.training.mapped import release
 
 # Elements that are looked at together: few enough for a processor's cache.
 _PIECE = 1 << 18
@@ -108,21 +108,10 @@ def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, flat.size, _PIECE):
         yield start, flat[start : start + _PIECE]
         if not (start // _PIECE + 1) % _PIECES_HELD:
-            _release(array)
-    _release(array)
+            release(array)
+    release(array)
 
 
 def _index(array: np.ndarray, flat: int) -> tuple[int, ...]:
     order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
     return tuple(int(axis) for axis in np.unravel_index(flat, array.shape, order=order))  # type: ignore[call-overload]
-
-
-def _release(array: np.ndarray) -> None:
-    """Lets go of the pages of a mapped file that were read: they are in the file still."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return  # pages that were written to are in no file
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)

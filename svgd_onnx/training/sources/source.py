@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.training.images.grammar import Transform
+from svgd_onnx.training.mapped import release
 
 Values = np.ndarray | list[np.ndarray]
 """Of some rows of a column: an array, examples along its first axis; or pictures, which may differ in size,
@@ -83,7 +84,10 @@ class ArraySource:
         return min((len(array) for array in self.arrays.values() if array.ndim), default=0)
 
     def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
-        return {name: self.arrays[name][rows] for name in columns}
+        taken: dict[str, Values] = {name: self.arrays[name][rows] for name in columns}
+        for name in columns:
+            release(self.arrays[name])
+        return taken
 
     def classes_of(self, column: str) -> tuple[str, ...]:
         return self._classes if column == LABELS else ()
