@@ -92,7 +92,14 @@ def check(
                 "place to go on."
             )
     examples = check_arrays(arrays, wanted, source, ignored=ignored, rows=rows)
-    if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
+    # a batch of data that is read as it goes may well have no label that counts
+    whole = rows is None
+    if (
+        whole
+        and label is not None
+        and ignored is not None
+        and not counts(examples.arrays[-1], ignored)
+    ):
         raise UserError(
             f"Every label in array '{label.name}' of {source} is {ignored}, which is to be ignored: give it "
             "labels that count."
@@ -186,7 +193,7 @@ def check_arrays(
 def _check_mapping(arrays: object, source: str) -> None:
     if isinstance(arrays, str | os.PathLike):
         raise UserError(
-            f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, as numpy.load reads them."
+            f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, or what load_data reads."
         )
 
 

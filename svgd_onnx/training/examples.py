@@ -121,6 +121,8 @@ def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamp
         UserError: they do not fit the inputs.
     """
     arrays = _as_arrays(given)
+    if isinstance(given, str | os.PathLike):
+        return data.check_arrays(given, inputs, "the data")  # type: ignore[arg-type]
     if arrays is not None:
         names = [tensor.name for tensor in inputs if tensor.name in arrays]
         return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from types import TracebackType
 
@@ -43,7 +42,7 @@ class Feed:
         tasks = ((order.rows(step), order.generator(step)) for step in steps)
         workers = workers if examples.lazy else 0
         self._batches = Prefetched[_Task, list[np.ndarray]](self._take, tasks, workers)
-        self._started = math.nan
+        self._since = self._stepping = 0.0
 
     def __enter__(self) -> Feed:
         self._batches.__enter__()
@@ -63,15 +62,15 @@ class Feed:
         Raises:
             UserError: one cannot be read, or does not fit the model.
         """
-        if math.isnan(self._started):
-            self._started = time.perf_counter()
         (rows, _), arrays = next(self._batches)
+        self._since = time.perf_counter()
         return self._examples.numbers(rows), arrays
 
-    @property
-    def waiting(self) -> float:
-        """The share of the time since the first batch was asked for that was spent waiting; from 0 to 1."""
-        return self._batches.waited / max(time.perf_counter() - self._started, 1e-9)
+    def stepped(self) -> float:
+        """To be called after a step: the share of the time of all steps that they waited; from 0 to 1."""
+        self._stepping += time.perf_counter() - self._since
+        waited = self._batches.waited
+        return waited / max(waited + self._stepping, 1e-9)
 
     def _take(self, task: _Task) -> list[np.ndarray]:
         rows, random = task

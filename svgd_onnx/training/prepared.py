@@ -209,9 +209,19 @@ def columns_of(
     missing = [name for name in names if name not in found]
     if missing:
         raise UserError(
-            f"There is no column '{missing[0]}' in {source.title}: the model wants {listed(_quoted(names))}, "
-            f"and there is {listed(_quoted(source.columns)) or 'nothing'}; say which it is with "
-            f"{option('columns', f'{missing[0]}=NAME')}."
+            f"There is no column '{missing[0]}' in {source.title}: the model wants "
+            f"{listed(_quoted(names))}, and there is {listed(_quoted(source.columns)) or 'nothing'}; {option('columns')} says which it is."
+        )
+    texts = [
+        name
+        for each, names in found.items()
+        if each != label
+        for name in names
+        if name in source.texts
+    ]
+    if texts:
+        raise UserError(
+            f"Column '{texts[0]}' of {source.title} has texts, which are for labels: give an input numbers."
         )
     return found
 

@@ -60,7 +60,7 @@ class Trainer:
         saved_step: the step that the checkpoint is of.
         seed: see above.
         classes: names of the classes that it was trained on; none where the data did not name them.
-        waiting: the share of the last training's time that steps waited for data, from 0 to 1.
+        waiting: the share of the time of the last training's steps that they waited for data; 0 to 1.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -206,7 +206,7 @@ class Trainer:
                 numbers, arrays = feed.next()
                 with rows_at_fault(taken.source, numbers):
                     result["loss"] = self._step(arrays, rate)
-                self.waiting = feed.waiting
+                self.waiting = feed.stepped()
                 done = self.step == total
                 if held_out is not None and (done or order.ends_epoch(step)):
                     validated = evaluate(self._session, self.manifest, held_out, workers)

@@ -169,6 +169,8 @@ def test_nothing_temporary_stays(
     (tmp_path / "temporary").mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
     trainer = svgd_onnx.Trainer(folder)
+    with pytest.raises(UserError, match="is 'data.npz': give arrays by name"):
+        trainer.predict("data.npz")
     with pytest.raises(UserError, match="There is no array 'x'"):
         trainer.predict({"y": np.ones(3)})
     trainer.predict(models.examples(models.mlp(), COUNT))

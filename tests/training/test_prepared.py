@@ -119,8 +119,12 @@ def test_columns_of_a_table_stand_next_to_each_other(
 @pytest.mark.parametrize(
     ("columns", "sentence"),
     [
-        ({}, "no column 'x' in .* say which it is with columns='x=NAME'"),
+        ({}, "no column 'x' in .* columns says which it is"),
         ({"x": "e*"}, "makes 'x' of 'e\\*', which is no column"),
+        (
+            {**COLUMNS, "x": ["a", "b*", "c", "id"]},
+            "Column 'id' of .* has texts, which are for labels",
+        ),
         ({**COLUMNS, "y": "a"}, "names 'y', which is no input of the model"),
         ({"x": "a", "labels": "kind"}, r"has shape \(12, 1\), but the model wants"),
     ],

@@ -210,6 +210,29 @@ def test_what_is_missing_in_a_table_is_named(tmp_path: Path) -> None:
         svgd_onnx.load_data(tmp_path / "table.csv")
 
 
+def test_lists_in_a_table_are_arrays(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    nested = [[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]] * 3
+    columns = {
+        "grid": nested,
+        "uneven": [[1], [1, 2], [3]],
+        "words": [["a"]] * 3,
+        "gap": [[1, None]] * 3,
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "table.parquet")
+    data = svgd_onnx.load_data(tmp_path / "table.parquet")
+    assert column(data, "grid") == nested
+    for name, sentence in (
+        ("uneven", "differ in length"),
+        ("words", "not of numbers, texts or images"),
+        ("gap", "has a list with nothing in it"),
+    ):
+        with pytest.raises(UserError, match=f"Column '{name}' .*{sentence}"):
+            column(data, name)
+
+
 def hugging_face(path: Path, table: Any, features: dict[str, Any]) -> None:
     """What `Dataset.save_to_disk` writes."""
     arrow = pytest.importorskip("pyarrow")

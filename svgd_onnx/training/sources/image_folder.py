@@ -29,6 +29,7 @@ class ImageFolder:
 
     own_names = True
     reads_columns = True
+    texts: frozenset[str] = frozenset()
 
     def __init__(self, path: Path, classes: Sequence[str] = ()) -> None:
         pillow()

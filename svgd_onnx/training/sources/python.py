@@ -24,6 +24,7 @@ class SequenceSource:
 
     title = "the data"
     reads_columns = False
+    texts: frozenset[str] = frozenset()
 
     def __init__(self, rows: Any) -> None:
         self._rows = rows

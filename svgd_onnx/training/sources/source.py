@@ -27,12 +27,14 @@ class Source(Protocol):
         columns: their names.
         own_names: whether those are no names of the user's, so that they say nothing of a model's.
         reads_columns: whether a column can be read without the others, and soon.
+        texts: the columns of texts, which count as numbers of classes.
     """
 
     title: str
     columns: Sequence[str]
     own_names: bool
     reads_columns: bool
+    texts: frozenset[str]
 
     def __len__(self) -> int:
         """How many there are."""
@@ -66,6 +68,7 @@ class ArraySource:
     """
 
     reads_columns = True
+    texts: frozenset[str] = frozenset()
 
     def __init__(
         self,

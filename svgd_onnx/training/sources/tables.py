@@ -66,6 +66,7 @@ class TableSource:
             raise UserError(
                 f"{title} has several columns '{min(repeated)}': give each its own name."
             )
+        self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
 
@@ -77,10 +78,7 @@ class TableSource:
         return {name: self._values(name, taken.column(name), rows) for name in columns}
 
     def classes_of(self, column: str) -> tuple[str, ...]:
-        types = pyarrow().types
-        kind = self._table.schema.field(column).type
-        kind = kind.value_type if types.is_dictionary(kind) else kind
-        if column not in self._classes and (types.is_string(kind) or types.is_large_string(kind)):
+        if column in self.texts and column not in self._classes:
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
             unknown = sorted(found - set(self._chosen))
             if self._chosen and unknown:
@@ -108,7 +106,7 @@ class TableSource:
             kind = kind.value_type
         if types.is_struct(kind) or types.is_binary(kind) or types.is_large_binary(kind):
             return [self._decoded(name, each.as_py(), row) for each, row in zip(column, rows)]
-        if types.is_string(kind) or types.is_large_string(kind):
+        if _is_text(kind):
             numbers = {each: number for number, each in enumerate(self.classes_of(name))}
             return np.array([numbers[each.as_py()] for each in column], np.int64)
         if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
@@ -128,18 +126,39 @@ class TableSource:
 
     def _nested(self, name: str, column: Any, rows: np.ndarray) -> np.ndarray:
         """Lists of numbers, of any depth, which are of one shape."""
-        try:
-            arrays = [np.asarray(each.as_py()) for each in column]
-            stacked = np.stack(arrays)
-        except ValueError as error:
-            raise UserError(
-                f"Column '{name}' of {self.title} has lists that differ in length: make them alike."
-            ) from error
-        if stacked.dtype.kind not in "biuf":
+        arrow = pyarrow()
+        from pyarrow import compute
+
+        types, shape = arrow.types, [len(rows)]
+        values = arrow.concat_arrays(column.chunks)
+        while (
+            types.is_list(values.type)
+            or types.is_large_list(values.type)
+            or (types.is_fixed_size_list(values.type))
+        ):
+            lengths = compute.list_value_length(values).unique().to_pylist()
+            if len(lengths) != 1:
+                raise UserError(
+                    f"Column '{name}' of {self.title} has lists that differ in length: make them alike."
+                )
+            shape.append(lengths[0])
+            values = values.flatten()
+        kind = values.type
+        if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
             raise UserError(
                 f"Column '{name}' of {self.title} is of {column.type}, and not of numbers, texts or images."
             )
-        return stacked
+        if values.null_count:
+            raise UserError(
+                f"Column '{name}' of {self.title} has a list with nothing in it: fill it in."
+            )
+        return np.asarray(values.to_numpy(zero_copy_only=False).reshape(shape))
+
+
+def _is_text(kind: Any) -> bool:
+    types = pyarrow().types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
 def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
@@ -207,6 +226,8 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
     try:
         state = json.loads((path / _STATE).read_text())
         features = json.loads((path / _FEATURES).read_text()).get("features") or {}
+        if state.get("_indices_data_files"):
+            raise ValueError("it is a selection of rows of another: save it with a newer version")
         names = [Path(each["filename"]).name for each in state["_data_files"]]
         tables = [ipc.open_stream(arrow.memory_map(str(path / name))).read_all() for name in names]
         table = arrow.concat_tables(tables)
