@@ -16,7 +16,8 @@ from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
-from svgd_onnx.training.prepared import PreparedExamples, check_of, classes_of, columns_of
+from svgd_onnx.training.prepared import PreparedExamples, check_of
+from svgd_onnx.training.sources.columns import classes_of, columns_of
 from svgd_onnx.training.sources.python import SequenceSource, Stream
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
