@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.data_arguments import check_output
+from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.external_references import refers_to_files
 
 if TYPE_CHECKING:
     from svgd_onnx.training.prediction import Predictor
@@ -74,11 +76,36 @@ def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequen
     from svgd_onnx.training.trainer import Trainer
 
     if not path.is_dir():
+        _check_references(path)
         yield open_model(path, threads), ()
         return
     trainer = Trainer(path, threads=threads)
     with open_artifacts(trainer.manifest, trainer.export, threads) as predictor:
         yield predictor, trainer.classes
+
+
+def _check_references(path: Path) -> None:
+    """Refuses a model that names files outside of its folder: onnxruntime might read them.
+
+    Raises:
+        UserError: it does, it cannot be read, or there is no onnx package to see which files it names.
+    """
+    if not path.is_file() or not refers_to_files(path):
+        return
+    try:
+        import onnx
+
+        from svgd_onnx.conversion.external_data import check_external_data
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"'{path}' names other files, and onnx looks whether they are its own: pip install "
+            "'svgd-onnx[convert]', or export it into one file."
+        ) from error
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf has its own
+        raise UserError(f"'{path}' is no ONNX model ({first_line(error)}).") from error
+    check_external_data(model, path.parent, f"'{path}'")
 
 
 def _classifying(predictor: Predictor, classes: Sequence[str]) -> Predictor:

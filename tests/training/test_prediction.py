@@ -138,6 +138,36 @@ def test_what_is_no_line_of_csv_is_refused(tmp_path: Path, run: Run) -> None:
         assert written["y"].shape == (5, 2, 3)
 
 
+def with_weights_in(path: Path, location: str) -> Path:
+    """x (N, 4) + w -> y, whose w is in another file."""
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=1)
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        tensor.external_data.add(key=key, value=value)
+    net = models.Network()
+    net.initializers.append(tensor)
+    net.node("Add", "x", "w", output="y")
+    model = net.model({"x": ("N", 4)}, {"y": ("N", 4)}, check=False)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "{}/w.bin"])
+def test_a_model_that_names_files_elsewhere_is_refused(
+    location: str, tmp_path: Path, run: Run
+) -> None:
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "w.bin")
+    (tmp_path / "model").mkdir()
+    model = with_weights_in(tmp_path / "model" / "model.onnx", location.format(tmp_path))
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 4), np.float32))
+    common = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.npz")
+    assert "'w'" in run("predict", model, *common)
+    assert not (tmp_path / "out.npz").exists()
+    (tmp_path / "w.bin").rename(tmp_path / "model" / "w.bin")
+    run("predict", with_weights_in(model, "w.bin"), *common)
+    with np.load(tmp_path / "out.npz") as written:
+        np.testing.assert_array_equal(written["y"], [np.arange(4)] * 2)
+
+
 @pytest.mark.parametrize(
     ("output", "options", "sentence"),
     [

@@ -263,6 +263,16 @@ def test_a_saved_data_set_of_hugging_face_is_read(tmp_path: Path) -> None:
         svgd_onnx.load_data(tmp_path)
 
 
+def test_a_damaged_file_of_arrow_is_not_read_beyond_its_end(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    offsets = arrow.py_buffer(np.array([0, 2**30, 4], np.int32))
+    buffers = [None, offsets, arrow.py_buffer(b"abcd")]
+    texts = arrow.Array.from_buffers(arrow.string(), 2, buffers)
+    hugging_face(tmp_path / "saved", arrow.table({"kind": texts}), {})
+    with pytest.raises(UserError, match="cannot be read as a data set of Hugging Face"):
+        svgd_onnx.load_data(tmp_path / "saved")
+
+
 def test_rows_of_python_are_dictionaries_or_tuples() -> None:
     rows = [{"x": np.ones(2) * number, "labels": number} for number in range(3)]
     assert column(svgd_onnx.load_data(rows), "x") == [[0, 0], [1, 1], [2, 2]]

@@ -67,6 +67,8 @@ def decode(content: Path | bytes, called: str) -> np.ndarray:
     image_module = pillow()
     from PIL import ImageOps
 
+    if isinstance(content, Path) and not content.is_file():
+        raise UserError(f"The image {called} is no file any more: put it back.")
     try:
         source = content if isinstance(content, Path) else io.BytesIO(content)
         with image_module.open(source, formats=_FORMATS) as image:

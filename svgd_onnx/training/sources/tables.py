@@ -231,6 +231,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
         names = [Path(each["filename"]).name for each in state["_data_files"]]
         tables = [ipc.open_stream(arrow.memory_map(str(path / name))).read_all() for name in names]
         table = arrow.concat_tables(tables)
+        table.validate(full=True)  # else what a damaged file states would be read beyond its end
         named = {
             name: tuple(map(str, each["names"]))
             for name, each in features.items()
@@ -247,6 +248,7 @@ def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
     with tempfile.TemporaryFile() as file:
         with arrow.ipc.new_file(file, schema) as writer:
             for batch in batches:
+                batch.validate(full=True)
                 writer.write_batch(batch)
         file.flush()
         content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
