@@ -82,6 +82,17 @@ def test_bytes_in_an_npz_file_become_pixels_by_a_transform(
     )
 
 
+def test_a_model_with_channels_last_takes_images_so(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    pictures = data_sets.image_folder(tmp_path / "images")
+    trainer = trainer_of(data_sets.image_model(last=True))
+    data = svgd_onnx.load_data(tmp_path / "images")
+    pixels, labels = taken_from(data, trainer.manifest).take(np.array([5, 0]))  # type: ignore[union-attr]
+    np.testing.assert_allclose(pixels, pictures[[5, 0]] / 255.0, atol=1e-7)
+    assert labels.tolist() == [1, 0]
+
+
 def test_mnist_fits_a_model_of_rows(trainer_of: MakeTrainer, tmp_path: Path) -> None:
     pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
     data_sets.write_idx(tmp_path / "train-images-idx3-ubyte", pixels)
