@@ -20,7 +20,7 @@ from svgd_onnx.training.streams import StreamExamples, StreamOrder
 _MOST_WORKERS = 64
 
 Order = BatchOrder | StreamOrder
-_Task = tuple[np.ndarray, np.random.Generator]
+_Task = tuple[int, np.ndarray]
 
 
 class Feed:
@@ -36,10 +36,10 @@ class Feed:
     def __init__(
         self, examples: Taken | StreamExamples, order: Order, steps: range, workers: int
     ) -> None:
-        self._examples = examples
+        self._examples, self._order = examples, order
         if isinstance(examples, StreamExamples):
             workers = min(workers, 1)
-        tasks = ((order.rows(step), order.generator(step)) for step in steps)
+        tasks = ((step, order.rows(step)) for step in steps)
         workers = workers if examples.lazy else 0
         self._batches = Prefetched[_Task, list[np.ndarray]](self._take, tasks, workers)
         self._since = self._stepping = 0.0
@@ -62,7 +62,7 @@ class Feed:
         Raises:
             UserError: one cannot be read, or does not fit the model.
         """
-        (rows, _), arrays = next(self._batches)
+        (_, rows), arrays = next(self._batches)
         self._since = time.perf_counter()
         return self._examples.numbers(rows), arrays
 
@@ -73,7 +73,9 @@ class Feed:
         return waited / max(waited + self._stepping, 1e-9)
 
     def _take(self, task: _Task) -> list[np.ndarray]:
-        rows, random = task
+        step, rows = task
+        # not where nothing is drawn: to make one takes as long as some steps
+        random = self._order.generator(step) if self._examples.lazy else None
         return self._examples.take(rows, random)
 
 

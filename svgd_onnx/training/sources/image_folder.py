@@ -54,7 +54,7 @@ class ImageFolder:
             files = list(_images(path / folder))
             if folders and not files:
                 raise UserError(f"The folder '{path / folder}' has no image, though it is a class.")
-            self._files += [os.path.relpath(file, path) for file in files]
+            self._files += [file.removeprefix(f"{path}{os.sep}") for file in files]
             if folders:
                 numbers += [self._classes.index(folder)] * len(files)
         if not self._files:
