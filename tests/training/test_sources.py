@@ -182,6 +182,8 @@ def test_tables_have_named_columns(suffix: str, tmp_path: Path) -> None:
     assert column(data, "width") == TABLE["width"] and column(data, "count") == TABLE["count"]
     assert column(data, "kind") == [1, 0, 1] and data.source.classes_of("kind") == ("ape", "bee")
     assert column(data, "is_new") == [1, 0, 1]
+    some = data.source.take(["kind", "width"], np.array([2, 0, 1, 2]))
+    assert [each.tolist() for each in some.values()] == [[1, 1, 0, 1], [3.5, 1.5, 2.5, 3.5]]
     given = svgd_onnx.load_data(path, classes=["bee", "cow", "ape"])
     assert column(given, "kind") == [0, 2, 0]
     with pytest.raises(UserError, match="'kind' of .* has 'bee', which is none of the classes ape"):

@@ -60,6 +60,8 @@ class TableSource:
         chosen: Sequence[str] = (),
     ) -> None:
         self._table, self.title = table, title
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.columns: Sequence[str] = tuple(table.column_names)
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
         if repeated:
@@ -74,8 +76,14 @@ class TableSource:
         return int(self._table.num_rows)
 
     def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
-        taken = self._table.select(list(columns)).take(rows)
-        return {name: self._values(name, taken.column(name), rows) for name in columns}
+        order = np.argsort(rows, kind="stable")
+        back = np.argsort(order, kind="stable")
+        taken = self._sorted(list(columns), rows[order])
+        values = {name: self._values(name, taken.column(name), rows[order]) for name in columns}
+        return {
+            name: [each[at] for at in back] if isinstance(each, list) else each[back]
+            for name, each in values.items()
+        }
 
     def classes_of(self, column: str) -> tuple[str, ...]:
         if column in self.texts and column not in self._classes:
@@ -91,6 +99,22 @@ class TableSource:
 
     def name_of(self, row: int) -> str | None:
         return None
+
+    def _sorted(self, columns: list[str], rows: np.ndarray) -> Any:
+        """A table of rows in ascending order.
+
+        Each is taken from its own piece: a take from the whole table would join its pieces, in memory.
+        """
+        arrow = pyarrow()
+        pieces = np.searchsorted(self._starts, rows, side="right") - 1
+        parts = [
+            self._batches[piece]
+            .select(columns)
+            .take(arrow.array(rows[pieces == piece] - self._starts[piece]))
+            for piece in np.unique(pieces)
+        ]
+        schema = arrow.schema([self._table.schema.field(name) for name in columns])
+        return arrow.Table.from_batches(parts, schema)
 
     def _values(self, name: str, column: Any, rows: np.ndarray) -> Values:
         types = pyarrow().types
