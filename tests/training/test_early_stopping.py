@@ -36,7 +36,7 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Scored:
 
     def say(values: Sequence[float]) -> None:
         def evaluate(
-            session: object, manifest: object, data: object, metrics: Any
+            session: object, manifest: object, data: object, metrics: Any, *, workers: int
         ) -> dict[str, float]:
             said = values[len(seen)]
             seen.append(said)
