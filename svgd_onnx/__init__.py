@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from svgd_onnx.conversion.convert import convert
     from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.errors import UserError
+    from svgd_onnx.estimators.classifier import OnnxClassifier
+    from svgd_onnx.estimators.regressor import OnnxRegressor
     from svgd_onnx.gradient_check.check import ParameterCheck, check
     from svgd_onnx.loss_settings import LossSettings
     from svgd_onnx.manifest import Manifest
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = [
     "LossSettings",
     "Manifest",
+    "OnnxClassifier",
+    "OnnxRegressor",
     "ParameterCheck",
     "Trainer",
     "UserError",
@@ -37,6 +41,8 @@ __all__ = [
 _MODULES = {
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
+    "OnnxClassifier": "estimators.classifier",
+    "OnnxRegressor": "estimators.regressor",
     "ParameterCheck": "gradient_check.check",
     "Trainer": "training.trainer",
     "UserError": "errors",
