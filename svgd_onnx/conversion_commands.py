@@ -17,6 +17,7 @@ from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspe
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
+from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
 from svgd_onnx.printable import printable
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
@@ -111,6 +112,12 @@ _TARGET = typer.Option(
     f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
 )
 
+_MEMORY_LIMIT = typer.Option(
+    None,
+    metavar="SIZE",
+    help="Say the largest batch for which training takes no more memory than this, as 4GB or 512MB.",
+)
+
 
 def convert(
     context: typer.Context,
@@ -171,11 +178,15 @@ def convert(
         help="Run what was made on made-up data, and hold its gradients against its loss.",
     ),
     random_size: list[str] = _RANDOM_SIZE,
+    memory_limit: str | None = _MEMORY_LIMIT,
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    manifest = svgd_onnx.convert(**_settings(context))
+    settings = _settings(context)
+    limit = parse_limit(settings.pop("memory_limit"))
+    manifest = svgd_onnx.convert(**settings)
     show_conversion(str(output), manifest, chosen=target is None)
+    say_memory_of(output, manifest, settings["random_size"], limit)
 
 
 def inspect(
@@ -202,9 +213,14 @@ def inspect(
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
     random_size: list[str] = _RANDOM_SIZE,
+    memory_limit: str | None = _MEMORY_LIMIT,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    show_inspection(svgd_onnx.inspect(**_settings(context)))
+    settings = _settings(context)
+    limit = parse_limit(settings.pop("memory_limit"))
+    inspection = svgd_onnx.inspect(**settings)
+    show_inspection(inspection)
+    show_memory(inspection.memory, inspection.memory_unknown, limit)
 
 
 def check(

@@ -147,7 +147,7 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        runtime.write(folder, _graphs(plan, gradients, uses, manifest, fast=fast))
+        runtime.write(folder, training_graphs(plan, gradients, uses, manifest, fast=fast))
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         sources = plan.files
@@ -165,7 +165,7 @@ def convert(
     return manifest
 
 
-def _graphs(
+def training_graphs(
     plan: TrainingPlan,
     gradients: ir.Model,
     uses: Sequence[ParameterUse],
@@ -173,6 +173,15 @@ def _graphs(
     *,
     fast: bool,
 ) -> TrainingGraphs:
+    """What a target writes artifacts from.
+
+    Args:
+        plan: of the model.
+        gradients: the gradient graph with T in it.
+        uses: sigma-prime.
+        manifest: of the artifacts.
+        fast: whether a form of fast kernels may lie beside the step.
+    """
     return TrainingGraphs(
         training=gradients,
         evaluation=plan.evaluation,

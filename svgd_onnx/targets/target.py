@@ -50,6 +50,9 @@ class Target:
         open: a session to train them in: folder, manifest, threads within an operator (None for
             onnxruntime's choice), device (None for its choice) and whose kernels, one of `KERNELS`; raises
             UserError.
+        kept_bytes: the memory of an opened session with a manifest and so many nodes in its step, before it
+            computes anything: parameters, gradients, r, the optimizer's states and the graph itself.
+        binds_outputs: whether the outputs of a step have memory that is kept.
         checkpoint: the parameters that the checkpoint of a folder with a manifest holds; raises UserError.
     """
 
@@ -66,4 +69,6 @@ class Target:
     write: Callable[[Path, TrainingGraphs], None]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
     open: Callable[[Path, Manifest, int | None, str | None, str], Session]
+    kept_bytes: Callable[[Manifest, int], int]
+    binds_outputs: bool
     checkpoint: Callable[[Path, Manifest], Values]
