@@ -27,12 +27,13 @@ from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.idle_options import of_model, warn_of
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.keywords import keywords_of, take
-from svgd_onnx.conversion.memory.estimate import MemoryEstimate, estimate_memory
+from svgd_onnx.conversion.memory.estimate import MemoryEstimate, check_sizes, estimate_memory
 from svgd_onnx.conversion.memory.of_model import estimate_of_model
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model
+from svgd_onnx.conversion.plan import TrainingPlan, plan_of, read_model
 from svgd_onnx.conversion.probabilities import refuse_probabilities
+from svgd_onnx.conversion.tensor_roles import TensorRole, tensor_roles
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Parameter, Tensor
@@ -48,28 +49,6 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientSettings,
     sigma_prime,
 )
-
-# What makes of a tensor what it is not taken for.
-_OTHERWISE = {"trained": "freeze", "constant": "train"}
-
-
-@dataclass(frozen=True)
-class TensorRole:
-    """What an initializer is taken for.
-
-    Attributes:
-        name: its name.
-        shape: its shape.
-        role: "trained", "frozen", "statistics" or "constant".
-        reason: why.
-        decide_with: the option that decides otherwise, "train" or "freeze", where there is doubt.
-    """
-
-    name: str
-    shape: list[int]
-    role: str
-    reason: str
-    decide_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -160,6 +139,7 @@ def inspect(
         manifest = Manifest.load(folder)
         check_choice("target", manifest.target, TARGETS)
         check_choice("optimizer", manifest.update, OPTIMIZERS)
+        check_sizes(manifest, random_size or {})
         return Inspection(
             manifest.operations,
             manifest.parameters,
@@ -182,7 +162,7 @@ def _inspect_model(
     as_it_came, model = read_model(source, training)
     selection = select_parameters(model, training.train, training.freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
-    tensors = _tensor_roles(model.graph, selection)
+    tensors = tensor_roles(model.graph, selection)
     axes = find_batch_axes(model.graph, _prediction(model.graph, training), training.batch_axis)
     arrays = [describe_tensor(value, axes) for value in model.graph.inputs]
     refusal = None
@@ -280,30 +260,3 @@ def _prediction(graph: ir.Graph, training: TrainingSettings) -> str | None:
     """The output that the loss compares; None where it is not said which, or wrongly."""
     names = {unquoted(value.name or ""): value.name for value in graph.outputs}
     return names.get(training.prediction or "")
-
-
-def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
-    roles = {
-        **dict.fromkeys(selection.trainable, "trained"),
-        **dict.fromkeys(selection.frozen, "frozen"),
-    }
-    found = [
-        TensorRole(
-            unquoted(name),
-            list(initial_value(graph, name).shape.numpy()),
-            roles.get(name, "constant"),
-            verdict.reason,
-            _OTHERWISE.get(roles.get(name, "constant")) if verdict.doubtful else None,
-        )
-        for name, verdict in selection.verdicts.items()
-    ]
-    running = [
-        TensorRole(
-            unquoted(name),
-            list(initial_value(graph, name).shape.numpy()),
-            "statistics",
-            "running statistics of BatchNormalization",
-        )
-        for name in selection.statistics
-    ]
-    return [*found, *running]

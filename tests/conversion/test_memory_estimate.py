@@ -156,6 +156,12 @@ def test_an_open_axis_wants_a_size(tmp_path: Path) -> None:
     assert short.nbytes(128) < long.nbytes(128)
 
 
+def test_a_size_of_no_axis_is_refused(tmp_path: Path) -> None:
+    svgd_onnx.convert(open_sequence(), tmp_path / "artifacts")
+    with pytest.raises(UserError, match="'width', which is no open axis: they are batch, length"):
+        svgd_onnx.inspect(tmp_path / "artifacts", random_size={"width": 3})
+
+
 @pytest.mark.parametrize(
     ("text", "size"),
     [("4GB", 4 * 10**9), ("512 mb", 512 * 10**6), ("1.5GiB", 3 << 29), ("4000", 4000)],

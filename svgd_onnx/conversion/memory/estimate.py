@@ -14,7 +14,7 @@ from svgd_onnx.conversion.memory.node_order import node_order
 from svgd_onnx.conversion.memory.step_shapes import StepShapes, UnknownShapeError
 from svgd_onnx.conversion.memory.workspace import workspace
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.manifest import Manifest
+from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import has_custom_op_library
 from svgd_onnx.targets import target_named
 from svgd_onnx.transforms.canonicalize.fix_sizes import size_of
@@ -154,6 +154,27 @@ def estimate_memory(
     )
 
 
+def check_sizes(manifest: Manifest, sizes: Mapping[str, int]) -> None:
+    """Refuses a size of an axis that no array has.
+
+    Raises:
+        UserError: lists those that are open.
+    """
+    names = [_axis(tensor, axis) for tensor in manifest.arrays for axis in range(len(tensor.shape))]
+    for given in sizes:
+        if not any(size_of(name, {given: 1}) for name in names):
+            raise UserError(
+                f"{option('random_size')} has '{given}', which is no open axis: they are "
+                f"{listed(dict.fromkeys(name for name in names if not name.isdigit())) or 'none'}."
+            )
+
+
+def _axis(tensor: Tensor, axis: int) -> str:
+    """The name of an axis; the size of one that is fixed."""
+    size = tensor.shape[axis]
+    return f"{tensor.name}.{axis}" if size == "?" else str(size)
+
+
 def _has_body(node: onnx.NodeProto) -> bool:
     return any(each.type == onnx.AttributeProto.GRAPH for each in node.attribute)
 
@@ -191,7 +212,7 @@ def _input_shapes(
     for value, tensor in zip(graph.input, manifest.arrays):
         shape = []
         for axis, size in enumerate(tensor.shape):
-            name = f"{tensor.name}.{axis}" if size == "?" else str(size)
+            name = _axis(tensor, axis)
             known = size if isinstance(size, int) else size_of(name, sizes)
             if axis == tensor.batch_axis and not isinstance(size, int):
                 known = batch
