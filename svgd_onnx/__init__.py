@@ -14,6 +14,8 @@ from svgd_onnx.version import __version__
 if TYPE_CHECKING:
     from svgd_onnx.conversion.convert import convert
     from svgd_onnx.conversion.inspection import inspect
+    from svgd_onnx.conversion.ort_artifacts.arguments import SVGD
+    from svgd_onnx.conversion.ort_artifacts.generate import generate_artifacts
     from svgd_onnx.errors import UserError
     from svgd_onnx.estimators.classifier import OnnxClassifier
     from svgd_onnx.estimators.regressor import OnnxRegressor
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
+    "SVGD",
     "LossSettings",
     "Manifest",
     "OnnxClassifier",
@@ -35,10 +38,12 @@ __all__ = [
     "check",
     "convert",
     "custom_op_library",
+    "generate_artifacts",
     "inspect",
 ]
 
 _MODULES = {
+    "SVGD": "conversion.ort_artifacts.arguments",
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
     "OnnxClassifier": "estimators.classifier",
@@ -49,6 +54,7 @@ _MODULES = {
     "check": "gradient_check.check",
     "convert": "conversion.convert",
     "custom_op_library": "runtime",
+    "generate_artifacts": "conversion.ort_artifacts.generate",
     "inspect": "conversion.inspection",
 }
 
