@@ -16,15 +16,19 @@ from models import Network
 from onnx import numpy_helper
 
 import svgd_onnx
-from svgd_onnx import UserError
+from svgd_onnx import UserError, runtime
 
 # As it is written for onnxruntime's artifacts. onnxruntime.training imports PyTorch in its __init__; a bare
 # package in its place lets its `api` in.
-SCRIPT = """
+PACKAGE = """
 import os, sys, types, numpy, onnxruntime
 package = types.ModuleType("onnxruntime.training")
 package.__path__ = [os.path.join(os.path.dirname(onnxruntime.__file__), "training")]
 sys.modules["onnxruntime.training"] = package
+"""
+SCRIPT = (
+    PACKAGE
+    + """
 from onnxruntime.training.api import CheckpointState, Module, Optimizer
 os.chdir(sys.argv[1])
 prefix, outputs, data = sys.argv[2], int(sys.argv[3]), numpy.load("data.npz")
@@ -51,6 +55,7 @@ for name, parameter in state.parameters:
     results[f"parameter {name}"] = parameter.data
 numpy.savez("results.npz", **results)
 """
+)
 
 
 class LossType(enum.Enum):
@@ -114,8 +119,8 @@ def by_numpy(optimizer: str) -> tuple[list[float], np.ndarray, np.ndarray]:
             m, v = moments[name]
             m, v = 0.9 * m + 0.1 * g, 0.999 * v + 0.001 * g**2
             moments[name] = m, v
-            root = np.sqrt(v / (1 - 0.999**step)) + 1e-6
-            values[name] = values[name] - 0.1 * m / (1 - 0.9**step) / root
+            rate = 0.1 * np.sqrt(1 - 0.999**step) / (1 - 0.9**step)
+            values[name] = values[name] - rate * m / (np.sqrt(v) + 1e-6)
         w, b = values["w"], values["b"]
     return losses, w, b
 
@@ -134,6 +139,41 @@ def test_plain_code_trains_as_the_formulas_say(optimizer: OptimType, tmp_path: P
     np.testing.assert_allclose([found[f"loss {step}"] for step in range(3)], losses, rtol=1e-5)
     np.testing.assert_allclose(found["parameter w"], w, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(found["parameter b"], b, rtol=1e-4, atol=1e-6)
+
+
+BOTH = """
+import onnx, svgd_onnx
+from onnxruntime.training import artifacts
+for generate, folder in (artifacts.generate_artifacts, "theirs"), (svgd_onnx.generate_artifacts, "ours"):
+    os.mkdir(folder)
+    generate(
+        "model.onnx",
+        requires_grad=["fc1.weight", "fc2.weight", "fc2.bias"],
+        frozen_params=["fc1.bias"],
+        loss=artifacts.LossType.CrossEntropyLoss,
+        optimizer=artifacts.OptimType[sys.argv[1]],
+        artifact_directory=folder,
+        additional_output_names=["logits"],
+    )
+made = onnx.load("theirs/optimizer_model.onnx")  # in the format of the onnx package, which may be too new
+made.ir_version = 8
+onnx.save(made, "theirs/optimizer_model.onnx")
+"""
+
+
+@pytest.mark.parametrize("optimizer", ["AdamW", "SGD"])
+def test_artifacts_train_as_those_of_onnxruntime_do(optimizer: str, tmp_path: Path) -> None:
+    runtime.training_binding()
+    model = models.gemm()
+    onnx.save(model, tmp_path / "model.onnx")
+    arguments = [sys.executable, "-c", PACKAGE + BOTH, optimizer]
+    run = subprocess.run(arguments, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert run.returncode == 0, run.stderr
+    data = models.examples(model, 8)
+    theirs, ours = (trained(tmp_path / each, data, outputs=1) for each in ("theirs", "ours"))
+    assert theirs.keys() == ours.keys()
+    for name, array in theirs.items():
+        np.testing.assert_allclose(ours[name], array, rtol=1e-4, atol=1e-6, err_msg=name)
 
 
 def test_svgd_trains_as_a_folder_of_convert_does(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -24,6 +24,12 @@ _OF_SIZES = frozenset(
     | {"Range", "ReduceMax", "ReduceProd", "ReduceSum", "Reshape", "ScatterElements", "ScatterND"}
     | {"Slice", "Squeeze", "Sub", "Transpose", "Unsqueeze", "Where"}
 )
+# Of those that may make many numbers of few, how many they make.
+_COUNTS: Mapping[str, Callable[[Sequence[np.ndarray]], float]] = {
+    "ConstantOfShape": lambda given: float(np.prod(given[0], dtype=np.float64)),
+    "Expand": lambda given: given[0].size * float(np.prod(given[1], dtype=np.float64)),
+    "Range": lambda given: (float(given[1]) - float(given[0])) / (float(given[2]) or 1.0),
+}
 
 
 class UnknownShapeError(Exception):
@@ -112,15 +118,22 @@ class StepShapes:
             whole = {each.name: each.i for each in node.attribute}
             part = shape[whole.get("start", 0) : whole.get("end", len(shape))]
             found = part if node.op_type == "Shape" else np.array(prod(shape), np.int64)
-        elif node.op_type in _OF_SIZES and all(
-            each in self.sizes or not each for each in node.input
-        ):
+        elif self._is_small(node):
             given = {each: self.sizes[each] for each in node.input if each}
             outputs: Any = ReferenceEvaluator(_alone(node, given, self.opset)).run(None, given)
             found = np.asarray(outputs[0])
         else:
             return
         self._keep(name, found)
+
+    def _is_small(self, node: onnx.NodeProto) -> bool:
+        """Whether a node computes a few numbers of known ones."""
+        if node.op_type not in _OF_SIZES or any(
+            each and each not in self.sizes for each in node.input
+        ):
+            return False
+        count = _COUNTS.get(node.op_type)
+        return count is None or count([self.sizes[each] for each in node.input]) <= _LONGEST
 
     def _keep(self, name: str, numbers: np.ndarray) -> None:
         self.shapes[name] = numbers.shape

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-import onnx_ir as ir
 
 from svgd_onnx.conversion.convert import convert
 from svgd_onnx.conversion.model import model_at_fault
@@ -30,14 +29,12 @@ from svgd_onnx.targets.ort_training.file_names import (
     TRAINING_MODEL,
 )
 from svgd_onnx.targets.target import EVAL_MODEL
-from svgd_onnx.transforms.emit.ort_training import optimizer_model
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 _TARGET = "ort-training"
 # Decided by arguments of another name.
 _TAKEN = ("target", "output", "force", "train", "freeze", "prediction")
-# What onnxruntime's function gives AdamW, as its epsilon.
-_STABILITY_OF_ONNXRUNTIME = 1e-6
+# What onnxruntime's function gives AdamW: its epsilon is added to the root of v before v is corrected.
+_ADAMW_OF_ONNXRUNTIME = {"adam_mode": 1, "epsilon": 1e-6}
 
 
 def generate_artifacts(
@@ -115,7 +112,7 @@ def generate_artifacts(
         _check_frozen(manifest, frozen_params or ())
         _set_outputs(made, outputs)
         if options["optimizer"] == arguments.ADAMW:
-            _set_stability(made, manifest)
+            _set_adamw(made)
         names = [TRAINING_MODEL, EVAL_MODEL, CHECKPOINT]
         for name in names if optimizer is None else [*names, OPTIMIZER_MODEL]:
             _copy(made, name, folder / f"{prefix}{name}")
@@ -173,16 +170,15 @@ def _set_outputs(folder: Path, names: Sequence[str]) -> None:
     onnx.save(evaluation, folder / EVAL_MODEL)
 
 
-def _set_stability(folder: Path, manifest: Manifest) -> None:
+def _set_adamw(folder: Path) -> None:
     """AdamW as onnxruntime's function makes it."""
-    opset = next(
-        each.version
-        for each in onnx.load(folder / OPTIMIZER_MODEL).opset_import
-        if each.domain == ""
-    )
-    values = {**OPTIMIZERS[arguments.ADAMW].defaults, **manifest.hyper_parameters}
-    values["stability"] = _STABILITY_OF_ONNXRUNTIME
-    ir.save(optimizer_model(arguments.ADAMW, values, opset), folder / OPTIMIZER_MODEL)
+    model = onnx.load(folder / OPTIMIZER_MODEL)
+    (node,) = model.graph.node
+    others = [each for each in node.attribute if each.name not in _ADAMW_OF_ONNXRUNTIME]
+    ours = [onnx.helper.make_attribute(*each) for each in _ADAMW_OF_ONNXRUNTIME.items()]
+    del node.attribute[:]
+    node.attribute.extend([*others, *ours])
+    onnx.save(model, folder / OPTIMIZER_MODEL)
 
 
 def _copy(folder: Path, name: str, path: Path) -> None:
