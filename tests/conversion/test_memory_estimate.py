@@ -127,6 +127,17 @@ def test_large_values_are_counted_as_they_are(tmp_path: Path) -> None:
     assert 2 * 4 * width <= each <= 4 * 4 * width
 
 
+def test_vectors_of_many_layers_are_split(tmp_path: Path) -> None:
+    """The target onnx updates all vectors as one, and takes it apart by a vector of their lengths."""
+    net, value = Network(), "x"
+    for layer in range(70):
+        value = net.node("Gemm", value, net.weight(f"w{layer}", 4, 4), net.weight(f"b{layer}", 4))
+    net.nodes[-1].output[0] = "y"
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 4)})
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", verify=False)
+    assert estimate_memory(tmp_path / "artifacts", manifest).nbytes(8) > 0
+
+
 def test_a_model_of_a_fixed_batch_has_one_size(tmp_path: Path) -> None:
     model = models.gemm()
     for value in (*model.graph.input, *model.graph.output):

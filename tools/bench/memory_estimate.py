@@ -50,10 +50,10 @@ def _of_network(name: str, target: str, batches: list[int]) -> list[dict[str, An
     with tempfile.TemporaryDirectory() as place:
         tiny, folder = Path(place) / "tiny", Path(place) / "artifacts"
         svgd_onnx.convert(NETWORKS[TINY](0), tiny, target=target)
-        BENCHED[name].convert(folder, 2, target=target)
-        memory = estimate_memory(folder, svgd_onnx.Manifest.load(folder))
         rows = []
         for batch in batches:
+            BENCHED[name].convert(folder, batch, target=target, force=True)
+            memory = estimate_memory(folder, svgd_onnx.Manifest.load(folder))
             command = [sys.executable, "-m", __spec__.name, "measure", tiny, folder, name, batch]
             run = subprocess.run(
                 list(map(str, command)), check=True, capture_output=True, text=True

@@ -77,7 +77,10 @@ class MemoryEstimate:
         return self.kept + arena.touched
 
     def largest_batch(self, limit: int) -> int:
-        """The most examples a step for which `nbytes` is within a limit in bytes; 0 if none is."""
+        """The most examples a step for which `nbytes` is within a limit in bytes; 0 if none is.
+
+        It looks no further than 2 million.
+        """
         if self.batch_size is not None:
             return self.batch_size if self.nbytes(self.batch_size) <= limit else 0
         fits, too_many = 0, 1

@@ -15,8 +15,9 @@ from onnx.reference import ReferenceEvaluator
 from svgd_onnx.conversion.memory.other_shapes import OTHER_NUMBERS, OTHER_OPERATORS
 
 _DEFAULT_DOMAINS = ("", "ai.onnx")
-# Longer vectors of integers are no sizes.
-_LONGEST = 64
+# Longer vectors of integers are no sizes (those of a Split are as many as it has outputs), nor longer ones of
+# other numbers scales of a Resize.
+_LONGEST, _LONGEST_OF_OTHERS = 4096, 64
 # Of integers that others are computed from.
 _OF_SIZES = frozenset(
     {"Add", "And", "Cast", "Concat", "ConstantOfShape", "Div", "Equal", "Expand", "Gather"}
@@ -72,7 +73,7 @@ class StepShapes:
             self.shapes[tensor.name] = tuple(tensor.dims)
             self.types[tensor.name] = tensor.data_type
             if prod(tensor.dims) <= _LONGEST:
-                self.sizes[tensor.name] = numpy_helper.to_array(tensor)
+                self._keep(tensor.name, numpy_helper.to_array(tensor))
 
     def infer(self, node: onnx.NodeProto) -> None:
         """Finds the shapes of a node's outputs."""
@@ -138,7 +139,7 @@ class StepShapes:
     def _keep(self, name: str, numbers: np.ndarray) -> None:
         self.shapes[name] = numbers.shape
         self.types[name] = helper.np_dtype_to_tensor_dtype(numbers.dtype)
-        if numbers.size <= _LONGEST:
+        if numbers.size <= (_LONGEST if numbers.dtype.kind in "biu" else _LONGEST_OF_OTHERS):
             self.sizes[name] = numbers
 
     def _of_the_standard(self, node: onnx.NodeProto) -> None:

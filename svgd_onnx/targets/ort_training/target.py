@@ -60,19 +60,24 @@ def _checkpoint(folder: Path, manifest: Manifest) -> Values:
 
 # Measured: what onnxruntime holds for a node of the training and the evaluation model, and without any.
 _NODE_BYTES, _SESSION_BYTES = 16_000, 1_500_000
+# Memory of larger pieces goes back to the system when it is freed (M_MMAP_THRESHOLD of the GNU C library).
+_KEPT_WHEN_FREED = 32 << 20
 
 
 def _kept_bytes(manifest: Manifest, nodes: int) -> int:
     """Also the file of the checkpoint, which is read whole; and a copy of what a step changes where it lies.
 
-    onnxruntime keeps one state for each parameter for plain SGD too.
+    A large file is gone by the time that gradients are there. onnxruntime keeps one state for each parameter
+    for plain SGD too.
     """
     parameters = sum(each.nbytes for each in manifest.parameters)
     trainable = sum(each.nbytes for each in manifest.parameters if each.trainable)
     states = max(1, OPTIMIZERS[manifest.update].state_tensors)
     in_place = 2 * manifest.state_bytes
-    changed = 2 * parameters + (1 + states) * trainable + in_place + manifest.state_bytes
-    return changed + nodes * _NODE_BYTES + _SESSION_BYTES
+    file = parameters + manifest.state_bytes
+    read = file if file < _KEPT_WHEN_FREED else 0
+    changed = parameters + (1 + states) * trainable + in_place
+    return changed + read + nodes * _NODE_BYTES + _SESSION_BYTES
 
 
 ORT_TRAINING = Target(
