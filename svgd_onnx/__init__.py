@@ -14,7 +14,11 @@ from svgd_onnx.version import __version__
 if TYPE_CHECKING:
     from svgd_onnx.conversion.convert import convert
     from svgd_onnx.conversion.inspection import inspect
+    from svgd_onnx.conversion.ort_artifacts.arguments import SVGD
+    from svgd_onnx.conversion.ort_artifacts.generate import generate_artifacts
     from svgd_onnx.errors import UserError
+    from svgd_onnx.estimators.classifier import OnnxClassifier
+    from svgd_onnx.estimators.regressor import OnnxRegressor
     from svgd_onnx.gradient_check.check import ParameterCheck, check
     from svgd_onnx.loss_settings import LossSettings, OutputLoss
     from svgd_onnx.manifest import Manifest
@@ -25,9 +29,12 @@ if TYPE_CHECKING:
     from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
+    "SVGD",
     "Callback",
     "LossSettings",
     "Manifest",
+    "OnnxClassifier",
+    "OnnxRegressor",
     "OutputLoss",
     "ParameterCheck",
     "Schedule",
@@ -37,6 +44,7 @@ __all__ = [
     "check",
     "convert",
     "custom_op_library",
+    "generate_artifacts",
     "inspect",
     "load_data",
 ]
@@ -46,6 +54,9 @@ _MODULES = {
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
     "OutputLoss": "loss_settings",
+    "SVGD": "conversion.ort_artifacts.arguments",
+    "OnnxClassifier": "estimators.classifier",
+    "OnnxRegressor": "estimators.regressor",
     "ParameterCheck": "gradient_check.check",
     "Schedule": "training.schedules",
     "Trainer": "training.trainer",
@@ -53,6 +64,7 @@ _MODULES = {
     "check": "gradient_check.check",
     "convert": "conversion.convert",
     "custom_op_library": "runtime",
+    "generate_artifacts": "conversion.ort_artifacts.generate",
     "inspect": "conversion.inspection",
     "load_data": "training.sources",
 }

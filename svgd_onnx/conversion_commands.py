@@ -18,6 +18,7 @@ from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
+from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
 from svgd_onnx.targets import TARGETS
@@ -126,6 +127,12 @@ _TARGET = typer.Option(
     f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
 )
 
+_MEMORY_LIMIT = typer.Option(
+    None,
+    metavar="SIZE",
+    help="Say the largest batch for which training takes no more memory than this, as 4GB or 512MB.",
+)
+
 
 def convert(
     context: typer.Context,
@@ -204,15 +211,18 @@ def convert(
         help="Run what was made on made-up data, and hold its gradients against its loss.",
     ),
     random_size: list[str] = _RANDOM_SIZE,
+    memory_limit: str | None = _MEMORY_LIMIT,
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
     settings = _settings(context)
     settings["rate"] = parse_numbers("rate", rate)
     settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
+    limit = parse_limit(settings.pop("memory_limit"))
     manifest = svgd_onnx.convert(**settings)
     tell_conversion(output, manifest, record(context, output, target=manifest.target))
     show_conversion(str(output), manifest, chosen=target is None)
+    say_memory_of(output, manifest, settings["random_size"], limit)
 
 
 def inspect(
@@ -241,11 +251,15 @@ def inspect(
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
     random_size: list[str] = _RANDOM_SIZE,
+    memory_limit: str | None = _MEMORY_LIMIT,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    found = svgd_onnx.inspect(**_settings(context))
+    settings = _settings(context)
+    limit = parse_limit(settings.pop("memory_limit"))
+    found = svgd_onnx.inspect(**settings)
     tell_inspection(found)
     show_inspection(found)
+    show_memory(found.memory, found.memory_unknown, limit)
 
 
 def check(

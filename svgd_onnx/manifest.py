@@ -163,6 +163,11 @@ class Manifest:
         return {str(each.parameter): each.name for each in self.states if each.state == AVERAGE}
 
     @property
+    def state_bytes(self) -> int:
+        """Bytes of r."""
+        return sum(item.state_nbytes for item in self.operations)
+
+    @property
     def takes_one_example(self) -> bool:
         """Whether nothing that a step takes has an axis of examples: it takes one, as it is."""
         return all(tensor.batch_axis is None for tensor in self.arrays)

@@ -148,7 +148,7 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        graphs = _graphs(plan, gradients, uses, manifest, changes, fast=fast)
+        graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
         written = runtime.write(folder, graphs)
         manifest.states, manifest.directs = written.states, written.directs
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
@@ -168,7 +168,7 @@ def convert(
     return manifest
 
 
-def _graphs(
+def training_graphs(
     plan: TrainingPlan,
     gradients: ir.Model,
     uses: Sequence[ParameterUse],
@@ -177,6 +177,16 @@ def _graphs(
     *,
     fast: bool,
 ) -> TrainingGraphs:
+    """What a target writes artifacts from.
+
+    Args:
+        plan: of the model.
+        gradients: the gradient graph with T in it.
+        uses: sigma-prime.
+        manifest: of the artifacts.
+        update: of parameters.
+        fast: whether a form of fast kernels may lie beside the step.
+    """
     return TrainingGraphs(
         training=gradients,
         evaluation=plan.evaluation,

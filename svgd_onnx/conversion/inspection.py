@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
@@ -27,16 +27,20 @@ from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.idle_options import of_model, warn_of
 from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.memory.estimate import MemoryEstimate, check_sizes, estimate_memory
+from svgd_onnx.conversion.memory.of_model import estimate_of_model
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model
+from svgd_onnx.conversion.plan import TrainingPlan, plan_of, read_model
 from svgd_onnx.conversion.probabilities import refuse_probabilities
+from svgd_onnx.conversion.tensor_roles import TensorRole, tensor_roles
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import FILE_NAME, FixedBatch, Manifest, Operation, Parameter, Tensor
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS, target_here
+from svgd_onnx.targets.update_bytes import update_bytes
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, SVGD
@@ -46,28 +50,6 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientSettings,
     sigma_prime,
 )
-
-# What makes of a tensor what it is not taken for.
-_OTHERWISE = {"trained": "freeze", "constant": "train"}
-
-
-@dataclass(frozen=True)
-class TensorRole:
-    """What an initializer is taken for.
-
-    Attributes:
-        name: its name.
-        shape: its shape.
-        role: "trained", "frozen", "statistics" or "constant".
-        reason: why.
-        decide_with: the option that decides otherwise, "train" or "freeze", where there is doubt.
-    """
-
-    name: str
-    shape: list[int]
-    role: str
-    reason: str
-    decide_with: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +64,8 @@ class Inspection:
         fixed_batch: what became of a batch axis that the file fixes.
         tensors: what each floating-point initializer of a model is taken for; none of a folder.
         manifest: of a folder of artifacts, all that it says; None for a model.
+        memory: what a training step takes, by the batch; of a model under SVGD. None where that is not known.
+        memory_unknown: why it is not.
     """
 
     operations: list[Operation]
@@ -91,6 +75,8 @@ class Inspection:
     arrays: Sequence[Tensor] = ()
     fixed_batch: FixedBatch | None = None
     manifest: Manifest | None = None
+    memory: MemoryEstimate | None = None
+    memory_unknown: UserError | None = None
 
     @property
     def obstacle(self) -> str | None:
@@ -110,12 +96,7 @@ class Inspection:
         r = sum(item.state_nbytes for item in self.operations)
         if self.manifest is None:
             return {SVGD: r, **rules}
-        states = self.manifest.states
-        kept = sum(each.nbytes for each in states if each.parameter is not None)
-        # of the training session's own optimizers, and in folders of older versions, states are not listed
-        of_rule = OPTIMIZERS[self.manifest.update].state_names
-        unlisted = 0 if of_rule & {each.state for each in states} else rules[self.manifest.update]
-        return {self.manifest.optimizer: r + kept + unlisted}
+        return {self.manifest.optimizer: r + update_bytes(self.manifest)}
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings)
@@ -133,7 +114,7 @@ def inspect(
     Args:
         path: the model, as SVGD would train it; or the folder, as converted.
         target: as for `convert`.
-        random_size: of open axes of the made-up data, as for `convert`.
+        random_size: of open axes of the made-up data, as for `convert`, and of the step whose memory is told.
         **settings: the fields of `TrainingSettings` and `VirtualGradientSettings`, as for `convert`; not
             of a folder.
 
@@ -149,21 +130,23 @@ def inspect(
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
         given = _given(training, virtual_gradient, training.loss_settings)
-        given += [option("random_size")] if random_size else []
         if given:
             raise UserError(
                 f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
                 "the model."
             )
-        manifest = Manifest.load(source if source.is_dir() else source.parent)
+        folder = source if source.is_dir() else source.parent
+        manifest = Manifest.load(folder)
         check_choice("target", manifest.target, TARGETS)
         check_choice("optimizer", manifest.update, OPTIMIZERS)
+        check_sizes(manifest, random_size or {})
         return Inspection(
             manifest.operations,
             manifest.parameters,
             arrays=manifest.arrays,
             fixed_batch=manifest.fixed_batch,
             manifest=manifest,
+            **_memory(lambda: estimate_memory(folder, manifest, random_size)),
         )
     with garbage_kept(), model_at_fault(source):
         return _inspect_model(source, training, virtual_gradient, target, random_size)
@@ -179,12 +162,15 @@ def _inspect_model(
     as_it_came, model = read_model(source, training)
     selection = select_parameters(model, training.train, training.freeze)
     parameters = describe_parameters(model.graph, selection, l1=False)
-    tensors = _tensor_roles(model.graph, selection)
+    tensors = tensor_roles(model.graph, selection)
     axes = find_batch_axes(model.graph, _prediction(model.graph, training), training.batch_axis)
     arrays = [describe_tensor(value, axes) for value in model.graph.inputs]
     refusal = None
+    memory: dict[str, Any] = {}
     try:
-        plan, uses = _as_converted(as_it_came, model.clone(), training, virtual_gradient, target)
+        plan, gradients, uses, maker = _as_converted(
+            as_it_came, model.clone(), training, virtual_gradient, target
+        )
     except UserError as error:
         refusal = error
         try:
@@ -195,8 +181,19 @@ def _inspect_model(
     else:
         warn_of(of_model(plan, training))
         refusal = _refused_when_it_runs(plan, sizes)
+        memory = _memory(
+            lambda: estimate_of_model(plan, gradients, uses, maker, virtual_gradient, target, sizes)
+        )
     operations = [describe_operation(use) for use in uses]
-    return Inspection(operations, parameters, refusal, tensors, arrays, outcome(model))
+    return Inspection(operations, parameters, refusal, tensors, arrays, outcome(model), **memory)
+
+
+def _memory(estimate: Callable[[], MemoryEstimate]) -> dict[str, Any]:
+    """The fields of an inspection that tell of memory."""
+    try:
+        return {"memory": estimate()}
+    except UserError as error:
+        return {"memory_unknown": error}
 
 
 def _given(*settings: Any) -> list[str]:
@@ -216,15 +213,15 @@ def _as_converted(
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     target: str,
-) -> tuple[TrainingPlan, Sequence[ParameterUse]]:
-    """The plan, and sigma-prime as `convert` finds it; raises what that would."""
+) -> tuple[TrainingPlan, ir.Model, Sequence[ParameterUse], str]:
+    """The plan, the gradients, sigma-prime and who made these, as in `convert`; raises what that would."""
     check_differentiator(virtual_gradient, training.differentiator)
     plan = plan_of(source, model, training)
     runtime = TARGETS[target]
     wanted = differentiator_for(runtime, training.differentiator)
     gradients, uses, maker = virtual_gradients(plan, virtual_gradient, wanted)
-    runtime.lower(gradients, maker, operators_of(plan.forward))
-    return plan, uses
+    runtime.lower(gradients.clone(), maker, operators_of(plan.forward))
+    return plan, gradients, uses, maker
 
 
 def _refused_when_it_runs(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> UserError | None:
@@ -261,30 +258,3 @@ def _prediction(graph: ir.Graph, training: TrainingSettings) -> str | None:
     """The output that the loss compares; None where it is not said which, or wrongly."""
     names = {unquoted(value.name or ""): value.name for value in graph.outputs}
     return names.get(next(iter(training.losses), None) or "")
-
-
-def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:
-    roles = {
-        **dict.fromkeys(selection.trainable, "trained"),
-        **dict.fromkeys(selection.frozen, "frozen"),
-    }
-    found = [
-        TensorRole(
-            unquoted(name),
-            list(initial_value(graph, name).shape.numpy()),
-            roles.get(name, "constant"),
-            verdict.reason,
-            _OTHERWISE.get(roles.get(name, "constant")) if verdict.doubtful else None,
-        )
-        for name, verdict in selection.verdicts.items()
-    ]
-    running = [
-        TensorRole(
-            unquoted(name),
-            list(initial_value(graph, name).shape.numpy()),
-            "statistics",
-            "running statistics of BatchNormalization",
-        )
-        for name in selection.statistics
-    ]
-    return [*found, *running]

@@ -91,6 +91,9 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in.
+        kept_bytes: the memory of an opened session with a manifest and so many nodes in its step, before it
+            computes anything: parameters, gradients, r, the optimizer's states and the graph itself.
+        binds_outputs: whether the outputs of a step have memory that is kept.
         checkpoint: the parameters that a checkpoint holds.
         progress: how far the checkpoint of a folder with a manifest has been trained; raises UserError.
     """
@@ -106,5 +109,7 @@ class Target:
     write: Callable[[Path, TrainingGraphs], WrittenUpdate]
     lower: Callable[[ir.Model, str, Collection[tuple[str, str]]], None]
     open: Open
+    kept_bytes: Callable[[Manifest, int], int]
+    binds_outputs: bool
     checkpoint: ReadCheckpoint
     progress: Callable[[Path, Manifest], TrainingProgress]

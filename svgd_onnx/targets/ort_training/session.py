@@ -75,7 +75,7 @@ class OrtTrainingSession:
         library = manifest.needs_library or self.kernels == FAST
         options = _session_options(threads, library=library)
         # Of the fast form it would take one block for all of a step, beside what the first step took.
-        options.enable_mem_pattern = self.kernels != FAST
+        options.enable_mem_pattern = False
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
         try:

@@ -19,6 +19,7 @@ from svgd_onnx.targets.ort_training.file_names import (
 )
 from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
+from svgd_onnx.targets.update_bytes import update_bytes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -76,6 +77,28 @@ def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
     return checkpoint.progress(checkpoint.load(path, manifest), path)
 
 
+# Measured: what onnxruntime holds for a node of the training and the evaluation model, and without any.
+_NODE_BYTES, _SESSION_BYTES = 16_000, 1_500_000
+# Memory of larger pieces goes back to the system when it is freed (M_MMAP_THRESHOLD of the GNU C library).
+_KEPT_WHEN_FREED = 32 << 20
+
+
+def _kept_bytes(manifest: Manifest, nodes: int) -> int:
+    """Also the file of the checkpoint, which is read whole; and a copy of what a step changes where it lies.
+
+    A large file is gone by the time that gradients are there. onnxruntime keeps one state for each parameter
+    for plain SGD too.
+    """
+    parameters = sum(each.nbytes for each in manifest.parameters)
+    trainable = sum(each.nbytes for each in manifest.parameters if each.trainable)
+    states = max(trainable, update_bytes(manifest))
+    in_place = 2 * manifest.state_bytes
+    file = parameters + manifest.state_bytes
+    read = file if file < _KEPT_WHEN_FREED else 0
+    changed = parameters + trainable + states + in_place
+    return changed + read + nodes * _NODE_BYTES + _SESSION_BYTES
+
+
 ORT_TRAINING = Target(
     name="ort-training",
     t_kernel="fused",
@@ -88,6 +111,8 @@ ORT_TRAINING = Target(
     write=_write,
     lower=_lower,
     open=_open,
+    kept_bytes=_kept_bytes,
+    binds_outputs=False,
     checkpoint=_checkpoint,
     progress=_progress,
 )

@@ -278,7 +278,9 @@ class InferenceTrainingSession:
 
     def _bind(self, read: dict[str, Any], written: dict[str, Any], wanted: set[str]) -> Any:
         binding = self._session.io_binding()
-        binding.bind_output(self._session.get_outputs()[0].name, "cpu")
+        # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena.
+        loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
+        binding.bind_ortvalue_output(self._session.get_outputs()[0].name, loss)
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:

@@ -11,6 +11,7 @@ from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
+from svgd_onnx.targets.update_bytes import update_bytes
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -65,6 +66,18 @@ def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
     return checkpoint.progress(folder / CHECKPOINT)
 
 
+# Measured: what onnxruntime holds for a node, and without any.
+_NODE_BYTES, _SESSION_BYTES = 5_500, 1_000_000
+
+
+def _kept_bytes(manifest: Manifest, nodes: int) -> int:
+    """What a step changes is there twice."""
+    trainable = sum(each.nbytes for each in manifest.parameters if each.trainable)
+    parameters = sum(each.nbytes for each in manifest.parameters)
+    changing = trainable + update_bytes(manifest) + manifest.state_bytes
+    return parameters - trainable + 2 * changing + nodes * _NODE_BYTES + _SESSION_BYTES
+
+
 STANDARD_ONNX = Target(
     name="onnx",
     t_kernel="portable",
@@ -77,6 +90,8 @@ STANDARD_ONNX = Target(
     write=_write,
     lower=_lower,
     open=_open,
+    kept_bytes=_kept_bytes,
+    binds_outputs=True,
     checkpoint=_checkpoint,
     progress=_progress,
 )
