@@ -21,6 +21,7 @@ from svgd_onnx.printable import printable
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
+from svgd_onnx.transforms.finetune.initial_values import INITIALIZATIONS
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.quantization import QUANTIZED_CHOICES
@@ -84,6 +85,18 @@ _QUANTIZED = typer.Option(
     TrainingSettings.quantized,
     help=f"What is quantized: {' or '.join(QUANTIZED_CHOICES)}; then gradients pass quantizations, and integer "
     "weights are trained too.",
+)
+_NUM_CLASSES = typer.Option(
+    None, help="Make the last layer anew, for so many classes; its weight begins with --init-head."
+)
+_INIT_HEAD = typer.Option(
+    TrainingSettings.init_head, help=f"What a new head begins with: {' or '.join(INITIALIZATIONS)}."
+)
+_RESET = typer.Option(
+    [], metavar="GLOB", help="Parameters whose name matches begin anew; may be repeated."
+)
+_INIT_SEED = typer.Option(
+    TrainingSettings.init_seed, help="Of random numbers that parameters begin with."
 )
 _DIFFERENTIATOR = typer.Option(
     TrainingSettings.differentiator,
@@ -154,6 +167,10 @@ def convert(
         "standard ones are the rule for the target onnx only.",
     ),
     encapsulation: str = _ENCAPSULATION,
+    num_classes: int | None = _NUM_CLASSES,
+    init_head: str = _INIT_HEAD,
+    reset: list[str] = _RESET,
+    init_seed: int = _INIT_SEED,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -198,6 +215,10 @@ def inspect(
     t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
     encapsulation: str = _ENCAPSULATION,
+    num_classes: int | None = _NUM_CLASSES,
+    init_head: str = _INIT_HEAD,
+    reset: list[str] = _RESET,
+    init_seed: int = _INIT_SEED,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -224,6 +245,10 @@ def check(
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
+    num_classes: int | None = _NUM_CLASSES,
+    init_head: str = _INIT_HEAD,
+    reset: list[str] = _RESET,
+    init_seed: int = _INIT_SEED,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,

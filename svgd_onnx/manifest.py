@@ -91,6 +91,7 @@ class Manifest:
         source: SHA-256 of the file that was converted, by its name, and of those beside it that hold weights.
             None if it was a model in memory.
         files: SHA-256 of each model of the folder, by the file's name.
+        num_classes: of a head that was made anew; None if none was.
         format: of this file.
     """
 
@@ -121,6 +122,7 @@ class Manifest:
     unverified: str | None = None
     source: dict[str, str] | None = None
     files: dict[str, str] = field(default_factory=dict)
+    num_classes: int | None = None
     format: int = FORMAT
 
     @property

@@ -84,6 +84,7 @@ def describe(
         recompute=recompute,
         exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
         fixed_batch=outcome(plan.canonical),
+        num_classes=settings.num_classes,
     )
 
 

@@ -29,7 +29,7 @@ from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model
+from svgd_onnx.conversion.plan import TrainingPlan, initial_value, plan_of, read_model, select
 from svgd_onnx.conversion.probabilities import refuse_probabilities
 from svgd_onnx.errors import UserError, check_choice, listed, option
 from svgd_onnx.files import PathLike
@@ -40,7 +40,7 @@ from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, SVGD
-from svgd_onnx.transforms.parameters import Selection, select_parameters
+from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.virtualize import (
     ParameterUse,
     VirtualGradientSettings,
@@ -173,7 +173,7 @@ def _inspect_model(
     sizes: Mapping[str, int] | None,
 ) -> Inspection:
     as_it_came, model = read_model(source, training)
-    selection = select_parameters(model, training.train, training.freeze)
+    selection = select(as_it_came, model, training)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = _tensor_roles(model.graph, selection)
     axes = find_batch_axes(model.graph, _prediction(model.graph, training), training.batch_axis)

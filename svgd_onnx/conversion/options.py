@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from svgd_onnx.errors import check_choice, check_range
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
+from svgd_onnx.transforms.finetune.initial_values import HE, INITIALIZATIONS
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
@@ -37,6 +38,11 @@ class TrainingSettings:
         differentiator: who makes the gradient graph: "onnxruntime" for the builder of
             onnxruntime-training, "own" for rules of ours, "auto" for the builder where the target is
             ort-training and it is installed and right, and ours otherwise.
+        num_classes: of the prediction, whose last layer is made anew for so many; None leaves it.
+        init_head: what its weight begins with: "he", normal numbers of deviation sqrt(2 / inputs), or "zeros".
+        reset: globs; parameters that match one begin anew: weights as by "he", biases and shifts with 0,
+            scales with 1, running means and variances with 0 and 1.
+        init_seed: of the random numbers that parameters begin with.
     """
 
     loss: str = "cross-entropy"
@@ -50,6 +56,10 @@ class TrainingSettings:
     freeze_bn: bool = False
     quantized: str = FROZEN
     differentiator: str = AUTO
+    num_classes: int | None = None
+    init_head: str = HE
+    reset: Sequence[str] = ()
+    init_seed: int = 0
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.
@@ -62,6 +72,10 @@ class TrainingSettings:
         for axis, size in self.size.items():
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
+        if self.num_classes is not None:
+            check_range("num_classes", self.num_classes, self.num_classes >= 1, "1 or more")
+        check_choice("init_head", self.init_head, INITIALIZATIONS)
+        check_range("init_seed", self.init_seed, self.init_seed >= 0, "0 or more")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.finetuning import finetune, finetuning_of
 from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
@@ -23,6 +24,7 @@ from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.draws import DrawByDropout
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
+from svgd_onnx.transforms.finetune import reset_parameters
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
@@ -118,7 +120,9 @@ def read_model(
         UserError: it cannot be read, or brought to that form.
     """
     source = source_form(load_model(model, external_data))
+    finetuning = finetune(source, settings)
     canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    finetuning.complete(source, canonical)
     if not settings.fixed_batch:
         open_batch(source, canonical, settings.prediction, settings.batch_axis)
     return source, canonical
@@ -129,7 +133,8 @@ def plan_of(
 ) -> TrainingPlan:
     """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
     prediction = choose_prediction(canonical.graph, settings.prediction)
-    selection = select_parameters(canonical, settings.train, settings.freeze)
+    selection = select(source, canonical, settings)
+    anew = reset_parameters(source, canonical, selection.all, settings.reset, settings.init_seed)
     if not settings.train:
         _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
@@ -175,11 +180,19 @@ def plan_of(
             source,
             canonical,
             selection.all,
-            (*selection.trainable, *selection.statistics),
+            (*selection.trainable, *selection.statistics, *anew),
             own_names(canonical.graph, selection),
         ),
         batch_axes=axes,
         files=files_of(source),
+    )
+
+
+def select(source: ir.Model, canonical: ir.Model, settings: TrainingSettings) -> Selection:
+    """The parameters of a model that `read_model` gave in two forms."""
+    finetuning = finetuning_of(source)
+    return select_parameters(
+        canonical, finetuning.trained(settings.train), settings.freeze, finetuning.reasons
     )
 
 
