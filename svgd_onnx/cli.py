@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | export | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | export | apply | inspect | check`."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from svgd_onnx import files, signals, terminal
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.training import data
+from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.export import export as export_folder
 
 _app = typer.Typer(
@@ -62,7 +63,7 @@ def _options(
     pass
 
 
-_CONVERSION_COMMANDS = ("convert", "inspect", "check")
+_CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
 
 
 def _add_conversion_commands() -> None:
@@ -204,16 +205,28 @@ def evaluate(
 @_app.command()
 def export(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    output: Path = typer.Option(..., help="The ONNX file to write."),
+    output: Path | None = typer.Option(None, help="The ONNX file to write."),
+    adapter: Path | None = typer.Option(
+        None, help="The safetensors file to write the low-rank adapters to, without the model."
+    ),
     requantize: bool = typer.Option(
         False,
         "--requantize",
         help="Find scales of quantized weights anew, by what these have become.",
     ),
 ) -> None:
-    """Write the trained model as plain ONNX."""
-    export_folder(folder, output, requantize=requantize)
-    terminal.say(f"{output}: the trained model.")
+    """Write the trained model as plain ONNX, or its adapters alone."""
+    if output is None and adapter is None:
+        raise UserError(
+            f"Nothing is written: say with {option('output')} where the model goes, or with "
+            f"{option('adapter')} where its adapters go."
+        )
+    if output is not None:
+        export_folder(folder, output, requantize=requantize)
+        terminal.say(f"{output}: the trained model.")
+    if adapter is not None:
+        export_adapter(folder, adapter)
+        terminal.say(f"{adapter}: the trained adapters.")
 
 
 def _parse_schedule(text: str | None) -> dict[int, float]:

@@ -1,4 +1,4 @@
-"""The commands that look into a model: `convert`, `inspect` and `check`. They need onnx and onnx-ir."""
+"""The commands that need onnx and onnx-ir: `convert`, `inspect`, `check` and `apply`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
+from svgd_onnx import terminal
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
@@ -98,6 +99,19 @@ _RESET = typer.Option(
 _INIT_SEED = typer.Option(
     TrainingSettings.init_seed, help="Of random numbers that parameters begin with."
 )
+_LORA = typer.Option(
+    None,
+    metavar="RANK",
+    help="Train low-rank adapters of this rank beside linear layers, and leave all else as it is but a new "
+    "head and what --train names.",
+)
+_LORA_TARGETS = typer.Option(
+    [],
+    metavar="GLOB",
+    help="Weights, or nodes that take them, to put adapters beside; may be repeated; by default those of all "
+    "Gemm, MatMul and Conv but the head's.",
+)
+_LORA_ALPHA = typer.Option(None, help="Adapters are scaled by alpha / rank; by default 1.")
 _DIFFERENTIATOR = typer.Option(
     TrainingSettings.differentiator,
     help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; auto is onnxruntime's builder "
@@ -171,6 +185,9 @@ def convert(
     init_head: str = _INIT_HEAD,
     reset: list[str] = _RESET,
     init_seed: int = _INIT_SEED,
+    lora: int | None = _LORA,
+    lora_targets: list[str] = _LORA_TARGETS,
+    lora_alpha: float | None = _LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -219,6 +236,9 @@ def inspect(
     init_head: str = _INIT_HEAD,
     reset: list[str] = _RESET,
     init_seed: int = _INIT_SEED,
+    lora: int | None = _LORA,
+    lora_targets: list[str] = _LORA_TARGETS,
+    lora_alpha: float | None = _LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -249,6 +269,9 @@ def check(
     init_head: str = _INIT_HEAD,
     reset: list[str] = _RESET,
     init_seed: int = _INIT_SEED,
+    lora: int | None = _LORA,
+    lora_targets: list[str] = _LORA_TARGETS,
+    lora_alpha: float | None = _LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -285,6 +308,16 @@ def check(
         )
     if show_checks(found, tolerance):
         raise typer.Exit(1)
+
+
+def apply(
+    model: Path = typer.Argument(..., help="The ONNX model that the adapters were trained over."),
+    adapter: Path = typer.Option(..., help="The file that export --adapter wrote."),
+    output: Path = typer.Option(..., help="The ONNX file to write."),
+) -> None:
+    """Put trained adapters on a model."""
+    svgd_onnx.apply_adapter(model, adapter, output)
+    terminal.say(f"{output}: the model with the adapters of '{adapter}'.")
 
 
 def _settings(context: typer.Context) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.records import (
     Dimension,
     FixedBatch,
+    LowRank,
     Operation,
     Parameter,
     Quantization,
@@ -92,6 +93,7 @@ class Manifest:
             None if it was a model in memory.
         files: SHA-256 of each model of the folder, by the file's name.
         num_classes: of a head that was made anew; None if none was.
+        lora: the low-rank adapters that are trained; None if there are none.
         format: of this file.
     """
 
@@ -123,6 +125,7 @@ class Manifest:
     source: dict[str, str] | None = None
     files: dict[str, str] = field(default_factory=dict)
     num_classes: int | None = None
+    lora: LowRank | None = None
     format: int = FORMAT
 
     @property
@@ -170,6 +173,8 @@ class Manifest:
             "the optimizer": self.optimizer,
             **{f"the optimizer's {name}": value for name, value in self.hyper_parameters.items()},
         }
+        if self.lora is not None:
+            about["the adapters' alpha"] = str(self.lora.alpha)
         if self.source is not None:
             about["the model's SHA-256"] = "+".join(sorted(self.source.values()))
         return {name: str(value) for name, value in about.items()}

@@ -23,6 +23,7 @@ from svgd_onnx.manifest import (
     Quantization,
     Tensor,
 )
+from svgd_onnx.records import Adapter, LowRank
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import all_nodes
@@ -85,7 +86,31 @@ def describe(
         exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
         fixed_batch=outcome(plan.canonical),
         num_classes=settings.num_classes,
+        lora=describe_adapters(plan, settings),
     )
+
+
+def describe_adapters(plan: TrainingPlan, settings: TrainingSettings) -> LowRank | None:
+    """The low-rank adapters, and what export does with each."""
+    if settings.lora is None:
+        return None
+    adapters = [
+        Adapter(
+            each.weight,
+            each.down,
+            each.up,
+            each.scaling,
+            each.kind,
+            list(each.shape),
+            plan.merging[each.weight],
+        )
+        for each in plan.adapters
+    ]
+    alpha = float(settings.lora if settings.lora_alpha is None else settings.lora_alpha)
+    factors = {name for each in plan.adapters for name in (each.down, each.up)}
+    changed = dict.fromkeys(map(unquoted, (*plan.selection.trainable, *plan.anew)))
+    whole = [name for name in changed if name not in factors]
+    return LowRank(settings.lora, alpha, list(settings.lora_targets), adapters, whole)
 
 
 def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:

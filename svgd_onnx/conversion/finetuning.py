@@ -6,13 +6,23 @@ import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.conversion.model import choose_prediction
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.transforms.finetune import NewHead, complete_shapes
+from svgd_onnx.transforms.finetune import (
+    Adapter,
+    LowRankAdapters,
+    NewHead,
+    adapters_of,
+    chosen_weights,
+    complete_shapes,
+    head_of,
+    initial_factors,
+)
 
 # In the metadata of the model as it came.
 _FINETUNING = "svgd.finetuning"
@@ -26,15 +36,25 @@ class Finetuning:
         classes: of the new head; None if there is none.
         prediction: the output that it gives.
         reasons: parameters that are trained whatever they hold, as users call them, and why.
+        adapters: low-rank adapters, which are not yet in the model as it came.
+        factors: what these begin with, by name.
     """
 
     classes: int | None = None
     prediction: str = ""
     reasons: Mapping[str, str] = field(default_factory=dict)
+    adapters: Sequence[Adapter] = ()
+    factors: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def trained(self, train: Sequence[str]) -> Sequence[str]:
-        """The globs of what is trained: a new head is trained beside what is named."""
-        return [*map(glob.escape, self.reasons), *train] if train else train
+        """The globs of what is trained: what is new beside what is named, and beside adapters nothing else."""
+        return [*map(glob.escape, self.reasons), *train] if train or self.adapters else train
+
+    def adapted(self, source: ir.Model) -> ir.Model:
+        """A copy of a model with the adapters in it."""
+        copy = source.clone()
+        LowRankAdapters(self.adapters, self.factors)(copy)
+        return copy
 
     def complete(self, source: ir.Model, canonical: ir.Model) -> None:
         """States what follows from a new head of the outputs' sizes.
@@ -61,15 +81,46 @@ def finetune(source: ir.Model, settings: TrainingSettings) -> Finetuning:
     Raises:
         UserError: the model has not what is to be changed.
     """
-    done = Finetuning()
+    classes, prediction, reasons = settings.num_classes, "", {}
     if settings.num_classes is not None:
         prediction = choose_prediction(source.graph, settings.prediction)
         head = NewHead(prediction, settings.num_classes, settings.init_head, settings.init_seed)
         head(source)
         reasons = dict.fromkeys(head.parameters, "the new head's")
-        done = Finetuning(settings.num_classes, prediction, reasons)
+    adapters: Sequence[Adapter] = ()
+    factors: Mapping[str, np.ndarray] = {}
+    if settings.lora is not None:
+        weights = _targets(source, settings, list(reasons))
+        alpha = settings.lora if settings.lora_alpha is None else settings.lora_alpha
+        adapters = adapters_of(source.graph, weights, settings.lora, alpha)
+        factors = initial_factors(adapters, settings.lora, settings.init_seed)
+        for each in adapters:
+            reasons |= dict.fromkeys((each.down, each.up), f"adapter of '{each.weight}'")
+    done = Finetuning(classes, prediction, reasons, adapters, factors)
     source.meta[_FINETUNING] = done
     return done
+
+
+def _targets(source: ir.Model, settings: TrainingSettings, new: Sequence[str]) -> list[str]:
+    """The weights that adapters are to stand beside."""
+    head = new or _head(source, settings.prediction)
+    weights = chosen_weights(source.graph, settings.lora_targets, head)
+    anew = [name for name in weights if name in new]
+    if anew:
+        raise UserError(
+            f"{option('lora_targets')} names '{anew[0]}', which is the new head's and trained itself: leave "
+            "it out."
+        )
+    return weights
+
+
+def _head(source: ir.Model, prediction: str | None) -> Sequence[str]:
+    """The name of the last layer's weight; none where it is not found."""
+    name = choose_prediction(source.graph, prediction)
+    try:
+        return [head_of(each).name for each in source.graph.outputs if each.name == name]
+    except UserError:
+        return []
 
 
 def finetuning_of(source: ir.Model) -> Finetuning:

@@ -248,7 +248,7 @@ def _without_loss(
         selection.trainable,
         selection.untrained,
         frozen=selection.frozen,
-        freeze_bn=training.freeze_bn,
+        freeze_bn=training.freeze_bn or training.lora is not None,
     )
     return sigma_prime(model.graph, copies, virtual_gradient)
 

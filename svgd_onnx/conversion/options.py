@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.errors import check_choice, check_range
+from svgd_onnx.errors import UserError, check_choice, check_range, option
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.finetune.initial_values import HE, INITIALIZATIONS
@@ -43,6 +43,11 @@ class TrainingSettings:
         reset: globs; parameters that match one begin anew: weights as by "he", biases and shifts with 0,
             scales with 1, running means and variances with 0 and 1.
         init_seed: of the random numbers that parameters begin with.
+        lora: the rank of low-rank adapters beside linear layers, which are trained in the place of all else
+            but a new head and what `train` names; None for none.
+        lora_targets: globs; if given, adapters stand beside weights whose name matches one, or that of a
+            node that takes it. None: the weights of all Gemm, MatMul and Conv but the head's.
+        lora_alpha: adapters are scaled by alpha / rank; None for the rank.
     """
 
     loss: str = "cross-entropy"
@@ -60,6 +65,9 @@ class TrainingSettings:
     init_head: str = HE
     reset: Sequence[str] = ()
     init_seed: int = 0
+    lora: int | None = None
+    lora_targets: Sequence[str] = ()
+    lora_alpha: float | None = None
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.
@@ -75,6 +83,15 @@ class TrainingSettings:
         if self.num_classes is not None:
             check_range("num_classes", self.num_classes, self.num_classes >= 1, "1 or more")
         check_choice("init_head", self.init_head, INITIALIZATIONS)
+        if self.lora is not None:
+            check_range("lora", self.lora, self.lora >= 1, "1 or more")
+        for name in ("lora_targets", "lora_alpha"):
+            if getattr(self, name) and self.lora is None:
+                raise UserError(
+                    f"{option(name)} is of adapters: give {option('lora')} too, their rank."
+                )
+        if self.lora_alpha is not None:
+            check_range("lora_alpha", self.lora_alpha, self.lora_alpha > 0, "positive")
         check_range("init_seed", self.init_seed, self.init_seed >= 0, "0 or more")
 
 

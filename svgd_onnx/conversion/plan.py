@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.exported_adapters import export_forms, merging_of
 from svgd_onnx.conversion.finetuning import finetune, finetuning_of
 from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
@@ -23,8 +24,8 @@ from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, sour
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.draws import DrawByDropout
-from svgd_onnx.transforms.emit import ExportedModel, exported_model
-from svgd_onnx.transforms.finetune import reset_parameters
+from svgd_onnx.transforms.emit import ExportedModel
+from svgd_onnx.transforms.finetune import Adapter, reset_parameters
 from svgd_onnx.transforms.losses import LOSSES, Loss
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
@@ -51,6 +52,10 @@ class TrainingPlan:
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and the label, by name.
         files: that the model was read from, itself first; none if it was in memory.
+        adapters: low-rank adapters.
+        anew: parameters that do not begin with what the model as it came has.
+        merging: the weight of each -> when export adds it to that, as svgd.json says it.
+        merged: as `exported`, where quantized weights take their adapters in; None if there are none.
     """
 
     canonical: ir.Model
@@ -67,6 +72,10 @@ class TrainingPlan:
     exported: ExportedModel
     batch_axes: BatchAxes
     files: Sequence[Path]
+    adapters: Sequence[Adapter] = ()
+    anew: Sequence[str] = ()
+    merging: Mapping[str, str] = field(default_factory=dict)
+    merged: ExportedModel | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -121,7 +130,9 @@ def read_model(
     """
     source = source_form(load_model(model, external_data))
     finetuning = finetune(source, settings)
-    canonical = canonicalize(source.clone(), settings.train, settings.size, settings.quantized)
+    canonical = canonicalize(
+        finetuning.adapted(source), settings.train, settings.size, settings.quantized
+    )
     finetuning.complete(source, canonical)
     if not settings.fixed_batch:
         open_batch(source, canonical, settings.prediction, settings.batch_axis)
@@ -135,7 +146,8 @@ def plan_of(
     prediction = choose_prediction(canonical.graph, settings.prediction)
     selection = select(source, canonical, settings)
     anew = reset_parameters(source, canonical, selection.all, settings.reset, settings.init_seed)
-    if not settings.train:
+    finetuning = finetuning_of(source)
+    if not settings.train and not finetuning.adapters:
         _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
@@ -157,8 +169,18 @@ def plan_of(
         selection.trainable,
         selection.untrained,
         frozen=selection.frozen,
-        freeze_bn=settings.freeze_bn,
+        freeze_bn=settings.freeze_bn or bool(finetuning.adapters),
         dropout=dropout,
+    )
+    merging = merging_of(finetuning.adapters, canonical.graph, selection.all)
+    exported, merged = export_forms(
+        source,
+        canonical,
+        selection.all,
+        (*selection.trainable, *selection.statistics, *anew),
+        own_names(canonical.graph, selection),
+        finetuning,
+        merging,
     )
     LowerFakeQuantize()(evaluation)
     ParametersAsInputs(selection.all)(evaluation)
@@ -176,15 +198,13 @@ def plan_of(
         class_axis=added.class_axis,
         loss_settings=settings.loss_settings,
         label=label,
-        exported=exported_model(
-            source,
-            canonical,
-            selection.all,
-            (*selection.trainable, *selection.statistics, *anew),
-            own_names(canonical.graph, selection),
-        ),
+        exported=exported,
         batch_axes=axes,
         files=files_of(source),
+        adapters=finetuning.adapters,
+        anew=[*anew, *(name for name in selection.all if unquoted(name) in finetuning.reasons)],
+        merging=merging,
+        merged=merged,
     )
 
 

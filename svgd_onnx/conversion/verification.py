@@ -199,10 +199,12 @@ def _check_gradients(
     if infinite:
         raise _fault(f"the gradient of {_quoted(infinite)} is NaN or infinite on made-up data")
     zero = [name for name, array in gradients.items() if not array.any()]
-    if zero:
+    factors = {each.down for each in manifest.lora.adapters} if manifest.lora else set()
+    dead = [name for name in zero if name not in factors]  # B is 0 at first, and so is A's gradient
+    if dead:
         warnings.warn(
             Advice(
-                f"The gradient of {_quoted(zero)} is zero everywhere on made-up data: that does not train at "
+                f"The gradient of {_quoted(dead)} is zero everywhere on made-up data: that does not train at "
                 "first, as where what follows it is all zeros, or never."
             ),
             stacklevel=4,

@@ -9,12 +9,17 @@ from svgd_onnx.errors import listed
 from svgd_onnx.files import FOLDER_FILES
 from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
-from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
+from svgd_onnx.targets.target import (
+    EVAL_MODEL,
+    MERGED_MODEL_WITHOUT_WEIGHTS,
+    MODEL_WITHOUT_WEIGHTS,
+)
 
 
 def artifact_paths(folder: Path) -> list[Path]:
     """The files of a folder of artifacts, of whichever target, whether they are there or not."""
-    names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, *FOLDER_FILES}
+    models = (EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, MERGED_MODEL_WITHOUT_WEIGHTS)
+    names = {FILE_NAME, *models, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
     return [folder / name for name in sorted(names)]

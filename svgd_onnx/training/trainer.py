@@ -16,6 +16,7 @@ from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
 from svgd_onnx.training import data
+from svgd_onnx.training.adapter_file import write_adapter
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
@@ -277,6 +278,14 @@ class Trainer:
         check_destination(Path(path), artifact_paths(self._folder))
         values = self._session.tensor
         write_model(self._folder, self.manifest, values, Path(path), requantize=requantize)
+
+    def export_adapter(self, path: PathLike) -> None:
+        """Writes adapters as they are now, without the model, as `training.adapter_file` says.
+
+        Raises:
+            UserError: the artifacts have none, or the file cannot be written.
+        """
+        write_adapter(self._folder, self.manifest, self._session.tensor, path)
 
     def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
         if self._finite is None:

@@ -14,6 +14,7 @@ from svgd_onnx.transforms.finetune.linear_layers import (
     CONVOLUTION,
     LinearLayer,
     linear_layer,
+    reads_sizes,
     store,
     tensor_of,
 )
@@ -104,8 +105,10 @@ class NewHead(ir.passes.InPlacePass):
             others = [
                 reader
                 for value in (parameter, *_forward_of(parameter))
-                for reader, _ in value.uses()
-                if reader is not layer.node and not _is_weight_way(reader)
+                for reader, at in value.uses()
+                if reader is not layer.node
+                and not _is_weight_way(reader)
+                and not reads_sizes(reader, at)
             ]
             if parameter is bias:
                 others = [each for each in others if each.op_type != "Add" or len(others) > 1]

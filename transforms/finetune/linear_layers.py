@@ -112,6 +112,13 @@ def store(value: ir.Value, array: np.ndarray) -> None:
         node.attributes["value"] = ir.AttrTensor("value", tensor)
 
 
+def reads_sizes(node: ir.Node, position: int) -> bool:
+    """Whether a node takes nothing of an input but its sizes or type."""
+    return node.domain == "" and (
+        node.op_type in ("Shape", "Size") or (node.op_type == "CastLike" and position == 1)
+    )
+
+
 def hands_on_weight(node: ir.Node) -> bool:
     """Whether a node gives a stored weight on: turned, in another type, or as real numbers."""
     if node.domain != "":
