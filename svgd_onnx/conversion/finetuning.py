@@ -116,9 +116,11 @@ def _targets(source: ir.Model, settings: TrainingSettings, new: Sequence[str]) -
 
 def _head(source: ir.Model, prediction: str | None) -> Sequence[str]:
     """The name of the last layer's weight; none where it is not found."""
-    name = choose_prediction(source.graph, prediction)
     try:
-        return [head_of(each).name for each in source.graph.outputs if each.name == name]
+        name = prediction or choose_prediction(source.graph, None)
+        # before a map it is no output of the model as it came
+        values = (value for node in source.graph for value in node.outputs if value.name == name)
+        return [head_of(each).name for each in values]
     except UserError:
         return []
 

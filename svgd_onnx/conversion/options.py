@@ -46,7 +46,8 @@ class TrainingSettings:
         lora: the rank of low-rank adapters beside linear layers, which are trained in the place of all else
             but a new head and what `train` names; None for none.
         lora_targets: globs; if given, adapters stand beside weights whose name matches one, or that of a
-            node that takes it. None: the weights of all Gemm, MatMul and Conv but the head's.
+            node that takes it, or of the PyTorch module that this was. None: the weights of all Gemm, MatMul
+            and Conv but the head's.
         lora_alpha: adapters are scaled by alpha / rank; None for the rank.
     """
 

@@ -1,67 +1,23 @@
-"""Low-rank adapters beside linear layers: trained, exported, kept in a file of their own, and put on again."""
+"""Low-rank adapters beside linear layers: trained and exported."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import models
 import numpy as np
 import onnx
-import onnxruntime
 import pytest
 import quantized_models
+from low_rank import NETWORKS, QUANTIZED, TARGETS, cross_entropy, predictions, trained, weights_of
 from onnxruntime.quantization import QuantType
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file
 
 import svgd_onnx
 from svgd_onnx.errors import UserError
 from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.export import export
-
-TARGETS = ["ort-training", "onnx"]
-
-NETWORKS = {
-    "Gemm, weights (outputs, inputs)": models.mlp,
-    "MatMul, weights (inputs, outputs)": models.matmul_add,
-    "Conv": models.convolutional,
-    "Conv before BatchNormalization": models.residual,
-}
-
-
-def weights_of(path: Path) -> dict[str, np.ndarray]:
-    return {
-        each.name: onnx.numpy_helper.to_array(each) for each in onnx.load(path).graph.initializer
-    }
-
-
-def predictions(path: Path, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-    options = onnxruntime.SessionOptions()  # its products of integers round in places of their own
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    session = onnxruntime.InferenceSession(str(path), options)
-    (given,) = session.run(None, {each.name: arrays[each.name] for each in session.get_inputs()})
-    return given
-
-
-def cross_entropy(given: np.ndarray, labels: np.ndarray, *, logits: bool) -> float:
-    if logits:
-        given = np.exp(given - given.max(1, keepdims=True))
-        given = given / given.sum(1, keepdims=True)
-    return float(-np.log(given[np.arange(len(labels)), labels]).mean())
-
-
-def trained(
-    model: onnx.ModelProto | Path, folder: Path, rate: float = 0.3, **settings: Any
-) -> tuple[dict[str, np.ndarray], dict[str, float], dict[str, float]]:
-    """Converts and trains: the data, and what `evaluate` gives before and after."""
-    svgd_onnx.convert(model, folder, **{"lora": 2, "target": "onnx", **settings})
-    proto = model if isinstance(model, onnx.ModelProto) else onnx.load(model)
-    arrays = models.examples(proto, 32)
-    trainer = svgd_onnx.Trainer(folder)
-    before = trainer.evaluate(arrays)
-    trainer.train(arrays, steps=50, batch_size=32, learning_rate=rate)
-    return arrays, before, trainer.evaluate(arrays)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -165,6 +121,18 @@ def test_targets_are_named_by_weights_or_nodes(tmp_path: Path) -> None:
         assert [each.weight for each in manifest.lora.adapters] == ["fc2.weight"]
 
 
+def test_targets_are_named_by_the_modules_that_pytorch_says(tmp_path: Path) -> None:
+    model = models.mlp()
+    scopes = "['', 'encoder.0', 'encoder.0.query', 'linear']"
+    entry = model.graph.node[0].metadata_props.add()
+    entry.key, entry.value = "pkg.torch.onnx.name_scopes", scopes
+    manifest = svgd_onnx.convert(
+        model, tmp_path / "a", lora=1, lora_targets=["*.query"], target="onnx"
+    )
+    assert manifest.lora is not None
+    assert [each.weight for each in manifest.lora.adapters] == ["fc1.weight"]
+
+
 def test_a_weight_of_several_layers_has_one_adapter(tmp_path: Path) -> None:
     net = models.Network()
     weight = net.weight("shared", 5, 5)
@@ -195,12 +163,6 @@ def test_weights_of_sixteen_bits(tmp_path: Path) -> None:
     given = predictions(tmp_path / "model.onnx", halves).astype(np.float32)
     loss = cross_entropy(given, arrays["labels"], logits=True)
     assert loss == pytest.approx(after["loss"], abs=5e-3)
-
-
-QUANTIZED = {
-    "DequantizeLinear": quantized_models.trunk,
-    "MatMulNBits": lambda: quantized_models.few_bits(4, zero_points=True),
-}
 
 
 @pytest.mark.parametrize("name", QUANTIZED)
@@ -237,77 +199,6 @@ def test_requantized_weights_take_in_their_adapters(tmp_path: Path) -> None:
     kinds = [each.op_type for each in onnx.load(tmp_path / "within.onnx").graph.node]
     assert kinds == [each.op_type for each in model.graph.node]
     assert np.abs(within - beside).max() < 0.02
-
-
-@pytest.mark.parametrize("name", [*NETWORKS, *QUANTIZED])
-def test_an_adapter_is_put_on_the_model_again(name: str, tmp_path: Path) -> None:
-    onnx.save({**NETWORKS, **QUANTIZED}[name](), tmp_path / "base.onnx")
-    arrays, *_ = trained(tmp_path / "base.onnx", tmp_path / "a")
-    export(tmp_path / "a", tmp_path / "exported.onnx")
-    export_adapter(tmp_path / "a", tmp_path / "tuned.safetensors")
-    assert all("lora" in each for each in load_file(tmp_path / "tuned.safetensors"))
-    svgd_onnx.apply_adapter(
-        tmp_path / "base.onnx", tmp_path / "tuned.safetensors", tmp_path / "applied.onnx"
-    )
-    exported, applied = (
-        weights_of(tmp_path / "exported.onnx"),
-        weights_of(tmp_path / "applied.onnx"),
-    )
-    assert exported.keys() == applied.keys()
-    assert all(np.array_equal(exported[each], applied[each]) for each in exported)
-    assert np.array_equal(
-        predictions(tmp_path / "exported.onnx", arrays),
-        predictions(tmp_path / "applied.onnx", arrays),
-    )
-
-
-def test_a_new_head_goes_with_its_adapter(tmp_path: Path) -> None:
-    onnx.save(models.mlp(), tmp_path / "base.onnx")
-    trained(tmp_path / "base.onnx", tmp_path / "a", num_classes=7, train=["bn.*"])
-    trainer = svgd_onnx.Trainer(tmp_path / "a")
-    trainer.export(tmp_path / "exported.onnx")
-    trainer.export_adapter(tmp_path / "tuned.safetensors")
-    svgd_onnx.apply_adapter(
-        tmp_path / "base.onnx", tmp_path / "tuned.safetensors", tmp_path / "applied.onnx"
-    )
-    exported, applied = (
-        weights_of(tmp_path / "exported.onnx"),
-        weights_of(tmp_path / "applied.onnx"),
-    )
-    assert all(np.array_equal(exported[each], applied[each]) for each in exported)
-    shape = onnx.load(tmp_path / "applied.onnx").graph.output[0].type.tensor_type.shape
-    assert shape.dim[1].dim_value == 7
-
-
-def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
-    onnx.save(models.mlp(), tmp_path / "base.onnx")
-    svgd_onnx.convert(tmp_path / "base.onnx", tmp_path / "a", lora=2, target="onnx")
-    export_adapter(tmp_path / "a", tmp_path / "tuned.safetensors")
-    onnx.save(models.matmul_add(), tmp_path / "other.onnx")
-
-    def applied(model: Path | onnx.ModelProto) -> None:
-        svgd_onnx.apply_adapter(model, tmp_path / "tuned.safetensors", tmp_path / "applied.onnx")
-
-    with pytest.raises(UserError, match=r"trained over another model than .*its SHA-256 is"):
-        applied(tmp_path / "other.onnx")
-    with pytest.raises(UserError, match=r"'fc1.weight' is of the shape \[6, 5\] in the model"):
-        applied(models.matmul_add())
-    with pytest.raises(UserError, match="the model has no layer of 'fc1.weight'"):
-        applied(models.large_outputs())
-    assert not (tmp_path / "applied.onnx").exists()
-
-
-def test_what_is_no_adapter_is_refused(tmp_path: Path) -> None:
-    save_file({"w": np.zeros(3, np.float32)}, tmp_path / "other.safetensors")
-    (tmp_path / "damaged.safetensors").write_bytes(b"nothing")
-    for name, why in (("other", "is none of svgd-onnx's adapters"), ("damaged", "is damaged")):
-        with pytest.raises(UserError, match=why):
-            svgd_onnx.apply_adapter(
-                models.mlp(), tmp_path / f"{name}.safetensors", tmp_path / "applied.onnx"
-            )
-    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
-    with pytest.raises(UserError, match="has no adapters: convert with lora"):
-        export_adapter(tmp_path / "a", tmp_path / "tuned.safetensors")
 
 
 REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from math import prod
 
@@ -20,6 +22,9 @@ from svgd_onnx.transforms.finetune.linear_layers import (
     tensor_of,
 )
 from svgd_onnx.transforms.rule import integer
+
+# The modules around a node, from the outermost to the node's own name, as a list of Python.
+_SCOPES = "pkg.torch.onnx.name_scopes"
 
 Layers = dict[str, list[LinearLayer]]
 
@@ -43,8 +48,8 @@ def chosen_weights(graph: ir.Graph, globs: Sequence[str], head: Sequence[str]) -
 
     Args:
         graph: of the model as it came.
-        globs: for names of weights, or of the nodes that take them; none for all that adapters can stand
-            beside but the head's and those of transforms.
+        globs: for names of weights, of the nodes that take them, or of the modules that PyTorch says of these;
+            none for all that adapters can stand beside but the head's and those of transforms.
         head: the names of the last layer's weights.
 
     Raises:
@@ -64,7 +69,8 @@ def chosen_weights(graph: ir.Graph, globs: Sequence[str], head: Sequence[str]) -
             )
         return chosen
     names = {
-        name: [name, *(layer.node.name or "" for layer in each)] for name, each in layers.items()
+        name: [name, *(called for layer in each for called in _names(layer.node))]
+        for name, each in layers.items()
     }
     for glob in globs:
         if any(fnmatchcase(each, glob) for found in names.values() for each in found):
@@ -77,13 +83,22 @@ def chosen_weights(graph: ir.Graph, globs: Sequence[str], head: Sequence[str]) -
             )
         raise UserError(
             f"{option('lora_targets')} '{glob}' matches no weight of a Gemm, MatMul or Conv, and no such "
-            f"node; there are: {listed(names)}."
+            f"node; there are: {listed(each[-1] for each in names.values())}."
         )
     return [
         name
         for name, found in names.items()
         if any(fnmatchcase(each, glob) for each in found for glob in globs)
     ]
+
+
+def _names(node: ir.Node) -> Iterator[str]:
+    """A node's name, and that of the innermost module around it, where torch's exporter has written it."""
+    yield node.name or ""
+    with suppress(ValueError, SyntaxError):
+        scopes = ast.literal_eval(node.metadata_props.get(_SCOPES, "[]"))
+        if isinstance(scopes, list) and len(scopes) > 1:
+            yield str(scopes[-2])
 
 
 def _obstacle(layers: Sequence[LinearLayer]) -> str | None:

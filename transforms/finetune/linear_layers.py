@@ -104,7 +104,7 @@ def store(value: ir.Value, array: np.ndarray) -> None:
     assert before is not None
     numbers = array.astype(before.dtype.numpy())
     tensor = ir.Tensor(numbers, dtype=before.dtype, name=value.name)
-    value.shape = ir.Shape(numbers.shape)
+    value.type, value.shape = ir.TensorType(before.dtype), ir.Shape(numbers.shape)
     node = value.producer()
     if node is None:
         value.const_value = tensor
