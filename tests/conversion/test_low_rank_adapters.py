@@ -234,3 +234,13 @@ def test_inspect_shows_adapters(tmp_path: Path) -> None:
         "fc1.weight.lora_A",
         "fc1.weight.lora_B",
     ]
+
+
+def test_conversion_verifies_both_factors(tmp_path: Path) -> None:
+    manifest = svgd_onnx.convert(models.convolutional(), tmp_path / "a", lora=2, target="onnx")
+    assert manifest.verified is not None and not manifest.verified.unresolved
+
+
+@pytest.mark.filterwarnings("error::svgd_onnx.errors.Advice")
+def test_the_first_gradient_of_zero_is_nothing_to_warn_of(tmp_path: Path) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", lora=2, target="onnx")
