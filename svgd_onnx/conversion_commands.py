@@ -10,19 +10,27 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
-from svgd_onnx import terminal
 from svgd_onnx.conversion.keywords import take
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.finetuning_commands import (
+    INIT_HEAD,
+    INIT_SEED,
+    LORA,
+    LORA_ALPHA,
+    LORA_TARGETS,
+    NUM_CLASSES,
+    RESET,
+    apply,
+)
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
 from svgd_onnx.printable import printable
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
-from svgd_onnx.transforms.finetune.initial_values import INITIALIZATIONS
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
 from svgd_onnx.transforms.quantization import QUANTIZED_CHOICES
@@ -32,6 +40,8 @@ from svgd_onnx.transforms.virtualize.settings import (
     T_KERNELS,
     VirtualGradientSettings,
 )
+
+__all__ = ["apply", "check", "convert", "inspect"]
 
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
@@ -87,31 +97,6 @@ _QUANTIZED = typer.Option(
     help=f"What is quantized: {' or '.join(QUANTIZED_CHOICES)}; then gradients pass quantizations, and integer "
     "weights are trained too.",
 )
-_NUM_CLASSES = typer.Option(
-    None, help="Make the last layer anew, for so many classes; its weight begins with --init-head."
-)
-_INIT_HEAD = typer.Option(
-    TrainingSettings.init_head, help=f"What a new head begins with: {' or '.join(INITIALIZATIONS)}."
-)
-_RESET = typer.Option(
-    [], metavar="GLOB", help="Parameters whose name matches begin anew; may be repeated."
-)
-_INIT_SEED = typer.Option(
-    TrainingSettings.init_seed, help="Of random numbers that parameters begin with."
-)
-_LORA = typer.Option(
-    None,
-    metavar="RANK",
-    help="Train low-rank adapters of this rank beside linear layers, and leave all else as it is but a new "
-    "head and what --train names.",
-)
-_LORA_TARGETS = typer.Option(
-    [],
-    metavar="GLOB",
-    help="Weights, or nodes that take them, to put adapters beside; may be repeated; by default those of all "
-    "Gemm, MatMul and Conv but the head's.",
-)
-_LORA_ALPHA = typer.Option(None, help="Adapters are scaled by alpha / rank; by default 1.")
 _DIFFERENTIATOR = typer.Option(
     TrainingSettings.differentiator,
     help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; auto is onnxruntime's builder "
@@ -181,13 +166,13 @@ def convert(
         "standard ones are the rule for the target onnx only.",
     ),
     encapsulation: str = _ENCAPSULATION,
-    num_classes: int | None = _NUM_CLASSES,
-    init_head: str = _INIT_HEAD,
-    reset: list[str] = _RESET,
-    init_seed: int = _INIT_SEED,
-    lora: int | None = _LORA,
-    lora_targets: list[str] = _LORA_TARGETS,
-    lora_alpha: float | None = _LORA_ALPHA,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -232,13 +217,13 @@ def inspect(
     t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
     encapsulation: str = _ENCAPSULATION,
-    num_classes: int | None = _NUM_CLASSES,
-    init_head: str = _INIT_HEAD,
-    reset: list[str] = _RESET,
-    init_seed: int = _INIT_SEED,
-    lora: int | None = _LORA,
-    lora_targets: list[str] = _LORA_TARGETS,
-    lora_alpha: float | None = _LORA_ALPHA,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -265,13 +250,13 @@ def check(
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
-    num_classes: int | None = _NUM_CLASSES,
-    init_head: str = _INIT_HEAD,
-    reset: list[str] = _RESET,
-    init_seed: int = _INIT_SEED,
-    lora: int | None = _LORA,
-    lora_targets: list[str] = _LORA_TARGETS,
-    lora_alpha: float | None = _LORA_ALPHA,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -308,16 +293,6 @@ def check(
         )
     if show_checks(found, tolerance):
         raise typer.Exit(1)
-
-
-def apply(
-    model: Path = typer.Argument(..., help="The ONNX model that the adapters were trained over."),
-    adapter: Path = typer.Option(..., help="The file that export --adapter wrote."),
-    output: Path = typer.Option(..., help="The ONNX file to write."),
-) -> None:
-    """Put trained adapters on a model."""
-    svgd_onnx.apply_adapter(model, adapter, output)
-    terminal.say(f"{output}: the model with the adapters of '{adapter}'.")
 
 
 def _settings(context: typer.Context) -> dict[str, Any]:

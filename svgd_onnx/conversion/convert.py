@@ -35,11 +35,7 @@ from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import TARGETS, target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.target import (
-    MERGED_MODEL_WITHOUT_WEIGHTS,
-    MODEL_WITHOUT_WEIGHTS,
-    Target,
-)
+from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.optimizers import SVGD
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.model import choose_prediction
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, check_several, option
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.finetune import (
     Adapter,
@@ -48,6 +48,7 @@ class Finetuning:
 
     def trained(self, train: Sequence[str]) -> Sequence[str]:
         """The globs of what is trained: what is new beside what is named, and beside adapters nothing else."""
+        check_several("train", train)
         return [*map(glob.escape, self.reasons), *train] if train or self.adapters else train
 
     def adapted(self, source: ir.Model) -> ir.Model:

@@ -85,7 +85,8 @@ class TrainingSettings:
             check_range("num_classes", self.num_classes, self.num_classes >= 1, "1 or more")
         check_choice("init_head", self.init_head, INITIALIZATIONS)
         if self.lora is not None:
-            check_range("lora", self.lora, self.lora >= 1, "1 or more")
+            is_rank = self.lora is not True and self.lora >= 1
+            check_range("lora", self.lora, is_rank, "a rank, 1 or more")
         for name in ("lora_targets", "lora_alpha"):
             if getattr(self, name) and self.lora is None:
                 raise UserError(

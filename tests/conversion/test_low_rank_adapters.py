@@ -215,7 +215,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
         "names 'fc2.weight', which is the new head's",
     ),
     "targets alone": (models.mlp, {"lora": None, "lora_targets": ["fc1.*"]}, "give lora too"),
-    "no rank": (models.mlp, {"lora": 0}, "lora is 0, but must be 1 or more"),
+    "no rank": (models.mlp, {"lora": 0}, "lora is 0, but must be a rank, 1 or more"),
 }
 
 
