@@ -17,15 +17,20 @@ if TYPE_CHECKING:
     from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.errors import UserError
     from svgd_onnx.gradient_check.check import ParameterCheck, check
-    from svgd_onnx.loss_settings import LossSettings
+    from svgd_onnx.loss_settings import LossSettings, OutputLoss
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
+    from svgd_onnx.training.callbacks import Callback
+    from svgd_onnx.training.schedules import Schedule
     from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
+    "Callback",
     "LossSettings",
     "Manifest",
+    "OutputLoss",
     "ParameterCheck",
+    "Schedule",
     "Trainer",
     "UserError",
     "__version__",
@@ -37,9 +42,12 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Callback": "training.callbacks",
     "LossSettings": "loss_settings",
     "Manifest": "manifest",
+    "OutputLoss": "loss_settings",
     "ParameterCheck": "gradient_check.check",
+    "Schedule": "training.schedules",
     "Trainer": "training.trainer",
     "UserError": "errors",
     "apply_adapter": "conversion.apply_adapter",

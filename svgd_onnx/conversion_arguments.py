@@ -1,4 +1,4 @@
-"""What the commands' options say that stand for more than a word: axes, sizes, weights."""
+"""What the commands' options say that stand for more than a word: axes, sizes, weights, numbers by globs."""
 
 from __future__ import annotations
 
@@ -62,3 +62,39 @@ def parse_sizes(name_of_option: str, items: list[str]) -> dict[str, int]:
             )
         sizes[name] = int(size)
     return sizes
+
+
+def parse_numbers(
+    name_of_option: str, items: list[str], plain: str | None = None
+) -> dict[str, float]:
+    """Numbers by globs of parameters: "*.bias=0".
+
+    Args:
+        name_of_option: what they are of.
+        items: as they are written, the last of which counts.
+        plain: the glob that a number alone is for, whatever the order; None where there is none.
+
+    Raises:
+        UserError: one is not written so.
+    """
+    alone = "" if plain is None else "a number or "
+    wanted = f"{alone}GLOB=NUMBER: write it as '*.bias=0.1'"
+    numbers: dict[str, float] = {}
+    for item in items:
+        glob, equals, number = item.rpartition("=")
+        try:
+            value = float(number)
+        except ValueError:
+            raise _not(name_of_option, item, wanted) from None
+        if equals and glob:
+            numbers.pop(glob, None)
+            numbers[glob] = value
+        elif plain is None or equals:
+            raise _not(name_of_option, item, wanted)
+        else:
+            numbers = {plain: value, **{each: numbers[each] for each in numbers if each != plain}}
+    return numbers
+
+
+def _not(name_of_option: str, item: str, wanted: str) -> UserError:
+    return UserError(f"{option(name_of_option)} has '{item}', which is not {wanted}.")

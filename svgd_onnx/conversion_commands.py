@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,10 @@ import typer
 from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
-from svgd_onnx.conversion.keywords import take
-from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
-from svgd_onnx.conversion_arguments import parse_axes, parse_sizes, parse_weights
+from svgd_onnx import terminal
+from svgd_onnx.conversion.options import EVERY, TrainingSettings, UpdateSettings
+from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
+from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.finetuning_commands import (
@@ -26,8 +26,9 @@ from svgd_onnx.finetuning_commands import (
     apply,
 )
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
-from svgd_onnx.loss_settings import REDUCTIONS, LossSettings
+from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.printable import printable
+from svgd_onnx.run_record import record
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
@@ -47,7 +48,12 @@ __all__ = ["apply", "check", "convert", "inspect"]
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
 # Options of more than one command.
-_LOSS = typer.Option(TrainingSettings.loss, help=f"One of {', '.join(LOSSES)}.")
+_LOSS = typer.Option(
+    [str(TrainingSettings.loss)],
+    metavar="[OUTPUT=]LOSS[:WEIGHT]",
+    help=f"One of {', '.join(LOSSES)}; or an ONNX file of a prediction and a target. For several outputs "
+    "OUTPUT=LOSS or OUTPUT=LOSS:WEIGHT, once for each: their weighted sum is trained by.",
+)
 _PREDICTION = typer.Option(
     None, help="The output that the loss compares (or is), if the model has several."
 )
@@ -67,15 +73,24 @@ _FIXED_BATCH = typer.Option(
     "--fixed-batch",
     help="Keep a batch axis that the file fixes; else it is opened where it can be.",
 )
-_REDUCTION = typer.Option("mean", help=f"Of the loss: {' or '.join(REDUCTIONS)}.")
-_CLASS_AXIS = typer.Option(
-    None, help="The logits' axis of classes; by default that of a final Softmax, or 1."
+
+
+def _of_losses(value: str, help_: str) -> Any:
+    """An option about losses, each of which may have its own."""
+    return typer.Option([], metavar=f"[OUTPUT=]{value}", help=help_)
+
+
+_REDUCTION = _of_losses("mean|sum", "Of the loss: mean (the default) or sum.")
+_CLASS_AXIS = _of_losses(
+    "AXIS", "The logits' axis of classes; by default that of a final Softmax, or 1."
 )
-_IGNORE_INDEX = typer.Option(None, help="Labels of this value do not count.")
-_CLASS_WEIGHTS = typer.Option(
-    None, metavar="W0,W1,…|FILE.npy", help="A weight for each class, or a file that holds them."
+_IGNORE_INDEX = _of_losses("LABEL", "Labels of this value do not count.")
+_CLASS_WEIGHTS = _of_losses("W0,W1,…|FILE.npy", "A weight for each class, or a file of them.")
+_LABEL_SMOOTHING = _of_losses("SHARE", "The share of the target spread over all classes.")
+_FOCAL_GAMMA = _of_losses(
+    "GAMMA", "Of focal: the exponent of one less the label's probability; by default 2."
 )
-_LABEL_SMOOTHING = typer.Option(0.0, help="The share of the target spread over all classes.")
+_MARGIN = _of_losses("MARGIN", "Of hinge and triplet; by default 1.")
 _FROM_LOGITS = typer.Option(
     False,
     "--from-logits",
@@ -128,26 +143,44 @@ def convert(
     context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
-    loss: str = _LOSS,
+    loss: list[str] = _LOSS,
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
     fixed_batch: bool = _FIXED_BATCH,
-    reduction: str = _REDUCTION,
-    class_axis: int | None = _CLASS_AXIS,
-    ignore_index: int | None = _IGNORE_INDEX,
-    class_weights: str | None = _CLASS_WEIGHTS,
-    label_smoothing: float = _LABEL_SMOOTHING,
+    reduction: list[str] = _REDUCTION,
+    class_axis: list[str] = _CLASS_AXIS,
+    ignore_index: list[str] = _IGNORE_INDEX,
+    class_weights: list[str] = _CLASS_WEIGHTS,
+    label_smoothing: list[str] = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: list[str] = _FOCAL_GAMMA,
+    margin: list[str] = _MARGIN,
     optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(_T.scale, help="T's factor s."),
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
     epsilon: float = typer.Option(_T.epsilon, help="T's epsilon."),
     momentum: float | None = typer.Option(
-        None, help="Of the optimizer momentum (default 0.9), or under svgd (default none)."
+        None, help="Of momentum and nesterov (default 0.9), or under svgd (default none)."
     ),
-    weight_decay: float = typer.Option(
-        _UPDATE.weight_decay, help="Decoupled weight decay of adamw and lion."
+    weight_decay: list[str] = typer.Option(
+        [],
+        metavar="W|GLOB=W",
+        help="Decoupled weight decay, of all that is trained or of what matches; may be repeated.",
+    ),
+    rate: list[str] = typer.Option(
+        [],
+        metavar="GLOB=FACTOR",
+        help="A factor on the learning rate of parameters that match; may be repeated.",
+    ),
+    clip_norm: float | None = typer.Option(
+        None, help="The largest norm of all gradients together; larger ones are scaled down."
+    ),
+    clip_value: float | None = typer.Option(None, help="The largest size of a gradient's entry."),
+    ema: float | None = typer.Option(
+        None,
+        metavar="DECAY",
+        help="Keep a moving average of the parameters, to be evaluated and exported.",
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
     train: list[str] = _TRAIN,
@@ -177,7 +210,7 @@ def convert(
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
     accumulation_steps: int = typer.Option(
-        1, help="Batches of a step, over which gradients are averaged; of the target onnx."
+        1, help="Batches of a step, over which gradients are averaged."
     ),
     recompute: bool = typer.Option(
         False,
@@ -193,24 +226,30 @@ def convert(
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
-    manifest = svgd_onnx.convert(**_settings(context))
+    settings = _settings(context)
+    settings["rate"] = parse_numbers("rate", rate)
+    settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
+    manifest = svgd_onnx.convert(**settings)
+    tell_conversion(output, manifest, record(context, output, target=manifest.target))
     show_conversion(str(output), manifest, chosen=target is None)
 
 
 def inspect(
     context: typer.Context,
     path: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
-    loss: str = _LOSS,
+    loss: list[str] = _LOSS,
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
     fixed_batch: bool = _FIXED_BATCH,
-    reduction: str = _REDUCTION,
-    class_axis: int | None = _CLASS_AXIS,
-    ignore_index: int | None = _IGNORE_INDEX,
-    class_weights: str | None = _CLASS_WEIGHTS,
-    label_smoothing: float = _LABEL_SMOOTHING,
+    reduction: list[str] = _REDUCTION,
+    class_axis: list[str] = _CLASS_AXIS,
+    ignore_index: list[str] = _IGNORE_INDEX,
+    class_weights: list[str] = _CLASS_WEIGHTS,
+    label_smoothing: list[str] = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: list[str] = _FOCAL_GAMMA,
+    margin: list[str] = _MARGIN,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
@@ -230,23 +269,27 @@ def inspect(
     random_size: list[str] = _RANDOM_SIZE,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
-    show_inspection(svgd_onnx.inspect(**_settings(context)))
+    found = svgd_onnx.inspect(**_settings(context))
+    tell_inspection(found)
+    show_inspection(found)
 
 
 def check(
     context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
-    loss: str = _LOSS,
+    loss: list[str] = _LOSS,
     prediction: str | None = _PREDICTION,
     batch_axis: list[str] = _BATCH_AXIS,
     size: list[str] = _SIZE,
     fixed_batch: bool = _FIXED_BATCH,
-    reduction: str = _REDUCTION,
-    class_axis: int | None = _CLASS_AXIS,
-    ignore_index: int | None = _IGNORE_INDEX,
-    class_weights: str | None = _CLASS_WEIGHTS,
-    label_smoothing: float = _LABEL_SMOOTHING,
+    reduction: list[str] = _REDUCTION,
+    class_axis: list[str] = _CLASS_AXIS,
+    ignore_index: list[str] = _IGNORE_INDEX,
+    class_weights: list[str] = _CLASS_WEIGHTS,
+    label_smoothing: list[str] = _LABEL_SMOOTHING,
     from_logits: bool = _FROM_LOGITS,
+    focal_gamma: list[str] = _FOCAL_GAMMA,
+    margin: list[str] = _MARGIN,
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
@@ -285,21 +328,21 @@ def check(
     if data_file is not None:
         settings |= {"arrays": data.load(data_file), "examples": batch_size}
     columns = TextColumn("{task.description}", markup=False), BarColumn()
-    with Progress(*columns, transient=True, disable=not sys.stdout.isatty()) as bar:
+    with Progress(*columns, transient=True, disable=not terminal.shows_bars()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,
             progress=lambda name: bar.update(task, description=printable(name)),
         )
+    tell_checks(found, tolerance)
     if show_checks(found, tolerance):
         raise typer.Exit(1)
 
 
 def _settings(context: typer.Context) -> dict[str, Any]:
-    """A command's options as keywords, those of the loss in one."""
+    """A command's options as keywords, those of losses in one or two."""
     settings = dict(context.params)
     for name in ("size", "random_size"):
         settings[name] = parse_sizes(name, settings[name])
     settings["batch_axis"] = parse_axes(settings["batch_axis"])
-    settings["class_weights"] = parse_weights(settings["class_weights"])
-    return {"loss_settings": take(LossSettings, settings), **settings}
+    return {**take_losses(settings), **settings}

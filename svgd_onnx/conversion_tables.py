@@ -38,6 +38,7 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     )
     lines = (
         *(_chosen_target(manifest) if chosen else []),
+        *_losses(manifest),
         *_adapters(manifest),
         *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),
@@ -54,6 +55,16 @@ def _chosen_target(manifest: Manifest) -> list[str]:
         return []
     target = UserError(option("target", manifest.target)).on_command_line()
     return [f"As onnxruntime-training is not installed, {target} was taken."]
+
+
+def _losses(manifest: Manifest) -> list[str]:
+    """Which losses are added up, where that is more than one."""
+    parts = [
+        f"{term.weight:g} x {term.loss} of '{term.prediction}'"
+        + ("" if term.label is None else f" beside '{term.label.name}'")
+        for term in manifest.losses
+    ]
+    return [f"The loss is {' + '.join(parts)}."] if parts else []
 
 
 def _adapters(manifest: Manifest) -> list[str]:
@@ -89,6 +100,8 @@ def show_inspection(inspection: Inspection) -> None:
     ):
         say(line)
     if inspection.manifest is not None:
+        for line in _losses(inspection.manifest):
+            say(line)
         say(f"Gradients by {inspection.manifest.maker}.")
         say(_kernels(inspection.manifest))
     if inspection.refusal is not None:

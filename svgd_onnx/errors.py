@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
 from math import isfinite
 
 from svgd_onnx.printable import printable
@@ -75,6 +76,21 @@ def _flag(found: re.Match[str]) -> str:
 def without(name: str) -> str:
     """Turning an option off in a message: verify=False, or --no-verify on the command line."""
     return _OPTION.format(f"{name}={_OFF}")
+
+
+@contextmanager
+def of_output(name: str | None) -> Iterator[None]:
+    """Around what is done for one of several outputs, whose name then stands before what is refused.
+
+    Raises:
+        UserError: as it was, with the name.
+    """
+    try:
+        yield
+    except UserError as error:
+        if name is None:
+            raise
+        raise UserError(f"For the output '{name}': {error.args[0]}") from error
 
 
 def check_choice(name: str, value: str, choices: Collection[str]) -> None:

@@ -45,4 +45,5 @@ def apply(
 ) -> None:
     """Put trained adapters on a model."""
     svgd_onnx.apply_adapter(model, adapter, output)
+    terminal.result(model=output)
     terminal.say(f"{output}: the model with the adapters of '{adapter}'.")

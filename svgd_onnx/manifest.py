@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TypeGuard
@@ -14,13 +12,17 @@ from svgd_onnx.files import recover
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.manifest_checks import check
 from svgd_onnx.records import (
+    AVERAGE,
     Dimension,
     FixedBatch,
+    LossTerm,
     LowRank,
     Operation,
     Parameter,
     Quantization,
+    State,
     Tensor,
     Verified,
 )
@@ -33,10 +35,12 @@ __all__ = [
     "LOOKS_AT_LABELS",
     "Dimension",
     "FixedBatch",
+    "LossTerm",
     "Manifest",
     "Operation",
     "Parameter",
     "Quantization",
+    "State",
     "Tensor",
     "Verified",
 ]
@@ -48,12 +52,6 @@ LOOKS_AT_LABELS = 2
 """From this format on a step looks itself whether labels are classes."""
 FILE_NAME = "svgd.json"
 
-# What arrays may be of.
-_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
-# What weights may be stored as, without and with a quantization.
-_FLOATS = re.compile(r"float32|b?float16")
-_INTEGERS = re.compile(r"u?int(8|16)|int32")
-
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
 
 
@@ -64,7 +62,7 @@ class Manifest:
     Attributes:
         versions: of svgd-onnx, onnx and onnxruntime at conversion.
         target: for which runtime: "ort-training" or "onnx".
-        loss: name of the loss.
+        loss: name of the loss; of several the first, as all that follows to the label.
         loss_settings: what was chosen about it; `class_axis` is that of the logits.
         prediction: the model's output that the loss compares.
         logits: the value that the loss reads, the prediction itself or what is under its activation.
@@ -75,12 +73,19 @@ class Manifest:
         outputs: the model's own outputs; the evaluation model gives them after the loss.
         optimizer: "svgd", or the update rule that trains without T.
         update: the update rule.
-        hyper_parameters: of T (scale, rho, epsilon), the update rule and L1 (l1), by name.
+        hyper_parameters: of T (scale, rho, epsilon), the update rule and L1 (l1), by name; and what was asked
+            for of weight_decay, clip_norm, clip_value and ema.
         t_kernel: "fused" or "portable".
         random: whether training draws random numbers (Dropout, and all that is written with it).
-        parameters: everything the checkpoint holds but r.
+        parameters: everything the checkpoint holds but r and `states`.
         operations: sigma-prime.
         accumulation_steps: batches of a step, over which gradients are averaged.
+        rates: factors on the learning rate, by globs of parameters; the last that matches counts.
+        weight_decays: decay of parameters that a glob matches, in place of weight_decay; the last counts.
+        states: what the step keeps for the update of parameters, in the checkpoint. That of the training
+            session's own optimizers is not among them.
+        directs: whether a step of the target ort-training makes directions, along which the session's
+            plain descent goes, and leaves no gradients.
         differentiator: who made the gradient graph: "onnxruntime", its builder, or "own", rules of ours.
         encapsulation: how T came into it: "graph" or "operators", by twins.
         recompute: whether segments of the forward pass are computed again in the backward pass.
@@ -92,6 +97,8 @@ class Manifest:
         source: SHA-256 of the file that was converted, by its name, and of those beside it that hold weights.
             None if it was a model in memory.
         files: SHA-256 of each model of the folder, by the file's name.
+        losses: all losses where there are several, and one that has a weight or is a file of the user's own;
+            empty where the fields above say all. `terms` is the same for both.
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
         format: of this file.
@@ -115,6 +122,10 @@ class Manifest:
     parameters: list[Parameter]
     operations: list[Operation]
     accumulation_steps: int = 1
+    rates: dict[str, float] = field(default_factory=dict)
+    weight_decays: dict[str, float] = field(default_factory=dict)
+    states: list[State] = field(default_factory=list)
+    directs: bool = False
     differentiator: str = "onnxruntime"
     encapsulation: str = "graph"
     recompute: bool = False
@@ -124,20 +135,37 @@ class Manifest:
     unverified: str | None = None
     source: dict[str, str] | None = None
     files: dict[str, str] = field(default_factory=dict)
+    losses: list[LossTerm] = field(default_factory=list)
     num_classes: int | None = None
     lora: LowRank | None = None
     format: int = FORMAT
 
     @property
+    def terms(self) -> list[LossTerm]:
+        """The losses whose weighted sum is trained by, one or several."""
+        of_one = (self.loss, self.loss_settings, self.prediction, self.logits, self.logits_shape)
+        return self.losses or [LossTerm(*of_one, self.label)]
+
+    @property
+    def labels(self) -> list[Tensor]:
+        """What the losses compare predictions with."""
+        return [term.label for term in self.terms if term.label is not None]
+
+    @property
     def arrays(self) -> list[Tensor]:
-        """What a training step takes: the inputs and the label."""
-        return self.inputs if self.label is None else [*self.inputs, self.label]
+        """What a training step takes: the inputs and the labels."""
+        return [*self.inputs, *self.labels]
 
     @property
     def own_names(self) -> set[str]:
         """The names of the model's inputs, outputs and parameters, to which those of a step give way."""
         tensors = {each.name for each in (*self.inputs, *self.outputs)}
         return tensors | {each.name for each in self.parameters}
+
+    @property
+    def averages(self) -> dict[str, str]:
+        """The names of the parameters' moving averages, by those of the parameters."""
+        return {str(each.parameter): each.name for each in self.states if each.state == AVERAGE}
 
     @property
     def takes_one_example(self) -> bool:
@@ -167,17 +195,30 @@ class Manifest:
         It follows from the file and the settings: so to convert again is the same, by another version too.
         """
         about = {
-            "the loss": self.loss,
-            **{f"the loss's {name}": value for name, value in asdict(self.loss_settings).items()},
-            "the prediction": self.prediction,
+            **self._about_losses,
             "the optimizer": self.optimizer,
             **{f"the optimizer's {name}": value for name, value in self.hyper_parameters.items()},
+            **{f"the rate of {glob}": value for glob, value in self.rates.items()},
+            **{f"the weight decay of {glob}": value for glob, value in self.weight_decays.items()},
         }
         if self.lora is not None:
             about["the adapters' alpha"] = str(self.lora.alpha)
         if self.source is not None:
             about["the model's SHA-256"] = "+".join(sorted(self.source.values()))
         return {name: str(value) for name, value in about.items()}
+
+    @property
+    def _about_losses(self) -> dict[str, object]:
+        about: dict[str, object] = {}
+        for term in self.terms:
+            of = f" of '{term.prediction}'" if self.losses else ""
+            about[f"the loss{of}"] = term.loss if term.source is None else term.source
+            about |= {
+                f"the loss's {name}{of}": each for name, each in asdict(term.settings).items()
+            }
+            if of:
+                about[f"the loss's weight{of}"] = term.weight
+        return {**about, "the prediction": ", ".join(term.prediction for term in self.terms)}
 
     @property
     def needs_library(self) -> bool:
@@ -229,54 +270,17 @@ class Manifest:
                 )
             _check_format(content.get("format"), path)
             manifest = read(cls, content)
-            manifest._check()
+            check(manifest)
         except (ValueError, RecursionError) as error:
             raise _damaged(path, "it is no JSON") from error
         except MisfitError as error:
             raise _damaged(path, str(error)) from error
         return manifest
 
-    def _check(self) -> None:
-        """Refuses what no conversion writes.
-
-        Raises:
-            MisfitError: says what.
-        """
-        if self.prediction not in {each.name for each in self.outputs}:
-            raise MisfitError("'prediction' is no output")
-        strange = [each for each in self.arrays if not _DTYPE.fullmatch(each.dtype)]
-        if strange:
-            raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
-        if self.accumulation_steps < 1:
-            raise MisfitError(f"'accumulation_steps' is {self.accumulation_steps}")
-        for tensor in (*self.arrays, *self.outputs):
-            _check_sizes(tensor.name, tensor.shape)
-            axis = tensor.batch_axis
-            if axis is not None and not 0 <= axis < len(tensor.shape):
-                raise MisfitError(f"the tensor '{tensor.name}' has no axis {axis}")
-            if axis is not None and tensor.shape[axis] == 0:
-                raise MisfitError(f"the tensor '{tensor.name}' has no examples")
-        for parameter in self.parameters:
-            _check_sizes(parameter.name, parameter.shape)
-            if not (_FLOATS if parameter.quantization is None else _INTEGERS).fullmatch(
-                parameter.stored_as
-            ):
-                raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
-        axis = self.loss_settings.class_axis
-        if axis is not None and not 0 <= axis < len(self.logits_shape):
-            raise MisfitError(f"the logits have no axis {axis}")
-        if axis is None and self.label is not None and self.label.dtype == "int64":
-            raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
-
 
 def is_manifest(content: object) -> TypeGuard[dict[str, object]]:
     """Whether JSON is a manifest at first sight, and no other program's."""
     return isinstance(content, dict) and {"format", "versions", "target"} <= content.keys()
-
-
-def _check_sizes(name: str, shape: Sequence[Dimension]) -> None:
-    if any(isinstance(size, int) and size < 0 for size in shape):
-        raise MisfitError(f"the tensor '{name}' is of shape {list(shape)}")
 
 
 def _check_format(given: object, path: Path) -> None:

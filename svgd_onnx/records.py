@@ -5,6 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from math import prod
 
+from svgd_onnx.loss_settings import LossSettings
+
+AVERAGE = "average"
+"""The state of a parameter that is its moving average."""
+
 # A fixed size, or the name of a size that each run may choose.
 Dimension = int | str
 
@@ -29,6 +34,35 @@ class Tensor:
     batch_axis: int | None = 0
     lowest: int | None = None
     highest: int | None = None
+
+
+@dataclass
+class LossTerm:
+    """One of the losses that are trained by, and what it compares.
+
+    Attributes:
+        loss: its name; of one of the user's own that of its file.
+        settings: what was chosen about it; `class_axis` is that of the logits.
+        prediction: the model's output that it compares.
+        logits: the value that it reads, the prediction itself or what is under its activation.
+        logits_shape: its shape.
+        label: the input with what the model should say; None if the loss is the model's own.
+        weight: what it counts in the sum.
+        source: SHA-256 of its file, if it is one of the user's own.
+    """
+
+    loss: str
+    settings: LossSettings
+    prediction: str
+    logits: str
+    logits_shape: list[Dimension]
+    label: Tensor | None
+    weight: float = 1.0
+    source: str | None = None
+
+    def named(self, what: str) -> str:
+        """What belongs to one of several losses: `box_target`, `box_loss`."""
+        return f"{self.prediction}_{what}"
 
 
 @dataclass
@@ -173,6 +207,29 @@ class Operation:
     def state_nbytes(self) -> int:
         """r's size in bytes; 0 without r."""
         return 0 if self.state is None else 4 * prod(self.state_shape)
+
+
+@dataclass
+class State:
+    """A tensor in the checkpoint that the update of parameters keeps, float32.
+
+    Attributes:
+        name: its name.
+        shape: its shape.
+        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; or what the
+            step of a training session is told before each batch, "update" and "learning_rate".
+        parameter: the parameter that it is of; None for a state of all.
+    """
+
+    name: str
+    shape: list[int]
+    state: str
+    parameter: str | None = None
+
+    @property
+    def nbytes(self) -> int:
+        """Size in bytes."""
+        return 4 * prod(self.shape)
 
 
 @dataclass

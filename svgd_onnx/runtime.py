@@ -18,7 +18,19 @@ from svgd_onnx.version import __version__
 
 # Every one of these installs the same package folder, `onnxruntime`; the last one installed wins.
 _TRAINING_PACKAGES = ("onnxruntime-training-cpu", "onnxruntime-training")
-_PACKAGES = (*_TRAINING_PACKAGES, "onnxruntime", "onnxruntime-gpu")
+_PACKAGES = (
+    *_TRAINING_PACKAGES,
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "onnxruntime-openvino",
+    "onnxruntime-directml",
+    "onnxruntime-migraphx",
+    "onnxruntime-rocm",
+    "onnxruntime-webgpu",
+    "onnxruntime-cann",
+    "onnxruntime-trt-rtx",
+    "onnxruntime-silicon",
+)
 
 _INSTALL = "pip install 'svgd-onnx[ort-training]'"
 _INSTALL_STOCK = "pip install 'svgd-onnx[train]'"

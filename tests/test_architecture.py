@@ -20,7 +20,7 @@ from svgd_onnx.targets import TARGETS
 ROOT = Path(__file__).parent.parent
 NEEDS_ONNX = {"onnx", "onnx_ir"}
 # What transforms may read of the package around them: the ground floor, which reads nothing above itself.
-GROUND_FLOOR = {"errors", "files", "loss_settings", "runtime", "step_names"}
+GROUND_FLOOR = {"errors", "files", "loss_settings", "records", "runtime", "step_names"}
 
 
 def modules() -> dict[str, Path]:

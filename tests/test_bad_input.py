@@ -250,8 +250,8 @@ class TestConvert:
     @pytest.mark.parametrize(
         ("option", "value", "sentence"),
         [
-            ("--loss", "hinge", "Unknown --loss 'hinge'"),
-            ("--optimizer", "adam", "Unknown --optimizer 'adam'"),
+            ("--loss", "other", "Unknown --loss 'other'"),
+            ("--optimizer", "adamax", "Unknown --optimizer 'adamax'"),
             ("--t-kernel", "quick", "Unknown --t-kernel 'quick'"),
             ("--scale", "-1", "--scale is -1.0"),
             ("--scale", "nan", "--scale is nan"),
@@ -272,11 +272,26 @@ class TestConvert:
     def test_options_of_another_optimizer(self, command_line: CommandLine, model: Path) -> None:
         options = ("--optimizer", "adamw", "--momentum", "0.9")
         assert "does not go with" in self.refuse(command_line, model, *options)
-        assert "adamw" in self.refuse(command_line, model, "--weight-decay", "0.1")
 
-    def test_an_optimizer_of_another_target(self, command_line: CommandLine, model: Path) -> None:
-        error = self.refuse(command_line, model, "--optimizer", "lion")
-        assert "convert with --target onnx, or choose from svgd, sgd, " in error
+    @pytest.mark.parametrize(
+        ("option", "value", "sentence"),
+        [
+            ("--weight-decay", "much", "has 'much', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "fc*=much", "has 'fc*=much', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "=1", "has '=1', which is not a number or GLOB=NUMBER"),
+            ("--weight-decay", "none*=1", "--weight-decay 'none*' matches no parameter"),
+            ("--rate", "0.5", "--rate has '0.5', which is not GLOB=NUMBER"),
+            ("--rate", "fc*=0", "--rate is 0.0, but must be more than 0."),
+            ("--rate", "none*=1", "--rate 'none*' matches no parameter that is trained"),
+            ("--clip-norm", "0", "--clip-norm is 0.0, but must be more than 0."),
+            ("--clip-value", "-1", "--clip-value is -1.0, but must be more than 0."),
+            ("--ema", "1", "--ema is 1.0, but must be at least 0 and below 1."),
+        ],
+    )
+    def test_settings_of_the_update(
+        self, command_line: CommandLine, model: Path, option: str, value: str, sentence: str
+    ) -> None:
+        assert sentence in self.refuse(command_line, model, option, value)
 
     def test_a_prediction_of_one_number(self, command_line: CommandLine, tmp_path: Path) -> None:
         net = models.Network()
@@ -469,6 +484,13 @@ class TestTrain:
             (("--steps", "5"), "either --epochs or --steps"),
             (("--schedule", "10=0.1"), "'10=0.1', which is not STEP:RATE"),
             (("--schedule", "10:inf"), "learning rate is inf"),
+            (("--schedule", "cosin"), "write 1600:0.005,3600:0.001, or a name"),
+            (("--early-stopping", "3"), "give --validation"),
+            (("--monitor", "f1"), "--monitor goes with --early-stopping"),
+            (("--metric", "f3"), "Unknown --metric 'f3'"),
+            (("--checkpoint-keep", "0"), "--checkpoint-keep is 0"),
+            (("--checkpoint", "best"), "train with --checkpoint-best for that"),
+            (("--checkpoint", "step-9"), "no --checkpoint 'step-9': choose from last, step-0"),
             (("--checkpoint-every", "0"), "--checkpoint-every is 0"),
             (("--log-every", "0"), "--log-every is 0"),
             (("--threads", "0"), "--threads is 0"),
@@ -515,19 +537,20 @@ def test_damaged_artifacts(command_line: CommandLine, folder: Path, data: Path) 
     assert "damaged" in command_line.refuses("evaluate", folder, "--data", data)
 
 
-def test_training_a_trained_folder_again_needs_a_word(
+def test_training_a_trained_folder_goes_on_but_not_with_another_seed(
     command_line: CommandLine, folder: Path, data: Path
 ) -> None:
     cli.svgd_onnx.Trainer(folder).train(
         models.examples(models.mlp(), COUNT), steps=3, batch_size=8, learning_rate=0.1
     )
     common = ("--data", data, "--learning-rate", "0.1", "--steps", "9")
-    again = command_line.refuses("train", folder, *common, "--batch-size", "8")
-    assert "has been trained for 3 steps" in again
-    other = command_line.refuses("train", folder, *common, "--batch-size", "4", "--resume")
-    assert "batch size 8" in other
     seed = command_line.refuses("train", folder, *common, "--batch-size", "8", "--seed", "7")
-    assert "seed 0, not 7" in seed
+    assert "seed 0, not 7" in seed and "--checkpoint initial" in seed
+    for given in (("--resume",), ("--checkpoint", "step-0")):
+        both = command_line.refuses(
+            "train", folder, *common, "--batch-size", "8", "--restart", *given
+        )
+        assert "--restart begins from the initial parameters" in both
 
 
 WITH_LITTLE_SPACE = """

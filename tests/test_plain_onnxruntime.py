@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import models
 import numpy as np
@@ -39,14 +40,22 @@ print([name for name in sys.modules if name.split(".")[0] in ("svgd_onnx", "torc
 """
 
 
-@pytest.mark.parametrize("kernel", ["fused", "portable"])
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [
+        ("fused", {}),
+        ("portable", {}),
+        ("portable", {"optimizer": "nesterov", "clip_norm": 1.0, "rate": {"*.bias": 0.5}}),
+    ],
+    ids=["fused", "portable", "directions"],
+)
 def test_a_script_without_this_package_trains_evaluates_and_exports(
-    kernel: str, tmp_path: Path
+    kernel: str, options: dict[str, Any], tmp_path: Path
 ) -> None:
     model = models.mlp()
     data = models.examples(model, 16)
     np.savez(tmp_path / "data.npz", **data)
-    svgd_onnx.convert(model, tmp_path / "artifacts", t_kernel=kernel)
+    svgd_onnx.convert(model, tmp_path / "artifacts", t_kernel=kernel, **options)
     library = str(svgd_onnx.custom_op_library()) if kernel == "fused" else ""
     arguments = [tmp_path / "artifacts", library, tmp_path / "data.npz"]
     run = subprocess.run(

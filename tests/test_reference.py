@@ -204,12 +204,42 @@ def test_loss(loss: str) -> None:
     target = {
         "bce_with_logits": (normal(1, 4, 3) > 0).astype(float),
         "cross_entropy": np.array([2, 0, 1, 1]),
+        "focal": np.array([2, 0, 1, 1]),
+        "hinge": np.array([2, 0, 1, 1]),
+        "kl": np.array([[0.2, 0.8, 0.0], [0.1, 0.2, 0.7], [0.0, 1.0, 0.0], [0.4, 0.3, 0.3]]),
+        "triplet": np.array([2, 1, 2, 1]),
     }.get(loss, normal(1, 4, 3))
     p = 1 / (1 + np.exp(-x))
+    softmax = np.exp(x) / np.exp(x).sum(axis=1, keepdims=True)
+
+    def apart(one: int, other: int) -> float:
+        return float(np.linalg.norm(x[one] - x[other]))
+
     expected = {
         "bce_with_logits": lambda: -(target * np.log(p) + (1 - target) * np.log(1 - p)).mean(),
         "cross_entropy": lambda: -np.mean(
             [np.log(np.exp(row[i]) / np.exp(row).sum()) for row, i in zip(x, target)]
+        ),
+        "focal": lambda: np.mean(
+            [-((1 - q[i]) ** 2) * np.log(q[i]) for q, i in zip(softmax, target)]
+        ),
+        "hinge": lambda: np.mean(
+            [
+                sum(max(0.0, 1 - row[i] + row[c]) for c in range(3) if c != i) / 3
+                for row, i in zip(x, target)
+            ]
+        ),
+        "kl": lambda: np.mean(
+            [sum(t * np.log(t / q) for t, q in zip(*rows) if t) for rows in zip(target, softmax)]
+        ),
+        "triplet": lambda: np.mean(
+            [
+                max(
+                    0.0,
+                    1 + apart(a, (a + 2) % 4) - min(apart(a, (a + 1) % 4), apart(a, (a + 3) % 4)),
+                )
+                for a in range(4)
+            ]
         ),
         "huber": lambda: np.mean(
             [d * d / 2 if abs(d) <= 1 else abs(d) - 0.5 for d in (x - target).ravel()]

@@ -9,11 +9,19 @@ import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.transforms.bodies import all_nodes
-from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
-from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of, integer, static_shape
+from svgd_onnx.transforms.rule import (
+    constant_value,
+    input_of,
+    inputs_of,
+    integer,
+    number,
+    static_shape,
+)
 from svgd_onnx.transforms.writer import Writer
 
 _MOVED = frozenset({"Cast", "Reshape", "Squeeze", "Unsqueeze"})
+# So many times the image's longer side, from its corner, boxes may reach.
+REACH = 16
 # What they give is in range of what it was made of, whatever the data is.
 _IN_RANGE = frozenset({"ArgMax", "ArgMin", "MaxPool", "NonZero", "Shape", "Size", "TopK"})
 
@@ -24,7 +32,8 @@ class CheckIndices(ir.passes.InPlacePass):
     Most kernels do (Gather, GatherND, Scatter..., recurrent layers of sequence lengths), and raise an error.
     Others of onnxruntime-training 1.19.2 read, or divide, whatever they are given: SoftmaxCrossEntropyLoss and
     its gradient by labels, RoiAlign by the numbers of images, MaxUnpool by its indices; and a division of
-    integers by 0 ends the process.
+    integers by 0 ends the process. RoiAlign takes as many samples of a box as it has pixels, on the image or
+    not, and memory for each: a box may reach no farther than `REACH` times the image.
     GatherElements does not say which index it was. In front of those stands what raises an error, for every
     program that runs the graph.
 
@@ -36,11 +45,13 @@ class CheckIndices(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         modified = False
-        for node in list(all_nodes(model.graph)):
-            check = CHECKS.get(node.op_type)
-            if check is None or node.domain != "":
-                continue
-            place, write_checked = check
+        checked_nodes = [
+            (node, *check)
+            for node in all_nodes(model.graph)
+            if node.domain == ""
+            for check in CHECKS.get(node.op_type, ())
+        ]
+        for node, place, write_checked in checked_nodes:
             index = node.inputs[place]
             read = set() if index is None else _read_by(index)
             if write_checked is _divisor:
@@ -49,9 +60,8 @@ class CheckIndices(ir.passes.InPlacePass):
                 continue
             assert isinstance(node.graph, ir.Graph)
             places = (str(at) for at, each in enumerate(model.graph.inputs) if each in read)
-            write = Writer(
-                f"{node.outputs[0].name or node.op_type}/index", model.graph.opset_imports[""]
-            )
+            name = node.outputs[0].name or node.op_type
+            write = Writer(f"{name}/index_{place}", model.graph.opset_imports[""])
             checked = write_checked(node, write, f"of {','.join(places)}")
             if checked is None:
                 continue
@@ -70,10 +80,10 @@ def _class(node: ir.Node, write: Writer, places: str) -> ir.Value:
     if "ignore_index" not in node.attributes:
         checked = write.index_within(index, count, f"checked {places}")
     else:
-        number = integer(node, "ignore_index", 0)
-        ignored = write.node("Equal", index, write.integer(number))
+        ignore_index = integer(node, "ignore_index", 0)
+        ignored = write.node("Equal", index, write.integer(ignore_index))
         counted = write.node("Where", ignored, write.integer(0), index)
-        within = write.index_within(counted, count, f"checked {places} except {number}")
+        within = write.index_within(counted, count, f"checked {places} except {ignore_index}")
         checked = write.node("Where", ignored, index, within)
     return checked if index is labels else write.node("Cast", checked, to=labels.dtype)
 
@@ -81,6 +91,19 @@ def _class(node: ir.Node, write: Writer, places: str) -> ir.Value:
 def _image(node: ir.Node, write: Writer, places: str) -> ir.Value:
     images, _, numbers = inputs_of(node, 3)
     return write.index_within(numbers, _size(images, 0, write), f"checked {places}")
+
+
+def _boxes(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
+    """Boxes of which no corner is farther away than a few images, where each pixel is a sample."""
+    images, boxes = inputs_of(node, 2)
+    if integer(node, "sampling_ratio", 0):
+        return None
+    scale = number(node, "spatial_scale", 1.0)
+    far = write.node("Ceil", write.node("Abs", write.node("Mul", boxes, write.scalar(scale))))
+    larger = write.node("Max", _size(images, 2, write), _size(images, 3, write))
+    count = write.node("Mul", larger, write.integers(REACH))
+    far = write.index_within(write.cast(far, "int64"), count, f"reached {scale!r} {places}")
+    return write.node("Add", boxes, write.node("Mul", write.cast(far, "float32"), write.scalar(0)))
 
 
 def _element(node: ir.Node, write: Writer, places: str) -> ir.Value:
@@ -119,15 +142,15 @@ def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
         return None
     kind, least = limits[divisor.dtype]
 
-    def number(value: int) -> ir.Value:
+    def constant_of(value: int) -> ir.Value:
         return write.cast(write.integer(value), kind)
 
     too_large = write.node(
         "And",
-        write.node("Equal", divisor, number(-1)),
-        write.node("Equal", dividend, number(least)),
+        write.node("Equal", divisor, constant_of(-1)),
+        write.node("Equal", dividend, constant_of(least)),
     )
-    wrong = write.node("Or", write.node("Equal", divisor, number(0)), too_large)
+    wrong = write.node("Or", write.node("Equal", divisor, constant_of(0)), too_large)
     nothing = write.index_within(
         write.cast(wrong, "int64"), write.integers(1), f"divisor {places}", from_end=True
     )
@@ -163,16 +186,16 @@ def _is_checked(value: ir.Value) -> bool:
     node = value.producer()
     while node is not None and node.op_type in _MOVED and node.inputs[0] is not None:
         node = node.inputs[0].producer()
-    return node is not None and f"/{CHECKED_LABELS}/" in (node.name or "")
+    return node is not None and "/checked of " in (node.name or "")
 
 
-# By operator: the input that is looked at, and what writes it, given the places of the inputs that it is of.
-CHECKS: dict[str, tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]]] = {
-    "Div": (1, _divisor),
-    "GatherElements": (1, _element),
-    "MaxUnpool": (1, _unpooled),
-    "Mod": (1, _divisor),
-    "NegativeLogLikelihoodLoss": (1, _class),
-    "RoiAlign": (2, _image),
-    "SoftmaxCrossEntropyLoss": (1, _class),
+# By operator: the inputs that are looked at, and what writes each, given the places of those that it is of.
+CHECKS: dict[str, tuple[tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]], ...]] = {
+    "Div": ((1, _divisor),),
+    "GatherElements": ((1, _element),),
+    "MaxUnpool": ((1, _unpooled),),
+    "Mod": ((1, _divisor),),
+    "NegativeLogLikelihoodLoss": ((1, _class),),
+    "RoiAlign": ((1, _boxes), (2, _image)),
+    "SoftmaxCrossEntropyLoss": ((1, _class),),
 }

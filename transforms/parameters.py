@@ -112,13 +112,13 @@ def select_parameters(
     chosen = [
         name
         for name in (candidates if train else learned)
-        if not train or _matches(floats[name], train)
+        if not train or matches(floats[name], train)
     ]
     for name, globs in (("train", train), ("freeze", freeze)):
         check_several(name, globs)
         for glob in globs:
-            if not any(_matches(floats[candidate], [glob]) for candidate in candidates):
-                if any(_matches(each, [glob]) for each in statistics.values()):
+            if not any(matches(floats[candidate], [glob]) for candidate in candidates):
+                if any(matches(each, [glob]) for each in statistics.values()):
                     raise UserError(
                         f"{option(name, glob)} matches running statistics of BatchNormalization only, "
                         "which training writes itself: leave it out."
@@ -127,7 +127,7 @@ def select_parameters(
                     f"{option(name)} '{glob}' matches no parameter of the model; it has: "
                     f"{listed(learned)}."
                 )
-    trainable = {name: None for name in chosen if not _matches(floats[name], freeze)}
+    trainable = {name: None for name in chosen if not matches(floats[name], freeze)}
     if not trainable:
         reason = "all of them are frozen" if chosen else _nothing_learned(model.graph)
         raise UserError(f"The model has no trainable parameter: {reason}.")
@@ -147,7 +147,7 @@ def select_parameters(
     return Selection(tuple(trainable), tuple(frozen), tuple(statistics), tuple(decayed), verdicts)
 
 
-def _matches(value: ir.Value, globs: Sequence[str]) -> bool:
+def matches(value: ir.Value, globs: Sequence[str]) -> bool:
     """Whether a glob matches the name of an initializer, or of the quantized one that it was computed from."""
     names = (value.name, value.meta.get(DEQUANTIZED_FROM))
     return any(name and fnmatchcase(unquoted(name), glob) for name in names for glob in globs)

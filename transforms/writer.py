@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import values_of, with_bodies
+from svgd_onnx.transforms.names import rename
+
 Attributes = Mapping[str, Any]
 
 
@@ -107,6 +110,33 @@ class Writer:
         if self.opset >= (13 if op_type == "ReduceSum" else 18):
             return self.node(op_type, value, self.integers(*axes), keepdims=int(keepdims))
         return self.node(op_type, value, axes=list(axes), keepdims=int(keepdims))
+
+    def inline(self, graph: ir.Graph, inputs: Sequence[ir.Value | None]) -> Sequence[ir.Value]:
+        """Takes over the nodes and the constants of a graph, which is not to be used afterwards.
+
+        Args:
+            graph: of this opset, its names are changed.
+            inputs: values that its own stand for.
+
+        Returns:
+            Its outputs.
+        """
+        for inner in with_bodies(graph):
+            for value in values_of(inner):
+                rename(value, f"{self._prefix}/{value.name}")
+            for node in inner:
+                node.name = f"{self._prefix}/{node.name or node.op_type}"
+        for value, given in zip(graph.inputs, inputs):
+            if given is not None:
+                value.replace_all_uses_with(given)
+        outputs = list(graph.outputs)
+        graph.outputs.clear()
+        nodes, constants = list(graph), list(graph.initializers.values())
+        graph.remove(nodes)
+        graph.initializers.clear()
+        self.nodes += nodes
+        self.constants += constants
+        return outputs
 
     def insert_before(self, graph: ir.Graph, node: ir.Node) -> None:
         """Puts everything written into a graph, before one of its nodes."""

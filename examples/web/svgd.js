@@ -105,15 +105,22 @@ export class Trainer {
     });
   }
 
-  /** The trained model, as the bytes of an ONNX file. */
+  /** The trained model, as the bytes of an ONNX file; of averages of its weights where there are some. */
   exportModel() {
     return this.#next(async () => {
       const names = this.manifest.parameters.map(({ name }) => name);
       const other = this.manifest.parameters.find(({ stored_as }) => (stored_as ?? 'float32') !== 'float32');
       if (other) throw new Error(`'${other.name}' is to be ${other.stored_as}: export with svgd-onnx export.`);
       const model = await this.#read('model_without_weights.onnx');
+      const averages = new Map(
+        (this.manifest.states ?? [])
+          .filter(({ state }) => state === 'average')
+          .map(({ name, parameter }) => [parameter, name]),
+      );
+      const values = await this.#values(names.map((name) => averages.get(name) ?? name));
+      const parameters = values.map((value, index) => ({ ...value, name: names[index] }));
       // Protocol buffers merge when they are concatenated.
-      return concatenate([model, ...(await this.#values(names)).map(modelOfInitializer)]);
+      return concatenate([model, ...parameters.map(modelOfInitializer)]);
     });
   }
 
@@ -162,7 +169,8 @@ export class Trainer {
   #example(name, values) {
     if (values === undefined) throw new Error(`The batch has no '${name}'.`);
     if (values instanceof this.#ort.Tensor) return values;
-    const { dtype, shape } = [...this.manifest.inputs, this.manifest.label].find(
+    const { inputs, label, losses = [] } = this.manifest;
+    const { dtype, shape } = [...inputs, label, ...losses.map((loss) => loss.label)].find(
       (tensor) => tensor?.name === name,
     );
     const free = shape.filter((size) => typeof size === 'string').length;

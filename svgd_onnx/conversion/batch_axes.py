@@ -94,13 +94,6 @@ def find_batch_axes(
     return found
 
 
-def label_axis(prediction: int | None, class_axis: int | None) -> int | None:
-    """The axis of examples of labels, which have the prediction's axes but that of classes."""
-    if prediction is None or class_axis is None:
-        return prediction
-    return prediction - (class_axis < prediction)
-
-
 def _sizes(value: ir.Value) -> _Sizes:
     dims: list[int | str | None] = []
     for dim in value.shape or ():

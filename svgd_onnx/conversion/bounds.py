@@ -107,6 +107,7 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
             f"{name} lies in more than {_MOST_BODIES} graphs, one in another: write its If and Loop "
             "operators with fewer levels."
         )
+    _check_pads(node, name)
     for attribute in node.attribute:
         numbers = [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]
         if attribute.name in _COUNTS and min(numbers, default=1) < 1:
@@ -126,6 +127,27 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
                 f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "
                 f"{_MOST_PLACES:,}."
             )
+
+
+def _check_pads(node: onnx.NodeProto, name: str) -> None:
+    """Pads around windows: 0 or more before and behind each axis, as ONNX has them.
+
+    Of others onnx infers no shape, and who pads all the same makes arrays of any size.
+    """
+    lists = {each.name: list(each.ints) for each in node.attribute}
+    pads = lists.get("pads")
+    if pads is None or node.domain or node.op_type == "Pad":
+        return
+    axes = len(lists.get("kernel_shape", pads[::2]))
+    if len(pads) != 2 * axes:
+        raise UserError(
+            f"{name} has {len(pads)} pads for a window of {axes} axes: export it again."
+        )
+    wrong = next((each for each in pads if not 0 <= each <= _MOST_PLACES), None)
+    if wrong is not None:
+        raise UserError(
+            f"{name} has pads of {wrong:,}, which may be 0 to {_MOST_PLACES:,}: export it again."
+        )
 
 
 def _check_calls(model: onnx.ModelProto, source: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,25 +18,27 @@ from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
     differentiator_for,
     virtual_gradients,
+    with_reductions,
 )
 from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.parameter_update import update_of
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
-from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.errors import Advice, UserError, check_range
 from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
-from svgd_onnx.targets import TARGETS, target_here, target_named
+from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT_WEIGHTS, Target
-from svgd_onnx.transforms.optimizers import SVGD
+from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
     L1Regularization,
@@ -78,7 +80,7 @@ def convert(
         target: "ort-training" for onnxruntime's training session, "onnx" for one step as a model of
             standard operators, which any onnxruntime runs; None for the former where onnxruntime-training is
             installed, else the latter.
-        accumulation_steps: batches of a step, over which gradients are averaged; of the target onnx.
+        accumulation_steps: batches of a step, over which gradients are averaged.
         recompute: whether segments of the forward pass are computed again in the backward pass, instead of
             kept for it: less memory, more time, the same numbers.
         force: whether to replace a folder that is not empty.
@@ -104,8 +106,7 @@ def convert(
     virtual_gradient = _as_used(virtual_gradient, training, update)
     target = target_here() if target is None else target
     runtime = target_named(target)
-    _check_accumulation(accumulation_steps, runtime)
-    _check_optimizer(update.rule, runtime)
+    check_range("accumulation_steps", accumulation_steps, accumulation_steps >= 1, "1 or more")
     runtime.require()
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = _may_be_fast(virtual_gradient, update, runtime)
@@ -118,6 +119,7 @@ def convert(
         plan = plan_training(model, training, external_data=external_data)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         _check_data_apart(plan, output)
+        changes = update_of(plan, update, accumulation_steps)
         size = sum(value.nbytes for value in plan.values.values())
         require_room(folder, size)
         if recompute:
@@ -130,7 +132,6 @@ def convert(
         manifest = describe(
             plan,
             uses,
-            training,
             virtual_gradient,
             update,
             target=target,
@@ -147,7 +148,9 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        runtime.write(folder, _graphs(plan, gradients, uses, manifest, fast=fast))
+        graphs = _graphs(plan, gradients, uses, manifest, changes, fast=fast)
+        written = runtime.write(folder, graphs)
+        manifest.states, manifest.directs = written.states, written.directs
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if plan.merged is not None:
             save_with_maps(plan.merged.model, folder / MERGED_MODEL_WITHOUT_WEIGHTS)
@@ -172,6 +175,7 @@ def _graphs(
     gradients: ir.Model,
     uses: Sequence[ParameterUse],
     manifest: Manifest,
+    update: Update,
     *,
     fast: bool,
 ) -> TrainingGraphs:
@@ -179,15 +183,13 @@ def _graphs(
         training=gradients,
         evaluation=plan.evaluation,
         inputs=plan.inputs,
-        batch=plan.inputs if plan.label is None else [*plan.inputs, plan.label.name or ""],
+        batch=[*plan.inputs, *(label.name or "" for label in plan.labels)],
         own_names=plan.own_names,
         selection=plan.selection,
         values=plan.values,
         states={use.state: use.state_shape for use in uses if use.state is not None},
         portable=manifest.t_kernel == PORTABLE,
-        update=manifest.update,
-        hyper_parameters=manifest.hyper_parameters,
-        accumulation_steps=manifest.accumulation_steps,
+        update=update,
         differentiator=manifest.differentiator,
         recompute=manifest.recompute,
         fast=fast,
@@ -211,28 +213,10 @@ def _as_used(
     """T's settings as they come to effect."""
     if not update.adapts:
         virtual_gradient = replace(virtual_gradient, t_scope=(), encapsulation=GRAPH)
-    if training.loss_settings.reduction != "mean":
-        # under a sum, dY is that of each example's loss as it stands
-        virtual_gradient = replace(virtual_gradient, gradient=GRAPH)
+    reductions = {each.settings.reduction for each in training.losses.values()}
+    virtual_gradient = with_reductions(virtual_gradient, reductions)
     check_differentiator(virtual_gradient, training.differentiator)
     return virtual_gradient
-
-
-def _check_accumulation(steps: int, target: Target) -> None:
-    if steps < 1:
-        raise UserError(f"{option('accumulation_steps')} is {steps}, but must be 1 or more.")
-    if steps > 1 and not target.accumulates:
-        able = _targets_where(lambda each: each.accumulates)
-        raise UserError(f"{option('accumulation_steps')} is of {able}: leave one of them out.")
-
-
-def _check_optimizer(rule: str, target: Target) -> None:
-    if rule not in target.optimizers:
-        able = _targets_where(lambda each: rule in each.optimizers)
-        raise UserError(
-            f"The optimizer {rule} is not one of {target.name}'s: convert with {able}, or choose from "
-            f"{', '.join((SVGD, *target.optimizers))}."
-        )
 
 
 def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
@@ -255,10 +239,6 @@ def _check_data_apart(plan: TrainingPlan, output: PathLike) -> None:
                 f"'{tensor.path}', which holds weights of the model, lies in the folder '{output}', which "
                 "would be replaced by what is made: choose another."
             )
-
-
-def _targets_where(able: Callable[[Target], bool]) -> str:
-    return " or ".join(option("target", each.name) for each in TARGETS.values() if able(each))
 
 
 def _t_kernel(

@@ -10,13 +10,15 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.fixed_batch import outcome
-from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.loss_terms import PlannedLoss
+from svgd_onnx.conversion.options import UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan, initial_value
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import (
     AS_IT_CAME,
     CANONICAL_FORM,
     Dimension,
+    LossTerm,
     Manifest,
     Operation,
     Parameter,
@@ -41,7 +43,6 @@ from svgd_onnx.version import __version__
 def describe(
     plan: TrainingPlan,
     uses: Sequence[ParameterUse],
-    settings: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     update: UpdateSettings,
     *,
@@ -58,17 +59,18 @@ def describe(
     """
     graph = plan.canonical.graph
     names = FinalNames(plan.own_names)
+    terms = [describe_loss(each, plan.batch_axes) for each in plan.losses]
     of_t = virtual_gradient.hyper_parameters if update.adapts else {}
     return Manifest(
         versions={"svgd-onnx": __version__, "onnx": onnx.__version__, **installed_packages()},
         target=target,
-        loss=settings.loss,
-        loss_settings=replace(settings.loss_settings, class_axis=plan.class_axis),
-        prediction=unquoted(plan.prediction),
-        logits=unquoted(plan.logits.name or ""),
-        logits_shape=_shape(plan.logits),
+        loss=terms[0].loss,
+        loss_settings=terms[0].settings,
+        prediction=terms[0].prediction,
+        logits=terms[0].logits,
+        logits_shape=terms[0].logits_shape,
         inputs=[describe_tensor(value, plan.batch_axes) for value in graph.inputs],
-        label=None if plan.label is None else describe_tensor(plan.label, plan.batch_axes),
+        label=terms[0].label,
         outputs=[describe_tensor(value, plan.batch_axes) for value in graph.outputs],
         optimizer=update.optimizer,
         update=update.rule,
@@ -80,19 +82,42 @@ def describe(
         ),
         operations=[describe_operation(use, names) for use in uses],
         accumulation_steps=accumulation_steps,
+        rates=dict(update.rate),
+        weight_decays=update.decays_of_groups,
         differentiator=differentiator,
         encapsulation=virtual_gradient.encapsulation,
         recompute=recompute,
         exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
         fixed_batch=outcome(plan.canonical),
-        num_classes=settings.num_classes,
-        lora=describe_adapters(plan, settings),
+        num_classes=plan.finetuning.classes,
+        lora=describe_adapters(plan),
+        losses=terms if len(terms) > 1 or terms[0].weight != 1 or terms[0].source else [],
     )
 
 
-def describe_adapters(plan: TrainingPlan, settings: TrainingSettings) -> LowRank | None:
+def describe_loss(planned: PlannedLoss, axes: BatchAxes) -> LossTerm:
+    """A loss, and what it compares.
+
+    Raises:
+        UserError: the type or the shape of its label is unknown.
+    """
+    label = planned.label
+    return LossTerm(
+        loss=planned.loss.name,
+        settings=replace(planned.settings, class_axis=planned.class_axis),
+        prediction=unquoted(planned.prediction),
+        logits=unquoted(planned.logits.name or ""),
+        logits_shape=_shape(planned.logits),
+        label=None if label is None else describe_tensor(label, axes),
+        weight=planned.weight,
+        source=planned.source,
+    )
+
+
+def describe_adapters(plan: TrainingPlan) -> LowRank | None:
     """The low-rank adapters, and what export does with each."""
-    if settings.lora is None:
+    done = plan.finetuning
+    if not done.adapters:
         return None
     adapters = [
         Adapter(
@@ -104,13 +129,12 @@ def describe_adapters(plan: TrainingPlan, settings: TrainingSettings) -> LowRank
             list(each.shape),
             plan.merging[each.weight],
         )
-        for each in plan.adapters
+        for each in done.adapters
     ]
-    alpha = float(settings.lora if settings.lora_alpha is None else settings.lora_alpha)
-    factors = {name for each in plan.adapters for name in (each.down, each.up)}
+    factors = {name for each in done.adapters for name in (each.down, each.up)}
     changed = dict.fromkeys(map(unquoted, (*plan.selection.trainable, *plan.anew)))
     whole = [name for name in changed if name not in factors]
-    return LowRank(settings.lora, alpha, list(settings.lora_targets), adapters, whole)
+    return LowRank(done.rank, done.alpha, list(done.targets), adapters, whole)
 
 
 def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:

@@ -6,7 +6,8 @@ graph     (3.2)   forward                 → differentiate        → T into th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -25,7 +26,7 @@ from svgd_onnx.transforms.virtualize import (
     VirtualGradientSettings,
     sigma_prime,
 )
-from svgd_onnx.transforms.virtualize.settings import EXAMPLE, OPERATORS
+from svgd_onnx.transforms.virtualize.settings import EXAMPLE, GRAPH, OPERATORS
 
 
 def differentiator_for(target: Target, wanted: str) -> str:
@@ -68,6 +69,24 @@ def _check_examples_first(plan: TrainingPlan, settings: VirtualGradientSettings)
             f"{option('gradient', EXAMPLE)} counts examples along the first axis, but this model has none "
             f"there: leave it out."
         )
+
+
+def with_reductions(
+    settings: VirtualGradientSettings, reductions: Collection[str]
+) -> VirtualGradientSettings:
+    """Settings as they come to effect: under a sum, dY is that of each example's loss as it stands.
+
+    Raises:
+        UserError: gradients are of each example, and losses are means and sums.
+    """
+    if settings.gradient != EXAMPLE or "sum" not in reductions:
+        return settings
+    if len(reductions) > 1:
+        raise UserError(
+            f"{option('gradient', EXAMPLE)} does not go with means and sums together: give all losses one "
+            f"{option('reduction')}."
+        )
+    return replace(settings, gradient=GRAPH)
 
 
 def check_differentiator(settings: VirtualGradientSettings, differentiator: str) -> None:

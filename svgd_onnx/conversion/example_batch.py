@@ -34,7 +34,7 @@ def random_batch(
     sizes: Mapping[str, int] | None,
     random: np.random.Generator,
 ) -> dict[str, np.ndarray]:
-    """Random inputs of a model, and a label that goes with what it makes of them; by name."""
+    """Random inputs of a model, and labels that go with what it makes of them; by name."""
     batch, _ = random_examples(plan, batch_size, sizes, random)
     return batch
 
@@ -44,10 +44,10 @@ def random_examples(
     batch_size: int,
     sizes: Mapping[str, int] | None,
     random: np.random.Generator,
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A random batch as `random_batch` makes it, and the model's prediction for it.
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """A random batch as `random_batch` makes it, and the model's predictions for it, by the names of outputs.
 
-    Where the prediction is not finite, as that of a model that takes a logarithm of what it gets, there
+    Where a prediction is not finite, as that of a model that takes a logarithm of what it gets, there
     are other data: positive numbers.
 
     Raises:
@@ -59,18 +59,23 @@ def random_examples(
             f"The value '{value.name}' alone has {size:,} bytes, more than are tried on made-up data."
         )
     inputs = plan.canonical.graph.inputs
+    batch_size = max(batch_size, *(each.loss.least_examples for each in plan.losses))
     for positive in (False, True):
         batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
-        prediction = predict(plan, batch)
-        if np.isfinite(prediction).all():
+        predictions = predict(plan, batch)
+        if _are_finite(predictions):
             break
-    return {**batch, **random_label(plan, prediction, random)}, prediction
+    return {**batch, **random_labels(plan, predictions, random)}, predictions
+
+
+def _are_finite(arrays: Mapping[str, np.ndarray]) -> bool:
+    return all(np.isfinite(array).all() for array in arrays.values())
 
 
 def made_up_batch(
     plan: TrainingPlan, sizes: Mapping[str, int] | None
-) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """The random batch that conversion is verified on, the same at every call, and the model's prediction.
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The random batch that conversion is verified on, the same at every call, and the model's predictions.
 
     Raises:
         NotRunError: onnxruntime cannot run the model on it, or says NaN or infinity.
@@ -80,35 +85,37 @@ def made_up_batch(
     values = plan.values
     numbers = sum(values[name].size for name in plan.selection.trainable)
     batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
-    batch, prediction = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
-    if not np.isfinite(prediction).all():
+    batch, predictions = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
+    if not _are_finite(predictions):
         raise NotRunError("the prediction is NaN or infinite.")
-    _check_declared(plan, prediction)
-    _check_examples(plan, batch, prediction)
-    return batch, prediction
+    for each in plan.losses:
+        _check_declared(plan, each.prediction, predictions[each.prediction])
+        if each.label is not None:
+            _check_examples(plan, batch, each.prediction, predictions[each.prediction])
+    return batch, predictions
 
 
-def _check_declared(plan: TrainingPlan, prediction: np.ndarray) -> None:
-    """Refuses a model that says another shape of its prediction than it gives."""
-    output = next(each for each in plan.canonical.graph.outputs if each.name == plan.prediction)
+def _check_declared(plan: TrainingPlan, name: str, prediction: np.ndarray) -> None:
+    """Refuses a model that says another shape of a prediction than it gives."""
+    output = next(each for each in plan.canonical.graph.outputs if each.name == name)
     declared = list(output.shape or prediction.shape)
     if differ(declared, prediction.shape):
         raise UserError(
-            f"The model says that '{unquoted(plan.prediction)}' has the shape ({shown(declared)}), but it is "
+            f"The model says that '{unquoted(name)}' has the shape ({shown(declared)}), but it is "
             f"{prediction.shape} on made-up data: export it with the right shape, or without one."
         )
 
 
 def _check_examples(
-    plan: TrainingPlan, batch: Mapping[str, np.ndarray], prediction: np.ndarray
+    plan: TrainingPlan, batch: Mapping[str, np.ndarray], output: str, prediction: np.ndarray
 ) -> None:
     """Refuses a prediction whose labels would not be as many as the examples, which no data are."""
     axes = {name: plan.batch_axes[name] for name in plan.inputs}
     counts = {batch[name].shape[axis] for name, axis in axes.items() if axis is not None}
-    axis = plan.batch_axes[plan.prediction]
-    if plan.label is None or axis is None or not counts or prediction.shape[axis] in counts:
+    axis = plan.batch_axes[output]
+    if axis is None or not counts or prediction.shape[axis] in counts:
         return
-    name = unquoted(plan.prediction)
+    name = unquoted(output)
     raise UserError(
         f"The prediction '{name}' has {prediction.shape[axis]} entries along axis {axis} for {min(counts)} "
         f"examples on made-up data, and a label cannot have both: name with {option('batch_axis')} the axis "
@@ -116,8 +123,8 @@ def _check_examples(
     )
 
 
-def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
-    """What the model says of some data.
+def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What the model says of some data: each output that a loss compares, by name.
 
     Raises:
         NotRunError: onnxruntime cannot run the model, or not on these data.
@@ -128,8 +135,7 @@ def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> np.ndarray:
     # they may be in external data, or too large for a proto
     ParametersAsInputs(plan.selection.all)(model)
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
-    (prediction,) = run(model, [plan.prediction], {**batch, **values})
-    return prediction
+    return dict(zip(plan.predictions, run(model, plan.predictions, {**batch, **values})))
 
 
 def given_batch(
@@ -145,7 +151,7 @@ def given_batch(
     Raises:
         UserError: they do not fit the model.
     """
-    values = [*plan.canonical.graph.inputs, *([plan.label] if plan.label is not None else [])]
+    values = [*plan.canonical.graph.inputs, *plan.labels]
     tensors = [describe_tensor(value, plan.batch_axes) for value in values]
     examples = check_arrays(arrays, tensors, "the data")
     taken = examples.take(slice(1 if examples.one_by_one else count))
@@ -191,24 +197,27 @@ def random_inputs(
     return arrays
 
 
-def random_label(
-    plan: TrainingPlan, prediction: np.ndarray, random: np.random.Generator
+def random_labels(
+    plan: TrainingPlan, predictions: Mapping[str, np.ndarray], random: np.random.Generator
 ) -> dict[str, np.ndarray]:
-    """What the loss compares the prediction with, at random.
+    """What losses compare predictions with, at random.
 
     Args:
-        plan: says which loss, what the label is, and where the prediction has its classes.
-        prediction: the model's output.
+        plan: says which losses, what the labels are, and where predictions have their classes.
+        predictions: the model's outputs, by name.
         random: where numbers come from.
 
     Returns:
-        An array by name; none if the loss is the model's own.
+        An array for each label, by name.
     """
-    if plan.label is None:
-        return {}
-    axes = len(plan.label.shape or ())
-    target = plan.loss.random_target(prediction, plan.class_axis, axes, random)
-    return {plan.label.name or "": target}
+    labels = {}
+    for each in plan.losses:
+        if each.label is not None:
+            axes = len(each.label.shape or ())
+            labels[each.label.name or ""] = each.loss.random_target(
+                predictions[each.prediction], each.class_axis, axes, random
+            )
+    return labels
 
 
 def _shape(

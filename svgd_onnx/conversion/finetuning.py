@@ -38,6 +38,9 @@ class Finetuning:
         reasons: parameters that are trained whatever they hold, as users call them, and why.
         adapters: low-rank adapters, which are not yet in the model as it came.
         factors: what these begin with, by name.
+        rank: of each; 0 without any.
+        alpha: what the rank divides for their scaling.
+        targets: the globs by which their weights were chosen.
     """
 
     classes: int | None = None
@@ -45,6 +48,9 @@ class Finetuning:
     reasons: Mapping[str, str] = field(default_factory=dict)
     adapters: Sequence[Adapter] = ()
     factors: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rank: int = 0
+    alpha: float = 0.0
+    targets: Sequence[str] = ()
 
     def trained(self, train: Sequence[str]) -> Sequence[str]:
         """The globs of what is trained: what is new beside what is named, and beside adapters nothing else."""
@@ -84,27 +90,35 @@ def finetune(source: ir.Model, settings: TrainingSettings) -> Finetuning:
     """
     classes, prediction, reasons = settings.num_classes, "", {}
     if settings.num_classes is not None:
-        prediction = choose_prediction(source.graph, settings.prediction)
+        if len(settings.losses) > 1:
+            raise UserError(
+                f"{option('num_classes')} is of one prediction, and {option('loss')} names several outputs: "
+                "give each its number of classes where the model is exported."
+            )
+        prediction = choose_prediction(source.graph, next(iter(settings.losses)))
         head = NewHead(prediction, settings.num_classes, settings.init_head, settings.init_seed)
         head(source)
         reasons = dict.fromkeys(head.parameters, "the new head's")
     adapters: Sequence[Adapter] = ()
     factors: Mapping[str, np.ndarray] = {}
+    rank = settings.lora or 0
+    alpha = float(rank if settings.lora_alpha is None else settings.lora_alpha)
     if settings.lora is not None:
         weights = _targets(source, settings, list(reasons))
-        alpha = settings.lora if settings.lora_alpha is None else settings.lora_alpha
         adapters = adapters_of(source.graph, weights, settings.lora, alpha)
         factors = initial_factors(adapters, settings.lora, settings.init_seed)
         for each in adapters:
             reasons |= dict.fromkeys((each.down, each.up), f"adapter of '{each.weight}'")
-    done = Finetuning(classes, prediction, reasons, adapters, factors)
+    done = Finetuning(
+        classes, prediction, reasons, adapters, factors, rank, alpha, settings.lora_targets
+    )
     source.meta[_FINETUNING] = done
     return done
 
 
 def _targets(source: ir.Model, settings: TrainingSettings, new: Sequence[str]) -> list[str]:
     """The weights that adapters are to stand beside."""
-    head = new or _head(source, settings.prediction)
+    head = new or [name for each in settings.losses for name in _head(source, each)]
     weights = chosen_weights(source.graph, settings.lora_targets, head)
     anew = [name for name in weights if name in new]
     if anew:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes
@@ -13,19 +15,22 @@ from svgd_onnx.transforms.open_batch import OpenBatch
 _OUTCOME = "svgd.fixed_batch"
 
 
-def open_batch(source: ir.Model, model: ir.Model, prediction: str | None, given: BatchAxes) -> None:
+def open_batch(
+    source: ir.Model, model: ir.Model, predictions: Iterable[str | None], given: BatchAxes
+) -> None:
     """Opens the batch axis, where all inputs that have one have it fixed; `outcome` says what became of it.
 
     Args:
         source: as it came. An axis that is open in it was fixed by a user, and stays so.
         model: in canonical form.
-        prediction: the output that the loss compares, as users call it; None for the only one.
+        predictions: the outputs that losses compare, as users call them; None for the only one.
         given: the batch axes that a user says.
     """
     graph = model.graph
     outputs = {unquoted(value.name or ""): value.name or "" for value in graph.outputs}
-    name = outputs.get(prediction or "", next(iter(outputs.values())))
-    found = find_batch_axes(graph, name, given)
+    first = next(iter(outputs.values()))
+    names = [outputs.get(each or "", first) for each in predictions]
+    found = find_batch_axes(graph, names[0], given)
     axes = {value: found[value.name or ""] for value in graph.inputs}
     sizes = {value.shape[axis] for value, axis in axes.items() if axis is not None and value.shape}
     size = next(iter(sizes), None)
@@ -37,7 +42,7 @@ def open_batch(source: ir.Model, model: ir.Model, prediction: str | None, given:
         shape = shapes.get(unquoted(name_of_input))
         if shape is not None and not isinstance(shape[axis], int):
             return
-    opening = OpenBatch(inputs, name)
+    opening = OpenBatch(inputs, *names)
     opening(model)
     reason = opening.refusal
     model.meta[_OUTCOME] = FixedBatch(size, None if reason is None else unquoted(reason))

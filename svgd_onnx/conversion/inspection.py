@@ -105,13 +105,17 @@ class Inspection:
     @property
     def state_bytes(self) -> dict[str, int]:
         """Bytes of optimizer state that each method needs, by its name; of a folder that of its own."""
-        rules = {
-            name: rule.state_tensors * self.parameter_bytes for name, rule in OPTIMIZERS.items()
-        }
+        shapes = [item.shape for item in self.parameters if item.trainable]
+        rules = {name: 4 * sum(map(rule.state_size, shapes)) for name, rule in OPTIMIZERS.items()}
         r = sum(item.state_nbytes for item in self.operations)
         if self.manifest is None:
             return {SVGD: r, **rules}
-        return {self.manifest.optimizer: r + rules[self.manifest.update]}
+        states = self.manifest.states
+        kept = sum(each.nbytes for each in states if each.parameter is not None)
+        # of the training session's own optimizers, and in folders of older versions, states are not listed
+        of_rule = OPTIMIZERS[self.manifest.update].state_names
+        unlisted = 0 if of_rule & {each.state for each in states} else rules[self.manifest.update]
+        return {self.manifest.optimizer: r + kept + unlisted}
 
 
 @keywords_of(TrainingSettings, VirtualGradientSettings)
@@ -229,8 +233,8 @@ def _refused_when_it_runs(plan: TrainingPlan, sizes: Mapping[str, int] | None) -
         return None
     try:
         with suppress(NotRunError):
-            _, prediction = made_up_batch(plan, sizes)
-            refuse_probabilities(plan, prediction)
+            _, predictions = made_up_batch(plan, sizes)
+            refuse_probabilities(plan, predictions)
     except UserError as error:
         return error
     return None
@@ -256,7 +260,7 @@ def _without_loss(
 def _prediction(graph: ir.Graph, training: TrainingSettings) -> str | None:
     """The output that the loss compares; None where it is not said which, or wrongly."""
     names = {unquoted(value.name or ""): value.name for value in graph.outputs}
-    return names.get(training.prediction or "")
+    return names.get(next(iter(training.losses), None) or "")
 
 
 def _tensor_roles(graph: ir.Graph, selection: Selection) -> list[TensorRole]:

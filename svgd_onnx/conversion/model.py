@@ -171,8 +171,13 @@ def _refused_by_runtime(model: PathLike | onnx.ModelProto) -> str | None:
     return refused_on_ones(onnxruntime, session)
 
 
-def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
+def choose_prediction(graph: ir.Graph, prediction: str | None, named_by: str = "prediction") -> str:
     """The output that the loss compares, as the graph calls it.
+
+    Args:
+        graph: of the model.
+        prediction: the output as users call it; None for the only one.
+        named_by: the option that names it.
 
     Raises:
         UserError: there is no such output, or there are several and none is named.
@@ -187,6 +192,6 @@ def choose_prediction(graph: ir.Graph, prediction: str | None) -> str:
         )
     if prediction not in names:
         raise UserError(
-            f"{option('prediction')} '{prediction}' is no output of the model: it has {listed(names)}."
+            f"{option(named_by)} '{prediction}' is no output of the model: it has {listed(names)}."
         )
     return names[prediction]

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 
-from svgd_onnx.errors import UserError, check_choice, check_range, option
-from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.errors import UserError, check_choice, check_range, of_output, option
+from svgd_onnx.files import PathLike
+from svgd_onnx.loss_settings import LossSettings, OutputLoss
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.finetune.initial_values import HE, INITIALIZATIONS
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
+
+EVERY = "*"
+"""The glob of all parameters."""
 
 
 @dataclass(frozen=True)
@@ -19,10 +24,13 @@ class TrainingSettings:
     """What is trained, and towards what.
 
     Attributes:
-        loss: a key of `LOSSES`: "cross-entropy" (logits (N, C, ...), labels (N, ...) int64), "mse",
-            "bce-with-logits", "l1" or "huber" (prediction and target of one shape, float32); or "none"
-            if the prediction is itself the loss, one float32 number.
-        loss_settings: reduction, class axis, class weights, labels to ignore, label smoothing.
+        loss: a key of `LOSSES`: "cross-entropy", "focal" or "hinge" (logits (N, C, ...), labels (N, ...)
+            int64), "triplet" (embeddings (N, D), labels (N) int64), "mse", "bce-with-logits", "l1", "huber" or
+            "kl" (prediction and target of one shape, float32); or "none" if the prediction is itself the loss,
+            one float32 number. Or an ONNX file, which makes the loss of the prediction and a target. Or, for
+            several outputs, the loss of each by the output's name, an `OutputLoss` (or one of the above, if
+            that is all): their weighted sum is trained by, and all that follows about losses is said there.
+        loss_settings: of the loss: reduction, class axis, class weights, labels to ignore, label smoothing, ...
         prediction: the model's output that the loss compares; needed if it has several.
         batch_axis: the axis that examples lie along, by input or output; None for what is given whole at
             every step. What is not named here is told from the names of axes.
@@ -51,7 +59,7 @@ class TrainingSettings:
         lora_alpha: adapters are scaled by alpha / rank; None for the rank.
     """
 
-    loss: str = "cross-entropy"
+    loss: str | PathLike | Mapping[str, OutputLoss | str | PathLike] = "cross-entropy"
     loss_settings: LossSettings = field(default_factory=LossSettings)
     prediction: str | None = None
     batch_axis: Mapping[str, int | None] = field(default_factory=dict)
@@ -76,7 +84,15 @@ class TrainingSettings:
         Raises:
             UserError: names the setting.
         """
-        check_settings(loss_named(self.loss), self.loss_settings)
+        for output, each in self.losses.items():
+            with of_output(output if self.of_several else None):
+                check_settings(loss_named(str(each.loss)), each.settings)
+                if not (isfinite(each.weight) and each.weight > 0):
+                    raise UserError(
+                        f"{option('loss')} has the weight {each.weight}, but it must be above 0."
+                    )
+        if self.of_several:
+            self._check_several()
         check_choice("quantized", self.quantized, QUANTIZED_CHOICES)
         for axis, size in self.size.items():
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
@@ -96,6 +112,33 @@ class TrainingSettings:
             check_range("lora_alpha", self.lora_alpha, self.lora_alpha > 0, "positive")
         check_range("init_seed", self.init_seed, self.init_seed >= 0, "0 or more")
 
+    @property
+    def of_several(self) -> bool:
+        """Whether losses are given by the names of outputs."""
+        return isinstance(self.loss, Mapping)
+
+    @property
+    def losses(self) -> dict[str | None, OutputLoss]:
+        """What is compared how, by output; None is the only one, where the loss is given alone."""
+        if not isinstance(self.loss, Mapping):
+            return {self.prediction: OutputLoss(self.loss, settings=self.loss_settings)}
+        return {
+            output: each if isinstance(each, OutputLoss) else OutputLoss(each)
+            for output, each in self.loss.items()
+        }
+
+    def _check_several(self) -> None:
+        if not self.losses:
+            raise UserError(f"{option('loss')} is empty: name an output, and the loss of it.")
+        for name, idle in (
+            ("prediction", self.prediction is not None),
+            ("loss_settings", self.loss_settings != LossSettings()),
+        ):
+            if idle:
+                raise UserError(
+                    f"{option('loss')} names outputs, and says all of their losses: leave out {option(name)}."
+                )
+
 
 @dataclass(frozen=True)
 class UpdateSettings:
@@ -104,13 +147,24 @@ class UpdateSettings:
     Attributes:
         optimizer: "svgd", or without T a key of `OPTIMIZERS`: "sgd", "momentum", ...
         momentum: of "momentum" (default 0.9), or of the update on top of "svgd" (default 0).
-        weight_decay: decoupled weight decay of the optimizers that have it.
+        weight_decay: decoupled weight decay of all that is trained; or by globs of parameters, of which
+            the last that matches counts, and 0 where none does.
+        rate: factors on the learning rate by globs of parameters, of which the last that matches counts, and
+            1 where none does.
+        clip_norm: the largest norm of all gradients together, T in them and L1's part; None for any.
+        clip_value: the largest size of an entry of a gradient; None for any.
+        ema: decay of an exponential moving average of the parameters, which is what is evaluated and exported;
+            None without.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
     """
 
     optimizer: str = SVGD
     momentum: float | None = None
-    weight_decay: float = 0.0
+    weight_decay: float | Mapping[str, float] = 0.0
+    rate: Mapping[str, float] = field(default_factory=dict)
+    clip_norm: float | None = None
+    clip_value: float | None = None
+    ema: float | None = None
     l1: float = 0.0
 
     def check(self) -> None:
@@ -120,6 +174,17 @@ class UpdateSettings:
             UserError: names the setting.
         """
         self._update_rule()
+        decay = self.weight_decay
+        for each in decay.values() if isinstance(decay, Mapping) else [decay]:
+            check_range("weight_decay", each, each >= 0, "0 or more")
+        for each in self.rate.values():
+            check_range("rate", each, each > 0, "more than 0")
+        for name, most in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
+            check_range(
+                name, 1.0 if most is None else most, most is None or most > 0, "more than 0"
+            )
+        if self.ema is not None:
+            check_range("ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
         check_range("l1", self.l1, self.l1 >= 0, "0 or more")
 
     @property
@@ -134,13 +199,29 @@ class UpdateSettings:
 
     @property
     def hyper_parameters(self) -> dict[str, float]:
-        """Those of the rule, by name."""
-        return self._update_rule()[1]
+        """Those of the rule, and of what else was asked for, by name."""
+        asked: dict[str, float | None] = {
+            "weight_decay": self.decays.get(EVERY) or None,
+            "clip_norm": self.clip_norm,
+            "clip_value": self.clip_value,
+            "ema": self.ema,
+        }
+        given = {name: float(value) for name, value in asked.items() if value is not None}
+        return {**self._update_rule()[1], **given}
+
+    @property
+    def decays(self) -> dict[str, float]:
+        """Weight decay by globs."""
+        decay = self.weight_decay
+        return dict(decay) if isinstance(decay, Mapping) else {EVERY: decay}
+
+    @property
+    def decays_of_groups(self) -> dict[str, float]:
+        """`decays` where groups of parameters have others than the rest; the last that matches counts."""
+        return self.decays if self.decays.keys() - {EVERY} else {}
 
     def _update_rule(self) -> tuple[str, dict[str, float]]:
         given = {}
         if self.momentum is not None:
             given["momentum"] = self.momentum
-        if self.weight_decay:
-            given["weight_decay"] = self.weight_decay
         return update_rule(self.optimizer, given)

@@ -10,24 +10,28 @@ from pathlib import Path
 import onnx
 import onnx_ir as ir
 
-from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes, label_axis
+from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes
 from svgd_onnx.conversion.exported_adapters import export_forms, merging_of
-from svgd_onnx.conversion.finetuning import finetune, finetuning_of
+from svgd_onnx.conversion.finetuning import Finetuning, finetune, finetuning_of
 from svgd_onnx.conversion.fixed_batch import open_batch
-from svgd_onnx.conversion.model import choose_prediction, files_of, load_model
+from svgd_onnx.conversion.loss_terms import (
+    PlannedLoss,
+    add_losses,
+    compared_outputs,
+    in_graph,
+    oldest_opset,
+)
+from svgd_onnx.conversion.model import files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import Advice, UserError, listed, option
 from svgd_onnx.files import PathLike
-from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.draws import DrawByDropout
 from svgd_onnx.transforms.emit import ExportedModel
-from svgd_onnx.transforms.finetune import Adapter, reset_parameters
-from svgd_onnx.transforms.losses import LOSSES, Loss
-from svgd_onnx.transforms.losses.add_loss import AddLoss
+from svgd_onnx.transforms.finetune import reset_parameters
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.parameters import Selection, select_parameters
@@ -43,16 +47,11 @@ class TrainingPlan:
         forward: training mode, loss, parameters as inputs, one for each use of a trainable one.
         evaluation: inference mode, loss, parameters as inputs.
         copies: trainable parameter -> the inputs that stand for it in `forward`.
-        loss: which.
-        prediction: the model's output that the loss compares.
-        logits: what the loss reads.
-        class_axis: its axis of classes, or None if it has none.
-        loss_settings: of the loss, as they were given.
-        label: what the loss compares it with, or None if the loss is the model's own.
+        losses: what is compared how; their logits are those of `forward`.
         exported: the model that trained parameters are put into.
-        batch_axes: the axis of examples of each input, output and the label, by name.
+        batch_axes: the axis of examples of each input, output and label, by name.
         files: that the model was read from, itself first; none if it was in memory.
-        adapters: low-rank adapters.
+        finetuning: what was changed of the model as it came: a new head, low-rank adapters.
         anew: parameters that do not begin with what the model as it came has.
         merging: the weight of each -> when export adds it to that, as svgd.json says it.
         merged: as `exported`, where quantized weights take their adapters in; None if there are none.
@@ -63,16 +62,11 @@ class TrainingPlan:
     forward: ir.Model
     evaluation: ir.Model
     copies: Mapping[str, Sequence[str]]
-    loss: Loss
-    prediction: str
-    logits: ir.Value
-    class_axis: int | None
-    loss_settings: LossSettings
-    label: ir.Value | None
+    losses: Sequence[PlannedLoss]
     exported: ExportedModel
     batch_axes: BatchAxes
     files: Sequence[Path]
-    adapters: Sequence[Adapter] = ()
+    finetuning: Finetuning = field(default_factory=Finetuning)
     anew: Sequence[str] = ()
     merging: Mapping[str, str] = field(default_factory=dict)
     merged: ExportedModel | None = None
@@ -81,6 +75,16 @@ class TrainingPlan:
     def inputs(self) -> list[str]:
         """The names of the model's own inputs."""
         return [value.name or "" for value in self.canonical.graph.inputs]
+
+    @property
+    def labels(self) -> list[ir.Value]:
+        """What the losses compare predictions with."""
+        return [each.label for each in self.losses if each.label is not None]
+
+    @property
+    def predictions(self) -> list[str]:
+        """The names of the outputs that losses compare."""
+        return [each.prediction for each in self.losses]
 
     @property
     def own_names(self) -> list[str]:
@@ -130,12 +134,13 @@ def read_model(
     """
     source = source_form(load_model(model, external_data))
     finetuning = finetune(source, settings)
+    oldest = oldest_opset(settings)
     canonical = canonicalize(
-        finetuning.adapted(source), settings.train, settings.size, settings.quantized
+        finetuning.adapted(source), settings.train, settings.size, settings.quantized, oldest
     )
     finetuning.complete(source, canonical)
     if not settings.fixed_batch:
-        open_batch(source, canonical, settings.prediction, settings.batch_axis)
+        open_batch(source, canonical, settings.losses, settings.batch_axis)
     return source, canonical
 
 
@@ -143,7 +148,7 @@ def plan_of(
     source: ir.Model, canonical: ir.Model, settings: TrainingSettings, *, dropout: bool = True
 ) -> TrainingPlan:
     """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
-    prediction = choose_prediction(canonical.graph, settings.prediction)
+    losses = compared_outputs(canonical.graph, settings)
     selection = select(source, canonical, settings)
     anew = reset_parameters(source, canonical, selection.all, settings.reset, settings.init_seed)
     finetuning = finetuning_of(source)
@@ -151,17 +156,14 @@ def plan_of(
         _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
-    loss = LOSSES[settings.loss]
-    axes = find_batch_axes(canonical.graph, prediction, settings.batch_axis)
-    added = AddLoss(loss, prediction, settings.loss_settings, batch_axis=axes[prediction])
-    added(evaluation)
+    compared = [each.prediction for each in losses if each.loss.target is not None]
+    first = (compared or [losses[0].prediction])[0]
+    axes = find_batch_axes(canonical.graph, first, settings.batch_axis)
+    planned = add_losses(evaluation, losses, axes)
     CheckIndices()(evaluation)
     if dropout:
         DrawByDropout()(evaluation)
     selection = _without_what_the_loss_ignores(evaluation.graph, selection, settings)
-    label = None if loss.target is None else evaluation.graph.inputs[-1]
-    if label is not None:
-        axes[label.name or ""] = label_axis(axes[prediction], added.class_axis)
     forward = evaluation.clone()
     KeepOnlyLoss()(forward)
     copies = training_form(
@@ -190,18 +192,11 @@ def plan_of(
         forward=forward,
         evaluation=evaluation,
         copies=copies,
-        loss=loss,
-        prediction=prediction,
-        logits=next(
-            value for node in forward.graph for value in node.outputs if value.name == added.logits
-        ),
-        class_axis=added.class_axis,
-        loss_settings=settings.loss_settings,
-        label=label,
+        losses=in_graph(planned, forward.graph),
         exported=exported,
         batch_axes=axes,
         files=files_of(source),
-        adapters=finetuning.adapters,
+        finetuning=finetuning,
         anew=[*anew, *(name for name in selection.all if unquoted(name) in finetuning.reasons)],
         merging=merging,
         merged=merged,

@@ -44,15 +44,15 @@ class MadeUpExample:
     """Made-up data, and what the model says of it.
 
     Attributes:
-        batch: an array for each input and the label, by name.
-        prediction: the model's.
+        batch: an array for each input and label, by name.
+        predictions: the model's outputs that losses compare, by name.
         precision: of its largest number, to which two graphs of it agree; infinite where it draws numbers.
         overwriting: of a scatter whose elements may overwrite each other, which explains a gradient of another
             loss, what it is; None if there is none.
     """
 
     batch: Mapping[str, np.ndarray]
-    prediction: np.ndarray
+    predictions: Mapping[str, np.ndarray]
     precision: float
     overwriting: str | None
 
@@ -94,7 +94,9 @@ def made_up_example(
             stacklevel=5,
         )
         return None
-    refuse_probabilities(plan, example.prediction)
+    refuse_probabilities(
+        plan, {name: example.predictions[unquoted(name)] for name in plan.predictions}
+    )
     return example
 
 
@@ -126,12 +128,12 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
 
 def _example(plan: TrainingPlan, sizes: Mapping[str, int] | None) -> MadeUpExample:
-    batch, prediction = made_up_batch(plan, sizes)
+    batch, predictions = made_up_batch(plan, sizes)
     operators = {node.op_type for node in all_nodes(plan.canonical.graph)}
     rounds, draws = operators & _ROUNDING, operators & DRAWS.keys()
     return MadeUpExample(
         batch={unquoted(name): array for name, array in batch.items()},
-        prediction=prediction,
+        predictions={unquoted(name): array for name, array in predictions.items()},
         precision=math.inf if draws else _PRECISION_OF_INTEGERS if rounds else _PRECISION,
         overwriting=_overwriting(plan),
     )
@@ -172,12 +174,13 @@ def _run(
             f"the loss of the training step is {loss} on made-up data, and that of evaluation is "
             f"{float(evaluated[0])}"
         )
-    position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
-    found, wanted = evaluated[1 + position], example.prediction
-    if found.shape != wanted.shape or not np.allclose(
-        found, wanted, rtol=1e-2, atol=example.precision * max(1.0, float(np.abs(wanted).max()))
-    ):
-        raise _fault(f"the evaluation model gives another '{manifest.prediction}' than the model")
+    positions = {tensor.name: place for place, tensor in enumerate(manifest.outputs, 1)}
+    for name, wanted in example.predictions.items():
+        found, scale = evaluated[positions[name]], max(1.0, float(np.abs(wanted).max()))
+        if found.shape != wanted.shape or not np.allclose(
+            found, wanted, rtol=1e-2, atol=example.precision * scale
+        ):
+            raise _fault(f"the evaluation model gives another '{name}' than the model")
     return loss, session_states(session, manifest)
 
 

@@ -6,7 +6,7 @@ import os
 
 from svgd_onnx.files.destination import check_destination, followed, is_one_of
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
-from svgd_onnx.files.room import require_room
+from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.whole import whole_file, whole_folder
 from svgd_onnx.files.workplace import abandon, explained, recover
 
@@ -23,6 +23,7 @@ __all__ = [
     "check_destination",
     "explained",
     "followed",
+    "has_room",
     "is_one_of",
     "recover",
     "require_room",

@@ -31,6 +31,11 @@ def require_room(path: Path, size: int) -> None:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
 
 
+def has_room(folder: Path, size: int) -> bool:
+    """Whether a folder's disk has so many bytes free, as far as the system says."""
+    return shutil.disk_usage(folder).free >= size
+
+
 def _reserved(descriptor: int, size: int) -> bool:
     """Reserves bytes for a file; False where the system cannot."""
     if not hasattr(os, "posix_fallocate"):

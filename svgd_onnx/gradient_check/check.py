@@ -109,7 +109,7 @@ def check(
         if arrays is None
         else given_batch(plan, arrays, examples)
     )
-    if may_be_probabilities(plan):
+    if any(map(may_be_probabilities, plan.losses)):
         refuse_probabilities(plan, predict(plan, inputs))
     values = {name: tensor.numpy() for name, tensor in plan.values.items()}
     feeds = {**inputs, **values, **by_use(plan, values)}

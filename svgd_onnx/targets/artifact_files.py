@@ -9,20 +9,27 @@ from svgd_onnx.errors import listed
 from svgd_onnx.files import FOLDER_FILES
 from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.checkpoint_names import kept_files
 from svgd_onnx.targets.target import (
     EVAL_MODEL,
     MERGED_MODEL_WITHOUT_WEIGHTS,
     MODEL_WITHOUT_WEIGHTS,
 )
 
+RUN_FILE = "run.toml"
+"""What made the artifacts, as the commands write it; nothing that reads artifacts needs it."""
+
 
 def artifact_paths(folder: Path) -> list[Path]:
-    """The files of a folder of artifacts, of whichever target, whether they are there or not."""
+    """The files of a folder of artifacts, of whichever target, whether they are there or not.
+
+    Of checkpoints that it keeps beside its own those that are there.
+    """
     models = (EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, MERGED_MODEL_WITHOUT_WEIGHTS)
-    names = {FILE_NAME, *models, *FOLDER_FILES}
+    names = {FILE_NAME, *models, RUN_FILE, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
-    return [folder / name for name in sorted(names)]
+    return [*(folder / name for name in sorted(names)), *kept_files(folder)]
 
 
 def foreign(folder: Path) -> str | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from svgd_onnx.records import State
+from svgd_onnx.transforms.emit import FinalNames
+from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 
@@ -26,9 +29,7 @@ class TrainingGraphs:
         states: shape of each r, which starts at zero.
         portable: whether T is to be written with standard operators.
         fast: whether a form of fast kernels may lie beside the step.
-        update: the update rule, a key of `OPTIMIZERS`.
-        hyper_parameters: of T and the rule.
-        accumulation_steps: batches of a step.
+        update: what becomes of parameters.
         differentiator: who made `training`, a key of `DIFFERENTIATORS`.
         recompute: whether segments of the forward pass are computed again, instead of kept.
     """
@@ -42,9 +43,7 @@ class TrainingGraphs:
     values: Mapping[str, ir.TensorProtocol]
     states: Mapping[str, tuple[int, ...]]
     portable: bool
-    update: str
-    hyper_parameters: Mapping[str, float]
-    accumulation_steps: int = 1
+    update: Update
     differentiator: str = "onnxruntime"
     recompute: bool = False
     fast: bool = False
@@ -53,3 +52,28 @@ class TrainingGraphs:
     def virtual(self) -> set[str]:
         """The parameters with a gradient that has T in it, each by one use."""
         return {name for name in self.selection.trainable if f"{STATE_PREFIX}{name}" in self.states}
+
+
+@dataclass(frozen=True)
+class WrittenUpdate:
+    """How artifacts that were written update parameters.
+
+    Attributes:
+        states: what the checkpoint holds for it, beside the state of the training session's own optimizers.
+        directs: whether the session's plain descent goes along directions that the step makes.
+    """
+
+    states: list[State]
+    directs: bool = False
+
+
+def with_final_names(states: Iterable[State], names: FinalNames) -> list[State]:
+    """States as artifacts call them and the parameters that they are of."""
+    return [
+        replace(
+            state,
+            name=names.of(state.name),
+            parameter=None if state.parameter is None else names.of(state.parameter),
+        )
+        for state in states
+    ]

@@ -12,13 +12,24 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Tensor
 
 _GREATEST = np.iinfo(np.int64).max
+# Of a float that is cast to int64.
+_FARTHEST = 2.0**63
 # What onnxruntime's kernels call it: Gather and ScatterElements, GatherND and ScatterND, GatherElements,
 # ReverseSequence.
 _VALUE = re.compile(r"(?:idx=|index = |indice = |Actual value is |sequence length: )(-?\d+)")
 _RANGE = re.compile(r"\[(-?\d+) ?, ?(-?\d+)\]")
 # In the name of a node that conversion put there to look (`transforms.check_indices`): at what, the places of
-# the inputs that this is computed from, and an index that is in range whatever the range is.
-_LOOKS = re.compile(r"/(checked|counted|divisor) of ([\d,]*|label)(?: except (-?\d+))?/")
+# the inputs that this is computed from, and an index that is in range whatever the range is. How far a box
+# reaches it looks at, rounded up, in pixels: of these a coordinate of 1 is so many.
+_LOOKS = re.compile(
+    r"/(checked|counted|divisor|reached) (?:(\S+) )?of ([\d,]*|label)(?: except (-?\d+))?/"
+)
+
+
+_WHY = {
+    "divisor": "by which the model divides",
+    "box": "which is farther from the image than boxes may reach (16 times its longer side)",
+}
 
 
 class OutOfRangeError(UserError):
@@ -53,14 +64,14 @@ class IndexAtFault:
         index: its place in the array.
         value: the number.
         range: the least and the greatest number that is in range; None where that is not known.
-        divides: whether the model divides by it, which is why.
+        kind: what it is: an "index", a "divisor" or a corner of a "box".
     """
 
     tensor: Tensor
     index: tuple[int, ...]
-    value: int
+    value: float
     range: tuple[int, int] | None
-    divides: bool = False
+    kind: str = "index"
 
     def error(self, source: str, rows: Sequence[int] | np.ndarray | None = None) -> UserError:
         """What to raise.
@@ -70,12 +81,12 @@ class IndexAtFault:
             rows: of that data, which the batch is of; None if it is the batch.
         """
         place = place_of(self.index, self.tensor, rows)
-        if self.divides:
-            name = self.tensor.name
+        if self.kind != "index":
+            why = _WHY[self.kind]
             return UserError(
-                f"Array '{name}' in {source} has {self.value} in {place}, by which the model divides."
+                f"Array '{self.tensor.name}' in {source} has {self.value:g} in {place}, {why}."
             )
-        return OutOfRangeError(self.tensor.name, source, self.value, place, self.range)
+        return OutOfRangeError(self.tensor.name, source, int(self.value), place, self.range)
 
 
 def place_of(
@@ -105,20 +116,26 @@ def find(
     number = int(value[1])
     bounds = None if range_ is None else (int(range_[1]), int(range_[2]))
     places: Sequence[int] = range(len(arrays))
-    divides = False
+    kind, pixels, ignored = "index", None, None
     if looks is not None:
-        kind, of, ignored = looks.groups()
-        divides = kind == "divisor"
+        looked, pixels, of, ignored = looks.groups()
+        kind = {"divisor": "divisor", "reached": "box"}.get(looked, "index")
         places = [len(arrays) - 1] if of == "label" else [int(at) for at in of.split(",") if at]
-        if kind == "checked" and bounds is not None:
+        if looked == "checked" and bounds is not None:
             bounds = (0, bounds[1])
     # a number that is cast to an integer may be an index too
     for place in sorted(places, key=lambda place: arrays[place].dtype.kind == "f"):
         array = np.atleast_1d(arrays[place])
-        wrong = array == (0 if divides else number)
-        if looks is not None and number == _GREATEST:  # which stands for what is negative
+        if pixels is not None:
+            reached = np.ceil(np.abs(array * np.float32(pixels)))
+            wrong = (reached == number) | ~(reached < _FARTHEST)
+        else:
+            wrong = array == (0 if kind == "divisor" else number)
+        if (
+            kind == "index" and looks is not None and number == _GREATEST
+        ):  # which is what is negative
             wrong |= (array < 0) & (array != int(ignored or 0))
         if wrong.any():
             index = tuple(int(axis) for axis in np.argwhere(wrong)[0])
-            return IndexAtFault(tensors[place], index, int(array[index]), bounds, divides)
+            return IndexAtFault(tensors[place], index, array[index].item(), bounds, kind)
     return None

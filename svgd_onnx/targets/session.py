@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,8 +18,37 @@ from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 
 
 @dataclass(frozen=True)
+class Origin:
+    """Where in the order of examples training began with the batch size that it has.
+
+    Attributes:
+        first_step: the first with it. (The name is another than that of `TrainingProgress`, whose text programs
+            in other languages look through for "step".)
+        epoch: the epoch of that step, from 0.
+        position: how many examples of that epoch were taken before.
+    """
+
+    first_step: int = 0
+    epoch: int = 0
+    position: int = 0
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What an evaluation after an epoch gave.
+
+    Attributes:
+        after_step: steps before it; on the name see `Origin`.
+        values: the loss and the metrics by name; None where one was not finite.
+    """
+
+    after_step: int
+    values: dict[str, float | None]
+
+
+@dataclass(frozen=True)
 class TrainingProgress:
-    """How far training has come, and what its order of examples depends on; each 0 before training.
+    """How far training has come, and what its next steps depend on; each 0 or empty before training.
 
     Attributes:
         step: steps so far.
@@ -27,6 +57,9 @@ class TrainingProgress:
         skipped: how many of the steps were left out, since they were not finite.
         conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
             before training and in checkpoints of older versions.
+        origin: where training began with this batch size.
+        best_step: the step of the checkpoint that is kept as the best; None if none is.
+        validations: all so far, in their order.
     """
 
     step: int = 0
@@ -34,6 +67,9 @@ class TrainingProgress:
     batch_size: int = 0
     skipped: int = 0
     conversion: dict[str, str] = field(default_factory=dict)
+    origin: Origin = Origin()  # noqa: RUF009: it is frozen
+    best_step: int | None = None
+    validations: tuple[Validation, ...] = ()
 
 
 # Of what differs in a message.
@@ -88,6 +124,7 @@ def check_checkpoint(
     wanted: list[tuple[str, Sequence[int]]] = [
         *((each.name, each.shape) for each in manifest.parameters),
         *((each.state, each.state_shape) for each in manifest.operations if each.state is not None),
+        *((each.name, each.shape) for each in manifest.states),
     ]
     for name, shape in wanted:
         check_tensor(folder, name, found(name), shape)
@@ -200,10 +237,15 @@ class Session(Protocol):
     Attributes:
         progress: what the checkpoint says.
         kernels: whose kernels train, "fast" or "standard".
+        device: what runs the steps, as --device has it.
+        nodes: of a step, how many of each operator, by the provider of onnxruntime's that runs them. Empty on
+            the processor, and before the first step where that is known only then.
     """
 
     progress: TrainingProgress
     kernels: str
+    device: str
+    nodes: dict[str, Counter[str]]
 
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None
@@ -226,13 +268,14 @@ class Session(Protocol):
         ...
 
     def eval_step(
-        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """The loss and the model's outputs, in inference mode.
 
         Args:
             arrays: the model's inputs and the label, in the manifest's order.
             seed: as of a training step; Dropout drops nothing, but a model may draw.
+            trained: whether of the parameters as they are, where there are averages of them.
         """
         ...
 

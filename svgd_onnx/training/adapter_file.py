@@ -19,6 +19,8 @@ from svgd_onnx.records import LowRank
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.target import Values
+from svgd_onnx.training.exported_model import averaged
+from svgd_onnx.training.kept_checkpoints import LAST, find
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _METADATA = "svgd.adapter"
@@ -44,7 +46,9 @@ class AdapterMetadata:
     num_classes: int | None = None
 
 
-def export_adapter(folder: PathLike, path: PathLike) -> None:
+def export_adapter(
+    folder: PathLike, path: PathLike, *, checkpoint: str = LAST, trained: bool = False
+) -> None:
     """Writes what adapters, and parameters beside them, have become, without the model.
 
     Tensors are float32, by the names that svgd.json gives them. `apply_adapter` puts them on the model.
@@ -52,20 +56,26 @@ def export_adapter(folder: PathLike, path: PathLike) -> None:
     Args:
         folder: training artifacts, converted with `lora`.
         path: the safetensors file to write.
+        checkpoint: of which, as of `export`.
+        trained: whether parameters as they were trained are written where there are averages of them.
 
     Raises:
-        UserError: the folder holds no artifacts, or none with adapters, or the file cannot be written.
+        UserError: the folder holds no artifacts, none with adapters or no such checkpoint, or the file cannot
+            be written.
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    write_adapter(
-        source, manifest, target_named(manifest.target).checkpoint(source, manifest), path
-    )
+    step = find(source, manifest, checkpoint)
+    value = target_named(manifest.target).checkpoint(source, manifest, step)
+    write_adapter(source, manifest, value, path, trained=trained)
 
 
-def write_adapter(folder: Path, manifest: Manifest, value: Values, path: PathLike) -> None:
+def write_adapter(
+    folder: Path, manifest: Manifest, value: Values, path: PathLike, *, trained: bool = False
+) -> None:
     """As `export_adapter`, of parameters that are at hand by name."""
     check_destination(Path(path), artifact_paths(folder))
+    value = value if trained else averaged(manifest, value)
     lora = manifest.lora
     if lora is None:
         raise UserError(f"'{folder}' has no adapters: convert with {option('lora')}.")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svgd_onnx.targets.session import Origin
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -83,32 +85,68 @@ class BatchOrder:
         examples: how many there are.
         batch_size: examples a step, at most all.
         seed: of the orders, and of augmentation.
+        origin: where training began with this batch size. The epoch goes on there with the examples that
+            are left of it.
+        shuffle: whether an epoch's order is random; else it is that of the examples.
     """
 
-    def __init__(self, examples: int, batch_size: int, seed: int) -> None:
-        self.steps_per_epoch = examples // batch_size
+    def __init__(
+        self,
+        examples: int,
+        batch_size: int,
+        seed: int,
+        origin: Origin = Origin(),  # noqa: B008: it is frozen
+        *,
+        shuffle: bool = True,
+    ) -> None:
+        self.steps_per_epoch = max(1, examples // batch_size)
+        self.origin = origin
+        self._left = max(0, examples - origin.position) // batch_size
         self._examples = examples
         self._batch_size = batch_size
         self._seed = seed
+        self._shuffle = shuffle
         self._epoch = -1
         self._order = np.empty(0, np.int64)
 
     def epoch(self, step: int) -> int:
         """The epoch of a step; both count from 0."""
-        return step // self.steps_per_epoch
+        return self._place(step)[0]
 
     def ends_epoch(self, step: int) -> bool:
         """Whether a step, counted from 0, is the last of its epoch."""
-        return (step + 1) % self.steps_per_epoch == 0
+        return self.epoch(step + 1) > self.epoch(step)
+
+    def steps(self, epochs: int) -> int:
+        """How many steps there are to the end of so many epochs, counted from the first ever."""
+        after = epochs - self.origin.epoch - 1
+        left = self._left + after * self.steps_per_epoch if after >= 0 else 0
+        return self.origin.first_step + left
 
     def rows(self, step: int) -> np.ndarray:
         """The examples of a step, counted from 0; (batch_size,) int64."""
-        epoch, position = divmod(step, self.steps_per_epoch)
+        epoch, position = self._place(step)
         if epoch != self._epoch:
-            self._order = shuffled_rows(self._examples, self._seed, epoch)
+            self._order = (
+                shuffled_rows(self._examples, self._seed, epoch)
+                if self._shuffle
+                else np.arange(self._examples)
+            )
             self._epoch = epoch
-        return self._order[position * self._batch_size : (position + 1) * self._batch_size]
+        return self._order[position : position + self._batch_size]
 
     def generator(self, step: int) -> np.random.Generator:
         """What a step's augmentation draws from, apart from what the orders are drawn from."""
         return np.random.default_rng([self._seed, step, 1])
+
+    def changed(self, step: int) -> Origin:
+        """Where another batch size begins, if it does so at a step."""
+        return Origin(step, *self._place(step))
+
+    def _place(self, step: int) -> tuple[int, int]:
+        """The epoch of a step, and how many examples of it were taken before."""
+        origin, after = self.origin, step - self.origin.first_step
+        if after < self._left:
+            return origin.epoch, origin.position + after * self._batch_size
+        epochs, steps = divmod(after - self._left, self.steps_per_epoch)
+        return origin.epoch + 1 + epochs, steps * self._batch_size

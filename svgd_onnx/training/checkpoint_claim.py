@@ -44,7 +44,7 @@ class CheckpointClaim:
         self.take()
         self._whole_run = True
         try:
-            require_room(self._files[0], self._size())
+            require_room(self._files[0], self.size())
         except UserError:
             self.__exit__(None, None, None)
             raise
@@ -104,5 +104,6 @@ class CheckpointClaim:
                 found.append((status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
         return found
 
-    def _size(self) -> int:
+    def size(self) -> int:
+        """Bytes of the checkpoint that was read."""
         return sum(size for _, _, size, _ in self._read)

@@ -13,7 +13,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import LOOKS_AT_LABELS, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
-from svgd_onnx.training.values import check_values, counts
+from svgd_onnx.training.values import check_values
 from svgd_onnx.transforms.losses import loss_named
 
 Arrays = Mapping[str, np.ndarray]
@@ -62,7 +62,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
     Floating-point arrays may be of any width, and integer arrays too: a batch of them has the model's type.
 
     Args:
-        arrays: by name; the manifest names the inputs and the label.
+        arrays: by name; the manifest names the inputs and the labels.
         manifest: of the artifacts.
         source: what to call the data in a message.
 
@@ -71,26 +71,33 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
             examples.
     """
     _check_mapping(arrays, source)
-    loss, label = loss_named(manifest.loss), manifest.label
-    if label is not None and label.name in arrays:
-        axes = len(label.shape) + manifest.takes_one_example
-        loss.check_form(np.asarray(arrays[label.name]), axes, source)
-    wanted, ignored = list(manifest.arrays), manifest.loss_settings.ignore_index
-    if label is not None:
-        lowest, highest = loss.target_range(manifest.logits_shape, manifest.loss_settings)
-        wanted[-1] = replace(label, lowest=lowest, highest=highest)
+    wanted, ignored = list(manifest.inputs), {}
+    for term in manifest.terms:
+        label, loss = term.label, loss_named(term.loss)
+        if label is None:
+            continue
+        if label.name in arrays:
+            axes = len(label.shape) + manifest.takes_one_example
+            loss.check_form(
+                np.asarray(arrays[label.name]), axes, f"Array '{label.name}' in {source}"
+            )
+        lowest, highest = loss.target_range(term.logits_shape, term.settings)
         if manifest.format < LOOKS_AT_LABELS and lowest is not None and highest is None:
             raise UserError(
                 "These artifacts are of an older svgd-onnx, and read memory by labels that are no classes, "
                 "as the number of classes is open: convert the model again, and put the checkpoint in its "
                 "place to go on."
             )
+        wanted.append(label if lowest is None else replace(label, lowest=lowest, highest=highest))
+        if term.settings.ignore_index is not None:
+            ignored[label.name] = term.settings.ignore_index
     examples = check_arrays(arrays, wanted, source, ignored=ignored)
-    if label is not None and ignored is not None and not counts(examples.arrays[-1], ignored):
-        raise UserError(
-            f"Every label in array '{label.name}' of {source} is {ignored}, which is to be ignored: give it "
-            "labels that count."
-        )
+    given = {tensor.name: array for tensor, array in zip(wanted, examples.arrays)}
+    for term in manifest.terms:
+        if term.label is not None:
+            name = term.label.name
+            array = f"array '{name}' of {source}"
+            loss_named(term.loss).check_counting(given[name], term.settings, array)
     return examples
 
 
@@ -109,7 +116,10 @@ def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndar
 
 
 def check_arrays(
-    arrays: Arrays, wanted: Sequence[Tensor], source: str, ignored: int | None = None
+    arrays: Arrays,
+    wanted: Sequence[Tensor],
+    source: str,
+    ignored: Mapping[str, int] | None = None,
 ) -> Examples:
     """Checks arrays against inputs.
 
@@ -120,7 +130,7 @@ def check_arrays(
         arrays: by name.
         wanted: the inputs.
         source: what to call the data in a message.
-        ignored: a number that the last of them may hold whatever its range is.
+        ignored: of some of them, by name, a number that they may hold whatever their range is.
 
     Returns:
         An array for each input, in their order.
@@ -150,7 +160,7 @@ def check_arrays(
         if stacked:
             tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
         _check_form(array, tensor, source)
-        check_values(array, tensor, source, ignored if tensor.name == names[-1] else None)
+        check_values(array, tensor, source, (ignored or {}).get(tensor.name))
         checked.append(array)
         axes.append(tensor.batch_axis)
     lengths = {

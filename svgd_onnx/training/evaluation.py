@@ -1,18 +1,79 @@
-"""The loss and the metrics over a set of examples."""
+"""The losses and the metrics over a set of examples."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
 from svgd_onnx.errors import UserError
-from svgd_onnx.manifest import Manifest
+from svgd_onnx.manifest import LossTerm, Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.batches import Examples, batches
-from svgd_onnx.transforms.losses import loss_named
+from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task, fits
 
 BATCH_SIZE = 256
 
 
-def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[str, float]:
-    """The loss over all examples, and the accuracy where the loss is one of classification.
+class _Term:
+    """One of the losses over all examples, batch by batch, and the metrics that fit it.
+
+    Args:
+        term: which.
+        manifest: of the artifacts.
+        metrics: those that fit one of the losses.
+    """
+
+    def __init__(self, term: LossTerm, manifest: Manifest, metrics: Sequence[Metric]) -> None:
+        self._task = Task.of(manifest, term)
+        self._is_sum = term.settings.reduction == "sum"
+        names = [tensor.name for tensor in manifest.arrays]
+        self._label = None if term.label is None else names.index(term.label.name)
+        self._position = 1 + [each.name for each in manifest.outputs].index(term.prediction)
+        self._total, self._weight = 0.0, 0.0
+        self._tallies = {each.name: each.begin() for each in metrics if fits(each, self._task)}
+
+    def add(
+        self, loss: float, batch: list[np.ndarray], results: list[np.ndarray], count: int
+    ) -> None:
+        """Takes a batch into account, of which there are the loss and what the model says."""
+        task, label = self._task, None if self._label is None else batch[self._label]
+        weight = 1.0 if self._is_sum else task.loss.batch_weight(count, label, task.settings)
+        self._total += loss * weight
+        self._weight += weight
+        if label is None:
+            return
+        answers = Answers(task, results[self._position], label, loss)
+        for tally in self._tallies.values():
+            tally.add(answers)
+
+    @property
+    def value(self) -> float:
+        """The mean, or the sum, over all that counts; 0 where nothing does."""
+        return self._total if self._is_sum or not self._weight else self._total / self._weight
+
+    @property
+    def scores(self) -> dict[str, Any]:
+        """The loss, and each metric, by name."""
+        return {
+            LOSS: self.value,
+            **{name: tally.value() for name, tally in self._tallies.items()},
+        }
+
+
+def evaluate(
+    session: Session,
+    manifest: Manifest,
+    examples: Examples,
+    metrics: Sequence[Metric],
+    *,
+    trained: bool = False,
+) -> dict[str, Any]:
+    """The loss over all examples, and the metrics, by name: numbers, or tables.
+
+    Of several losses the weighted sum, each, as `box_loss`, and the metrics that fit it, as `class_accuracy`.
+    It is of the averages of parameters where there are some, unless those that are `trained` are asked for.
 
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
@@ -25,23 +86,34 @@ def evaluate(session: Session, manifest: Manifest, examples: Examples) -> dict[s
             f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
             "multiple of that: export it with a batch axis of any size."
         )
-    total, weight, right, counted = 0.0, 0.0, 0, 0
-    position = [tensor.name for tensor in manifest.outputs].index(manifest.prediction)
-    settings, loss = manifest.loss_settings, loss_named(manifest.loss)
-    summed = settings.reduction == "sum"
-    logits = manifest.logits == manifest.prediction
+    terms = [_Term(term, manifest, metrics) for term in manifest.terms]
+    several = len(terms) > 1
+    # each of several stands behind the model's own outputs
+    places = range(1 + len(manifest.outputs), 1 + len(manifest.outputs) + len(terms))
     for number, batch in enumerate(batches(examples, batch_size)):
         first = number * batch_size
         count = min(batch_size, len(examples) - first)
         with rows_at_fault(examples.source, range(first, first + count)):
-            results = session.eval_step(batch, seed=number if manifest.random else None)
-        of_batch = 1.0 if summed else loss.batch_weight(count, batch, settings)
-        total += float(results[0]) * of_batch
-        weight += of_batch
-        answers = loss.right_answers(results[1 + position], batch[-1], settings, logits=logits)
-        if answers is not None:
-            right, counted = right + answers[0], counted + answers[1]
-    result = {"loss": total if summed else total / weight}
-    if counted:
-        result["accuracy"] = right / counted
-    return result
+            seed = number if manifest.random else None
+            results = session.eval_step(batch, seed=seed, trained=trained)
+        for term, place in zip(terms, places if several else [0]):
+            term.add(float(results[place]), batch, results, count)
+    if not several:
+        return terms[0].scores
+    weighted = (each.weight * term.value for each, term in zip(manifest.terms, terms))
+    scores = {LOSS: sum(weighted)}
+    for each, term in zip(manifest.terms, terms):
+        scores |= {each.named(name): value for name, value in term.scores.items()}
+    return scores
+
+
+def score_names(manifest: Manifest, metrics: Sequence[Metric]) -> list[str]:
+    """The names of what `evaluate` gives beside the loss, in its order."""
+    if len(manifest.terms) == 1:
+        return [metric.name for metric in metrics]
+    names = []
+    for term in manifest.terms:
+        task = Task.of(manifest, term)
+        fitting = [each.name for each in metrics if fits(each, task)]
+        names += [term.named(name) for name in (LOSS, *fitting)]
+    return names

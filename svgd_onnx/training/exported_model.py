@@ -52,17 +52,24 @@ Named = tuple[str, str, np.ndarray]
 
 
 def write_model(
-    folder: Path, manifest: Manifest, value: Values, path: Path, *, requantize: bool = False
+    folder: Path,
+    manifest: Manifest,
+    value: Values,
+    path: Path,
+    *,
+    requantize: bool = False,
+    trained: bool = False,
 ) -> None:
     """Writes the trained model, all at once.
 
     Args:
         folder: training artifacts.
         manifest: theirs.
-        value: that of a parameter, float32, by its name.
+        value: that of a tensor of the checkpoint, float32, by its name.
         path: the file to write. Of more than 1.9 GB, the parameters go into a second file, of the same
             name and `.data` after it.
         requantize: whether scales of quantized weights are found anew.
+        trained: whether parameters that have an average are written as they were trained.
 
     Raises:
         UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
@@ -72,6 +79,7 @@ def write_model(
     if requantize and takes_in_adapters(manifest):
         name = MERGED_MODEL_WITHOUT_WEIGHTS
     source = checked_model(folder, manifest, name)
+    value = value if trained else averaged(manifest, value)
     parameters, value = merged(manifest, value, requantize=requantize)
     if requantize:
         parameters = requantized(parameters, value)
@@ -97,6 +105,12 @@ def complete(temporary: Path, path: Path, tensors: Iterable[Named], size: int) -
             return
         with temporary.with_name(f"{temporary.name}.data").open("wb") as data:
             _write(file, tensors, lambda content: _outside(content, data, path))
+
+
+def averaged(manifest: Manifest, value: Values) -> Values:
+    """The averages of parameters that have one, and the others as they are."""
+    averages = manifest.averages
+    return lambda name: value(averages.get(name, name))
 
 
 def _tensors(parameters: Sequence[Parameter], value: Values) -> Iterator[Named]:

@@ -35,6 +35,7 @@ class FiniteTensors:
         self._parameter_of = {
             each.state: each.parameter for each in manifest.operations if each.state is not None
         }
+        self._owner_of = {each.name: str(each.parameter) for each in manifest.states}
         for state in self._parameter_of:
             if self._places(state) is not None:
                 raise UserError(
@@ -71,7 +72,8 @@ class FiniteTensors:
 
     def _layers(self, names: Iterable[str]) -> list[str]:
         """The parameters that tensors of a step belong to, in the model's order."""
-        found = {self._parameter_of.get(name, name) for name in names}
+        owners = {**self._owner_of, **self._parameter_of}
+        found = {owners.get(name, name) for name in names}
         return [name for name in self._parameters if name in found]
 
     def _places(self, name: str) -> np.ndarray | None:

@@ -56,6 +56,7 @@ class Progress:
         self._started = time.perf_counter()
         self._shown = 0.0
         self._total = total
+        self._values: Mapping[str, float] = {}
 
     def __enter__(self) -> Progress:
         self._bar.start()
@@ -70,15 +71,21 @@ class Progress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self._show and self._values:
+            self._draw()  # training may end before all steps
         self._bar.stop()
 
     def advance(self, values: Mapping[str, float]) -> None:
         """One step more, with the values to show."""
         self._done += 1
+        self._values = values
         now = time.perf_counter()
         if not self._show or (now - self._shown < _REFRESH_SECONDS and self._done < self._total):
             return
-        self._shown = now
-        shown = _shown(values)
+        self._draw()
+
+    def _draw(self) -> None:
+        self._shown = now = time.perf_counter()
+        shown = _shown(self._values)
         speed = (self._done - self._start) / max(now - self._started, 1e-9)
         self._bar.update(self._task, completed=self._done, values=shown, speed=f"{speed:.0f}")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.training.schedule import check_positive
+from svgd_onnx.training.length import check_positive
 
 _MOST_SEED = 2**64 - 1
 # Of threads: more than the cores is slower, and far more is more than a system gives.
@@ -46,17 +46,8 @@ def check_enough(batch_size: int, count: int) -> None:
         )
 
 
-def check_start(
-    folder: Path, step: int, trained_with: int, *, resume: bool, batch_size: int
-) -> None:
-    """Refuses to begin where training has begun, to go on where it has not, and with another batch size.
-
-    Args:
-        folder: of artifacts.
-        step: that of the checkpoint.
-        trained_with: the batch size that it was trained with; 0 if it is not known.
-        resume: whether to go on.
-        batch_size: that of the training to come.
+def check_resume(folder: Path, step: int, resume: bool) -> None:
+    """Refuses to go on, where that was asked for, from a checkpoint that was not trained.
 
     Raises:
         UserError: says what to do instead.
@@ -66,13 +57,6 @@ def check_start(
             f"'{folder}' has not been trained, so there is nothing to resume: leave "
             f"{option('resume')} out."
         )
-    if step and not resume:
-        raise UserError(
-            f"'{folder}' has been trained for {step} steps: go on with "
-            f"{option('resume')}, or convert again to start anew."
-        )
-    if step and trained_with and batch_size != trained_with:
-        raise UserError(f"'{folder}' was trained with batch size {trained_with}: resume with that.")
 
 
 def check_seed(seed: int | None) -> None:

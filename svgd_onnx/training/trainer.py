@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.errors import check_choice
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
-from svgd_onnx.targets.session import TrainingProgress, rows_at_fault
+from svgd_onnx.targets.session import Session
 from svgd_onnx.training import data
 from svgd_onnx.training.adapter_file import write_adapter
-from svgd_onnx.training.augmentation import Augment, AugmentedExamples
-from svgd_onnx.training.batches import BatchOrder
-from svgd_onnx.training.checkpoint_claim import CheckpointClaim
+from svgd_onnx.training.augmentation import Augment
+from svgd_onnx.training.callbacks import Callback
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.exported_model import write_model
-from svgd_onnx.training.finite import NON_FINITE, STOP, FiniteTensors
-from svgd_onnx.training.progress import Progress
-from svgd_onnx.training.schedule import Schedule, check_length, check_positive, total_steps
-from svgd_onnx.training.start import (
-    check_batch_size,
-    check_enough,
-    check_seed,
-    check_start,
-    check_threads,
-)
-from svgd_onnx.training.training_log import TrainingLog
+from svgd_onnx.training.finite import NON_FINITE, STOP
+from svgd_onnx.training.kept_checkpoints import LAST
+from svgd_onnx.training.metrics import metrics_for
+from svgd_onnx.training.preparation import Options, prepare
+from svgd_onnx.training.schedules import Schedule
+from svgd_onnx.training.start import check_seed, check_threads
+from svgd_onnx.training.state import TrainingState
 
 
 class Trainer:
@@ -47,18 +41,22 @@ class Trainer:
         folder: the folder of artifacts.
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
         threads: threads within an operator; None lets onnxruntime choose, one for each core.
-        device: for artifacts of the target onnx "cpu" or "cuda"; None takes CUDA if it is there.
+        device: for artifacts of the target onnx what runs the steps: "cpu", or any execution provider that
+            onnxruntime has ("cuda", "openvino", ...); None takes CUDA if it is there.
+        device_options: of that provider, by their names there.
         kernels: "fast", "standard", or "auto" for the fast ones where the folder has them and they run here.
         non_finite: what to do where a batch's loss or a gradient is NaN or infinite: "stop", or "skip", by
             which all stays as it was before that step, and training goes on with the next.
+        checkpoint: which to begin from: "last", the folder's own; or, of those that training kept, "best",
+            "initial", of before the first step, or "step-1600". What is trained replaces the folder's own.
 
     Attributes:
         manifest: what the folder says of itself.
         kernels: whose kernels train, "fast" or "standard".
-        step: steps so far, those that were left out too.
-        skipped: how many of them were left out.
-        saved_step: the step that the checkpoint is of.
-        seed: see above.
+        device: what runs the steps.
+        nodes: of a step, how many of each operator, by the execution provider that runs them; empty where one
+            does, and before a step where onnxruntime does not tell before.
+        stopped_early: whether the last `train` ended, or did not begin, by `early_stopping`.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -71,29 +69,47 @@ class Trainer:
         seed: int | None = None,
         threads: int | None = None,
         device: str | None = None,
+        device_options: Mapping[str, str] | None = None,
         kernels: str = AUTO,
         non_finite: str = STOP,
+        checkpoint: str = LAST,
     ) -> None:
         self._folder, self.manifest = Path(folder), Manifest.load(Path(folder))
         check_threads(threads)
         check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
-        self._non_finite = non_finite
-        target = target_named(self.manifest.target)
-        self._claim = CheckpointClaim(self._folder, target.checkpoint_files)
-        self._session = target.open(self._folder, self.manifest, threads, device, kernels)
-        self.kernels = self._session.kernels
-        saved = self._session.progress
-        self.step = self.saved_step = saved.step
-        self.skipped, self._batch_size = saved.skipped, saved.batch_size
-        if self.step and seed is not None and seed != saved.seed:
-            raise UserError(
-                f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
-                "or convert again to start anew."
-            )
-        self.seed = saved.seed if self.step else (seed or 0)
-        self._finite: FiniteTensors | None = None
-        self._stopping = False
+        opening = (threads, device, kernels, device_options or {})
+        self._state = TrainingState(
+            self._folder, self.manifest, seed, checkpoint, non_finite, opening
+        )
+        session = self._session
+        self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
+        self._stopping = self.stopped_early = False
+
+    @property
+    def step(self) -> int:
+        """Steps so far, those that were left out too."""
+        return self._state.progress.step
+
+    @property
+    def skipped(self) -> int:
+        """How many of the steps were left out."""
+        return self._state.progress.skipped
+
+    @property
+    def saved_step(self) -> int:
+        """The step that the folder's checkpoint is of."""
+        return self._state.saved_step
+
+    @property
+    def seed(self) -> int:
+        """Of the order of the examples and of all that is drawn at random."""
+        return self._state.progress.seed
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint that is kept as the best; None if none is."""
+        return self._state.progress.best_step
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
@@ -111,8 +127,8 @@ class Trainer:
                 or a gradient is NaN or infinite; everything is as before the step then.
         """
         arrays = data.check_batch(batch, self.manifest, "the batch")
-        self._claim.take()
-        return self._step(arrays, learning_rate)
+        self._state.claim.take()
+        return self._state.step(arrays, learning_rate)
 
     def train(
         self,
@@ -122,19 +138,28 @@ class Trainer:
         steps: int | None = None,
         batch_size: int,
         learning_rate: float,
-        schedule: Mapping[int, float] | None = None,
+        schedule: Schedule | Mapping[int, float] | str | None = None,
         validation: Arrays | None = None,
+        metrics: Iterable[str] = (),
         augment: Augment | None = None,
+        shuffle: bool = True,
+        early_stopping: int | None = None,
+        monitor: str | None = None,
+        min_delta: float | None = None,
+        checkpoint_every: int | None = None,
+        checkpoint_best: bool = False,
+        checkpoint_keep: int | None = None,
         log: PathLike | None = None,
         log_every: int = 1,
-        checkpoint_every: int | None = None,
+        callbacks: Iterable[Callback] = (),
         resume: bool = False,
         progress: bool = False,
     ) -> dict[str, float]:
-        """Trains, and saves the checkpoint at the end.
+        """Trains from where the checkpoint is, and saves it at the end.
 
         Each epoch goes through the examples in an order of its own, a function of the seed. Examples
-        that do not fill a last batch are left out of that epoch.
+        that do not fill a last batch are left out of that epoch. With another batch size than before, the
+        epoch goes on with the examples that are left of it.
 
         Args:
             examples: an array for each model input and the label, by name, with all examples along the
@@ -144,15 +169,24 @@ class Trainer:
             steps: how many steps in all.
             batch_size: examples a step.
             learning_rate: alpha.
-            schedule: the learning rate from a step on, by step (steps count from 0).
+            schedule: of the learning rate: a `Schedule`; its text, as "warmup=500,cosine"; or the rate from
+                a step on, by step (steps count from 0).
             validation: data to evaluate on after each epoch, and at the end.
+            metrics: names of metrics of the validation, beside the loss, and the accuracy where it has one.
             augment: makes a batch of the examples, by name, into what the model takes; it draws from
                 the generator that it is given, a function of seed and step. With it the examples may
                 be of any type and shape; what it returns is checked at every step.
+            shuffle: whether the order is random; else it is that of the examples.
+            early_stopping: end where the monitored metric has not improved for so many epochs.
+            monitor: "loss" or a metric, of the validation: for early stopping and the best checkpoint.
+            min_delta: by how much it has to be better than the best, for early stopping; None is 0.
+            checkpoint_every: save after each so many steps as well.
+            checkpoint_best: keep the checkpoint of the best validation too.
+            checkpoint_keep: keep the last so many checkpoints, the folder's own among them.
             log: a CSV file with a row for each logged step.
             log_every: log each step whose number (from 1) is a multiple of this.
-            checkpoint_every: save after each so many steps as well.
-            resume: go on from the checkpoint, which must have been trained.
+            callbacks: told of steps, epochs and checkpoints.
+            resume: refuse to train where nothing was trained yet.
             progress: show a progress bar.
 
         Returns:
@@ -163,67 +197,63 @@ class Trainer:
                 room for a checkpoint, or the loss or a gradient becomes NaN or infinite; the last checkpoint
                 is kept then.
         """
-        rates = Schedule(learning_rate, schedule)
-        check_length(epochs, steps)
-        check_positive(log_every=log_every, checkpoint_every=checkpoint_every)
-        check_batch_size(self.manifest, batch_size)
-        check_start(self._folder, self.step, self._batch_size, resume=resume, batch_size=batch_size)
-        taken = (
-            data.check(examples, self.manifest, "the training data")
-            if augment is None
-            else AugmentedExamples(examples, self.manifest, augment)
+        options = Options(
+            epochs=epochs,
+            steps=steps,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            schedule=schedule,
+            metrics=metrics,
+            shuffle=shuffle,
+            early_stopping=early_stopping,
+            monitor=monitor,
+            min_delta=min_delta,
+            checkpoint_every=checkpoint_every,
+            checkpoint_best=checkpoint_best,
+            checkpoint_keep=checkpoint_keep,
+            log_every=log_every,
+            callbacks=callbacks,
+            resume=resume,
         )
-        held_out = None
-        if validation is not None:
-            held_out = data.check(validation, self.manifest, "the validation data")
-        check_enough(batch_size, len(taken))
-        order = BatchOrder(len(taken), batch_size, self.seed)
-        total = total_steps(epochs, steps, order.steps_per_epoch)
-        self._batch_size = batch_size
-        result: dict[str, float] = {}
-        log = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
-        with (
-            self._claim,
-            TrainingLog(log, self.step) as rows,
-            Progress(total, self.step, progress) as bar,
-        ):
-            while self.step < total and not self._stopping:
-                step = self.step
-                rate = rates.rate(step)
-                with rows_at_fault(taken.source, order.rows(step)):
-                    result["loss"] = self._step(taken.of_step(order, step), rate)
-                done = self.step == total
-                if held_out is not None and (done or order.ends_epoch(step)):
-                    validated = evaluate(self._session, self.manifest, held_out)
-                    result.update({f"validation_{key}": value for key, value in validated.items()})
-                    rows.write(self.step, order.epoch(step), rate, result, validated)
-                elif self.step % log_every == 0:
-                    rows.write(self.step, order.epoch(step), rate, result, {})
-                bar.advance(result)
-                if not done and checkpoint_every and self.step % checkpoint_every == 0:
-                    self.save()
-            self.save()
-        self._stopping = False
-        return result
+        loop = prepare(self._folder, self._state, options, examples, validation, augment)
+        loop.save, loop.is_stopping = self.save, lambda: self._stopping
+        path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
+        try:
+            return loop.run(path, progress)
+        finally:
+            self._stopping, self.stopped_early = False, loop.stopped_early
+
+    def fit(
+        self, examples: Arrays, validation: Arrays | None = None, **options: Any
+    ) -> dict[str, float]:
+        """`train`, with the validation data second."""
+        return self.train(examples, validation=validation, **options)
 
     def stop(self) -> None:
         """Has `train` end after this step, with a checkpoint; for other threads and signal handlers."""
         self._stopping = True
 
-    def evaluate(self, examples: Arrays) -> dict[str, float]:
-        """The loss over all examples, and the accuracy where the loss is one of classification.
+    def evaluate(
+        self, examples: Arrays, *, metrics: Iterable[str] = (), trained: bool = False
+    ) -> dict[str, Any]:
+        """The loss over all examples, the accuracy where a loss has one, and other metrics, by name.
 
-        The loss is the mean, or the sum, over all that counts, as if it were one batch.
-
-        BatchNormalization uses its running statistics, Dropout does nothing.
+        The loss is the mean, or the sum, over all that counts, as if it were one batch; of several losses their
+        weighted sum, beside each: `box_loss`, ... BatchNormalization uses its running statistics, Dropout does
+        nothing.
 
         Args:
-            examples: an array for each model input and the label, by name.
+            examples: an array for each model input and label, by name.
+            metrics: names of metrics. Each is a number, but for "confusion-matrix": (classes, classes) int64,
+                a row for each class that was wanted. Of several losses each is of those that it fits.
+            trained: whether of the parameters as they are where there are averages (`convert(ema=...)`).
 
         Raises:
-            UserError: the data does not fit the model.
+            UserError: the data does not fit the model, or a metric not the loss.
         """
-        return evaluate(self._session, self.manifest, data.check(examples, self.manifest))
+        wanted = metrics_for(self.manifest, metrics, tables=True)
+        checked = data.check(examples, self.manifest)
+        return evaluate(self._session, self.manifest, checked, wanted, trained=trained)
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
@@ -234,7 +264,7 @@ class Trainer:
         return self._session.gradient(parameter)
 
     def tensor(self, name: str) -> np.ndarray:
-        """The value of a parameter, a running statistic or an r, as it is now; a copy.
+        """The value of a parameter, a running statistic, an r or another state, as it is now; a copy.
 
         Raises:
             UserError: there is none of that name.
@@ -248,8 +278,7 @@ class Trainer:
             UserError: a parameter, a running statistic or an r became NaN or infinite, where it was not
                 before the first step of this trainer (as rows of -inf of an embedding may be).
         """
-        if self._finite is not None:
-            self._finite.check(self.step)
+        self._state.check_finite()
 
     def save(self) -> None:
         """Writes the checkpoint, all at once.
@@ -258,52 +287,35 @@ class Trainer:
             UserError: it cannot be written, another process writes there or has replaced the checkpoint
                 that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
-        self.check_finite()
-        kept = (self.step, self.seed, self._batch_size, self.skipped)
-        progress = TrainingProgress(*kept, self.manifest.conversion)
-        with self._claim.saving():
-            self._session.save(progress)
-        self.saved_step = self.step
+        self._state.save()
 
-    def export(self, path: PathLike, *, requantize: bool = False) -> None:
-        """Writes the model with its parameters as they are now, as plain ONNX.
+    def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
+        """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.
 
         Args:
             path: the file to write.
             requantize: whether scales of quantized weights are found anew.
+            trained: as of `evaluate`.
 
         Raises:
             UserError: no scale can be found anew, or the file cannot be written.
         """
         check_destination(Path(path), artifact_paths(self._folder))
-        values = self._session.tensor
-        write_model(self._folder, self.manifest, values, Path(path), requantize=requantize)
+        how = {"requantize": requantize, "trained": trained}
+        write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
 
-    def export_adapter(self, path: PathLike) -> None:
+    def export_adapter(self, path: PathLike, *, trained: bool = False) -> None:
         """Writes adapters as they are now, without the model, as `training.adapter_file` says.
+
+        Args:
+            path: the file to write.
+            trained: whether they are written as they were trained where there are averages of them.
 
         Raises:
             UserError: the artifacts have none, or the file cannot be written.
         """
-        write_adapter(self._folder, self.manifest, self._session.tensor, path)
+        write_adapter(self._folder, self.manifest, self._session.tensor, path, trained=trained)
 
-    def _step(self, arrays: list[np.ndarray], learning_rate: float) -> float:
-        if self._finite is None:
-            self._finite = FiniteTensors(self._session, self.manifest)
-        # a step of several batches has as many, however many were left out
-        update = (self.step + 1 - self.skipped) % self.manifest.accumulation_steps == 0
-        # one for each step: a resumed run draws what an uninterrupted one would have drawn
-        state = int(np.random.SeedSequence([self.seed, self.step]).generate_state(1)[0])
-        seed = state >> 1 if self.manifest.random else None
-        unproven = not self.step and self.manifest.verified is None
-        if unproven:
-            self._session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
-        loss = self._session.train_step(arrays, learning_rate, update=update, seed=seed)
-        if not math.isfinite(loss):
-            if self._non_finite == STOP:
-                raise self._finite.refusal(loss, self.step + 1)
-            self.skipped += 1
-        self.step += 1
-        if unproven:
-            self.check_finite()
-        return loss
+    @property
+    def _session(self) -> Session:
+        return self._state.session

@@ -6,7 +6,7 @@ import contextlib
 import csv
 import io
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -15,7 +15,9 @@ from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import PathLike, explained, whole_file
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
-_HEADER = ",".join(COLUMNS).encode() + b"\r\n"
+_BEGINNING = ",".join(COLUMNS).encode()
+_VALIDATION = "validation_"
+_FIRST_SCORE = COLUMNS.index("validation_loss")
 
 
 class TrainingLog:
@@ -25,11 +27,14 @@ class TrainingLog:
         path: the file, or None for no log.
         step: the step that training starts after. Rows up to it are kept, those of steps that were
             lost with an interruption go; from step 0 on the file is written anew.
+        metrics: of the validation, beside the loss; each has a column. So do those that are in the file
+            already.
     """
 
-    def __init__(self, path: PathLike | None, step: int) -> None:
+    def __init__(self, path: PathLike | None, step: int, metrics: Iterable[str] = ()) -> None:
         self._path = None if path is None else Path(path)
         self._step = step
+        self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
     def __enter__(self) -> TrainingLog:
@@ -39,7 +44,9 @@ class TrainingLog:
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
         with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
-            csv.writer(file).writerows([COLUMNS, *kept])
+            writer = csv.DictWriter(file, self._columns, restval="")
+            writer.writeheader()
+            writer.writerows(kept)
         with explained(self._path):
             self._file = self._path.open("a", newline="")
         self._writer = csv.writer(self._file)
@@ -62,18 +69,19 @@ class TrainingLog:
         step: int,
         epoch: int,
         learning_rate: float,
-        training: Mapping[str, float],
+        loss: float,
         validation: Mapping[str, float],
     ) -> None:
-        """One row; `step` counts from 1, `epoch` from 0."""
+        """One row; `step` counts from 1, `epoch` from 0, `validation` is by metric."""
         if self._file is None:
             return
-        scores = [validation.get(name, "") for name in ("loss", "accuracy")]
+        names = [column.removeprefix(_VALIDATION) for column in self._columns[_FIRST_SCORE:]]
+        scores = [validation.get(name, "") for name in names]
         with explained(Path(self._file.name)):
-            self._writer.writerow([step, epoch, learning_rate, training["loss"], *scores])
+            self._writer.writerow([step, epoch, learning_rate, loss, *scores])
             self._file.flush()
 
-    def _kept_rows(self, path: Path) -> list[list[str]]:
+    def _kept_rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of the steps that training goes on from.
 
         A row is whole if a line end follows it: without one its last number may be cut.
@@ -81,19 +89,21 @@ class TrainingLog:
         if not self._step or not path.is_file():
             return []
         whole, end, cut = path.read_bytes().rpartition(b"\n")
-        if not end and _HEADER.startswith(cut):
+        if not end and (_BEGINNING.startswith(cut) or cut.startswith(_BEGINNING)):
             return []  # nothing was written yet
         lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")
-        kept: list[list[str]] = []
+        kept: list[dict[str, str]] = []
         try:
             reader = csv.reader(lines, strict=True)
-            if tuple(next(reader, ())) != COLUMNS:
+            columns = next(reader, [])
+            if not _is_header(columns):
                 raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
+            self._columns = list(dict.fromkeys([*columns, *self._columns]))
             for row in reader:
-                last = int(kept[-1][0]) if kept else 0
-                if last == self._step or _step(row, last) > self._step:
+                last = int(kept[-1]["step"]) if kept else 0
+                if last == self._step or _step(row, last, len(columns)) > self._step:
                     return kept  # what follows was lost with an interruption
-                kept.append(row)
+                kept.append(dict(zip(columns, row)))
         except (csv.Error, ValueError) as error:
             raise UserError(
                 f"The log '{path}' is damaged at line {reader.line_num}: restore it from a copy, or log to "
@@ -109,8 +119,15 @@ class TrainingLog:
         return kept
 
 
-def _step(row: list[str], last: int) -> int:
-    """The step of a row after that of step `last`.
+def _is_header(columns: list[str]) -> bool:
+    """Whether columns are those of a log: `COLUMNS`, and then metrics, each once."""
+    metrics = columns[len(COLUMNS) :]
+    ours = all(name.startswith(_VALIDATION) for name in metrics)
+    return tuple(columns[: len(COLUMNS)]) == COLUMNS and ours and len(set(columns)) == len(columns)
+
+
+def _step(row: list[str], last: int, columns: int) -> int:
+    """The step of a row of so many columns after that of step `last`.
 
     Raises:
         ValueError: it is no row of a log.
@@ -118,6 +135,6 @@ def _step(row: list[str], last: int) -> int:
     step, epoch, rate, loss, *scores = row
     for text in (rate, loss, *filter(None, scores)):
         float(text)
-    if len(row) != len(COLUMNS) or int(step) <= last or int(epoch) < 0:
+    if len(row) != columns or int(step) <= last or int(epoch) < 0:
         raise ValueError(row)
     return int(step)

@@ -25,7 +25,8 @@ def check_values(
 
     Args:
         array: integers for integers, or floating-point numbers for floating-point numbers; of any width.
-        tensor: what it is for. As an index, a number is at least its `lowest` and at most its `highest`.
+        tensor: what it is for. As an index, a number is at least its `lowest` and at most its `highest`; of
+            floating-point numbers only the first is looked at.
         source: what to call the data in a message.
         ignored: a number that is in range whatever the range is.
 
@@ -39,15 +40,17 @@ def check_values(
         _check_range(array, tensor, dtype, source, ignored)
 
 
-def counts(array: np.ndarray, ignored: int) -> bool:
-    """Whether any number of an array is another than one."""
-    return any((piece != ignored).any() for _, piece in _pieces(array))
-
-
 def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str) -> None:
     for start, piece in _pieces(array):
         with np.errstate(over="ignore"):
             finite = np.isfinite(piece.astype(dtype, copy=False))
+        if tensor.lowest is not None and (piece < tensor.lowest).any():
+            flat = int(np.argmax(piece < tensor.lowest))
+            place = place_of(_index(array, start + flat), tensor)
+            raise UserError(
+                f"Array '{tensor.name}' in {source} has {piece[flat]} in {place}, where only numbers of "
+                f"{tensor.lowest} or more are in range."
+            )
         if not finite.all():
             flat = int(np.argmin(finite))
             place = place_of(_index(array, start + flat), tensor)

@@ -299,7 +299,7 @@ def test_a_manifest_of_another_program(made: Path, tmp_path: Path, content: obje
         assert "svgd.json' is none of svgd-onnx's" in sentence
 
 
-@pytest.mark.parametrize(("key", "value"), [("target", "tpu"), ("loss", "hinge")])
+@pytest.mark.parametrize(("key", "value"), [("target", "tpu"), ("loss", "other")])
 def test_a_manifest_of_what_there_is_not(made: Path, tmp_path: Path, key: str, value: str) -> None:
     folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
     rewrite(folder, lambda content: content.update({key: value}))

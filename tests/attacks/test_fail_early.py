@@ -21,6 +21,7 @@ from attacks.attacked import TRAIN, Refused
 import svgd_onnx
 from svgd_onnx import UserError
 from svgd_onnx.files import require_room
+from svgd_onnx.training.state import TrainingState
 
 model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
 
@@ -30,7 +31,7 @@ def no_step(monkeypatch: pytest.MonkeyPatch) -> None:
     def stepped(*arguments: object) -> float:
         pytest.fail("a step was made")
 
-    monkeypatch.setattr(svgd_onnx.Trainer, "_step", stepped)
+    monkeypatch.setattr(TrainingState, "step", stepped)
 
 
 @contextmanager

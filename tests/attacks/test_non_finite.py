@@ -152,12 +152,17 @@ def test_what_was_left_out_is_counted_logged_and_resumed(target: str, tmp_path: 
     assert int(np.isnan(losses).sum()) == 2
 
 
-def test_accumulated_batches_that_are_left_out_are_made_up_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("optimizer", ["svgd", "adamw", "lion"])
+def test_accumulated_batches_that_are_left_out_are_made_up_for(
+    optimizer: str, target: str, tmp_path: Path
+) -> None:
     """A step of two batches has two that count."""
     model, bad = small_gradient()
     states = []
     for name, batches in {"with": [1, bad, 2], "without": [1, 2]}.items():
-        svgd_onnx.convert(model, tmp_path / name, target="onnx", accumulation_steps=2, verify=False)
+        options = {"target": target, "optimizer": optimizer, "accumulation_steps": 2}
+        svgd_onnx.convert(model, tmp_path / name, verify=False, **options)
         trainer = svgd_onnx.Trainer(tmp_path / name, threads=1, non_finite="skip")
         for batch in batches:
             trainer.train_step(good(model, batch, bad) if isinstance(batch, int) else batch, RATE)

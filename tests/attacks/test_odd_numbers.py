@@ -72,6 +72,19 @@ def model(added: Callable[[Network, str], str]) -> onnx.ModelProto:
             "has pads of 4,611,686,018,427,387,904",
         ),
         (
+            lambda net, h: net.node(
+                "Flatten",
+                net.node("AveragePool", image(net, h), kernel_shape=[9, 9], pads=[-8, 0, 2**30, 0]),
+            ),
+            "has pads of -8, which may be 0 to 1,048,576",
+        ),
+        (
+            lambda net, h: net.node(
+                "Flatten", net.node("AveragePool", image(net, h), kernel_shape=[2, 2], pads=[1] * 5)
+            ),
+            "has 5 pads for a window of 2 axes",
+        ),
+        (
             lambda net, h: net.node("Mul", h, net.node("EyeLike", h, k=LEAST)),
             "has k of -9,223,372,036,854,775,808",
         ),

@@ -80,7 +80,7 @@ def test_while_it_trains(start: Start, folder: Path, data: Path) -> None:
     error = ended(process, number)
     saved = svgd_onnx.Trainer(folder).step
     assert saved >= 20 and saved % 20 == 0
-    assert f"the checkpoint is of step {saved}: go on from there with --resume" in error
+    assert f"the checkpoint is of step {saved}: train again to go on from there" in error
     assert not leftovers(folder.parent)
 
 

@@ -149,6 +149,32 @@ def test_numbers_of_images(target: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("far", [4 * 128.5, 1e9, -1e9, 1e30, np.inf, np.nan])
+def test_boxes_that_reach_beyond_all_images(target: str, far: float, tmp_path: Path) -> None:
+    """Each pixel of a box is a sample, which takes memory and time, whether it is on the image or not."""
+    model = network(
+        "float[M,2,8,8] images, float[N,4] boxes, int64[N] of",
+        """f = Conv<pads=[1,1,1,1]>(images, image_w)
+        a = RoiAlign<output_height=1, output_width=1, spatial_scale=0.25>(f, boxes, of) y = Flatten(a)""",
+    )
+    axes = {"images": None, "boxes": 0, "of": 0}
+    svgd_onnx.convert(model, tmp_path / "a", target=target, batch_axis=axes, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
+    given = {
+        "images": np.ones((2, 2, 8, 8)),
+        "boxes": np.array([[0, 0, 4, 4], [0, 0, 4 * 127, 4]], np.float32),
+        "of": np.array([0, 1]),
+        "labels": np.zeros(2, int),
+    }
+    assert np.isfinite(trainer.train_step(given, 0.1))
+    given["boxes"][1, 2] = far
+    why = "is not finite|farther from the image than boxes may reach"
+    with pytest.raises(svgd_onnx.UserError, match=rf"Array 'boxes' .*row 1.*({why})|NaN") as error:
+        trainer.train_step(given, 0.1)
+    assert "onnxruntime" not in str(error.value)
+
+
+@pytest.mark.parametrize("target", TARGETS)
 def test_places_of_an_unpooling(target: str, tmp_path: Path) -> None:
     model = network(
         "float[N,2,2,2] x, int64[N,2,2,2] at",

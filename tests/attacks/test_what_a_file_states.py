@@ -130,3 +130,20 @@ def test_a_shape_that_would_fill_the_disk(target: str, tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match=said):
         svgd_onnx.convert(model, tmp_path / "out", target=target)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_small_shape_of_what_fills_the_memory(target: str, tmp_path: Path) -> None:
+    """A GRU's first state, as torch's exporter makes it: the batch's size comes from the data."""
+    net = Network()
+    batch = net.node("Shape", "x", start=0, end=1)
+    sizes = net.node("Concat", batch, net.constant("size", np.array([2**31 + 10])), axis=0)
+    net.node("Expand", net.constant("zero", np.zeros((1, 1), np.float32)), sizes, output="zeros")
+    state = net.node("ReduceSum", "zeros", net.constant("axes", np.array([1])))
+    net.node("Add", net.node("MatMul", "x", net.weight("w", 4, 5)), state, output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 5)})
+    stated = onnx.helper.make_tensor_value_info("zeros", onnx.TensorProto.FLOAT, ["batch", 10])
+    model.graph.value_info.append(stated)
+    said = r"'zeros' has the shape \(batch, 10\), but it follows that it has \(batch, 2147483658\)"
+    with pytest.raises(svgd_onnx.UserError, match=said):
+        svgd_onnx.convert(model, tmp_path / "out", target=target, loss="mse")

@@ -91,6 +91,26 @@ def test_momentum_under_t_is_state_beside_r(model: Path, tmp_path: Path) -> None
     assert of_folder == {"svgd": needed["svgd"] + needed["momentum"]}
 
 
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+@pytest.mark.parametrize("optimizer", ["svgd", "adamw", "nesterov", "adafactor"])
+def test_of_a_folder_the_state_has_all_that_the_update_keeps(
+    optimizer: str, target: str, model: Path, tmp_path: Path
+) -> None:
+    """The accumulated gradients and the averages are of the parameters' size each."""
+    settings = {"accumulation_steps": 2, "ema": 0.9, "optimizer": optimizer, "target": target}
+    svgd_onnx.convert(model, tmp_path / "artifacts", verify=False, **settings)
+    of_folder = svgd_onnx.inspect(tmp_path / "artifacts")
+    of_rule = svgd_onnx.inspect(model).state_bytes[optimizer]
+    assert of_folder.state_bytes == {optimizer: of_rule + 2 * of_folder.parameter_bytes}
+
+
+def test_adafactor_keeps_rows_and_columns_of_matrices(tmp_path: Path) -> None:
+    onnx.save(models.gemm(), tmp_path / "model.onnx")
+    shapes = [item.shape for item in svgd_onnx.inspect(tmp_path / "model.onnx").parameters]
+    numbers = sum(shape[0] + shape[1] if len(shape) == 2 else shape[0] for shape in shapes)
+    assert svgd_onnx.inspect(tmp_path / "model.onnx").state_bytes["adafactor"] == 4 * numbers
+
+
 @pytest.mark.parametrize(
     ("optimizer", "said"),
     [("adamw", "parameters, whose gradients"), ("svgd", "parameters, T before 3")],

@@ -51,12 +51,13 @@ def both_losses(
 
 class TestLossesAreThoseOfTheTrainingSession:
     @pytest.mark.parametrize("network", NETWORKS)
-    @pytest.mark.parametrize("optimizer", ["svgd", *TARGETS["ort-training"].optimizers])
+    @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
     def test_with_each_optimizer(
         self, network: str, optimizer: str, trainer_of: MakeTrainer
     ) -> None:
         model = NETWORKS[network]()
-        rate = 0.01 if optimizer in ("rmsprop", "adamw") else 0.05
+        descends = optimizer in ("svgd", "sgd", "momentum", "nesterov")
+        rate = 0.05 if descends else 0.01
         session, inference = both_losses(
             trainer_of, model, models.examples(model), 10, rate, optimizer=optimizer
         )
@@ -206,12 +207,15 @@ def test_a_resumed_run_ends_as_an_uninterrupted_one(optimizer: str, tmp_path: Pa
     assert files[0].read_bytes() == files[1].read_bytes()
 
 
-def test_gradients_are_averaged_over_the_batches_of_a_step(trainer_of: MakeTrainer) -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_gradients_are_averaged_over_the_batches_of_a_step(
+    target: str, trainer_of: MakeTrainer
+) -> None:
     """Three batches of four are a batch of twelve, where neither T nor statistics see the batch."""
     model = models.convolutional()
     whole = models.examples(model, 12)
-    at_once = trainer_of(model, target="onnx", optimizer="momentum")
-    in_parts = trainer_of(model, target="onnx", optimizer="momentum", accumulation_steps=3)
+    at_once = trainer_of(model, target=target, optimizer="momentum")
+    in_parts = trainer_of(model, target=target, optimizer="momentum", accumulation_steps=3)
     names = [item.name for item in at_once.manifest.parameters]
     for _ in range(3):
         at_once.train_step(whole, 0.1)
@@ -343,11 +347,9 @@ class TestBadInput:
         with pytest.raises(svgd_onnx.UserError, match="Unknown target 'web'"):
             svgd_onnx.convert(models.mlp(), tmp_path / "a", target="web")
 
-    def test_accumulation_on_a_training_session(self, tmp_path: Path) -> None:
-        with pytest.raises(svgd_onnx.UserError, match="is of target='onnx'"):
-            svgd_onnx.convert(
-                models.mlp(), tmp_path / "a", target="ort-training", accumulation_steps=2
-            )
+    def test_steps_of_no_batches(self, tmp_path: Path) -> None:
+        with pytest.raises(svgd_onnx.UserError, match="accumulation_steps is 0, but must be 1"):
+            svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", accumulation_steps=0)
         assert not (tmp_path / "a").exists()
 
     def test_a_device_that_is_not_there(self, folder: Path) -> None:

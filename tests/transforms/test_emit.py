@@ -9,8 +9,13 @@ import pytest
 
 from svgd_onnx.transforms.emit.ort_training import AccumulateGradients, EvaluationInputs
 from svgd_onnx.transforms.emit.standard_onnx import ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.optimizers import OPTIMIZERS, Optimizer
+from svgd_onnx.transforms.optimizers.optimizer import of_its_shape
+from svgd_onnx.transforms.optimizers.step import Step
+from svgd_onnx.transforms.optimizers.update import Update
 
 LOSS = "svgd.loss"
+SGD = Update("sgd", {})
 
 
 def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = None) -> ir.Model:
@@ -36,12 +41,12 @@ def model(inputs: Sequence[str], outputs: Sequence[str], state: str | None = Non
 @pytest.mark.parametrize(
     ("emit", "lacking"),
     [
-        (AccumulateGradients(["w"]), model(["x", "w"], [LOSS])),
-        (AccumulateGradients(["w"]), model(["x", "w"], ["w_grad"])),
+        (AccumulateGradients(["w"], SGD), model(["x", "w"], [LOSS])),
+        (AccumulateGradients(["w"], SGD), model(["x", "w"], ["w_grad"])),
         (EvaluationInputs(model(["w"], []).graph, ["w", "u"]), model(["x", "u"], [LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["x"], ["w_grad", LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["w"], [LOSS])),
-        (ParameterUpdate(["w"], "sgd", {}), model(["w"], ["w_grad"])),
+        (ParameterUpdate(["w"], SGD), model(["x"], ["w_grad", LOSS])),
+        (ParameterUpdate(["w"], SGD), model(["w"], [LOSS])),
+        (ParameterUpdate(["w"], SGD), model(["w"], ["w_grad"])),
         (StateOutputs(), model(["x"], [LOSS], state="r")),
     ],
     ids=[
@@ -63,6 +68,23 @@ def test_what_is_missing_is_noticed_before_anything_changes(
     assert ir.to_proto(lacking) == before
 
 
+def test_a_state_that_could_change_before_it_is_read_is_noticed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where it lies in memory that would be read too late: by another state, and not by the direction."""
+
+    def formula(step: Step) -> tuple[ir.Value, dict[str, ir.Value]]:
+        doubled = step.write.node("Add", step.state("a"), step.gradient)
+        other = step.write.node("Add", step.state("a"), step.gradient)
+        return step.gradient, {"a": doubled, "b": other}
+
+    optimizer = Optimizer({}, {}, of_its_shape("a", "b"), None, formula)
+    monkeypatch.setitem(OPTIMIZERS, "late", optimizer)
+    graph = model(["w"], [LOSS, "w_grad"])
+    with pytest.raises(ir.passes.PostconditionError, match=r"'w\.a' changes before it is read"):
+        AccumulateGradients(["w"], Update("late", {}))(graph)
+
+
 @pytest.mark.parametrize("batches", [1, 3])
 def test_a_network_of_many_vectors_takes_no_more_operators_to_update_than_one_of_two(
     batches: int,
@@ -74,5 +96,6 @@ def nodes_of_update(vectors: int, batches: int) -> int:
     names = [f"b{index}" for index in range(vectors)]
     updated = model(["x", *names], [LOSS, *(f"{name}_grad" for name in names)])
     before = len(updated.graph)
-    ParameterUpdate(names, "momentum", {"momentum": 0.9}, batches)(updated)
+    update = Update("momentum", {"momentum": 0.9}, accumulation_steps=batches)
+    ParameterUpdate(names, update)(updated)
     return len(updated.graph) - before

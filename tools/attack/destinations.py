@@ -128,8 +128,9 @@ def _attack(folder: Path, command: list[str], place: Path, user: pwd.struct_pass
     code, said = _run([*command, str(place)], user)
     if code == 0 and place.name == "link-to-nothing" and target.exists():
         shutil.rmtree(target) if target.is_dir() else target.unlink()
+        for path in (folder / "artifacts").glob("checkpoint*"):
+            path.unlink()  # a training replaced it, and kept the one from which it began
         for path, content in checkpoint.items():
-            path.unlink()  # a training replaced it
             path.write_bytes(content)
         fine = _LINK_STAYS
     elif code == 2:

@@ -21,7 +21,7 @@ from svgd_onnx.transforms.canonicalize.inline_if import InlineIf
 from svgd_onnx.transforms.canonicalize.known_sizes import KnownSizes
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
-from svgd_onnx.transforms.canonicalize.opset import Opset
+from svgd_onnx.transforms.canonicalize.opset import OLDEST_OPSET, Opset
 from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
@@ -68,6 +68,7 @@ def canonicalize(
     train: Sequence[str] = (),
     sizes: Mapping[str, int] | None = None,
     quantized: str = FROZEN,
+    oldest_opset: int = OLDEST_OPSET,
 ) -> ir.Model:
     """The model at a current opset, in inference mode, weights as initializers, shapes inferred.
 
@@ -76,6 +77,7 @@ def canonicalize(
         train: globs; quantized weights that match one become real numbers.
         sizes: of open axes that are fixed, by the axis's name or a glob.
         quantized: one of `QUANTIZED_CHOICES`.
+        oldest_opset: 17 to 21; an older one is brought to this.
 
     Raises:
         UserError: the opset cannot be brought to one that onnxruntime's training layer knows, there is no axis
@@ -87,7 +89,7 @@ def canonicalize(
         UnzipMaps(),
         OwnDomain(),
         FixSizes(sizes or {}),
-        Opset(),
+        Opset(oldest_opset),
         LiftConstants(),
         common.InlinePass(),
         SinglePrecision(),

@@ -28,12 +28,19 @@ class Opset(ir.passes.InPlacePass):
 
     Up by onnx's converter, in which large weights take no part, so that they are never copied.
 
+    Args:
+        oldest: another than 17, below which opsets are converted up to it.
+
     Ensures: the default domain's opset lies in [17, 21], the IR version in [8, 10].
     """
 
+    def __init__(self, oldest: int = OLDEST_OPSET) -> None:
+        super().__init__()
+        self._oldest = oldest
+
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         version = model.graph.opset_imports.get("", 0)
-        target = min(max(version, OLDEST_OPSET), NEWEST_OPSET)
+        target = min(max(version, self._oldest), NEWEST_OPSET)
         if version > target:
             run(model, OlderOpset(target))
         elif version < target:
@@ -43,7 +50,7 @@ class Opset(ir.passes.InPlacePass):
 
     def ensures(self, model: ir.Model) -> None:
         version = model.graph.opset_imports.get("", 0)
-        if not OLDEST_OPSET <= version <= NEWEST_OPSET:
+        if not self._oldest <= version <= NEWEST_OPSET:
             raise ir.passes.PostconditionError(f"the opset is {version}")
         if not OLDEST_IR <= model.ir_version <= NEWEST_IR:
             raise ir.passes.PostconditionError(f"the IR version is {model.ir_version}")

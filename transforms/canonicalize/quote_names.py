@@ -13,11 +13,11 @@ from svgd_onnx.transforms.names import rename
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 _TARGETS = sorted({re.escape(loss.target) for loss in LOSSES.values() if loss.target})
-_STATES = sorted({re.escape(state) for each in OPTIMIZERS.values() for state in each.state})
+_STATES = sorted({re.escape(state) for each in OPTIMIZERS.values() for state in each.state_names})
 # Gradients and their buffers, what a step gives and takes, and what rules write in the place of a value.
 _LIKE_OURS = re.compile(
-    rf"^svgd\.|_grad|{re.escape(NEW_SUFFIX)}$|^({'|'.join(_TARGETS)})$"
-    rf"|\.({'|'.join(_STATES)}|accumulated_gradient)$"
+    rf"^svgd\.|_grad|{re.escape(NEW_SUFFIX)}$|(^|_)({'|'.join(_TARGETS)})$"
+    rf"|\.({'|'.join(_STATES)}|accumulated_gradient|average)$"
     r"|/([A-Z]\w*_\d+|constant_\d+|use_\d+|replaced|folded|identity|given|mask)$"
 )
 

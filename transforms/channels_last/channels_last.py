@@ -118,6 +118,9 @@ def _rewrite(graph: ir.Graph, node: ir.Node, layout: Layout) -> bool:
     layout.begin(f"{node.outputs[0].name or node.name}/channels_last", graph.opset_imports[""])
     try:
         written = RULES[node.op_type](node, layout)
+        for old, new in zip(node.outputs, written):
+            if isinstance(new, Last):
+                known_rank(old)  # by which it is put back where others read it
     except RefusedError:
         layout.withdraw()
         return False

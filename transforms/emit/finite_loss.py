@@ -105,14 +105,24 @@ class FiniteLoss(ir.passes.InPlacePass):
             raise ir.passes.PostconditionError("the loss is no output")
 
 
+def guarded_by(graph: ir.Graph, loss: str, number: ir.Value) -> None:
+    """Makes a graph's loss NaN where a scalar is NaN or infinite, as `FiniteLoss` does."""
+    write = Writer(f"{_PREFIX}/{number.name}", graph.opset_imports[""])
+    before = next(value for value in graph.outputs if value.name == loss)
+    after = write.node("Add", before, write.node("Mul", number, write.scalar(0)))
+    take_place(after, before)
+    graph.outputs[list(graph.outputs).index(before)] = after
+    write.append_to(graph)
+
+
 def plain_loss(loss: ir.Value) -> ir.Value:
     """The loss before `FiniteLoss`, of the loss after it, or of one that has not seen it."""
     node = loss.producer()
-    if node is None or not (node.name or "").startswith(f"{_PREFIX}/"):
-        return loss
-    before = node.inputs[0]
-    assert before is not None
-    return before
+    while node is not None and (node.name or "").startswith(f"{_PREFIX}/"):
+        before = node.inputs[0]
+        assert before is not None
+        loss, node = before, before.producer()
+    return loss
 
 
 def _states(graph: ir.Graph) -> Iterator[ir.Value]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 
 import numpy as np
 import onnx_ir as ir
@@ -15,6 +16,7 @@ from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.losses.class_axis import as_rows, classes_on_axis_1, find_class_axis
 from svgd_onnx.transforms.losses.logits import final_activation, find_logits
 from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss_of_classes import CHECKED_LABELS
 from svgd_onnx.transforms.names import LABEL
 from svgd_onnx.transforms.writer import Writer
 
@@ -33,9 +35,11 @@ class AddLoss(ir.passes.InPlacePass):
         prediction: name of the graph output to compare with the target.
         settings: of the loss.
         batch_axis: the prediction's axis of examples; None if it has none.
+        output: what the loss is called.
+        label: what the target is called; None for the loss's name of it.
 
     Requires: the prediction is an output.
-    Ensures: the first output is the scalar float32 `svgd.loss`, the last input the target.
+    Ensures: the first output is the scalar float32 loss, the last input the target.
     After the call, `logits` names the value that the loss reads, `class_axis` its axis of classes, and
     `target` the target, which gives way to a tensor of the model's own of the loss's name for it.
     """
@@ -46,8 +50,11 @@ class AddLoss(ir.passes.InPlacePass):
         prediction: str,
         settings: LossSettings,
         batch_axis: int | None = 0,
+        output: str = LOSS_OUTPUT,
+        label: str | None = None,
     ) -> None:
         super().__init__()
+        self._output, self._label = output, label or loss.target
         self._batch_axis = batch_axis
         self._loss = loss
         self._prediction = prediction
@@ -64,7 +71,8 @@ class AddLoss(ir.passes.InPlacePass):
         graph = model.graph
         write = Writer(_free_prefix(_names(graph)), graph.opset_imports[""])
         loss, compared = self._write(write, graph)
-        loss.name, loss.dtype, loss.shape = LOSS_OUTPUT, ir.DataType.FLOAT, ir.Shape([])
+        loss.name, loss.dtype, loss.shape = self._output, ir.DataType.FLOAT, ir.Shape([])
+        _name_place_of_label(write.nodes, len(graph.inputs))
         for constant in write.constants:
             graph.register_initializer(constant)
         graph.extend(write.nodes)
@@ -96,21 +104,32 @@ class AddLoss(ir.passes.InPlacePass):
                 "the model with shapes."
             )
         self.logits = logits.name or ""
+        settings = self._settings
+        if self._loss.compares_examples and self._batch_axis != 0:
+            raise UserError(
+                f"The loss {self._loss.name} compares examples along axis 0 of the prediction "
+                f"'{unquoted(output.name or '')}', which does not have them there: choose another "
+                f"{option('loss')}, or say with {option('batch_axis')} where examples lie."
+            )
         if self._loss.has_classes:
-            name = self._loss.name
-            self.class_axis = find_class_axis(logits, softmax_axis, self._settings, name)
-            if self.class_axis == self._batch_axis:
-                raise UserError(
-                    f"Axis {self.class_axis} of the logits '{logits.name}' has the examples, so that it "
-                    f"cannot have the classes: say with {option('class_axis')} which one has."
-                )
-            rows = as_rows(write, logits, self.class_axis)
+            self.class_axis = self._find_class_axis(logits, softmax_axis)
+            settings = replace(settings, class_axis=self.class_axis)
+        if self._loss.has_classes and not self._loss.target_has_classes:
+            rows = as_rows(write, logits, self.class_axis or 0)
             if rows is not None:
                 return self._write_by_rows(write, graph, logits, rows)
-            logits = classes_on_axis_1(write, logits, self.class_axis)
-        target = _target(self._loss, list(logits.shape or ()), _own_names(graph))
-        self.target = None if target is None else target.name
-        return self._loss.build(write, logits, target, self._settings), target
+            logits = classes_on_axis_1(write, logits, self.class_axis or 0)
+        target = self._target(list(logits.shape or ()), graph)
+        return self._loss.build(write, logits, target, settings), target
+
+    def _find_class_axis(self, logits: ir.Value, softmax_axis: int | None) -> int:
+        axis = find_class_axis(logits, softmax_axis, self._settings, self._loss.name)
+        if axis == self._batch_axis:
+            raise UserError(
+                f"Axis {axis} of the logits '{logits.name}' has the examples, so that it cannot have the "
+                f"classes: say with {option('class_axis')} which one has."
+            )
+        return axis
 
     def _write_by_rows(
         self, write: Writer, graph: ir.Graph, logits: ir.Value, rows: ir.Value
@@ -118,17 +137,25 @@ class AddLoss(ir.passes.InPlacePass):
         """The loss of logits that have their classes on the last of several axes, and its target."""
         assert logits.shape is not None and rows.shape is not None
         first, *others, classes = list(logits.shape)
-        target = _target(self._loss, [first, classes, *others], _own_names(graph))
+        target = self._target([first, classes, *others], graph)
         assert target is not None
-        self.target = target.name
         labels = write.node("Reshape", target, write.integers(-1))
         labels.shape, labels.type = ir.Shape([rows.shape[0]]), target.type
         return self._loss.build(write, rows, labels, self._settings), target
 
+    def _target(self, logits: Sequence[int | ir.SymbolicDim], graph: ir.Graph) -> ir.Value | None:
+        """The input for what logits of a shape, their classes on axis 1, are compared with."""
+        if self._label is None:
+            return None
+        own = _own_names(graph)
+        dtype = ir.DataType.from_numpy(np.dtype(self._loss.target_dtype))
+        self.target = self._label if self._label not in own else beside(f"svgd.{self._label}", own)
+        return ir.val(self.target, dtype, ir.Shape(self._loss.target_shape(logits)))
+
     def ensures(self, model: ir.Model) -> None:
         loss = model.graph.outputs[0]
         scalar = loss.shape is not None and not len(loss.shape)
-        if loss.name != LOSS_OUTPUT or loss.dtype != ir.DataType.FLOAT or not scalar:
+        if loss.name != self._output or loss.dtype != ir.DataType.FLOAT or not scalar:
             raise ir.passes.PostconditionError("the first output is not the loss")
         if self.target is not None and self.target != model.graph.inputs[-1].name:
             raise ir.passes.PostconditionError("the last input is not the target")
@@ -153,15 +180,10 @@ def _own_names(graph: ir.Graph) -> set[str]:
     return {unquoted(value.name or "") for value in values}
 
 
-def _target(
-    loss: Loss, logits: Sequence[int | ir.SymbolicDim], own: Collection[str]
-) -> ir.Value | None:
-    """The input for what logits of a shape, their classes on axis 1, are compared with."""
-    if loss.target is None:
-        return None
-    dtype = ir.DataType.from_numpy(np.dtype(loss.target_dtype))
-    name = loss.target if loss.target not in own else beside(f"svgd.{loss.target}", own)
-    return ir.val(name, dtype, ir.Shape(loss.target_shape(logits)))
+def _name_place_of_label(nodes: Iterable[ir.Node], place: int) -> None:
+    """Says in the name of a node that looks at labels which input they are, as `CheckIndices` does."""
+    for node in nodes:
+        node.name = (node.name or "").replace(f"/{CHECKED_LABELS}/", f"/checked of {place}/")
 
 
 def _names(graph: ir.Graph) -> set[str]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Loss, reduced
+from svgd_onnx.transforms.losses.loss import YES_OR_NO, Loss, reduced
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -20,6 +20,7 @@ class BinaryCrossEntropy(Loss):
 
     name = "bce-with-logits"
     contains = frozenset({"Sigmoid"})
+    says = YES_OR_NO
     settings = Loss.settings | {"from_logits"}
 
     def build(

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.transforms.losses.loss_of_classes import (
-    CHECKED_LABELS,
     LossOfClasses,
+    counted_labels,
     log_softmax,
+    picked,
+    reduced_over_labels,
     size_of,
 )
 
@@ -47,48 +47,32 @@ class CrossEntropy(LossOfClasses):
 
 
 def _weighted(
-    write: Writer, logits: ir.Value, labels: ir.Value | None, settings: LossSettings
+    write: Writer, logits: ir.Value, target: ir.Value | None, settings: LossSettings
 ) -> ir.Value:
     """sum_n u_n ((1 - e) w[y_n] l[n, y_n] + e mean_c w[c] l[n, c]) / sum_n u_n w[y_n].
 
     l = -log softmax(logits), w the class weights, e the label smoothing, u_n 0 where the label is to
-    be ignored and 1 elsewhere. The sum over no label at all is divided by 1, so that a batch of which
-    every label is ignored has the loss 0.
+    be ignored or of a class of weight 0, and 1 elsewhere. The sum over no label at all is divided by 1, so that
+    a batch in which no label counts has the loss 0.
     """
-    class_axis = write.integers(1)
     log_probabilities = log_softmax(write, logits)
-    counted = None
-    if settings.ignore_index is not None:
-        ignored = write.node("Equal", labels, write.integer(settings.ignore_index))
-        counted = write.cast(write.node("Not", ignored), "float32")
-        # an ignored label may be no class at all
-        labels = write.node("Where", ignored, write.integer(0), labels)
-    classes = write.node("Shape", logits, start=1, end=2)
-    assert labels is not None
-    labels = write.index_within(labels, classes, CHECKED_LABELS)
-    column = write.node("Unsqueeze", labels, class_axis)
-    picked = write.node("GatherElements", log_probabilities, column, axis=1)
-    each = write.node("Squeeze", picked, class_axis)
-    weights = share = None
-    if settings.class_weights is not None:
-        weights = write.constant(np.asarray(settings.class_weights, np.float32))
-        share = write.node("Gather", weights, labels)
-    if counted is not None:
-        share = counted if share is None else write.node("Mul", share, counted)
-    if share is not None:
-        each = write.node("Mul", each, share)
+    labels = counted_labels(write, logits, target, settings)
+    each = picked(write, log_probabilities, labels)
+    if not settings.label_smoothing:
+        return write.node("Neg", reduced_over_labels(write, each, labels, settings))
+    if labels.share is not None:
+        each = write.node("Mul", each, labels.share)
     total = write.node("ReduceSum", each, keepdims=0)
-    if settings.label_smoothing:
-        spread = log_probabilities
-        if weights is not None:
-            columns = write.integers(-1, *[1] * (len(logits.shape or ()) - 2))
-            spread = write.node("Mul", spread, write.node("Reshape", weights, columns))
-        of_all = write.node("ReduceSum", spread, class_axis, keepdims=0)
-        if counted is not None:
-            of_all = write.node("Mul", of_all, counted)
-        total = _smoothed(write, total, of_all, logits, settings.label_smoothing)
+    spread = log_probabilities
+    if labels.weights is not None:
+        columns = write.integers(-1, *[1] * (len(logits.shape or ()) - 2))
+        spread = write.node("Mul", spread, write.node("Reshape", labels.weights, columns))
+    of_all = write.node("ReduceSum", spread, write.integers(1), keepdims=0)
+    if labels.counted is not None:
+        of_all = write.node("Mul", of_all, labels.counted)
+    total = _smoothed(write, total, of_all, logits, settings.label_smoothing)
     if settings.reduction == "mean":
-        total = write.node("Div", total, size_of(write, labels, share))
+        total = write.node("Div", total, size_of(write, labels))
     return write.node("Neg", total)
 
 

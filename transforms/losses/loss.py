@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from svgd_onnx.transforms.writer import Writer
 
+CLASSES, YES_OR_NO, NUMBERS, NOTHING = "classes", "yes or no", "numbers", "nothing"
+"""What a target says: the number of a class, whether each thing is so, numbers, or there is none."""
+
 # A size, or what stands for one that is open.
 Dim = TypeVar("Dim")
 
@@ -35,13 +38,21 @@ class Loss:
         target_dtype: NumPy's name of its element type.
         contains: final activations that the loss computes itself, and better: it reads their input.
         settings: the fields of `LossSettings` that it has.
+        target_has_classes: whether the target has the axis of classes too, as distributions over them have.
+        compares_examples: whether it compares examples with each other, so that they lie along axis 0.
+        least_examples: how many a batch needs for it to be other than 0.
+        says: what the target says, which decides what metrics fit.
     """
 
-    name: ClassVar[str]
-    target: ClassVar[str | None] = "target"
-    target_dtype: ClassVar[str] = "float32"
+    name: str
+    target: str | None = "target"
+    target_dtype: str = "float32"
     contains: ClassVar[frozenset[str]] = frozenset()
     settings: ClassVar[frozenset[str]] = frozenset({"reduction"})
+    target_has_classes: ClassVar[bool] = False
+    compares_examples: ClassVar[bool] = False
+    least_examples: ClassVar[int] = 1
+    says: ClassVar[str] = NUMBERS
 
     @property
     def has_classes(self) -> bool:
@@ -56,7 +67,7 @@ class Loss:
         Args:
             write: takes its nodes and constants.
             prediction: float32 of known shape, without a final activation that the loss contains; if it
-                has classes, they are on axis 1.
+                has classes, they are on axis 1, or, where the target has them too, where the settings say.
             target: the graph input, or None if the loss has none.
             settings: of the loss.
 
@@ -89,13 +100,34 @@ class Loss:
         """
         return random.uniform(size=prediction.shape).astype(np.float32)
 
-    def check_form(self, target: np.ndarray, axes: int, source: str) -> None:
+    def target_axis(self, prediction: int | None, class_axis: int | None) -> int | None:
+        """The target's axis of examples; None if it has none.
+
+        Args:
+            prediction: the prediction's.
+            class_axis: the prediction's axis of classes, if it has one.
+        """
+        return prediction
+
+    def check_form(self, target: np.ndarray, axes: int, array: str) -> None:
         """Refuses a target whose form shows a misunderstanding, before types and shapes are compared.
 
         Args:
             target: as the user gave it.
             axes: how many it should have.
-            source: what to call the data in a message.
+            array: what to call it at the beginning of a sentence.
+
+        Raises:
+            UserError: says what to give instead.
+        """
+
+    def check_counting(self, target: np.ndarray, settings: LossSettings, array: str) -> None:
+        """Refuses a target of the right form in which nothing counts.
+
+        Args:
+            target: of all examples.
+            settings: of the loss.
+            array: what to call it within a sentence.
 
         Raises:
             UserError: says what to give instead.
@@ -104,7 +136,7 @@ class Loss:
     def target_range(
         self, logits_shape: Sequence[int | str], settings: LossSettings
     ) -> tuple[int | None, int | None]:
-        """The least and the greatest number in a target that is an index; here it is none.
+        """The least and the greatest number in a target that is an index, or has a least; here it has none.
 
         Args:
             logits_shape: of what the loss reads; a string stands for an open size.
@@ -126,13 +158,13 @@ class Loss:
         return None
 
     def batch_weight(
-        self, examples: int, batch: Sequence[np.ndarray], settings: LossSettings
+        self, examples: int, target: np.ndarray | None, settings: LossSettings
     ) -> float:
         """What the mean loss of a batch was divided by, up to a constant: it weighs batches.
 
         Args:
             examples: how many the batch has.
-            batch: arrays as a step takes them, the target last.
+            target: theirs; None if the loss has none.
             settings: of the loss.
         """
         return float(examples)

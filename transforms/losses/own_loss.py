@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
-from svgd_onnx.transforms.losses.loss import Loss
+from svgd_onnx.transforms.losses.loss import NOTHING, Loss
 
 if TYPE_CHECKING:
     import onnx_ir as ir
@@ -19,6 +19,7 @@ class OwnLoss(Loss):
 
     name = "none"
     target = None
+    says = NOTHING
     settings = frozenset()
 
     def build(

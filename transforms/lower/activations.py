@@ -13,6 +13,9 @@ from svgd_onnx.transforms.writer import Writer
 # HardSigmoid of this slope is 1 above 1e-30 and 0 from 0 down: one quick operator everywhere, where
 # a comparison and Where or Cast take ten times as long on onnxruntime's CPU provider.
 _STEEP = 1e30
+# As good as 0, and below it, so that 0 stays 0: OpenVINO's provider takes a beta of 0 for one that is not
+# given, which is 0.5.
+_BELOW_ZERO = -1e-20
 
 _GELU_INNER = math.sqrt(2 / math.pi)
 _GELU_CUBIC = 0.044715
@@ -20,7 +23,7 @@ _GELU_CUBIC = 0.044715
 
 def step(write: Writer, value: ir.Value) -> ir.Value:
     """1 where the value is positive, 0 elsewhere."""
-    return write.node("HardSigmoid", value, alpha=_STEEP, beta=0.0)
+    return write.node("HardSigmoid", value, alpha=_STEEP, beta=_BELOW_ZERO)
 
 
 def _relu_gradient(node: ir.Node, write: Writer) -> ir.Value:

@@ -25,15 +25,15 @@ class OpenBatch(ir.passes.InPlacePass):
 
     Args:
         inputs: the batch axis of each input that has one; all of one size.
-        prediction: name of the output that has to have an entry for each example.
+        predictions: names of the outputs that have to have an entry for each example.
 
     Ensures: the batch axis of those inputs is open; or the model is as it was, and `refusal` says why.
     """
 
-    def __init__(self, inputs: Mapping[str, int], prediction: str) -> None:
+    def __init__(self, inputs: Mapping[str, int], *predictions: str) -> None:
         super().__init__()
         self._inputs = inputs
-        self._prediction = prediction
+        self._predictions = predictions
         self.refusal: str | None = None
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
@@ -47,11 +47,11 @@ class OpenBatch(ir.passes.InPlacePass):
         self.refusal = _trace_all(list(graph), tracing)
         if self.refusal is not None:
             return ir.passes.PassResult(model, modified=False)
-        predicted = next(value for value in graph.outputs if value.name == self._prediction)
-        rows = tracing.of(predicted)
-        if not isinstance(rows, Rows) or not rows.alone:
-            self.refusal = f"'{self._prediction}' has no axis of its own for examples"
-            return ir.passes.PassResult(model, modified=False)
+        for predicted in graph.outputs:
+            rows = tracing.of(predicted)
+            if predicted.name in self._predictions and not (isinstance(rows, Rows) and rows.alone):
+                self.refusal = f"'{predicted.name}' has no axis of its own for examples"
+                return ir.passes.PassResult(model, modified=False)
         _open(graph, tracing)
         InferShapes()(model)
         return ir.passes.PassResult(model, modified=True)

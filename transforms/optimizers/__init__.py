@@ -8,9 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from svgd_onnx.errors import UserError, check_choice, option
+from svgd_onnx.transforms.optimizers.adafactor import ADAFACTOR
 from svgd_onnx.transforms.optimizers.adamw import ADAMW
+from svgd_onnx.transforms.optimizers.lamb import LAMB
 from svgd_onnx.transforms.optimizers.lion import LION
 from svgd_onnx.transforms.optimizers.momentum import MOMENTUM
+from svgd_onnx.transforms.optimizers.nesterov import NESTEROV
 from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
 from svgd_onnx.transforms.optimizers.rmsprop import RMSPROP
 from svgd_onnx.transforms.optimizers.sgd import SGD
@@ -18,9 +21,13 @@ from svgd_onnx.transforms.optimizers.sgd import SGD
 OPTIMIZERS: dict[str, Optimizer] = {
     "sgd": SGD,
     "momentum": MOMENTUM,
+    "nesterov": NESTEROV,
     "rmsprop": RMSPROP,
+    "adam": ADAMW,  # which is Adam, where no weight decays
     "adamw": ADAMW,
+    "lamb": LAMB,
     "lion": LION,
+    "adafactor": ADAFACTOR,
 }
 """Update rules by name."""
 
@@ -46,8 +53,8 @@ def update_rule(optimizer: str, given: Mapping[str, float]) -> tuple[str, dict[s
 
     Args:
         optimizer: one of `OPTIMIZER_NAMES`.
-        given: the options of optimizers that the user set, by name. Under svgd an option of 0 asks for
-            nothing.
+        given: the options of optimizers that the user set, by name, but weight decay. Under svgd
+            an option of 0 asks for nothing.
 
     Raises:
         UserError: there is no such optimizer, an option is out of range, or it is of another optimizer.
@@ -60,12 +67,7 @@ def update_rule(optimizer: str, given: Mapping[str, float]) -> tuple[str, dict[s
         known = taken[name] if name in taken else OPTIMIZERS[owners[0]].options[name]
         known.check(name, value)
         if name not in taken:
-            raise UserError(
-                f"{option(name)} does not go with the optimizer {optimizer}."
-                if known.instead is None
-                else f"{option(name)} is of the optimizer {' or '.join(owners)}; for others there is "
-                f"{option(known.instead)}."
-            )
+            raise UserError(f"{option(name)} does not go with the optimizer {optimizer}.")
     wanted = {name for name, value in given.items() if value}
     rule = next(name for name in rules if wanted <= OPTIMIZERS[name].options.keys())
     defaults = OPTIMIZERS[rule].defaults

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, of_its_shape
 from svgd_onnx.transforms.optimizers.session_operator import SessionOperator, adamw_optimizer
 from svgd_onnx.transforms.optimizers.step import Step
 
@@ -31,7 +31,8 @@ def _session_operator(values: Mapping[str, float]) -> SessionOperator:
     )
 
 
-def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
+def adam(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
+    """Writes Adam's direction."""
     write, gradient = step.write, step.gradient
     steps = step.steps()
 
@@ -45,15 +46,13 @@ def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
     root = write.node("Sqrt", corrected(second, "beta_2"))
     root = write.node("Add", root, step.number("stability"))
     direction = write.node("Div", corrected(first, "beta_1"), root)
-    decay = write.node("Mul", step.parameter, step.number("weight_decay"))
-    result = step.descent(write.node("Add", direction, decay))
-    return result, {"first_moment": first, "second_moment": second}
+    return direction, {"first_moment": first, "second_moment": second}
 
 
 ADAMW = Optimizer(
     defaults={"beta_1": 0.9, "beta_2": 0.999, "stability": 1e-8, "weight_decay": 0.0},
-    options={"weight_decay": Option(0, instead="l1")},
-    state=("first_moment", "second_moment"),
+    options={},
+    state=of_its_shape("first_moment", "second_moment"),
     session_operator=_session_operator,
-    formula=_formula,
+    formula=adam,
 )

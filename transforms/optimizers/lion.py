@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, of_its_shape
 from svgd_onnx.transforms.optimizers.step import Step
 
 if TYPE_CHECKING:
@@ -17,18 +17,15 @@ if TYPE_CHECKING:
 
 
 def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
-    write = step.write
     old = step.state("moment")
-    sign = write.node("Sign", step.moving_average("beta_1", old, step.gradient))
-    decay = write.node("Mul", step.parameter, step.number("weight_decay"))
-    result = step.descent(write.node("Add", sign, decay))
-    return result, {"moment": step.moving_average("beta_2", old, step.gradient)}
+    sign = step.write.node("Sign", step.moving_average("beta_1", old, step.gradient))
+    return sign, {"moment": step.moving_average("beta_2", old, step.gradient)}
 
 
 LION = Optimizer(
     defaults={"beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.0},
-    options={"weight_decay": Option(0, instead="l1")},
-    state=("moment",),
+    options={},
+    state=of_its_shape("moment"),
     session_operator=None,  # none of onnxruntime's operators takes a sign
     formula=_formula,
 )

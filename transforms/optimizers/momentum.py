@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option, of_its_shape
 from svgd_onnx.transforms.optimizers.session_operator import SessionOperator, adamw_optimizer
 from svgd_onnx.transforms.optimizers.step import Step
 
@@ -31,13 +31,13 @@ def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
     write = step.write
     kept = write.node("Mul", step.state("momentum"), step.number("momentum"))
     momentum = write.node("Add", kept, step.gradient)
-    return step.descent(momentum), {"momentum": momentum}
+    return momentum, {"momentum": momentum}
 
 
 MOMENTUM = Optimizer(
     defaults={"momentum": 0.9},
     options={"momentum": Option(0, below=1)},
-    state=("momentum",),
+    state=of_its_shape("momentum"),
     session_operator=_session_operator,
     formula=_formula,
 )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.optimizers.optimizer import Optimizer
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, of_its_shape
 from svgd_onnx.transforms.optimizers.session_operator import SessionOperator, adamw_optimizer
 from svgd_onnx.transforms.optimizers.step import Step
 
@@ -27,13 +27,13 @@ def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
     square = write.node("Mul", gradient, gradient)
     mean_square = step.moving_average("decay", step.state("mean_square"), square)
     root = write.node("Add", write.node("Sqrt", mean_square), step.number("stability"))
-    return step.descent(write.node("Div", gradient, root)), {"mean_square": mean_square}
+    return write.node("Div", gradient, root), {"mean_square": mean_square}
 
 
 RMSPROP = Optimizer(
     defaults={"decay": 0.9, "stability": 1e-8},
     options={},
-    state=("mean_square",),
+    state=of_its_shape("mean_square"),
     session_operator=_session_operator,
     formula=_formula,
 )

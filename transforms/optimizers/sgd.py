@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.optimizers.optimizer import Optimizer
+from svgd_onnx.transforms.optimizers.optimizer import Optimizer, of_its_shape
 from svgd_onnx.transforms.optimizers.session_operator import SGD_OPTIMIZER, SessionOperator
 from svgd_onnx.transforms.optimizers.step import Step
 
@@ -21,13 +21,13 @@ def _session_operator(values: Mapping[str, float]) -> SessionOperator:
 
 
 def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
-    return step.descent(step.gradient), {}
+    return step.gradient, {}
 
 
 SGD = Optimizer(
     defaults={},
     options={},
-    state=(),
+    state=of_its_shape(),
     session_operator=_session_operator,
     formula=_formula,
 )

@@ -6,8 +6,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from svgd_onnx.transforms.fast_operators import DESCENT
-
 if TYPE_CHECKING:
     import onnx_ir as ir
 
@@ -22,22 +20,20 @@ class Step:
         write: writes the nodes.
         parameter: the parameter before the step.
         gradient: its gradient, of the same shape.
-        rate: the learning rate, a scalar.
         hyper_parameters: values for all of the optimizer's `defaults`.
         state: gives a tensor of the optimizer's `state` as it is before the step, by its name.
         steps: gives the number of this step as a scalar, 1 at the first. What no formula asks for is
             not counted.
-        fast_domain: that of operators of ours, where they may be used.
+        rank: how many axes the parameter has.
     """
 
     write: Writer
     parameter: ir.Value
     gradient: ir.Value
-    rate: ir.Value
     hyper_parameters: Mapping[str, float]
     state: Callable[[str], ir.Value]
     steps: Callable[[], ir.Value]
-    fast_domain: str | None = None
+    rank: int = 1
 
     def number(self, name: str) -> ir.Value:
         """A hyper-parameter."""
@@ -55,10 +51,3 @@ class Step:
             write.node("Mul", old, self.number(decay)),
             write.node("Mul", new, self.rest(decay)),
         )
-
-    def descent(self, direction: ir.Value) -> ir.Value:
-        """parameter - rate * direction"""
-        if self.fast_domain:
-            inputs = [self.parameter, self.rate, direction]
-            return self.write.nodes_with(DESCENT, inputs, {}, 1, self.fast_domain)[0]
-        return self.write.node("Sub", self.parameter, self.write.node("Mul", self.rate, direction))

@@ -12,9 +12,11 @@ namespace {
 
 using convolution::DepthwiseTile;
 using convolution::DepthwiseWeightTile;
+using convolution::kRowTaps;
 using convolution::Loops;
 using convolution::LoopsOfSet;
 using convolution::PanelCopy;
+using convolution::RowTile;
 using convolution::Tile;
 using convolution::WeightTile;
 
@@ -55,6 +57,36 @@ void RunTile(const Tile& tile) {
       }
       StoreSome<kVectors>(sums[i], tile.columns, tile.out[i]);
     }
+  }
+}
+
+template <int kPixels>
+void RunRowTile(const RowTile& tile) {
+  Vector sums[kPixels] = {};
+  if (tile.start != nullptr) {
+    SVGD_UNROLL(16)
+    for (int i = 0; i < kPixels; ++i) sums[i] = Load(tile.start);
+  }
+  const size_t run = tile.channels * kLanes;
+  const float* weights = tile.weights;
+  for (size_t row = 0; row < tile.rows; ++row, weights += kRowTaps * run) {
+    const float* x = tile.x + row * tile.row_pitch;
+    const float* of_taps = weights;
+    for (size_t c = 0; c < tile.channels; ++c, of_taps += kLanes) {
+      const Vector first = Load(of_taps), second = Load(of_taps + run);
+      const Vector third = Load(of_taps + 2 * run);
+      const float* at = x + c;
+      SVGD_UNROLL(18)
+      for (int i = 0; i < kPixels + 2; ++i, at += tile.channels) {
+        if (i < kPixels) sums[i] += *at * first;
+        if (i >= 1 && i <= kPixels) sums[i - 1] += *at * second;
+        if (i >= 2) sums[i - 2] += *at * third;
+      }
+    }
+  }
+  SVGD_UNROLL(16)
+  for (int i = 0; i < kPixels; ++i) {
+    if (static_cast<size_t>(i) < tile.pixels) StoreSome<1>(&sums[i], tile.columns, tile.out[i]);
   }
 }
 
@@ -203,11 +235,20 @@ void SumDepthwiseTile(const DepthwiseWeightTile& tile) {
   if (c < tile.channels) SumDepthwisePanel<kVectors, kPixels>(tile, c, tile.channels - c);
 }
 
+// Sums of a row of pixels that are in registers, beside three taps' weights and a number of X.
+#if defined(__AVX512F__) || defined(__aarch64__)
+constexpr int kRowPixels = 16;
+#else
+constexpr int kRowPixels = 8;
+#endif
+
 template <int kVectors, int kPixels>
 constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
                           kPixels,
                           kPixels,
+                          kRowPixels,
                           RunTile<kVectors, kPixels>,
+                          kVectors == 1 ? RunRowTile<kRowPixels> : nullptr,
                           DispatchWeightTile<kVectors, kPixels>,
                           CopyPanels<kVectors>,
                           RunDepthwiseTile<kVectors, kPixels>,

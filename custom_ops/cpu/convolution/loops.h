@@ -33,6 +33,20 @@ struct Tile {
   size_t columns;  // of the panel that are written
 };
 
+// A tile of Y where there is one panel: pixels side by side, each of which sees kRowTaps columns of
+// some rows of X. A number of X is read once for all pixels that see it.
+constexpr size_t kRowTaps = 3;
+struct RowTile {
+  const float* x;  // the first pixel's first; Loops::row_pixels + 2 columns of it can be read
+  size_t row_pitch, rows;
+  size_t channels;       // of X
+  const float* weights;  // rows x kRowTaps x channels x panel
+  const float* start;    // a panel to begin with, or null
+  float* const* out;     // for each pixel
+  size_t pixels;
+  size_t columns;  // of the panel that are written
+};
+
 // A tile of dW: `count` numbers of a run of X, times a panel of dY, summed over pixels that lie in
 // `planes` of `rows` of `columns`.
 struct WeightTile {
@@ -81,8 +95,10 @@ struct Loops {
   size_t panel;
   size_t pixels;  // of a tile
   size_t counts;  // numbers of X of a tile of dW, at most
+  size_t row_pixels;
 
   void (*tile)(const Tile& tile);
+  void (*row_tile)(const RowTile& tile);  // null where a panel is more than one vector
   void (*weight_tile)(const WeightTile& tile, size_t count);
   void (*copy_panels)(const PanelCopy& copy);
   void (*depthwise_tile)(const DepthwiseTile& tile);

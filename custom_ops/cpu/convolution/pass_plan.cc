@@ -15,6 +15,9 @@ constexpr size_t kMostPointers = 1 << 16;
 constexpr double kMostInside = 0.9;
 constexpr int64_t kMostCounted = 4096;
 
+// Of so few channels runs are short: to find them takes longer than to copy the numbers once.
+constexpr size_t kShortRun = 16;
+
 // The part of what the pixels see that is not outside.
 double Inside(const Pass& pass) {
   double part = 1;
@@ -45,24 +48,54 @@ Plan::Plan(const Pass& its_pass, const Loops& its_loops, bool is_dense)
   const bool merges =
       dense && examples == 0 && pass.groups == 1 && last.step == 1 && runs * length <= kChunk;
   side_by_side = merges ? static_cast<size_t>(last.taps) : 1;
+  panels = DivideUp(pass.outputs, loops.panel);
+  CutIntoBlocks();
+  panel_groups = std::min(panels * pass.groups, DivideUp(kTasks, blocks));
   const auto& [a, b, c] = pass.axes;
-  const size_t in_pitch = pass.groups * pass.channels;
   for (int64_t p = 0; p < a.taps; ++p) {
     for (int64_t q = 0; q < b.taps; ++q) {
       for (int64_t r = 0; r < c.taps; ++r) {
-        const int64_t pixels = (p * a.step * b.in + q * b.step) * c.in + r * c.step;
-        shifts.push_back(static_cast<size_t>(pixels) * in_pitch);
+        const auto row = static_cast<size_t>(p * a.step * b.in + q * b.step);
+        const size_t in_pitch = pass.groups * pass.channels;
+        shifts.push_back(row * row_numbers() + static_cast<size_t>(r * c.step) * in_pitch);
       }
     }
   }
   no_shifts.resize(runs);
-  panels = DivideUp(pass.outputs, loops.panel);
+}
+
+size_t Plan::row_numbers() const {
+  const size_t columns = window_columns > 0 ? window_columns : static_cast<size_t>(pass.axes[2].in);
+  return columns * pass.groups * pass.channels;
+}
+
+bool Plan::CanCopy() const {
+  const auto& [a, b, c] = pass.axes;
+  const bool sees_outside = c.first < 0 || c.first + (c.pixels - 1) * c.stride + c.taps > c.in;
+  return side_by_side > 1 && a.taps == 1 && b.step > 0 && length <= kShortRun && sees_outside &&
+         static_cast<size_t>(c.pixels) <= kBlockPixels;
+}
+
+void Plan::CutIntoBlocks() {
+  const auto& [a, b, c] = pass.axes;
+  window_rows = window_columns = rows_of = 0;
+  by_rows = CanCopy() && loops.row_tile != nullptr && panels == 1 && c.stride == 1 &&
+            c.taps == static_cast<int64_t>(kRowTaps);
+  if (CanCopy()) {
+    const auto columns = static_cast<size_t>(c.pixels), rows = static_cast<size_t>(b.pixels);
+    rows_of = std::min(std::max<size_t>(1, kBlockPixels / columns), rows);
+    window_rows = static_cast<size_t>((b.taps - 1) * b.step + 1) +
+                  (rows_of - 1) * static_cast<size_t>(b.stride);
+    window_columns = static_cast<size_t>(c.taps + (c.pixels - 1) * c.stride);
+    block = DivideUp(rows_of * columns, loops.pixels) * loops.pixels;
+    blocks = pass.batch * static_cast<size_t>(a.pixels) * DivideUp(rows, rows_of);
+    return;
+  }
   const size_t most = std::max(
       loops.pixels, std::min(kBlockPixels, kMostPointers / runs) / loops.pixels * loops.pixels);
   const size_t pixels = pass.pixels();
   block = DivideUp(DivideUp(pixels, DivideUp(pixels, most)), loops.pixels) * loops.pixels;
   blocks = DivideUp(pixels, block);
-  panel_groups = std::min(panels * pass.groups, DivideUp(kTasks, blocks));
 }
 
 }  // namespace svgd::convolution

@@ -21,6 +21,9 @@ class PixelBlock {
     return rows_ + tile * plan_.runs * plan_.loops.pixels;
   }
   float* const* outs(size_t tile) const { return outs_ + tile * plan_.loops.pixels; }
+  // What all see, where that is copied, and where each pixel is written.
+  const float* window() const { return window_; }
+  float* const* outs_from(size_t pixel) const { return outs_ + pixel; }
   // The runs that are not outside for all pixels of a tile, and how many.
   const uint32_t* seen(size_t tile) const {
     if (plan_.examples > 0) return seen_ + tile * plan_.runs;
@@ -33,6 +36,8 @@ class PixelBlock {
   bool merged(size_t tile) const { return counts_[tile] < plan_.runs && plan_.examples == 0; }
 
  private:
+  void TakeRows(size_t index);
+  void CopyWindow();
   void PointByExample(float* out);
   void PointByPlace(float* out);
   void SeePlace(const float** to, const float* in, size_t in_pitch, size_t count,
@@ -44,6 +49,7 @@ class PixelBlock {
   const Plan& plan_;
   const float* in_;
   size_t first_, pixels_, in_pitch_;
+  float* window_;  // what the block sees of X, where the plan has it copied
   const float** rows_;
   const float** starts_;  // of the rows of X that a row of the output sees; null outside
   float** outs_;

@@ -89,10 +89,33 @@ void RunTiles(const Plan& plan, const PixelBlock& block, Tile tile, size_t first
   }
 }
 
+// The block, row by row; it has all that it sees.
+void RunRows(const Plan& plan, const PixelBlock& block, const float* packed, const float* bias) {
+  const PassAxis& b = plan.pass.axes[1];
+  const auto columns = static_cast<size_t>(plan.pass.axes[2].pixels);
+  RowTile tile{};
+  tile.row_pitch = static_cast<size_t>(b.step) * plan.row_numbers();
+  tile.rows = static_cast<size_t>(b.taps);
+  tile.channels = plan.length;
+  tile.weights = packed;
+  tile.start = bias;
+  tile.columns = plan.pass.outputs;
+  for (size_t pixel = 0; pixel < block.pixels(); pixel += columns) {
+    const size_t row = pixel / columns * static_cast<size_t>(b.stride);
+    for (size_t column = 0; column < columns; column += plan.loops.row_pixels) {
+      tile.x = block.window() + row * plan.row_numbers() + column * plan.length;
+      tile.out = block.outs_from(pixel + column);
+      tile.pixels = std::min(plan.loops.row_pixels, columns - column);
+      plan.loops.row_tile(tile);
+    }
+  }
+}
+
 // One of the plan's tasks.
 void RunTask(const Plan& plan, const float* in, const float* packed, const float* bias, float* out,
              size_t index) {
   const PixelBlock block(plan, in, out, index / plan.panel_groups);
+  if (plan.by_rows) return RunRows(plan, block, packed, bias);
   const Loops& loops = plan.loops;
   const size_t panels = plan.panels * plan.pass.groups;
   const size_t panel_group = index % plan.panel_groups;

@@ -8,7 +8,7 @@ namespace svgd::convolution {
 namespace {
 
 constexpr size_t kBlockPixels = 160;
-// Products of X's numbers with a dY in a slice: dY is copied for each slice.
+// Products of X's numbers with a dY in a slice, whose copy stays in a cache.
 constexpr size_t kSliceProducts = 432;
 constexpr size_t kMostSliceChannels = 240;
 // Partial sums take no more numbers than these, unless there is one part only.
@@ -37,20 +37,38 @@ WeightGradientPlan::WeightGradientPlan(const ConvolutionShape& its_shape, const 
   blocks = DivideUp(planes, planes_of) * row_blocks * column_blocks;
   parts =
       std::clamp<size_t>(kPartSums / std::max<size_t>(1, part_sums()), 1, std::min(blocks, kTasks));
-  const size_t channels = shape.group_channels();
-  const size_t most = std::clamp<size_t>(kSliceProducts / shape.taps(), 1, kMostSliceChannels);
-  const size_t wanted = DivideUp(kTasks, parts * shape.groups);
-  slices =
-      std::max(DivideUp(channels, most), std::min(wanted, DivideUp(channels, 2 * loops.counts)));
-  // Whole tiles, where there is more than one slice.
-  slice = DivideUp(channels, slices);
-  if (slices > 1) slice = std::min(channels, DivideUp(slice, loops.counts) * loops.counts);
-  slices = DivideUp(channels, slice);
+  CutIntoTasks();
   const auto seen = [](const ConvolutionAxis& axis, size_t outs) {
     return (Whole(axis.stride) * (outs - 1) + Whole(axis.dilation * (axis.kernel - 1)) + 1);
   };
   window = shape.taps() > 1 && a.kernel == 1 && seen(b, rows_of) <= rows_of * Whole(b.kernel) &&
            seen(c, columns_of) <= columns_of * Whole(c.kernel);
+}
+
+// Slices and stacks: enough for the tasks, and of those that are, such that least is copied, as dY
+// is for each slice, and X for each stack.
+void WeightGradientPlan::CutIntoTasks() {
+  const size_t channels = shape.group_channels();
+  const size_t most = std::clamp<size_t>(kSliceProducts / shape.taps(), 1, kMostSliceChannels);
+  const size_t wanted = DivideUp(kTasks, parts * shape.groups);
+  const size_t fewest_slices = DivideUp(channels, most);
+  const size_t most_slices = std::max(fewest_slices, DivideUp(channels, 2 * loops.counts));
+  size_t best_tasks = 0, least_copied = 0;
+  for (size_t count = 1; count <= std::max<size_t>(1, std::min(wanted, panels)); ++count) {
+    const size_t cut = std::clamp(DivideUp(wanted, count), fewest_slices, most_slices);
+    const size_t tasks = std::min(wanted, count * cut);
+    const size_t copied = cut * shape.group_outputs() + count * channels;
+    if (tasks > best_tasks || (tasks == best_tasks && copied < least_copied)) {
+      best_tasks = tasks, least_copied = copied;
+      stacks = count, slices = cut;
+    }
+  }
+  stack = std::max<size_t>(1, DivideUp(panels, stacks));
+  stacks = std::max<size_t>(1, DivideUp(panels, stack));
+  // Whole tiles, where there is more than one slice.
+  slice = DivideUp(channels, slices);
+  if (slices > 1) slice = std::min(channels, DivideUp(slice, loops.counts) * loops.counts);
+  slices = DivideUp(channels, slice);
 }
 
 GradientBlock WeightGradientPlan::Block(size_t index) const {

@@ -1,6 +1,6 @@
 // How the sums of a weight gradient are cut: into blocks of dY's pixels, parts of several blocks
-// that are summed apart, and slices of X's channels. All follows from the shape, so that the order
-// of every sum does.
+// that are summed apart, slices of X's channels and stacks of dY's panels. All follows from the
+// shape, so that the order of every sum does.
 #pragma once
 
 #include <cstddef>
@@ -21,7 +21,7 @@ struct WeightGradientPlan {
   WeightGradientPlan(const ConvolutionShape& shape, const Loops& loops);
 
   GradientBlock Block(size_t index) const;
-  size_t tasks() const { return parts * slices * shape.groups; }
+  size_t tasks() const { return parts * slices * stacks * shape.groups; }
   // The sums of a panel: of each element of the kernel and each channel, and of dY itself.
   size_t numbers() const { return shape.taps() * shape.group_channels(); }
   size_t panel_sums() const { return (numbers() + 1) * loops.panel; }
@@ -30,6 +30,7 @@ struct WeightGradientPlan {
   const ConvolutionShape& shape;
   const Loops& loops;
   size_t panels;                          // of a group's outputs
+  size_t stacks, stack;                   // of a group's panels
   size_t slices, slice;                   // of a group's channels
   size_t planes_of, rows_of, columns_of;  // of a block, at most
   size_t row_blocks, column_blocks;       // of a plane and of a row
@@ -37,6 +38,9 @@ struct WeightGradientPlan {
   // Whether X is copied once for all elements of the kernel, with the zeros around it; or else for
   // each of them what it sees.
   bool window;
+
+ private:
+  void CutIntoTasks();
 };
 
 }  // namespace svgd::convolution

@@ -35,6 +35,9 @@ WeightGradientTask::WeightGradientTask(const WeightGradientPlan& plan, size_t in
     : plan_(plan), shape_(plan.shape) {
   slice_ = index % plan.slices;
   index /= plan.slices;
+  panel_ = index % plan.stacks * plan.stack;
+  panels_ = std::min(plan.stack, plan.panels - panel_);
+  index /= plan.stacks;
   group_ = index % shape_.groups;
   part_ = index / shape_.groups;
   channel_ = slice_ * plan.slice;
@@ -44,7 +47,7 @@ WeightGradientTask::WeightGradientTask(const WeightGradientPlan& plan, size_t in
   const size_t rows = plan.window ? Seen(b, plan.rows_of) : plan.rows_of;
   const size_t columns = plan.window ? Seen(c, plan.columns_of) : plan.columns_of;
   Cut cut;
-  const size_t dy = cut.Array<float>(plan.panels * plan.loops.panel * pixels);
+  const size_t dy = cut.Array<float>(panels_ * plan.loops.panel * pixels);
   const size_t x = cut.Array<float>(plan.planes_of * rows * columns * channels_);
   auto* memory = static_cast<char*>(ThreadMemory(cut.bytes()));
   dy_ = reinterpret_cast<float*>(memory + dy);
@@ -75,7 +78,7 @@ float* WeightGradientTask::Sum(size_t panel, size_t number) const {
 
 void WeightGradientTask::Clear() const {
   const size_t width = plan_.loops.panel;
-  for (size_t panel = 0; panel < plan_.panels; ++panel) {
+  for (size_t panel = panel_; panel < panel_ + panels_; ++panel) {
     for (size_t tap = 0; tap < shape_.taps(); ++tap) {
       float* sum = Sum(panel, tap * shape_.group_channels() + channel_);
       std::fill(sum, sum + channels_ * width, 0.0F);
@@ -90,11 +93,12 @@ void WeightGradientTask::Clear() const {
 void WeightGradientTask::CopyGradient(const float* dy, const Factor& factor) const {
   const auto& [a, b, c] = shape_.axes;
   const auto plane_pixels = static_cast<size_t>(b.out * c.out);
-  const size_t first_output = group_ * shape_.group_outputs();
+  const size_t skipped = panel_ * plan_.loops.panel;
+  const size_t first_output = group_ * shape_.group_outputs() + skipped;
   PanelCopy copy{};
   copy.pitch = shape_.outputs;
   copy.pixels = block_.columns;
-  copy.columns = shape_.group_outputs();
+  copy.columns = std::min(panels_ * plan_.loops.panel, shape_.group_outputs() - skipped);
   copy.factor_pitch = factor.of_channels ? 0 : shape_.outputs;
   copy.to = dy_;
   copy.panel_pitch = block_.pixels() * plan_.loops.panel;
@@ -117,7 +121,7 @@ void WeightGradientTask::SumGradient() const {
   const float one = 1;
   WeightTile tile{};
   tile.x = &one;
-  for (size_t panel = 0; panel < plan_.panels; ++panel)
+  for (size_t panel = panel_; panel < panel_ + panels_; ++panel)
     SumRun(tile, panel, plan_.numbers(), 1, {0, block_.rows}, {0, block_.columns});
 }
 
@@ -190,7 +194,7 @@ void WeightGradientTask::SumWindow(const float* x) const {
       c.dilation == 1 && channels_ == shape_.group_channels() && channels_ < kShortRun;
   const size_t runs = merged ? 1 : width;
   const size_t length = merged ? width * channels_ : channels_;
-  for (size_t panel = 0; panel < plan_.panels; ++panel) {
+  for (size_t panel = panel_; panel < panel_ + panels_; ++panel) {
     for (size_t row = 0; row < static_cast<size_t>(b.kernel); ++row) {
       const Range inside_rows = Inside(b, row, block_.row, block_.rows);
       for (size_t run = 0; run < runs; ++run) {
@@ -222,7 +226,7 @@ void WeightGradientTask::SumTaps(const float* x) const {
         tile.plane_pitch = rows.count * tile.row_pitch;
         tile.pixel_pitch = channels_;
         tile.x = x_;
-        for (size_t panel = 0; panel < plan_.panels; ++panel) {
+        for (size_t panel = panel_; panel < panel_ + panels_; ++panel) {
           const size_t number = tap * shape_.group_channels() + channel_;
           SumRun(tile, panel, number, channels_,
                  Inside(b, static_cast<size_t>(j), block_.row, block_.rows),
@@ -239,7 +243,7 @@ void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, si
   const size_t width = plan_.loops.panel;
   tile.dy_row_pitch = block_.columns * width;
   tile.dy_plane_pitch = block_.rows * tile.dy_row_pitch;
-  tile.dy = dy_ + panel * block_.pixels() * width + rows.begin * tile.dy_row_pitch +
+  tile.dy = dy_ + (panel - panel_) * block_.pixels() * width + rows.begin * tile.dy_row_pitch +
             columns.begin * width;
   tile.x += rows.begin * tile.row_pitch + columns.begin * tile.pixel_pitch;
   tile.planes = block_.planes;

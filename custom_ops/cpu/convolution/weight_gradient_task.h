@@ -1,4 +1,5 @@
-// What a task of a weight gradient does: the sums of some channels of X over a part of the pixels.
+// What a task of a weight gradient does: the sums of some channels of X with some panels of dY,
+// over a part of the pixels.
 #pragma once
 
 #include <cstddef>
@@ -43,8 +44,9 @@ class WeightGradientTask {
   const ConvolutionShape& shape_;
   size_t slice_, group_, part_;
   size_t channel_, channels_;
+  size_t panel_, panels_;
   GradientBlock block_{};
-  float* dy_;  // of the block, panel by panel
+  float* dy_;  // of the block, its panels one behind the other
   float* x_;   // what the block sees of the slice
   float* sums_ = nullptr;
 };

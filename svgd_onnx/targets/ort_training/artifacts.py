@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.ort_training import checkpoint_file
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
@@ -19,19 +20,23 @@ from svgd_onnx.targets.ort_training.file_names import (
 from svgd_onnx.targets.ort_training.input_names import input_name
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
-from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
+from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.ort_training import (
     AccumulateGradients,
     EvaluationInputs,
     optimizer_model,
 )
 from svgd_onnx.transforms.lower import LowerReluGradient, LowerUntrusted, PortableVirtualGradient
+from svgd_onnx.transforms.optimizers.session_operator import SGD_OPTIMIZER
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 
-def write(folder: Path, graphs: TrainingGraphs) -> None:
+def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     """Writes the training model, in both its forms, evaluation and optimizer model, and the first checkpoint.
+
+    Returns:
+        How they update parameters.
 
     Raises:
         OSError: the disk is full.
@@ -44,8 +49,11 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         lower(fast, graphs.differentiator, portable=False)
         steps[FAST_MODEL] = fast
     for step in steps.values():
-        _complete(step, graphs, fast=step is fast)
-    checkpointed = {*selection.trainable, *selection.untrained, *graphs.states}
+        states = _complete(step, graphs, fast=step is fast)
+    if graphs.update.average is not None:
+        AveragedInputs(selection.trainable)(graphs.evaluation)
+    kept = [state.name for state in states]
+    checkpointed = {*selection.trainable, *selection.untrained, *graphs.states, *kept}
     EvaluationInputs(training.graph, checkpointed)(graphs.evaluation)
     names = FinalNames(graphs.own_names)
     for name, model in {**steps, EVAL_MODEL: graphs.evaluation}.items():
@@ -55,7 +63,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
             value.name = input_name(value.name or "", own)
         ir.save(model, folder / name)
     opset = training.graph.opset_imports[""]
-    optimizer = optimizer_model(graphs.update, graphs.hyper_parameters, opset)
+    operator = graphs.update.session_operator(selection.trainable)
+    optimizer = optimizer_model(graphs.update.rule, operator or SGD_OPTIMIZER, opset)
     ir.save(optimizer, folder / OPTIMIZER_MODEL)
     checkpoint_file.write(
         folder / CHECKPOINT,
@@ -63,17 +72,21 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
         others={
             **{names.of(name): values[name] for name in selection.untrained},
             **{names.of(name): _zeros(shape) for name, shape in graphs.states.items()},
+            **{names.of(state.name): _initial(state, values) for state in states},
         },
     )
+    return WrittenUpdate(with_final_names(states, names), directs=operator is None)
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> None:
-    """Makes a whole step of a gradient graph."""
+def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[State]:
+    """Makes a whole step of a gradient graph; gives what it keeps for the update."""
     trainable = graphs.selection.trainable
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     FiniteLoss(trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
-    AccumulateGradients(trainable)(step)
+    accumulate = AccumulateGradients(trainable, graphs.update)
+    accumulate(step)
+    return accumulate.states
 
 
 def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
@@ -89,6 +102,10 @@ def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
     if differentiator == OWN:
         LowerUntrusted()(model)
     LowerReluGradient()(model)
+
+
+def _initial(state: State, values: Mapping[str, ir.TensorProtocol]) -> ir.TensorProtocol:
+    return values[str(state.parameter)] if state.state == AVERAGE else _zeros(state.shape)
 
 
 def _zeros(shape: Sequence[int]) -> ir.TensorProtocol:

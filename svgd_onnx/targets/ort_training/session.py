@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, check_choice, first_line
+from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.ort_training import checkpoint
@@ -39,27 +42,36 @@ class OrtTrainingSession:
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
         kernels: whose kernels train, one of `KERNELS`.
+        step: of the kept checkpoint to begin from; None for the folder's own.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment cannot train.
     """
 
     def __init__(
-        self, folder: Path, manifest: Manifest, threads: int | None = None, kernels: str = AUTO
+        self,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None = None,
+        kernels: str = AUTO,
+        step: int | None = None,
     ) -> None:
         self._folder = folder
         self._manifest = manifest
         self._binding = training_binding()
         check_choice("optimizer", manifest.update, OPTIMIZERS)
-        self._has_state = OPTIMIZERS[manifest.update].state_tensors > 0
-        self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, "cpu")
-        step = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
+        self._has_state = not manifest.directs and OPTIMIZERS[manifest.update].state_size(()) > 0
+        self.device = "cpu"
+        self.nodes: dict[str, Counter[str]] = {}
+        self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, self.device)
+        model = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
         models = [
             str(checked_model(folder, manifest, name))
-            for name in (step, EVAL_MODEL, OPTIMIZER_MODEL)
+            for name in (model, EVAL_MODEL, OPTIMIZER_MODEL)
         ]
-        state = checkpoint.load(folder / CHECKPOINT, manifest)
-        self.progress = checkpoint.progress(state, folder / CHECKPOINT)
+        path = folder / name_of_step(CHECKPOINT, step)
+        state = checkpoint.load(path, manifest)
+        self.progress = checkpoint.progress(state, path)
         library = manifest.needs_library or self.kernels == FAST
         options = _session_options(threads, library=library)
         # Of the fast form it would take one block for all of a step, beside what the first step took.
@@ -79,6 +91,7 @@ class OrtTrainingSession:
         self._state = state
         changed = [each.name for each in manifest.parameters if each.statistic]
         changed += dict.fromkeys(each.state for each in manifest.operations if each.state)
+        changed += [each.name for each in manifest.states]
         arrays = {name: checkpoint.array(self._state, name) for name in changed}
         self._in_place = {name: (array, np.empty_like(array)) for name, array in arrays.items()}
         self._not_finite: list[str] = []
@@ -91,9 +104,9 @@ class OrtTrainingSession:
         update: bool = True,
         seed: int | None = None,
     ) -> float:
-        """See `Session`; conversion sees to it that every batch is a step."""
-        assert update
+        """See `Session`."""
         fetches = self._binding.OrtValueVector()
+        self._tell(update=float(update), learning_rate=learning_rate)
         self._keep()
         try:
             with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
@@ -104,10 +117,10 @@ class OrtTrainingSession:
             raise
         # What comes next starts from a clean gradient, whether or not this step counts.
         self._module.lazy_reset_grad()
-        if math.isfinite(loss):
+        if math.isfinite(loss) and update:
             self._optimizer.set_learning_rate(learning_rate)
             self._optimizer.optimizer_step()
-        else:
+        elif not math.isfinite(loss):
             self._not_finite = self._find_not_finite()
             self._put_back()
         return loss
@@ -117,11 +130,15 @@ class OrtTrainingSession:
         return self._not_finite
 
     def eval_step(
-        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """See `Session`."""
         fetches = self._binding.OrtValueVector()
-        with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
+        with (
+            self._in_place_of_averages() if trained else nullcontext(),
+            batch_at_fault(self._manifest.arrays, arrays),
+            seeded(seed),
+        ):
             self._module.eval_step(list(arrays), fetches)
         return [fetches[index].numpy() for index in range(len(fetches))]
 
@@ -135,10 +152,38 @@ class OrtTrainingSession:
         """See `Session`."""
         if parameter not in {each.name for each in self._manifest.parameters if each.trainable}:
             raise UserError(f"'{parameter}' is no trainable parameter of '{self._folder}'.")
+        if self._manifest.directs:
+            raise UserError(
+                f"The step in '{self._folder}' makes directions of its gradients, and keeps none: convert "
+                f"without {option('ema')}, {option('rate')} and {option('weight_decay')}, for svgd, sgd, "
+                "momentum, rmsprop or adamw."
+            )
         return np.array(self._state.get_parameter(parameter).grad.numpy())
 
+    def _tell(self, **given: float) -> None:
+        """Writes what the step reads of the batch to come, where it does, into the checkpoint's tensors."""
+        for each in self._manifest.states:
+            if each.state in given:
+                self._in_place[each.name][0][...] = given[each.state]
+
+    @contextmanager
+    def _in_place_of_averages(self) -> Iterator[None]:
+        """Has the evaluation model, which reads averages, read the parameters themselves."""
+        pairs = [
+            (checkpoint.array(self._state, name), self._in_place[average])
+            for name, average in self._manifest.averages.items()
+        ]
+        for parameter, (average, kept) in pairs:
+            np.copyto(kept, average)
+            np.copyto(average, parameter)
+        try:
+            yield
+        finally:
+            for _, (average, kept) in pairs:
+                np.copyto(average, kept)
+
     def _keep(self) -> None:
-        """Copies what a step overwrites where it lies: r and the running statistics."""
+        """Copies what a step overwrites where it lies: r, running statistics, what it keeps for the update."""
         for array, kept in self._in_place.values():
             np.copyto(kept, array)
 

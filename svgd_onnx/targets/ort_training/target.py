@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
     CHECKPOINT_FILES,
@@ -16,20 +17,19 @@ from svgd_onnx.targets.ort_training.file_names import (
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
-from svgd_onnx.targets.session import Session
-from svgd_onnx.targets.target import Target, Values
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
+from svgd_onnx.targets.session import Session, TrainingProgress
+from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from svgd_onnx.targets.graphs import TrainingGraphs
+    from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate
 
 
-def _write(folder: Path, graphs: TrainingGraphs) -> None:
+def _write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     from svgd_onnx.targets.ort_training.artifacts import write
 
-    write(folder, graphs)
+    return write(folder, graphs)
 
 
 def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
@@ -39,7 +39,13 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
 
 
 def _open(
-    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+    folder: Path,
+    manifest: Manifest,
+    threads: int | None,
+    device: str | None,
+    kernels: str,
+    device_options: Mapping[str, str] = NO_OPTIONS,
+    step: int | None = None,
 ) -> Session:
     from svgd_onnx.targets.ort_training.session import OrtTrainingSession
 
@@ -47,22 +53,32 @@ def _open(
         raise UserError(
             f"{option('device', device)} is of {option('target', 'onnx')}: convert with that."
         )
-    return OrtTrainingSession(folder, manifest, threads, kernels)
+    if device_options:
+        raise UserError(
+            f"{option('device_option')} is of {option('target', 'onnx')}: convert with that."
+        )
+    return OrtTrainingSession(folder, manifest, threads, kernels, step=step)
 
 
-def _checkpoint(folder: Path, manifest: Manifest) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
     from svgd_onnx.targets.ort_training import checkpoint
 
     training_binding()  # says so where there is none, before anything that such a place lacks too
-    state = checkpoint.load(folder / CHECKPOINT, manifest)
+    state = checkpoint.load(folder / name_of_step(CHECKPOINT, step), manifest)
     return lambda name: checkpoint.array(state, name)
+
+
+def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
+    from svgd_onnx.targets.ort_training import checkpoint
+
+    training_binding()
+    path = folder / CHECKPOINT
+    return checkpoint.progress(checkpoint.load(path, manifest), path)
 
 
 ORT_TRAINING = Target(
     name="ort-training",
     t_kernel="fused",
-    optimizers=[name for name, each in OPTIMIZERS.items() if each.session_operator is not None],
-    accumulates=False,
     differentiator="auto",
     step=TRAINING_MODEL,
     fast_step=FAST_MODEL,
@@ -73,5 +89,6 @@ ORT_TRAINING = Target(
     lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
+    progress=_progress,
 )
 """onnxruntime's training session."""

@@ -9,13 +9,14 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.targets.graphs import TrainingGraphs
+from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.bodies import all_bodies
-from svgd_onnx.transforms.emit import FinalNames, FiniteLoss
+from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
 from svgd_onnx.transforms.recompute import Recompute
@@ -26,8 +27,11 @@ from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 _IR_VERSION = 9
 
 
-def write(folder: Path, graphs: TrainingGraphs) -> None:
+def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     """Writes the training step, in both its forms, the evaluation model and the checkpoint.
+
+    Returns:
+        How they update parameters.
 
     Raises:
         UserError: an operator cannot be expressed, or the checkpoint cannot be written.
@@ -45,32 +49,31 @@ def write(folder: Path, graphs: TrainingGraphs) -> None:
     for name, step in steps.items():
         states = _complete(step, graphs, fast=step is fast)
         _save(step, folder / name, names)
+    if graphs.update.average is not None:
+        AveragedInputs(graphs.selection.trainable)(evaluation)
     _save(evaluation, folder / EVAL_MODEL, names)
-    zeros = {**graphs.states, **states}
+    zeros = {**graphs.states, **{each.name: each.shape for each in states}}
+    averages = {each.name: str(each.parameter) for each in states if each.state == AVERAGE}
     checkpoint.save(
         folder / CHECKPOINT,
         {
             **{names.of(name): value.numpy() for name, value in graphs.values.items()},
             **{names.of(name): np.zeros(shape, np.float32) for name, shape in zeros.items()},
+            **{names.of(name): graphs.values[of].numpy() for name, of in averages.items()},
         },
         TrainingProgress(),
     )
+    return WrittenUpdate(with_final_names(states, names))
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> dict[str, list[int]]:
-    """Makes a whole step of a gradient graph; the shapes of what the update keeps."""
+def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[State]:
+    """Makes a whole step of a gradient graph; gives what it keeps for the update."""
     selection = graphs.selection
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     GradientsLast()(step)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
-    update = ParameterUpdate(
-        selection.trainable,
-        graphs.update,
-        graphs.hyper_parameters,
-        graphs.accumulation_steps,
-        fast,
-    )
+    update = ParameterUpdate(selection.trainable, graphs.update, fast)
     update(step)
     return update.states
 

@@ -24,6 +24,7 @@ from svgd_onnx.targets.session import (
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _PROGRESS = "svgd.progress"
+_DAMAGES = (SafetensorError, MisfitError, KeyError, TypeError, ValueError, RecursionError)
 
 
 def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgress) -> None:
@@ -47,6 +48,21 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgre
             raise UserError(f"The checkpoint '{path}' cannot be written ({error}).") from error
 
 
+def progress(path: Path) -> TrainingProgress:
+    """How far a checkpoint has been trained; its tensors are not read.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    if not path.is_file():
+        raise _missing(path)
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return _progress(file.metadata())
+    except _DAMAGES as error:
+        raise checkpoint_damaged(path) from error
+
+
 def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], TrainingProgress]:
     """Reads a checkpoint.
 
@@ -54,14 +70,22 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
         UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
     if not path.is_file():
-        raise UserError(f"There is no checkpoint '{path}': convert the model again.")
+        raise _missing(path)
     try:
         with safe_open(path, framework="numpy") as file:
-            progress = read(TrainingProgress, json.loads((file.metadata() or {})[_PROGRESS]))
+            progress = _progress(file.metadata())
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, MisfitError, KeyError, TypeError, ValueError, RecursionError) as error:
+    except _DAMAGES as error:
         raise checkpoint_damaged(path) from error
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     check_conversion(path.parent, manifest, progress.conversion)
     check_checkpoint(path.parent, manifest, found.get)
     return tensors, progress
+
+
+def _progress(metadata: Mapping[str, str] | None) -> TrainingProgress:
+    return read(TrainingProgress, json.loads((metadata or {})[_PROGRESS]))
+
+
+def _missing(path: Path) -> UserError:
+    return UserError(f"There is no checkpoint '{path}': convert the model again.")

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import io
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, check_choice, first_line, option
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.session import (
@@ -26,13 +26,12 @@ from svgd_onnx.targets.session import (
     seeded,
 )
 from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
+from svgd_onnx.targets.standard_onnx.device import Device
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.placement import Placement
+from svgd_onnx.targets.standard_onnx.providers import CPU, reason_of
 from svgd_onnx.targets.target import EVAL_MODEL
-
-_PROVIDERS = {
-    "cpu": ["CPUExecutionProvider"],
-    "cuda": ["CUDAExecutionProvider", "CPUExecutionProvider"],
-}
 
 
 class InferenceTrainingSession:
@@ -45,9 +44,12 @@ class InferenceTrainingSession:
         folder: artifacts of the target onnx.
         manifest: theirs.
         threads: threads within an operator; None lets onnxruntime choose.
-        device: "cpu" or "cuda", where everything stays between steps; None takes CUDA if it is there.
+        device: what runs the steps, as `providers.py` names it; states stay there between steps where it holds
+            them. None takes CUDA if it is there.
         kernels: whose kernels train on the processor, one of `KERNELS`.
         profile: how the name of a file begins that onnxruntime's profiler writes; None writes none.
+        device_options: of the device's execution provider, by their names there.
+        step: of the kept checkpoint to begin from; None for the folder's own.
 
     Raises:
         UserError: an artifact is missing or damaged, or this environment lacks the device.
@@ -62,25 +64,35 @@ class InferenceTrainingSession:
         profile: Path | None = None,
         *,
         kernels: str = AUTO,
+        device_options: Mapping[str, str] | None = None,
+        step: int | None = None,
     ) -> None:
         self._folder = folder
         self._onnxruntime = inference_runtime()
-        self._device = self._choose_device(device)
+        self._device = Device(self._onnxruntime, device, device_options or {}, threads)
+        self.device = self._device.name
+        self._placement = Placement()
+        self.nodes = self._placement.nodes
+        # what is drawn at random differs from device to device
+        self._is_to_compare = not (self._device.provider.is_proven or manifest.random)
         self._manifest = manifest
         own = manifest.own_names
         self._rate, self._update = beside(LEARNING_RATE, own), beside(UPDATE, own)
         self._threads = threads
-        self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self._device)
-        step = FAST_STEP if self.kernels == FAST else TRAINING_STEP
-        self._files = {name: checked_model(folder, manifest, name) for name in (step, EVAL_MODEL)}
-        tensors, self.progress = checkpoint.load(folder / CHECKPOINT, manifest)
-        self._session = self._open(step, profile)
+        self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self.device)
+        model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
+        self._files = {name: checked_model(folder, manifest, name) for name in (model, EVAL_MODEL)}
+        path = folder / name_of_step(CHECKPOINT, step)
+        tensors, self.progress = checkpoint.load(path, manifest)
+        self._session = self._open(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._taken = own.union(inputs)
         self._accumulates = self._update in inputs
         given = {*(tensor.name for tensor in manifest.arrays), self._rate, self._update}
         wanted = inputs.keys() - given
-        for name in sorted(wanted):  # the manifest does not tell of the optimizer's state
+        for name in sorted(
+            wanted
+        ):  # manifests of older versions do not tell of the optimizer's state
             array = tensors.get(name)
             found = None if array is None else (str(array.dtype), array.shape)
             check_tensor(folder, name, found, inputs[name])
@@ -109,7 +121,12 @@ class InferenceTrainingSession:
             binding.bind_cpu_input(self._update, np.array(update))
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
             self._session.run_with_iobinding(binding)
+        if self._placement.ran(self._session):
+            self._warn_of_another_device()
         loss = float(binding.get_outputs()[0].numpy())
+        if self._is_to_compare and update and math.isfinite(loss):
+            self._is_to_compare = False
+            self._compare_with_processor(arrays, learning_rate)
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
             self._binding, self._other_binding = self._other_binding, self._binding
@@ -120,17 +137,19 @@ class InferenceTrainingSession:
         return [name for name in self._changing if self._is_spoiled(name)]
 
     def eval_step(
-        self, arrays: Sequence[np.ndarray], *, seed: int | None = None
+        self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """See `Session`."""
         session = self._evaluation
         binding = session.io_binding()
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        averaged = {average: name for name, average in self._manifest.averages.items()}
         for value in session.get_inputs():
             if value.name in given:
                 binding.bind_cpu_input(value.name, given[value.name])
-            else:
-                binding.bind_ortvalue_input(value.name, self._current[value.name])
+                continue
+            name = averaged.get(value.name, value.name) if trained else value.name
+            binding.bind_ortvalue_input(value.name, self._current[name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
@@ -166,7 +185,33 @@ class InferenceTrainingSession:
     def _evaluation(self) -> Any:
         return self._open(EVAL_MODEL)
 
-    def _open(self, name: str, profile: Path | None = None) -> Any:
+    def _compare_with_processor(self, arrays: Sequence[np.ndarray], learning_rate: float) -> None:
+        """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
+        device = Device(self._onnxruntime, CPU.device, {}, self._threads)
+        session = self._open(TRAINING_STEP, device=device)
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        given[self._rate] = np.array(learning_rate, np.float32)
+        given[self._update] = np.array(True)
+        inputs = [value.name for value in session.get_inputs()]
+        names = [each.name for each in self._manifest.parameters if each.trainable]
+        expected = session.run(
+            [self._new(name) for name in names],
+            {name: given[name] if name in given else self.tensor(name) for name in inputs},
+        )
+        found = [np.asarray(self._other[name].numpy()) for name in names]
+        apart = relative_difference([self.tensor(name) for name in names], expected, found)
+        if apart > TOLERANCE:
+            wanted, here = self._device.provider.name, option("device", CPU.device)
+            warnings.warn(
+                Advice(
+                    f"{wanted} makes another step than the processor: what it adds to the parameters differs "
+                    f"by {apart:.1%}; train with {here}, or convert again if another version converted this."
+                ),
+                stacklevel=2,
+            )
+
+    def _open(self, name: str, profile: Path | None = None, device: Device | None = None) -> Any:
+        device = device or self._device
         path = self._files[name]
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
@@ -181,50 +226,43 @@ class InferenceTrainingSession:
             options.profile_file_prefix = str(profile)
         if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
             options.register_custom_ops_library(str(custom_op_library()))
+        told = name != EVAL_MODEL and device.provider is not CPU
+        if told:
+            self._placement.prepare(self._onnxruntime, options)
         try:
-            return self._onnxruntime.InferenceSession(
-                str(path), options, providers=_PROVIDERS[self._device]
-            )
+            session = device.open(path, options)
+        except UserError:
+            raise
         except Exception as error:  # the binding has an exception class for each status
+            here = option("device", CPU.device)
+            otherwise = "" if device.provider is CPU else f", or train with {here}"
             raise UserError(
                 f"onnxruntime {self._onnxruntime.__version__} cannot load '{path}' "
-                f"({first_line(error)}): convert the model again, or update onnxruntime."
+                f"({reason_of(error)}): convert the model again, or update onnxruntime{otherwise}."
             ) from error
+        if told:
+            self._placement.opened(session)
+            self._warn_of_another_device()
+        return session
 
-    def _choose_device(self, device: str | None) -> str:
-        built_in = "CUDAExecutionProvider" in self._onnxruntime.get_available_providers()
-        if device is None:
-            return "cuda" if built_in and self._reaches_cuda() else "cpu"
-        check_choice("device", device, _PROVIDERS)
-        if device == "cuda" and not built_in:
-            raise UserError(
-                "This onnxruntime has no CUDA: pip install 'svgd-onnx[train-gpu]' in another environment."
+    def _warn_of_another_device(self) -> None:
+        """Says so where the device that was asked for runs nothing of a step."""
+        wanted = self._device.provider.name
+        if self.nodes and wanted not in self.nodes:
+            warnings.warn(
+                Advice(
+                    f"{wanted}, which {option('device', self.device)} is of, takes no operator of this step: "
+                    "all of them run on the processor."
+                ),
+                stacklevel=2,
             )
-        if device == "cuda" and not self._reaches_cuda():
-            raise UserError(
-                f"onnxruntime {self._onnxruntime.__version__} finds no GPU, or not the libraries of "
-                "CUDA and cuDNN that it needs: install them, or train with "
-                f"{option('device', 'cpu')}."
-            )
-        return device
-
-    def _reaches_cuda(self) -> bool:
-        # A session that finds no CUDA would be one on the processor.
-        if hasattr(self._onnxruntime, "preload_dlls"):  # from 1.21: takes those that pip installed
-            with contextlib.redirect_stdout(io.StringIO()):  # names what it does not find
-                self._onnxruntime.preload_dlls()
-        try:
-            self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(1, np.float32), "cuda", 0)
-        except Exception:  # the binding has an exception class for each status
-            return False
-        return True
 
     def _is_spoiled(self, name: str) -> bool:
         before, after = (np.isfinite(half[name].numpy()) for half in (self._current, self._other))
         return bool((before & ~after).any())
 
     def _on_device(self, array: np.ndarray) -> Any:
-        return self._onnxruntime.OrtValue.ortvalue_from_numpy(array, self._device, 0)
+        return self._device.hold(array)
 
     def _output(self, name: str) -> str | None:
         new = self._new(name)

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.checkpoint_names import name_of_step
+from svgd_onnx.targets.session import Session, TrainingProgress
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
-from svgd_onnx.targets.target import Target, Values
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
+from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-    from svgd_onnx.targets.graphs import TrainingGraphs
+    from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate
 
 
-def _write(folder: Path, graphs: TrainingGraphs) -> None:
+def _write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     from svgd_onnx.targets.standard_onnx.artifacts import write
 
-    write(folder, graphs)
+    return write(folder, graphs)
 
 
 def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]]) -> None:
@@ -31,25 +31,43 @@ def _lower(model: ir.Model, differentiator: str, own: Collection[tuple[str, str]
 
 
 def _open(
-    folder: Path, manifest: Manifest, threads: int | None, device: str | None, kernels: str
+    folder: Path,
+    manifest: Manifest,
+    threads: int | None,
+    device: str | None,
+    kernels: str,
+    device_options: Mapping[str, str] = NO_OPTIONS,
+    step: int | None = None,
 ) -> Session:
     from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
-    return InferenceTrainingSession(folder, manifest, threads, device, kernels=kernels)
+    return InferenceTrainingSession(
+        folder,
+        manifest,
+        threads,
+        device,
+        kernels=kernels,
+        device_options=device_options,
+        step=step,
+    )
 
 
-def _checkpoint(folder: Path, manifest: Manifest) -> Values:
+def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
     from svgd_onnx.targets.standard_onnx import checkpoint
 
-    tensors, _ = checkpoint.load(folder / CHECKPOINT, manifest)
+    tensors, _ = checkpoint.load(folder / name_of_step(CHECKPOINT, step), manifest)
     return tensors.__getitem__
+
+
+def _progress(folder: Path, manifest: Manifest) -> TrainingProgress:
+    from svgd_onnx.targets.standard_onnx import checkpoint
+
+    return checkpoint.progress(folder / CHECKPOINT)
 
 
 STANDARD_ONNX = Target(
     name="onnx",
     t_kernel="portable",
-    optimizers=OPTIMIZERS,
-    accumulates=True,
     differentiator="own",
     step=TRAINING_STEP,
     fast_step=FAST_STEP,
@@ -60,5 +78,6 @@ STANDARD_ONNX = Target(
     lower=_lower,
     open=_open,
     checkpoint=_checkpoint,
+    progress=_progress,
 )
 """One step as a model of standard operators, for any onnxruntime."""

@@ -19,6 +19,7 @@ from svgd_onnx.transforms.losses.loss_of_classes import LossOfClasses
 
 BATCH, POSITIONS, CLASSES = 6, 3, 5
 WEIGHTS = (0.5, 1.0, 2.0, 0.25, 3.0)
+WITHOUT_ONE = (0.5, 1.0, 0.0, 0.25, 3.0)
 
 REDUCTIONS: list[dict[str, Any]] = [{}, {"reduction": "sum"}]
 SETTINGS: dict[str, list[dict[str, Any]]] = {
@@ -34,8 +35,32 @@ SETTINGS: dict[str, list[dict[str, Any]]] = {
         {"class_axis": 2},
         {"class_axis": -1, "label_smoothing": 0.1},
         {"class_axis": 2, "ignore_index": 1, "class_weights": WEIGHTS, "label_smoothing": 0.2},
+        {"class_weights": WITHOUT_ONE},
+        {"class_weights": WITHOUT_ONE, "label_smoothing": 0.2, "ignore_index": 1},
+        {"class_weights": WITHOUT_ONE, "label_smoothing": 0.2, "reduction": "sum"},
         {"from_logits": True},
     ],
+    "focal": [
+        *REDUCTIONS,
+        {"focal_gamma": 0.0},
+        {"focal_gamma": 0.5, "class_axis": 2},
+        {"focal_gamma": 3.5, "ignore_index": 1, "class_weights": WEIGHTS},
+        {"class_weights": WITHOUT_ONE, "reduction": "sum"},
+        {"from_logits": True},
+    ],
+    "hinge": [
+        *REDUCTIONS,
+        {"margin": 0.3, "class_axis": 2},
+        {"margin": 2.0, "ignore_index": 1, "class_weights": WEIGHTS},
+        {"class_weights": WITHOUT_ONE, "reduction": "sum"},
+    ],
+    "kl": [
+        *REDUCTIONS,
+        {"class_axis": 2},
+        {"class_axis": 2, "reduction": "sum"},
+        {"from_logits": True},
+    ],
+    "triplet": [*REDUCTIONS, {"margin": 0.1}, {"margin": 5.0}],
     "mse": REDUCTIONS,
     "bce-with-logits": [*REDUCTIONS, {"from_logits": True}],
     "l1": REDUCTIONS,
@@ -69,10 +94,16 @@ def batch_for(loss: str, class_axis: int) -> dict[str, np.ndarray]:
     """Random data with every label, and in the first place an ignored one; the target last."""
     random = np.random.default_rng(0)
     x = random.normal(size=(BATCH, POSITIONS, 4)).astype(np.float32)
-    if losses.LOSSES[loss].has_classes:
+    if loss == "triplet":
+        return {"x": x, "labels": np.array([4, 7, 4, -2, 7, 7])}
+    if losses.LOSSES[loss].target_dtype == "int64":
         return {"x": x, "labels": random.integers(CLASSES, size=(BATCH, POSITIONS))}
     shape = (BATCH, CLASSES, POSITIONS) if class_axis == 1 else (BATCH, POSITIONS, CLASSES)
-    return {"x": x, "target": random.uniform(size=shape).astype(np.float32)}
+    target = random.uniform(size=shape)
+    if loss == "kl":
+        target[0, 0, 0] = 0.0
+        target /= target.sum(axis=class_axis, keepdims=True)
+    return {"x": x, "target": target.astype(np.float32)}
 
 
 @pytest.mark.parametrize("target", ["ort-training", "onnx"])
@@ -134,6 +165,10 @@ def test_every_loss_is_tested_with_every_setting() -> None:
         ("none", {"reduction": "sum"}, "reduction does not go with loss='none'"),
         ("cross-entropy", {"ignore_index": 2**63}, "ignore_index is .* but labels are int64"),
         ("cross-entropy", {"class_weights": (1.0, -2.0)}, "class_weights has -2.0"),
+        ("cross-entropy", {"class_weights": (0.0, 0.0)}, "class_weights has no weight above 0"),
+        ("cross-entropy", {"focal_gamma": 1.0}, r"focal_gamma goes with loss='focal' only\."),
+        ("focal", {"focal_gamma": -1.0}, "focal_gamma is -1.0, but must be 0 or more"),
+        ("hinge", {"margin": 0.0}, "margin is 0.0, but must be above 0"),
         ("cross-entropy", {"label_smoothing": 1.0}, "label_smoothing is 1.0"),
         ("cross-entropy", {"reduction": "max"}, "Unknown reduction 'max'"),
     ],
@@ -182,3 +217,23 @@ def test_a_final_sigmoid_is_seen_through(trainer_of: MakeTrainer) -> None:
     without = trainer_of(models.regression(), loss="bce-with-logits")
     assert with_sigmoid.train_step(batch, 0.1) == without.train_step(batch, 0.1)
     assert with_sigmoid.evaluate(batch) == without.evaluate(batch)
+
+
+@pytest.mark.parametrize("activation", ["Softmax", "LogSoftmax"])
+@pytest.mark.parametrize("loss", ["focal", "kl"])
+def test_a_final_softmax_is_seen_through(
+    loss: str, activation: str, trainer_of: MakeTrainer
+) -> None:
+    def model(activation: str | None) -> onnx.ModelProto:
+        net = Network()
+        value = net.node("MatMul", "x", net.weight("w", 4, CLASSES))
+        net.node(activation or "Identity", value, output="y")
+        return net.model({"x": ("batch", 4)}, {"y": ("batch", CLASSES)})
+
+    random = np.random.default_rng(0)
+    x = random.normal(size=(6, 4)).astype(np.float32)
+    share = random.dirichlet(np.ones(CLASSES), 6).astype(np.float32)
+    batch = {"x": x, "target": share} if loss == "kl" else {"x": x, "labels": np.arange(6) % 5}
+    seen, plain = (trainer_of(model(each), loss=loss) for each in (activation, None))
+    assert seen.train_step(batch, 0.1) == plain.train_step(batch, 0.1)
+    assert seen.evaluate(batch) == plain.evaluate(batch)

@@ -25,11 +25,14 @@ for name, loss in LOSSES.items():
     axes = len(loss.target_shape(prediction.shape))
     target = loss.random_target(prediction, settings.class_axis, axes, random)
     assert target.dtype == loss.target_dtype
-    loss.check_form(target, axes, "the data")
-    assert loss.target_range(["batch", 5], settings) == ((0, 4) if loss.has_classes else (None, None))
+    loss.check_form(target, axes, "Array 'target' in the data")
+    loss.check_counting(target, settings, "array 'target' of the data")
+    wanted = {"int64": (0, 4), "float32": (0, None)}[loss.target_dtype]
+    found = loss.target_range(["batch", 5], settings)
+    assert found == (wanted if loss.has_classes else (None, None))
     answers = loss.right_answers(prediction, target, settings, logits=True)
     assert answers is None or 0 <= answers[0] <= answers[1] == target.size
-    assert loss.batch_weight(6, [prediction, target], settings) == 6
+    assert loss.batch_weight(6, target, settings) == 6
     print(name)
 """
 

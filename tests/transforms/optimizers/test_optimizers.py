@@ -62,6 +62,61 @@ def adamw(weight_decay: float) -> Rule:
     return rule
 
 
+def nesterov(of: float) -> Rule:
+    def rule(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+        velocity = np.zeros_like(start)
+        for gradient in gradients:
+            velocity = of * velocity + gradient
+            start = start - RATE * (gradient + of * velocity)
+        return start
+
+    return rule
+
+
+def lamb(weight_decay: float) -> Rule:
+    def rule(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+        first, second = np.zeros_like(start), np.zeros_like(start)
+        for step, gradient in enumerate(gradients, start=1):
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            root = np.sqrt(second / (1 - 0.999**step)) + 1e-6
+            direction = (first / (1 - 0.9**step)) / root + weight_decay * start
+            ratio = np.linalg.norm(start) / np.linalg.norm(direction)
+            start = start - RATE * ratio * direction
+        return start
+
+    return rule
+
+
+def adafactor(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+    rows = columns = whole = np.zeros(1)
+    for step, gradient in enumerate(gradients, start=1):
+        decay = 1 - step**-0.8
+        square = gradient**2 + 1e-30
+        whole = decay * whole + (1 - decay) * square
+        estimate = whole
+        if start.ndim > 1:
+            rows = decay * rows + (1 - decay) * square.mean(-1)
+            columns = decay * columns + (1 - decay) * square.mean(-2)
+            estimate = rows[:, None] * columns[None, :] / rows.mean()
+        direction = gradient / np.sqrt(estimate)
+        start = start - RATE * direction / max(1, np.sqrt((direction**2).mean()))
+    return start
+
+
+def decayed(rule: Rule, weight_decay: float) -> Rule:
+    """Of a rule whose directions are without memory of parameters."""
+
+    def with_decay(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
+        for count in range(1, len(gradients) + 1):
+            zero = np.zeros_like(start)
+            direction = rule(zero, gradients[: count - 1]) - rule(zero, gradients[:count])
+            start = start - direction - RATE * weight_decay * start
+        return start
+
+    return with_decay
+
+
 def lion(weight_decay: float) -> Rule:
     def rule(start: np.ndarray, gradients: list[np.ndarray]) -> np.ndarray:
         moment = np.zeros_like(start)
@@ -74,19 +129,33 @@ def lion(weight_decay: float) -> Rule:
     return rule
 
 
-SETTINGS: list[tuple[str, dict[str, float], Rule]] = [
+SETTINGS: list[tuple[str, dict[str, Any], Rule]] = [
     ("sgd", {}, sgd),
+    ("sgd", {"weight_decay": 0.1}, decayed(sgd, 0.1)),
     ("momentum", {}, momentum(0.9)),
     ("momentum", {"momentum": 0.8}, momentum(0.8)),
     ("momentum", {"momentum": 0.0}, momentum(0.0)),
+    ("momentum", {"weight_decay": 0.1}, decayed(momentum(0.9), 0.1)),
+    ("nesterov", {}, nesterov(0.9)),
+    ("nesterov", {"momentum": 0.8}, nesterov(0.8)),
+    ("nesterov", {"weight_decay": 0.1}, decayed(nesterov(0.9), 0.1)),
     ("rmsprop", {}, rmsprop),
+    ("rmsprop", {"weight_decay": 0.1}, decayed(rmsprop, 0.1)),
+    ("adam", {}, adamw(0.0)),
     ("adamw", {}, adamw(0.0)),
     ("adamw", {"weight_decay": 0.1}, adamw(0.1)),
+    ("adamw", {"weight_decay": {"*": 0.1}}, adamw(0.1)),
+    ("lamb", {}, lamb(0.0)),
+    ("lamb", {"weight_decay": 0.1}, lamb(0.1)),
+    ("adafactor", {}, adafactor),
+    ("adafactor", {"weight_decay": 0.1}, decayed(adafactor, 0.1)),
     ("lion", {}, lion(0.0)),
     ("lion", {"weight_decay": 0.1}, lion(0.1)),
     ("svgd", {}, sgd),
     ("svgd", {"momentum": 0.8}, momentum(0.8)),
     ("svgd", {"momentum": 0.0}, sgd),
+    ("svgd", {"weight_decay": 0.1}, decayed(sgd, 0.1)),
+    ("svgd", {"momentum": 0.8, "weight_decay": 0.1}, decayed(momentum(0.8), 0.1)),
 ]
 """What to ask for, and what then happens; of each form."""
 
@@ -108,7 +177,6 @@ CASES = [
     pytest.param(target.name, optimizer, options, rule, id=f"{target.name} {optimizer} {options}")
     for target in TARGETS.values()
     for optimizer, options, rule in SETTINGS
-    if update_rule(optimizer, options)[0] in target.optimizers
 ]
 
 
@@ -191,8 +259,8 @@ class TestUpdateRule:
         assert update_rule("svgd", given) == expected
 
     def test_options_take_the_place_of_defaults(self) -> None:
-        _, values = update_rule("adamw", {"weight_decay": 0.5})
-        assert values == {**OPTIMIZERS["adamw"].defaults, "weight_decay": 0.5}
+        _, values = update_rule("nesterov", {"momentum": 0.5})
+        assert values == {**OPTIMIZERS["nesterov"].defaults, "momentum": 0.5}
         assert update_rule("momentum", {"momentum": 0.0}) == ("momentum", {"momentum": 0.0})
 
     @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -206,9 +274,9 @@ class TestUpdateRule:
         ("optimizer", "given", "sentence"),
         [
             (
-                "adam",
+                "adamax",
                 {},
-                f"Unknown --optimizer 'adam': choose from {', '.join(OPTIMIZER_NAMES)}.",
+                f"Unknown --optimizer 'adamax': choose from {', '.join(OPTIMIZER_NAMES)}.",
             ),
             (
                 "momentum",
@@ -217,21 +285,6 @@ class TestUpdateRule:
             ),
             ("svgd", {"momentum": -0.5}, "--momentum is -0.5, but must be at least 0 and below 1."),
             ("rmsprop", {"momentum": 0.5}, "--momentum does not go with the optimizer rmsprop."),
-            (
-                "adamw",
-                {"weight_decay": float("inf")},
-                "--weight-decay is inf, but must be 0 or more.",
-            ),
-            (
-                "sgd",
-                {"weight_decay": float("nan")},
-                "--weight-decay is nan, but must be 0 or more.",
-            ),
-            (
-                "svgd",
-                {"weight_decay": 0.1},
-                "--weight-decay is of the optimizer adamw or lion; for others there is --l1.",
-            ),
         ],
         ids=str,
     )
@@ -248,10 +301,10 @@ sys.modules.update(dict.fromkeys(["onnx", "onnx_ir"]))  # importing either fails
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, update_rule
 for name in OPTIMIZERS:
     rule, values = update_rule(name, {})
-    print(rule, OPTIMIZERS[rule].state_tensors, *values.values())
+    print(rule, OPTIMIZERS[rule].state_size((3, 4)), *values.values())
 """
     process = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert process.stdout.splitlines() == [
-        " ".join(map(str, [name, each.state_tensors, *each.defaults.values()]))
+        " ".join(map(str, [name, each.state_size((3, 4)), *each.defaults.values()]))
         for name, each in OPTIMIZERS.items()
     ], process.stderr

@@ -8,6 +8,7 @@ import json
 import shutil
 import zipfile
 from collections.abc import Callable
+from dataclasses import fields
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -17,11 +18,13 @@ import onnx
 from onnx import TensorProto, helper
 
 import svgd_onnx
-from svgd_onnx import cli
 from svgd_onnx.training import data
-from svgd_onnx.training.schedule import Schedule
+from svgd_onnx.training.schedules import SCHEDULES, Rates, as_schedule
 from tools.attack.fuzz.damage import NAMES, NUMBERS, REALS, damaged
 
+_SETTINGS = sorted(
+    {field.name.replace("_", "-") for each in SCHEDULES.values() for field in fields(each)}
+)
 _COUNT, _FEATURES, _CLASSES = 6, 3, 2
 
 
@@ -130,17 +133,25 @@ def schedules(folder: Path) -> Callable[[int], None]:
 
     def attempt(seed: int) -> None:
         draw = Random(seed)
+        numbers = (*REALS, *NUMBERS, *NAMES)
         items = [
-            f"{draw.choice((*NUMBERS, *NAMES))}:{draw.choice((*REALS, *NUMBERS, *NAMES))}"
+            draw.choice(
+                (
+                    f"{draw.choice((*NUMBERS, *NAMES))}:{draw.choice(numbers)}",
+                    f"{draw.choice((*_SETTINGS, *NAMES))}={draw.choice(numbers)}",
+                    draw.choice((*SCHEDULES, *NAMES)),
+                )
+            )
             for _ in range(draw.randrange(4))
         ]
         text = ",".join(items)
         if draw.random() < 0.5:
             text = damaged(text.encode(errors="replace"), draw).decode(errors="surrogateescape")
-        changes = cli._parse_schedule(text)
-        schedule = Schedule(0.1, changes)
-        for step in (0, 1, 2**31, 2**63):
-            assert schedule.rate(step) >= 0
+        rates = Rates(as_schedule(text), 0.1, 2**63 + 1)
+        for values in ([], [1.0, 1.0, float("nan"), 0.5]):
+            rates.follow(values)
+            for step in (0, 1, 2**31, 2**63):
+                assert rates.rate(step) >= 0
 
     return attempt
 

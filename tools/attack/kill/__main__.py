@@ -34,7 +34,7 @@ _KINDS = {
     "ENOSPC": (shim.FAIL_ALL_WRITES, errno.ENOSPC),
 }
 _KILLED = -9
-_COMMANDS = ("convert", "convert --force", "train", "export")
+_COMMANDS = ("convert", "convert --force", "train", "train, keeping", "export")
 
 
 def _arguments() -> argparse.Namespace:
@@ -70,7 +70,7 @@ def _faults(scenario: Scenario, place: Path, outcome: Outcome, kind: str) -> lis
     again = run(place, scenario.again(place))
     if again.code:
         found.append(f"the next command fails: {again.error.strip()}")
-    final = contents(place if scenario.name == "train" else product)
+    final = contents(place if scenario.name.startswith("train") else product)
     if final != scenario.final:
         names = [
             name

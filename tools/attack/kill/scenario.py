@@ -11,6 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.checkpoint_names import name_of_step
 from tools.attack.kill.process import run
 
 STEPS, EVERY = 7, 2
@@ -69,6 +71,7 @@ def scenarios(work: Path, target: str) -> list[Scenario]:
         _convert(originals, place, target, fresh),
         _force(originals, place, target, fresh, other),
         _train(originals, place, target, fresh),
+        _train_and_keep(originals, place, target, fresh),
         _export(originals, place, target, fresh),
     ]
 
@@ -164,26 +167,46 @@ def _force(originals: Path, place: Path, target: str, fresh: str, other: str) ->
     return Scenario("convert --force", prepare, command, command, "artifacts", [old, new], new)
 
 
-def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
-    def command(place: Path, steps: int = STEPS) -> list[object]:
-        data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
-        options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
-        written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
-        return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
+def _training(place: Path, steps: int = STEPS) -> list[object]:
+    data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
+    options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
+    written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
+    return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
 
+
+def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
     prepare = _prepared(originals, fresh)
-    states = [contents(originals / fresh)]
+    untrained = contents(originals / fresh)
+    kept = {
+        name_of_step(name, 0): untrained[name]
+        for name in TARGETS[target].checkpoint_files
+        if name in untrained
+    }
+    states = [untrained, {**untrained, **kept}]
     for steps in [*range(EVERY, STEPS, EVERY), STEPS]:
         prepare(place)
-        _undisturbed(place, command(place, steps))
+        _undisturbed(place, _training(place, steps))
         states.append(contents(place / "artifacts"))
     finals = contents(place)
 
-    def again(place: Path) -> list[object]:
-        begun = contents(place / "artifacts") != states[0]
-        return [*command(place), *(["--resume"] if begun else [])]
+    return Scenario("train", prepare, _training, _training, "artifacts", states, finals)
 
-    return Scenario("train", prepare, command, again, "artifacts", states, finals)
+
+def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
+    """As `_train`, of the folder's own checkpoint: which others lie beside it only the end says."""
+
+    def command(place: Path, steps: int = STEPS) -> list[object]:
+        return [*_training(place, steps), "--checkpoint-keep", 3, "--checkpoint-best"]
+
+    own = f"artifacts/{TARGETS[target].checkpoint_files[0]}"
+    prepare = _prepared(originals, fresh)
+    prepare(place)
+    states = [contents(place / own)]
+    for steps in range(1, STEPS + 1):
+        prepare(place)
+        _undisturbed(place, command(place, steps))
+        states.append(contents(place / own))
+    return Scenario("train, keeping", prepare, command, command, own, states, contents(place))
 
 
 def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:

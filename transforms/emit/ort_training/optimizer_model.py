@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import onnx_ir as ir
 
-from svgd_onnx.transforms.optimizers import OPTIMIZERS
+from svgd_onnx.transforms.optimizers.session_operator import SessionOperator
 
 _ADAMW_INPUTS = (
     "learning_rate",
@@ -23,20 +21,17 @@ _INPUTS = {
 }
 
 
-def optimizer_model(name: str, hyper_parameters: Mapping[str, float], opset: int) -> ir.Model:
+def optimizer_model(name: str, operator: SessionOperator, opset: int) -> ir.Model:
     """The optimizer graph, updating sequences of parameters in place.
 
     Args:
-        name: a key of `OPTIMIZERS`.
-        hyper_parameters: values for all of the optimizer's `defaults`.
+        name: of the node.
+        operator: the operator, and its attributes.
         opset: version of the default domain to declare.
 
     Returns:
         A model with the inputs and the output (one flag) that onnxruntime's Optimizer expects.
     """
-    session_operator = OPTIMIZERS[name].session_operator
-    assert session_operator is not None  # conversion has asked the target for its optimizers
-    operator = session_operator(hyper_parameters)
     fed, taken = _INPUTS[operator.op_type]
     inputs = {each: _input(each) for each in fed}
     node = ir.node(

@@ -1,0 +1,118 @@
+"""What --help shows of options and commands: groups, and examples."""
+
+from __future__ import annotations
+
+_GROUPS = {
+    "The loss": (
+        "loss",
+        "prediction",
+        "reduction",
+        "class_axis",
+        "ignore_index",
+        "class_weights",
+        "label_smoothing",
+        "from_logits",
+    ),
+    "The data that a model takes": ("batch_axis", "size", "fixed_batch", "random_size"),
+    "The update": (
+        "optimizer",
+        "scale",
+        "rho",
+        "epsilon",
+        "momentum",
+        "weight_decay",
+        "l1",
+        "accumulation_steps",
+    ),
+    "What is trained, and where T acts": (
+        "train",
+        "freeze",
+        "freeze_bn",
+        "quantized",
+        "t_scope",
+        "granularity",
+        "gradient",
+        "encapsulation",
+        "t_kernel",
+    ),
+    "What the model is to become": (
+        "num_classes",
+        "init_head",
+        "reset",
+        "init_seed",
+        "lora",
+        "lora_targets",
+        "lora_alpha",
+    ),
+    "How it is made": ("target", "differentiator", "recompute", "verify"),
+    "Data": ("data_file", "validation"),
+    "How long, and at which rate": (
+        "epochs",
+        "steps",
+        "batch_size",
+        "learning_rate",
+        "schedule",
+        "seed",
+        "non_finite",
+    ),
+    "Where it runs": ("device", "device_option", "threads", "kernels", "verbose"),
+    "Log and checkpoints": (
+        "log",
+        "log_every",
+        "checkpoint_every",
+        "checkpoint_on_stop",
+        "resume",
+    ),
+    "What is checked": ("only", "directions", "tolerance"),
+    "Every command": ("config", "json", "quiet"),
+}
+
+GROUP_OF = {name: group for group, names in _GROUPS.items() for name in names}
+"""The heading of an option by its parameter's name; what has none stands under "Options"."""
+
+EXAMPLES = {
+    "convert": (
+        "svgd-onnx convert model.onnx --output artifacts",
+        "svgd-onnx convert model.onnx --output artifacts --target onnx --optimizer adamw --freeze 'stem.*'",
+        "svgd-onnx convert --config artifacts/run.toml --force",
+    ),
+    "train": (
+        "svgd-onnx train artifacts --data train.npz --epochs 20 --batch-size 32 --learning-rate 0.1",
+        "svgd-onnx train artifacts --data train.npz --validation test.npz --steps 5000 --batch-size 32 "
+        "--learning-rate 0.1 --schedule 1600:0.01,3600:0.001 --log log.csv",
+        "svgd-onnx train --config artifacts/run.toml --epochs 40 --resume",
+    ),
+    "evaluate": (
+        "svgd-onnx evaluate artifacts --data test.npz",
+        "svgd-onnx evaluate artifacts --data test.npz --json",
+    ),
+    "export": (
+        "svgd-onnx export artifacts --output trained.onnx",
+        "svgd-onnx export artifacts --output trained.onnx --requantize",
+        "svgd-onnx export artifacts --adapter trained.safetensors",
+    ),
+    "apply": (
+        "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",
+        "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx --json",
+    ),
+    "inspect": (
+        "svgd-onnx inspect model.onnx --target onnx",
+        "svgd-onnx inspect artifacts --json",
+    ),
+    "check": (
+        "svgd-onnx check model.onnx",
+        "svgd-onnx check model.onnx --data train.npz --batch-size 4 --only 'fc*'",
+    ),
+}
+"""Of each command, by its name."""
+
+WHOLE_EXAMPLE = "\n\n".join(
+    (
+        "From a model to a trained one:",
+        EXAMPLES["convert"][0],
+        EXAMPLES["train"][0],
+        EXAMPLES["evaluate"][0],
+        EXAMPLES["export"][0],
+    )
+)
+"""What the help of the program ends in."""

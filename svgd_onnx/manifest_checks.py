@@ -1,0 +1,81 @@
+"""What no conversion writes into `svgd.json`, though every field is of its type."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from math import isfinite
+from typing import TYPE_CHECKING
+
+from svgd_onnx.json_reading import MisfitError
+from svgd_onnx.records import Dimension, LossTerm, Tensor
+from svgd_onnx.transforms.losses import loss_if_known
+
+if TYPE_CHECKING:
+    from svgd_onnx.manifest import Manifest
+
+# What arrays may be of.
+_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|b?float(16|32|64)|object|complex(64|128)")
+# What weights may be stored as, without and with a quantization.
+_FLOATS = re.compile(r"float32|b?float16")
+_INTEGERS = re.compile(r"u?int(8|16)|int32")
+
+
+def check(manifest: Manifest) -> None:
+    """Refuses what no conversion writes.
+
+    Raises:
+        MisfitError: says what.
+    """
+    for term in manifest.terms:
+        _check_term(term, manifest.outputs)
+    strange = [each for each in manifest.arrays if not _DTYPE.fullmatch(each.dtype)]
+    if strange:
+        raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
+    if manifest.accumulation_steps < 1:
+        raise MisfitError(f"'accumulation_steps' is {manifest.accumulation_steps}")
+    for tensor in (*manifest.arrays, *manifest.outputs):
+        _check_sizes(tensor.name, tensor.shape)
+        axis = tensor.batch_axis
+        if axis is not None and not 0 <= axis < len(tensor.shape):
+            raise MisfitError(f"the tensor '{tensor.name}' has no axis {axis}")
+        if axis is not None and tensor.shape[axis] == 0:
+            raise MisfitError(f"the tensor '{tensor.name}' has no examples")
+    for parameter in manifest.parameters:
+        _check_sizes(parameter.name, parameter.shape)
+        if not (_FLOATS if parameter.quantization is None else _INTEGERS).fullmatch(
+            parameter.stored_as
+        ):
+            raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
+    _check_update(manifest)
+
+
+def _check_term(term: LossTerm, outputs: Sequence[Tensor]) -> None:
+    if term.prediction not in {each.name for each in outputs}:
+        raise MisfitError("'prediction' is no output")
+    axis = term.settings.class_axis
+    if axis is not None and not 0 <= axis < len(term.logits_shape):
+        raise MisfitError(f"the logits have no axis {axis}")
+    loss = loss_if_known(term.loss)
+    if axis is None and loss is not None and loss.has_classes:
+        raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
+
+
+def _check_update(manifest: Manifest) -> None:
+    trained = {each.name: each.shape for each in manifest.parameters if each.trainable}
+    for state in manifest.states:
+        _check_sizes(state.name, state.shape)
+        if state.parameter is not None and state.parameter not in trained:
+            raise MisfitError(f"'{state.name}' is of '{state.parameter}', which is not trained")
+    for name, average in manifest.averages.items():
+        shape = next(each.shape for each in manifest.states if each.name == average)
+        if list(trained.get(name, ())) != shape:
+            raise MisfitError(f"'{average}' has not the shape of '{name}'")
+    for glob, number in {**manifest.rates, **manifest.weight_decays}.items():
+        if not (isfinite(number) and number >= 0):
+            raise MisfitError(f"the number for '{glob}' is {number}")
+
+
+def _check_sizes(name: str, shape: Sequence[Dimension]) -> None:
+    if any(isinstance(size, int) and size < 0 for size in shape):
+        raise MisfitError(f"the tensor '{name}' is of shape {list(shape)}")

@@ -1,0 +1,235 @@
+"""--config: a TOML file with a table for each command, in which options stand by their names.
+
+    [convert]
+    model = "model.onnx"
+    output = "artifacts"
+    freeze = ["stem.*"]
+
+    [train]
+    folder = "artifacts"
+    data = "train.npz"
+    batch-size = 32
+
+What is known of an option is asked of the command: nothing here names one, but for those that stand for
+each other.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from svgd_onnx.errors import Advice, UserError, first_line, listed
+from svgd_onnx.hashes import sha256
+
+COMMANDS = ("convert", "train", "evaluate", "export", "apply", "inspect", "check")
+RECORD = "record"
+"""A table beside those of commands: what a run was made with, which is no option."""
+HASHED_BYTES = 1 << 30
+"""The largest file whose SHA-256 is taken, in about a second."""
+SHA256 = "sha256"
+"""A table in that of a command there: digests of the files that it read, by the options that name them."""
+
+# Bytes of a file: one comes with artifacts, which may be anybody's.
+_LARGEST = 1 << 20
+
+# Options of which one is given: what the command line says of one takes the place of another in the file.
+_INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """What an option takes in TOML: in words, and as Python has it."""
+
+    words: str
+    types: tuple[type, ...]
+
+    def takes(self, value: object) -> bool:
+        """Whether a value is of this kind; true is no number here."""
+        return isinstance(value, self.types) and (bool in self.types or not isinstance(value, bool))
+
+
+_TEXT = _Kind("a string", (str,))
+_WHOLE, _NUMBER = _Kind("a whole number", (int,)), _Kind("a number", (int, float))
+_TRUTH = _Kind("true or false", (bool,))
+# By the names that click and typer give to types; all others are written as strings.
+_KINDS = {
+    "int": _WHOLE,
+    "integer": _WHOLE,
+    "int range": _WHOLE,
+    "integer range": _WHOLE,
+    "float": _NUMBER,
+    "float range": _NUMBER,
+    "boolean": _TRUTH,
+    "bool": _TRUTH,
+}
+
+
+def values_of(
+    tables: dict[str, Any], path: Path, command: Any, given: Collection[str]
+) -> dict[str, Any]:
+    """What a file says of a command: values by the names of its parameters.
+
+    Args:
+        tables: of the file, as `load` gives them.
+        path: the file.
+        command: the command, as click has it.
+        given: parameters that the command line says; what the file says of them is left out.
+
+    Raises:
+        UserError: the file has no table for the command, or has in it what is no option of the command, or is
+            of another type.
+    """
+    table = tables.get(command.name)
+    if table is None:
+        has = listed(f"[{each}]" for each in tables) or "none"
+        raise UserError(
+            f"'{path}' has no table [{command.name}]: put the options of {command.name} into one "
+            f"(what it has: {has})."
+        )
+    values: dict[str, Any] = {}
+    written_as: dict[str, str] = {}
+    for key, value in table.items():
+        place = f"[{command.name}] of '{path}' has '{key}'"
+        parameter = _parameter(command, key, place)
+        if parameter.name in values:
+            raise UserError(
+                f"{place} and '{written_as[parameter.name]}', which are one option: leave one out."
+            )
+        values[parameter.name] = _value(parameter, value, place)
+        written_as[parameter.name] = key
+    for group in _INSTEAD_OF_EACH_OTHER:
+        if group.intersection(given):
+            values = {name: value for name, value in values.items() if name not in group}
+    held = {name: value for name, value in values.items() if name not in given}
+    _compare_files(path, tables, command, held)
+    return held
+
+
+def load(path: Path) -> dict[str, Any]:
+    """The tables of a file.
+
+    Raises:
+        UserError: it cannot be read, is no TOML, or has anything beside tables of commands.
+    """
+    try:
+        if sys.version_info >= (3, 11):
+            import tomllib
+        else:
+            import tomli as tomllib
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
+        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+    except (
+        OSError,
+        ValueError,
+        RecursionError,
+    ) as error:  # of TOML, and of UTF-8, they are ValueErrors
+        reason = error.strerror if isinstance(error, OSError) else None
+        raise UserError(f"'{path}' cannot be read ({reason or first_line(error)}).") from error
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            raise UserError(
+                f"'{path}' has '{name}' outside of a table: put it under that of its command, as [train]."
+            )
+        if name not in (*COMMANDS, RECORD):
+            nearest = _nearest(name, COMMANDS)
+            raise UserError(f"'{path}' has a table [{name}], which is no command{nearest}.")
+    return tables
+
+
+def parameters_by_key(command: Any) -> dict[str, Any]:
+    """A command's parameters by all that they may be called in a file, words joined by dashes."""
+    return {
+        _spelled(name): each
+        for each in command.params
+        if each.expose_value
+        for name in keys_of(each)
+    }
+
+
+def keys_of(parameter: Any) -> Iterator[str]:
+    """How a parameter may be called in a file, first as it is written there: without dashes in front."""
+    if parameter.param_type_name == "argument":
+        yield parameter.name
+        return
+    for flag in sorted(parameter.opts, key=len, reverse=True):
+        if flag.startswith("--"):
+            yield flag.removeprefix("--")
+    yield parameter.name
+
+
+def takes_files(parameter: Any) -> bool:
+    """Whether a parameter is the path of a file or a folder."""
+    return parameter.type.name in ("path", "file", "filename", "directory")
+
+
+def is_hashed(path: Path) -> bool:
+    """Whether the SHA-256 of a path is taken: of a file that is not too large."""
+    return path.is_file() and path.stat().st_size <= HASHED_BYTES
+
+
+def _parameter(command: Any, key: str, place: str) -> Any:
+    by_key = parameters_by_key(command)
+    if _spelled(key) not in by_key:
+        nearest = _nearest(_spelled(key), by_key)
+        raise UserError(f"{place}, which is no option of {command.name}{nearest}.")
+    return by_key[_spelled(key)]
+
+
+def _spelled(key: str) -> str:
+    return key.replace("_", "-")
+
+
+def _nearest(name: str, names: Collection[str]) -> str:
+    found = get_close_matches(name, names, 1, 0.5)
+    return f"; the nearest is '{found[0]}'" if found else ""
+
+
+def _value(parameter: Any, value: Any, place: str) -> Any:
+    """A value as the command takes it from its command line."""
+    kind = (
+        _TRUTH if getattr(parameter, "is_flag", False) else _KINDS.get(parameter.type.name, _TEXT)
+    )
+    several = parameter.multiple or parameter.nargs != 1
+    if several:
+        if not (isinstance(value, list) and all(map(kind.takes, value))):
+            raise UserError(f"{place} = {_shown(value)}, but it must be a list, each {kind.words}.")
+        return value
+    if isinstance(value, list) and kind is _TEXT and "," in (parameter.metavar or ""):
+        if all(map(_Kind("", (str, int, float)).takes, value)):
+            return ",".join(map(str, value))
+        raise UserError(f"{place} = {_shown(value)}, but it must be a list of strings or numbers.")
+    if not kind.takes(value):
+        raise UserError(f"{place} = {_shown(value)}, but it must be {kind.words}.")
+    return value
+
+
+def _shown(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else repr(value)
+
+
+def _compare_files(
+    path: Path, tables: dict[str, Any], command: Any, values: dict[str, Any]
+) -> None:
+    """Warns of files that are not those which a record tells of; a file written by hand has none."""
+    hashes: Any = tables
+    for name in (RECORD, command.name, SHA256):
+        hashes = hashes.get(name, {}) if isinstance(hashes, dict) else {}
+    parameters = parameters_by_key(command)
+    for key, digest in hashes.items() if isinstance(hashes, dict) else ():
+        parameter = parameters.get(_spelled(key))
+        value = None if parameter is None else values.get(parameter.name)
+        file = Path(value if isinstance(value, str) else "")
+        if is_hashed(file) and sha256(file) != digest:
+            warnings.warn(
+                Advice(f"'{file}' is not the file that '{path}' tells of: its SHA-256 is another."),
+                stacklevel=2,
+            )

@@ -1,0 +1,27 @@
+"""How many steps to train, and what other numbers training takes."""
+
+from __future__ import annotations
+
+from svgd_onnx.errors import UserError, option
+
+
+def check_length(epochs: int | None, steps: int | None) -> None:
+    """Refuses to train neither for some epochs nor for some steps, or for both.
+
+    Raises:
+        UserError: both or none are given, or less than 1.
+    """
+    if (epochs is None) == (steps is None):
+        raise UserError(f"Give either {option('epochs')} or {option('steps')}.")
+    check_positive(epochs=epochs, steps=steps)
+
+
+def check_positive(**counts: int | None) -> None:
+    """Refuses options that count and are below 1.
+
+    Raises:
+        UserError: names the first.
+    """
+    for name, value in counts.items():
+        if value is not None and value < 1:
+            raise UserError(f"{option(name)} is {value}, but must be 1 or more.")

@@ -1,0 +1,155 @@
+"""The loop: steps, validations, rows of the log, checkpoints, and when it ends."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.session import rows_at_fault
+from svgd_onnx.training.augmentation import AugmentedExamples
+from svgd_onnx.training.batches import BatchOrder, Examples
+from svgd_onnx.training.callbacks import Callback, Record
+from svgd_onnx.training.evaluation import evaluate, score_names
+from svgd_onnx.training.metrics import Metric
+from svgd_onnx.training.monitor import Monitor, after_epochs
+from svgd_onnx.training.progress import Progress
+from svgd_onnx.training.schedules import Rates
+from svgd_onnx.training.state import TrainingState
+from svgd_onnx.training.training_log import TrainingLog
+
+
+@dataclass
+class Loop:
+    """One call of `Trainer.train`, whose arguments were checked.
+
+    Attributes:
+        state: what it changes.
+        manifest: of the artifacts.
+        examples: to train on.
+        order: in which order.
+        total: steps in all.
+        rates: of each step.
+        followed: the metric that the rates follow, if they follow one.
+        held_out: to evaluate on after each epoch, and at the end; None for no evaluation.
+        metrics: beside the loss.
+        monitor: when to end early, and what is best.
+        keeps_best: whether a new best checkpoint is saved and kept.
+        log_every: log each step whose number is a multiple of this.
+        checkpoint_every: save after each so many steps; None for at the end only.
+        callbacks: to call.
+        save: saves the checkpoint.
+        is_stopping: whether to end after the step that is under way.
+    """
+
+    state: TrainingState
+    manifest: Manifest
+    examples: Examples | AugmentedExamples
+    order: BatchOrder
+    total: int
+    rates: Rates
+    followed: str | None
+    held_out: Examples | None
+    metrics: Sequence[Metric]
+    monitor: Monitor
+    keeps_best: bool
+    log_every: int
+    checkpoint_every: int | None
+    callbacks: Sequence[Callback]
+    save: Callable[[], None] = lambda: None
+    is_stopping: Callable[[], bool] = lambda: False
+    _improves_no_more: bool = False
+    _result: dict[str, float] = field(default_factory=dict)
+
+    def run(self, log: Path | None, show_progress: bool) -> dict[str, float]:
+        """Trains until there is nothing left to do, and saves.
+
+        Args:
+            log: the file with a row for each logged step.
+            show_progress: whether to show a progress bar.
+
+        Returns:
+            The last step's loss, and the last validation.
+
+        Raises:
+            UserError: as `Trainer.train`.
+        """
+        names = score_names(self.manifest, self.metrics) if self.held_out is not None else []
+        step = self.state.progress.step
+        self._follow()
+        record = None
+        with (
+            self.state.claim,
+            TrainingLog(log, step, names) as rows,
+            Progress(self.total, step, show_progress) as bar,
+        ):
+            self.state.tidy()
+            while not self._is_over():
+                record = self._step(rows, bar)
+            if not self.state.is_saved:
+                self._save(record)
+        return self._result
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether there are steps left that are not made, as validation no longer improves."""
+        return self._improves_no_more and self.state.progress.step < self.total
+
+    def _is_over(self) -> bool:
+        return self.state.progress.step >= self.total or self.is_stopping() or self.stopped_early
+
+    def _step(self, rows: TrainingLog, bar: Progress) -> Record:
+        step = self.state.progress.step
+        rate, epoch = self.rates.rate(step), self.order.epoch(step)
+        with rows_at_fault(self.examples.source, self.order.rows(step)):
+            loss = self.state.step(self.examples.of_step(self.order, step), rate)
+        self._result["loss"] = loss
+        ends_epoch, number = self.order.ends_epoch(step), step + 1
+        metrics = {}
+        if self.held_out is not None and (ends_epoch or number == self.total):
+            metrics = self._validate(self.held_out, ends_epoch)
+        if metrics or number % self.log_every == 0:
+            rows.write(number, epoch, rate, loss, metrics)
+        bar.advance(self._result)
+        record = Record(number, epoch, rate, loss, metrics)
+        for callback in self.callbacks:
+            callback.on_step(record)
+        if ends_epoch:
+            for callback in self.callbacks:
+                callback.on_epoch(record)
+        is_best = ends_epoch and self.keeps_best and self._is_best()
+        if is_best or self._is_time_to_save(number):
+            if is_best:
+                self.state.note_best()
+            self._save(record)
+        return record
+
+    def _validate(self, held_out: Examples, ends_epoch: bool) -> dict[str, float]:
+        values = evaluate(self.state.session, self.manifest, held_out, self.metrics)
+        self._result.update({f"validation_{name}": value for name, value in values.items()})
+        if ends_epoch:
+            self.state.note(values)
+            self._follow()
+        return values
+
+    def _follow(self) -> None:
+        """Takes the validations so far into account."""
+        validations = self.state.progress.validations
+        self._improves_no_more = self.monitor.is_over(validations)
+        if self.followed is not None:
+            self.rates.follow(after_epochs(validations, self.followed))
+
+    def _is_best(self) -> bool:
+        progress = self.state.progress
+        return self.monitor.is_best(progress.validations, progress.best_step)
+
+    def _is_time_to_save(self, number: int) -> bool:
+        every = self.checkpoint_every
+        return number < self.total and every is not None and number % every == 0
+
+    def _save(self, record: Record | None) -> None:
+        self.save()
+        if record is not None:
+            for callback in self.callbacks:
+                callback.on_checkpoint(record)

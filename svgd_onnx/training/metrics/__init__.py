@@ -1,0 +1,154 @@
+"""Metrics, one idea a file, in one table. NumPy is all that they need."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.training.metrics.accuracy import ACCURACY
+from svgd_onnx.training.metrics.auc import AUC
+from svgd_onnx.training.metrics.balanced_accuracy import BALANCED_ACCURACY
+from svgd_onnx.training.metrics.confusion_matrix import CONFUSION_MATRIX
+from svgd_onnx.training.metrics.errors import MAE, RMSE
+from svgd_onnx.training.metrics.f1 import F1
+from svgd_onnx.training.metrics.metric import Metric, Tally
+from svgd_onnx.training.metrics.perplexity import PERPLEXITY
+from svgd_onnx.training.metrics.r2 import R2
+from svgd_onnx.training.metrics.task import Answers, Task
+from svgd_onnx.training.metrics.top_k import top_k
+from svgd_onnx.transforms.losses import LOSSES
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        ACCURACY,
+        BALANCED_ACCURACY,
+        *F1,
+        AUC,
+        CONFUSION_MATRIX,
+        MAE,
+        RMSE,
+        R2,
+        PERPLEXITY,
+    )
+}
+
+LOSS = "loss"
+"""What is monitored like a metric, and always there."""
+
+__all__ = [
+    "LOSS",
+    "METRICS",
+    "Answers",
+    "Metric",
+    "Tally",
+    "Task",
+    "check_watched",
+    "fits",
+    "is_better_higher",
+    "metric_named",
+    "metrics_for",
+]
+
+
+def metric_named(name: str) -> Metric:
+    """A metric of the table, or top-k.
+
+    Raises:
+        UserError: there is none of that name; the message lists them.
+    """
+    found = METRICS.get(name) or top_k(name)
+    if found is None:
+        raise UserError(
+            f"Unknown {option('metric')} '{name}': choose from {', '.join(METRICS)}, and top-5 with any "
+            "number."
+        )
+    return found
+
+
+def is_better_higher(name: str) -> bool:
+    """Whether a larger value of a metric, or of the loss, is a better one.
+
+    Args:
+        name: as an evaluation gives it, of several losses with the output's before it.
+
+    Raises:
+        UserError: there is none of that name, or it is a table.
+    """
+    name = name.rpartition("_")[2]
+    if name == LOSS:
+        return False
+    metric = metric_named(name)
+    if metric.is_table:
+        raise UserError(
+            f"'{name}' is a table, which has no better and worse: choose another metric."
+        )
+    return metric.higher_is_better
+
+
+def metrics_for(manifest: Manifest, names: Iterable[str], *, tables: bool) -> list[Metric]:
+    """The metrics of names, each once, after the accuracy where a loss has one.
+
+    Args:
+        manifest: of the artifacts.
+        names: of the table, or top-k; of several losses an output's may stand before one, as in "class_f1".
+        tables: whether a metric may be no number.
+
+    Raises:
+        UserError: there is none of a name, or it fits no loss.
+    """
+    check_several("metrics", names)
+    tasks = [Task.of(manifest, term) for term in manifest.terms]
+    wanted = dict.fromkeys(_alone(name, manifest) for name in names)
+    found = [metric_named(name) for name in wanted if name != LOSS]
+    for metric in found:
+        _check(metric, tasks, tables)
+    if ACCURACY.name not in wanted and any(fits(ACCURACY, task) for task in tasks):
+        found.insert(0, ACCURACY)
+    return found
+
+
+def check_watched(manifest: Manifest, name: str) -> None:
+    """Refuses to watch a metric that several losses may have, without a word whose.
+
+    Raises:
+        UserError: says how to name it.
+    """
+    if len(manifest.terms) > 1 and name != LOSS and _alone(name, manifest) == name:
+        outputs = [term.named(name) for term in manifest.terms]
+        raise UserError(
+            f"There are several losses: say which '{name}' is meant, as '{outputs[0]}'."
+        )
+
+
+def fits(metric: Metric, task: Task) -> bool:
+    """Whether a metric is defined for a task."""
+    return _refusal(metric, task) is None
+
+
+def _alone(name: str, manifest: Manifest) -> str:
+    """A metric's name without that of the output before it."""
+    if len(manifest.terms) == 1:
+        return name
+    prefixes = [term.named("") for term in manifest.terms]
+    return next((name[len(each) :] for each in prefixes if name.startswith(each)), name)
+
+
+def _refusal(metric: Metric, task: Task) -> str | None:
+    return metric.refusal(task) if task.loss.says in metric.of else _is_of(metric)
+
+
+def _check(metric: Metric, tasks: Sequence[Task], tables: bool) -> None:
+    why = [_refusal(metric, task) for task in tasks]
+    if all(why):
+        raise UserError(f"'{metric.name}' does not fit these artifacts: {why[0]}.")
+    if metric.is_table and not tables:
+        raise UserError(
+            f"'{metric.name}' is a table, and of an evaluation only: leave it out of training."
+        )
+
+
+def _is_of(metric: Metric) -> str:
+    losses = [option("loss", each.name) for each in LOSSES.values() if each.says in metric.of]
+    return f"it is of {', '.join(losses)}"

@@ -1,0 +1,157 @@
+"""From the arguments of `Trainer.train` to a loop: everything is checked before the first step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.training import data
+from svgd_onnx.training.augmentation import Augment, AugmentedExamples
+from svgd_onnx.training.batches import BatchOrder, Examples
+from svgd_onnx.training.callbacks import Callback, check_callbacks
+from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.length import check_length, check_positive
+from svgd_onnx.training.loop import Loop
+from svgd_onnx.training.metrics import LOSS, Metric, check_watched, metrics_for
+from svgd_onnx.training.monitor import Monitor
+from svgd_onnx.training.schedules import Rates, Schedule, as_schedule, check_rate
+from svgd_onnx.training.start import check_batch_size, check_enough, check_resume
+from svgd_onnx.training.state import TrainingState
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Arguments of `Trainer.train`, which says what each is."""
+
+    epochs: int | None
+    steps: int | None
+    batch_size: int
+    learning_rate: float
+    schedule: Schedule | Mapping[int, float] | str | None
+    metrics: Iterable[str]
+    shuffle: bool
+    early_stopping: int | None
+    monitor: str | None
+    min_delta: float | None
+    checkpoint_every: int | None
+    checkpoint_best: bool
+    checkpoint_keep: int | None
+    log_every: int
+    callbacks: Iterable[Callback]
+    resume: bool
+
+
+def prepare(
+    folder: Path,
+    state: TrainingState,
+    options: Options,
+    examples: Arrays,
+    validation: Arrays | None,
+    augment: Augment | None,
+) -> Loop:
+    """A loop, which lacks what saves and what stops it only.
+
+    Raises:
+        UserError: an option or the data does not fit, or there is no room for what is to be kept.
+    """
+    manifest = state.manifest
+    check_rate(options.learning_rate)
+    schedule = as_schedule(options.schedule)
+    check_length(options.epochs, options.steps)
+    check_positive(
+        log_every=options.log_every,
+        checkpoint_every=options.checkpoint_every,
+        checkpoint_keep=options.checkpoint_keep,
+    )
+    check_batch_size(manifest, options.batch_size)
+    check_resume(folder, state.progress.step, options.resume)
+    callbacks = check_callbacks(options.callbacks)
+    monitor = _monitor(options)
+    metrics = _metrics(manifest, options, schedule, monitor, validation is not None)
+    taken = (
+        data.check(examples, manifest, "the training data")
+        if augment is None
+        else AugmentedExamples(examples, manifest, augment)
+    )
+    held_out = None
+    if validation is not None:
+        held_out = data.check(validation, manifest, "the validation data")
+    check_enough(options.batch_size, len(taken))
+    order = _order(state, options, taken)
+    total = options.steps if options.steps is not None else order.steps(options.epochs or 0)
+    rates = Rates(schedule, options.learning_rate, total)
+    state.keep(options.checkpoint_keep, best=options.checkpoint_best)
+    return Loop(
+        state=state,
+        manifest=manifest,
+        examples=taken,
+        order=order,
+        total=total,
+        rates=rates,
+        followed=schedule.metric,
+        held_out=held_out,
+        metrics=metrics,
+        monitor=monitor,
+        keeps_best=options.checkpoint_best,
+        log_every=options.log_every,
+        checkpoint_every=options.checkpoint_every,
+        callbacks=callbacks,
+    )
+
+
+def _monitor(options: Options) -> Monitor:
+    """What is watched.
+
+    Raises:
+        UserError: an option is of one that was not given.
+    """
+    if options.monitor is not None and not (options.early_stopping or options.checkpoint_best):
+        raise UserError(
+            f"{option('monitor')} goes with {option('early_stopping')} or {option('checkpoint_best')} only."
+        )
+    if options.min_delta is not None and options.early_stopping is None:
+        raise UserError(f"{option('min_delta')} goes with {option('early_stopping')} only.")
+    return Monitor(options.monitor or LOSS, options.early_stopping, options.min_delta or 0.0)
+
+
+def _metrics(
+    manifest: Manifest, options: Options, schedule: Schedule, monitor: Monitor, validates: bool
+) -> list[Metric]:
+    """The metrics of validations: those that were asked for, and those that something follows.
+
+    Raises:
+        UserError: one does not fit, or there is no validation.
+    """
+    check_several("metrics", options.metrics)
+    named = list(options.metrics)
+    for watched in (monitor.metric, schedule.metric or LOSS):
+        check_watched(manifest, watched)
+    found = metrics_for(manifest, [*named, monitor.metric, schedule.metric or LOSS], tables=False)
+    needing = {
+        "metric": named,
+        "early_stopping": options.early_stopping,
+        "checkpoint_best": options.checkpoint_best,
+        "schedule": schedule.metric,
+    }
+    first = next((name for name, value in needing.items() if value), None)
+    if first is not None and not validates:
+        raise UserError(
+            f"{option(first)} is of the validation data, and there is none: give {option('validation')}."
+        )
+    return found
+
+
+def _order(
+    state: TrainingState, options: Options, examples: Examples | AugmentedExamples
+) -> BatchOrder:
+    """The order of the examples, which goes on where it was if the batch size changes."""
+    progress, count, shuffle = state.progress, len(examples), options.shuffle
+    origin = progress.origin
+    if progress.step and progress.batch_size not in (0, options.batch_size):
+        before = BatchOrder(count, progress.batch_size, progress.seed, origin)
+        origin = before.changed(progress.step)
+    state.progress = replace(progress, batch_size=options.batch_size, origin=origin)
+    return BatchOrder(count, options.batch_size, progress.seed, origin, shuffle=shuffle)

@@ -1,0 +1,119 @@
+"""What a schedule is, and the learning rates that it gives to a training."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from svgd_onnx.errors import UserError, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """The learning rate of each step.
+
+    A subclass gives `rate`, and has its settings as fields.
+
+    Args:
+        warmup: for so many steps the rate rises in equal parts to the first rate of what follows: step t,
+            counted from 0, has (t + 1) / (warmup + 1) of it.
+
+    Attributes:
+        name: in the text of a schedule.
+    """
+
+    name: ClassVar[str] = ""
+
+    warmup: int = 0
+
+    def rate(self, step: int, learning_rate: float, steps: int) -> float:
+        """The rate of a step after warm-up.
+
+        Args:
+            step: counted from the end of warm-up, from 0.
+            learning_rate: alpha.
+            steps: how many there are after warm-up.
+        """
+        raise NotImplementedError
+
+    def peak(self, learning_rate: float, values: Sequence[float]) -> float:
+        """The learning rate that `rate` is given, which here is the one that training was given.
+
+        Args:
+            learning_rate: alpha.
+            values: `metric` after each epoch so far; NaN where it was not finite.
+        """
+        return learning_rate
+
+    @property
+    def metric(self) -> str | None:
+        """The validation metric that the rates depend on; None if they depend on none."""
+        return None
+
+    def check(self) -> None:
+        """Refuses settings out of range.
+
+        Raises:
+            UserError: names the setting.
+        """
+        require("warmup", self.warmup, self.warmup >= 0, "0 or more")
+
+
+def require(name: str, value: float, inside: bool, wanted: str) -> None:
+    """Refuses a setting of a schedule that is not finite or not inside its range.
+
+    Raises:
+        UserError: says what is wanted.
+    """
+    if not (math.isfinite(value) and inside):
+        raise UserError(
+            f"{option('schedule')} has {name.replace('_', '-')}={value}, but it must be {wanted}."
+        )
+
+
+class Rates:
+    """The learning rates of a training.
+
+    Args:
+        schedule: where they come from.
+        learning_rate: alpha.
+        steps: how many the training has in all.
+
+    Raises:
+        UserError: the rate or a setting is out of range, or there is no step after warm-up.
+    """
+
+    def __init__(self, schedule: Schedule, learning_rate: float, steps: int) -> None:
+        schedule.check()
+        if schedule.warmup >= steps:
+            raise UserError(
+                f"{option('schedule')} has warmup={schedule.warmup}, but there are {steps} steps in all: give "
+                "it fewer."
+            )
+        self._schedule, self._learning_rate = schedule, learning_rate
+        self._steps = steps - schedule.warmup
+        self._peak = learning_rate
+
+    def follow(self, values: Sequence[float]) -> None:
+        """Takes the schedule's metric after each epoch so far into account."""
+        self._peak = self._schedule.peak(self._learning_rate, values)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step, counted from 0."""
+        warmup = self._schedule.warmup
+        if step >= warmup:
+            return self._schedule.rate(step - warmup, self._peak, self._steps)
+        first = self._schedule.rate(0, self._peak, self._steps)
+        return first * (step + 1) / (warmup + 1)
+
+
+def check_rate(learning_rate: float) -> None:
+    """Refuses a learning rate that is negative or not finite.
+
+    Raises:
+        UserError: says what it is.
+    """
+    if not math.isfinite(learning_rate) or learning_rate < 0:
+        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more.")

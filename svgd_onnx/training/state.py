@@ -1,0 +1,178 @@
+"""A folder in training: its session, how far it has come, and what of that is saved."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import has_room
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import target_named
+from svgd_onnx.targets.session import Validation
+from svgd_onnx.training.checkpoint_claim import CheckpointClaim
+from svgd_onnx.training.finite import STOP, FiniteTensors
+from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
+
+
+class TrainingState:
+    """What a trainer changes.
+
+    Args:
+        folder: of artifacts.
+        manifest: theirs.
+        seed: as of `Trainer`.
+        checkpoint: the name of the one to begin from.
+        non_finite: as of `Trainer`.
+        opening: threads, device, kernels and options of the device, as `Target.open` takes them.
+
+    Attributes:
+        manifest: of the artifacts.
+        session: where steps run.
+        progress: how far it has come.
+        claim: on the folder's checkpoint.
+        saved_step: the step that the folder's checkpoint is of.
+        is_saved: whether nothing changed since it was opened or saved.
+
+    Raises:
+        UserError: as `Trainer`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        manifest: Manifest,
+        seed: int | None,
+        checkpoint: str,
+        non_finite: str,
+        opening: tuple[int | None, str | None, str, Mapping[str, str]],
+    ) -> None:
+        self._folder, self.manifest, self._non_finite = folder, manifest, non_finite
+        target = target_named(manifest.target)
+        self.claim = CheckpointClaim(folder, target.checkpoint_files)
+        self._kept = KeptCheckpoints(folder, target.checkpoint_files)
+        self._keep_last: int | None = None
+        kept_step = find(folder, manifest, checkpoint)
+        self.session = target.open(folder, manifest, *opening, step=kept_step)
+        self.progress = saved = self.session.progress
+        if saved.step and seed is not None and seed != saved.seed:
+            raise UserError(
+                f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
+                f"or begin anew with {option('checkpoint', 'initial')}."
+            )
+        if not saved.step:
+            self.progress = replace(saved, seed=seed or 0)
+        self.saved_step = saved.step
+        self.is_saved = True
+        # what the folder's own checkpoint is, if training goes on from it
+        self._followed: int | None = saved.step
+        self._given_up = False
+        if kept_step is not None:
+            self.saved_step = target.progress(folder, manifest).step
+            self._followed, self._given_up = None, True
+        self._opened_step = saved.step
+        self._finite: FiniteTensors | None = None
+
+    def step(self, arrays: Sequence[np.ndarray], learning_rate: float) -> float:
+        """One step; the loss of the batch before it.
+
+        Raises:
+            UserError: the loss or a gradient is NaN or infinite, and that is not to be passed over.
+        """
+        if self._finite is None:
+            self._finite = FiniteTensors(self.session, self.manifest)
+        manifest, progress = self.manifest, self.progress
+        # a step of several batches has as many, however many were left out
+        update = (progress.step + 1 - progress.skipped) % manifest.accumulation_steps == 0
+        # one for each step: a resumed run draws what an uninterrupted one would have drawn
+        state = int(np.random.SeedSequence([progress.seed, progress.step]).generate_state(1)[0])
+        seed = state >> 1 if manifest.random else None
+        unproven = not progress.step and manifest.verified is None
+        if unproven:
+            self.session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
+        loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
+        skipped = progress.skipped
+        if not math.isfinite(loss):
+            if self._non_finite == STOP:
+                raise self._finite.refusal(loss, progress.step + 1)
+            skipped += 1
+        self.progress = replace(progress, step=progress.step + 1, skipped=skipped)
+        self.is_saved = False
+        if unproven:
+            self.check_finite()
+        return loss
+
+    def note(self, values: dict[str, float]) -> None:
+        """Notes a validation after the last step, which ended an epoch."""
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        validation = Validation(self.progress.step, finite)
+        validations = (*self.progress.validations, validation)
+        self.progress = replace(self.progress, validations=validations)
+
+    def note_best(self) -> None:
+        """Notes that the checkpoint of the last step, which is saved next, is the best."""
+        self.progress = replace(self.progress, best_step=self.progress.step)
+
+    def keep(self, last: int | None, *, best: bool) -> None:
+        """Says what is kept from now on: the last so many checkpoints, with the folder's own; and the best.
+
+        Raises:
+            UserError: the disk has no room for them.
+        """
+        self._keep_last = last or (1 if best else None)
+        if self._keep_last is None:
+            return
+        kept = self._kept.steps() - {0}
+        more = self._keep_last - 1 + best - len(kept)
+        size = self.claim.size()
+        if more > 0 and not has_room(self._folder, (more + 1) * size):
+            raise UserError(
+                f"There is no room for {more} more checkpoints of {size:,} bytes in '{self._folder}': keep "
+                f"fewer by {option('checkpoint_keep')}, or make room."
+            )
+
+    def tidy(self) -> None:
+        """Removes what a training that was interrupted would have removed next.
+
+        Raises:
+            UserError: it cannot be removed.
+        """
+        if not self._given_up:
+            self._forget()
+
+    def check_finite(self) -> None:
+        """As `Trainer.check_finite`."""
+        if self._finite is not None:
+            self._finite.check(self.progress.step)
+
+    def save(self) -> None:
+        """As `Trainer.save`."""
+        self.check_finite()
+        progress = replace(self.progress, conversion=self.manifest.conversion)
+        with self.claim.saving():
+            if self._followed is not None and self._followed != progress.step:
+                self._keep_before_it_is_replaced(self._followed)
+            self.session.save(progress)
+            self.saved_step = self._followed = progress.step
+            self._forget()
+        self.is_saved = True
+
+    def _keep_before_it_is_replaced(self, step: int) -> None:
+        if step == 0:
+            self._kept.keep_initial()
+        elif step == self.progress.best_step or (self._keep_last or 1) > 1:
+            self._kept.keep(step)
+
+    def _forget(self) -> None:
+        """Removes what is no longer to be kept."""
+        kept, stay = self._kept.steps() - {0}, {self.progress.best_step}
+        if self._given_up:  # those of the training that was given up go
+            self._kept.forget({step for step in kept if step > self._opened_step})
+            kept, self._given_up = self._kept.steps() - {0}, False
+        if self._keep_last is not None:
+            newest = sorted(kept - {self.progress.step}, reverse=True)[: self._keep_last - 1]
+            self._kept.forget(kept - {*newest, *stay})

@@ -1,0 +1,167 @@
+"""--json, --quiet, the help and completion: what all commands have."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from commands import command_line
+from commands.command_line import TRAIN, Run
+
+import svgd_onnx
+from svgd_onnx import cli, terminal
+from svgd_onnx.command_help import EXAMPLES, GROUP_OF
+from svgd_onnx.run_config import COMMANDS
+
+data, folder, model, run = (
+    command_line.data,
+    command_line.folder,
+    command_line.model,
+    command_line.run,
+)
+
+PROGRAM: Any = typer.main.get_command(cli._app)
+
+
+class TestJson:
+    def test_of_convert(self, run: Run, model: Path, tmp_path: Path) -> None:
+        output = tmp_path / "made"
+        facts = run("convert", model, "--output", output, "--json").facts
+        assert facts["artifacts"] == str(output)
+        assert [each["name"] for each in facts["arrays"]] == ["x", "labels"]
+        assert set(facts["files"]) <= {each.name for each in output.iterdir()}
+
+    def test_of_train(self, run: Run, folder: Path, data: Path) -> None:
+        facts = run("train", folder, "--data", data, "--validation", data, *TRAIN, "--json").facts
+        assert (facts["from_step"], facts["step"], facts["skipped"]) == (0, 3, 0)
+        trainer = svgd_onnx.Trainer(folder)
+        with np.load(data) as arrays:
+            scores = trainer.evaluate(dict(arrays))
+        assert facts["validation_loss"] == pytest.approx(scores["loss"], rel=1e-6)
+
+    def test_of_evaluate(self, run: Run, folder: Path, data: Path) -> None:
+        facts = run("evaluate", folder, "--data", data, "--json").facts
+        assert facts.keys() >= {"loss", "accuracy", "step"}
+
+    def test_of_export(self, run: Run, folder: Path, tmp_path: Path) -> None:
+        output = tmp_path / "trained.onnx"
+        assert run("export", folder, "--output", output, "--json").facts["model"] == str(output)
+
+    def test_of_inspect(self, run: Run, model: Path, folder: Path) -> None:
+        facts = run("inspect", model, "--json").facts
+        assert {each["parameter"] for each in facts["operations"]} >= {"fc1.weight", "fc2.weight"}
+        assert facts["refusal"] is None and facts["manifest"] is None
+        assert run("inspect", folder, "--json").facts["manifest"]["target"] == "onnx"
+
+    def test_of_check(self, run: Run, model: Path) -> None:
+        facts = run("check", model, "--json").facts
+        assert facts["wrong"] == 0
+        assert {each["parameter"] for each in facts["parameters"]} >= {"fc1.weight"}
+
+    def test_of_a_wrong_gradient(self, run: Run, model: Path) -> None:
+        wrong = run("check", model, "--tolerance", 0, "--json")
+        assert wrong.code == (1 if wrong.facts["wrong"] else 0)
+
+    def test_a_mistake_is_a_sentence(self, run: Run, tmp_path: Path) -> None:
+        refused = run("inspect", tmp_path / "none.onnx", "--json")
+        assert refused.code == 2 and refused.out == ""
+        assert refused.err.startswith("svgd-onnx: ")
+
+    def test_warnings_are_in_it(self, run: Run, model: Path, tmp_path: Path) -> None:
+        arguments = ("--output", tmp_path / "made", "--fixed-batch", "--no-verify", "--json")
+        done = run("convert", model, *arguments)
+        (told,) = [each for each in done.facts["warnings"] if "--fixed-batch" in each]
+        assert told in done.err
+
+    def test_numbers_that_json_has_no_word_for(self, capsys: pytest.CaptureFixture[str]) -> None:
+        terminal.use(terminal.Form.JSON)
+        terminal.result(loss=np.float32("nan"), most=float("inf"), count=np.int64(3))
+        terminal.finish()
+        terminal.use(terminal.Form.TEXT)
+        expected = '{"loss": null, "most": null, "count": 3, "warnings": []}\n'
+        assert capsys.readouterr().out == expected
+
+
+def test_quiet_says_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    lines = [
+        ("convert", model, "--output", made, "--fixed-batch", "--target", "onnx"),
+        ("train", made, "--data", data, *TRAIN, "--verbose"),
+        ("evaluate", made, "--data", data),
+        ("export", made, "--output", tmp_path / "trained.onnx"),
+        ("inspect", made),
+        ("check", model),
+    ]
+    for line in lines:
+        done = run(*line, "--quiet")
+        assert (done.code, done.out, done.err) == (0, "", ""), line
+
+
+def test_quiet_says_mistakes(run: Run, tmp_path: Path) -> None:
+    refused = run("inspect", tmp_path / "none.onnx", "-q")
+    assert refused.code == 2 and refused.err.count("\n") == 1
+
+
+def test_json_and_quiet_do_not_go_together(run: Run, model: Path) -> None:
+    refused = run("inspect", model, "--quiet", "--json")
+    assert refused.code == 2 and "--json and --quiet do not go together" in refused.err
+
+
+class TestHelp:
+    def test_all_commands_are_known_to_config(self) -> None:
+        assert set(COMMANDS) == PROGRAM.commands.keys()
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_examples_are_commands(self, name: str) -> None:
+        assert 2 <= len(EXAMPLES[name]) <= 3
+        for example in EXAMPLES[name]:
+            program, command, *arguments = shlex.split(example)
+            assert (program, command) == ("svgd-onnx", name)
+            parsed = PROGRAM.commands[name]
+            context = parsed.context_class(parsed, info_name=name)
+            parsed.make_parser(context).parse_args(arguments)
+
+    @pytest.mark.parametrize("name", COMMANDS)
+    def test_it_shows_groups_and_examples(
+        self, name: str, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("COLUMNS", "200")
+        shown = run(name, "--help")
+        assert shown.code == 0
+        assert "Every command" in shown.out
+        assert all(example in shown.out for example in EXAMPLES[name])
+
+    def test_groups_are_of_options_that_there_are(self) -> None:
+        there = {each.name for command in PROGRAM.commands.values() for each in command.params}
+        assert GROUP_OF.keys() <= there
+
+
+def test_a_shell_can_complete_options(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("_SVGD_ONNX_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", "svgd-onnx train --check")
+    monkeypatch.setenv("COMP_CWORD", "2")
+    with pytest.raises(SystemExit):
+        PROGRAM.main(args=[], prog_name="svgd-onnx")
+    assert capsys.readouterr().out.split() == ["--checkpoint-every", "--checkpoint-on-stop"]
+
+
+class TestDevice:
+    def test_what_runs_is_said(self, run: Run, folder: Path, data: Path) -> None:
+        said = run("train", folder, "--data", data, *TRAIN, "-v", "--kernels", "standard").out
+        assert "Steps run with standard kernels, on onnxruntime" in said
+        facts = run("evaluate", folder, "--data", data, "--json").facts
+        assert facts["device"] == "cpu"
+
+    def test_options_are_keys_and_values(self, run: Run, folder: Path, data: Path) -> None:
+        refused = run("evaluate", folder, "--data", data, "--device-option", "device_id")
+        assert refused.code == 2 and "is not KEY=VALUE" in refused.err
+
+    def test_options_need_a_device(self, run: Run, folder: Path, data: Path) -> None:
+        refused = run("evaluate", folder, "--data", data, "--device-option", "device_id=1")
+        assert refused.code == 2 and "name the --device that takes them" in refused.err

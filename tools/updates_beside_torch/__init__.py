@@ -1,0 +1,1 @@
+"""Updates of parameters beside PyTorch's: see `__main__`."""

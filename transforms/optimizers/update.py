@@ -1,0 +1,71 @@
+"""How each parameter of a model follows from its gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from svgd_onnx.transforms.optimizers import OPTIMIZERS, Optimizer
+from svgd_onnx.transforms.optimizers.session_operator import SessionOperator
+
+WEIGHT_DECAY = "weight_decay"
+
+
+@dataclass(frozen=True)
+class Update:
+    """The update of all parameters.
+
+    In this order: the mean of the gradients over the batches of a step, clipped by value and by norm; the
+    rule's direction, and weight decay in it; the parameter, and its average.
+
+    Attributes:
+        rule: a key of `OPTIMIZERS`.
+        hyper_parameters: values for all of the rule's `defaults`.
+        rates: factors on the learning rate by parameter; 1 where there is none.
+        weight_decays: decoupled weight decay by parameter; 0 where there is none.
+        clip_value: the largest size of an entry of a gradient; None for any.
+        clip_norm: the largest norm of all gradients together; None for any.
+        average: decay of the moving average of parameters; None without.
+        accumulation_steps: batches of a step.
+    """
+
+    rule: str
+    hyper_parameters: Mapping[str, float]
+    rates: Mapping[str, float] = field(default_factory=dict)
+    weight_decays: Mapping[str, float] = field(default_factory=dict)
+    clip_value: float | None = None
+    clip_norm: float | None = None
+    average: float | None = None
+    accumulation_steps: int = 1
+
+    @property
+    def clips(self) -> bool:
+        """Whether gradients are clipped."""
+        return self.clip_value is not None or self.clip_norm is not None
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """The rule."""
+        return OPTIMIZERS[self.rule]
+
+    def kind_of(self, parameter: str) -> tuple[float, float]:
+        """The factor on the rate, and the weight decay; parameters of one kind may be updated as one."""
+        return self.rates.get(parameter, 1.0), self.weight_decays.get(parameter, 0.0)
+
+    def session_operator(self, parameters: Collection[str]) -> SessionOperator | None:
+        """The operator of onnxruntime's training session that makes all of this of gradients.
+
+        Args:
+            parameters: those that are trained.
+
+        Returns:
+            None if none does: one operator has one rate and one decay, and tells nobody what it makes.
+        """
+        operator = self.optimizer.session_operator
+        kinds = {self.kind_of(name) for name in parameters}
+        if operator is None or self.average is not None or len(kinds) > 1:
+            return None
+        ((rate, decay),) = kinds or {(1.0, 0.0)}
+        if rate != 1 or (decay and WEIGHT_DECAY not in self.optimizer.defaults):
+            return None
+        return operator({**self.hyper_parameters, WEIGHT_DECAY: decay})
