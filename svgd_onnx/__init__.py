@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from svgd_onnx.runtime import custom_op_library
     from svgd_onnx.training.callbacks import Callback
     from svgd_onnx.training.schedules import Schedule
+    from svgd_onnx.training.sources import load_data
     from svgd_onnx.training.trainer import Trainer
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "convert",
     "custom_op_library",
     "inspect",
+    "load_data",
 ]
 
 _MODULES = {
@@ -55,6 +57,7 @@ _MODULES = {
     "convert": "conversion.convert",
     "custom_op_library": "runtime",
     "inspect": "conversion.inspection",
+    "load_data": "training.sources",
 }
 
 find_transforms()

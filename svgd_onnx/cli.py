@@ -1,11 +1,9 @@
-"""The command line: `svgd-onnx convert | train | evaluate | export | apply | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export | apply | inspect | check`."""
 
 from __future__ import annotations
 
-import gc
 import sys
 import warnings
-from pathlib import Path
 from typing import Any, cast
 
 import typer
@@ -14,14 +12,8 @@ import svgd_onnx
 from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
-from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.recorded_trainer import RecordedTrainer
-from svgd_onnx.training import data
-from svgd_onnx.training.adapter_file import export_adapter
-from svgd_onnx.training.export import export as export_folder
-from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
-from svgd_onnx.training.metrics.confusion_matrix import as_text
-from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
+from svgd_onnx.errors import Advice, UserError
+from svgd_onnx.training_commands import evaluate, export, predict, train
 
 _app = Application(
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
@@ -29,28 +21,6 @@ _app = Application(
     no_args_is_help=True,
     context_settings={"help_option_names": ["--help", "-h"]},
     pretty_exceptions_enable=False,
-)
-
-
-_DEVICE = typer.Option(
-    None,
-    metavar="cpu|cuda|openvino|…",
-    help="What runs the steps, of the target onnx: any execution provider of this onnxruntime; by default "
-    "CUDA where it has that.",
-)
-_TRAINED = typer.Option(
-    False,
-    "--trained",
-    help="The parameters as they were trained, where a training keeps averages of them (--ema).",
-)
-_DEVICE_OPTION = typer.Option(
-    [],
-    metavar="KEY=VALUE",
-    help="An option of the device's execution provider, by its name there; may be repeated.",
-)
-_VERBOSE = typer.Option(False, "--verbose", "-v", help="Say what runs the steps.")
-_CHECKPOINT = typer.Option(
-    None, metavar="NAME", help="last, best, initial or step-N, of those that training kept."
 )
 
 
@@ -114,248 +84,5 @@ def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -
 
 
 _add_conversion_commands()
-
-
-@_app.command()
-def train(
-    context: typer.Context,
-    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    data_file: Path = typer.Option(
-        ..., "--data", help="An .npz file: an array for each model input, and the labels."
-    ),
-    validation: Path | None = typer.Option(
-        None, help="An .npz file to evaluate on after each epoch."
-    ),
-    epochs: int | None = typer.Option(None, help="Epochs in all."),
-    steps: int | None = typer.Option(None, help="Steps in all, instead of epochs."),
-    batch_size: int = typer.Option(..., help="Examples a step."),
-    learning_rate: float = typer.Option(..., help="The learning rate alpha."),
-    schedule: str | None = typer.Option(
-        None,
-        metavar="STEP:RATE,…|NAME,…",
-        help="The learning rate from a step on (1600:0.005,3600:0.001), or cosine, linear, polynomial, "
-        "one-cycle or plateau with settings (warmup=500,cosine,min=0.0001).",
-    ),
-    metric: list[str] = typer.Option(
-        [], metavar="NAME", help="A metric of the validation besides; may be repeated."
-    ),
-    early_stopping: int | None = typer.Option(
-        None, metavar="PATIENCE", help="End after so many epochs without improvement."
-    ),
-    monitor: str | None = typer.Option(
-        None, metavar="METRIC", help="What has to improve; the validation loss by default."
-    ),
-    min_delta: float | None = typer.Option(
-        None, help="By how much it has to improve; 0 by default."
-    ),
-    shuffle: bool = typer.Option(
-        True, "--shuffle/--no-shuffle", help="Whether the order of examples is random."
-    ),
-    seed: int | None = typer.Option(
-        None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
-    ),
-    threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
-    device: str | None = _DEVICE,
-    device_option: list[str] = _DEVICE_OPTION,
-    kernels: str = typer.Option(
-        "auto",
-        help="fast or standard; by default the fast ones on the processor, where the folder has them.",
-    ),
-    non_finite: str = typer.Option(
-        "stop",
-        help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
-    ),
-    log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
-    log_every: int = typer.Option(1, help="Log each so many steps."),
-    checkpoint_every: int | None = typer.Option(
-        None, help="Save each so many steps, not only at the end."
-    ),
-    checkpoint_best: bool = typer.Option(
-        False, "--checkpoint-best", help="Keep the checkpoint of the best validation too."
-    ),
-    checkpoint_keep: int | None = typer.Option(
-        None, metavar="N", help="Keep the last N checkpoints, not the last alone."
-    ),
-    checkpoint: str | None = _CHECKPOINT,
-    checkpoint_on_stop: bool = typer.Option(
-        False,
-        "--checkpoint-on-stop",
-        help="Save when SIGINT or SIGTERM stops training; a second one does not wait for that.",
-    ),
-    resume: bool = typer.Option(
-        False, "--resume", help="Refuse to train what was not trained; all else goes on anyway."
-    ),
-    restart: bool = typer.Option(
-        False, "--restart", help="Begin anew, from the initial parameters."
-    ),
-    verbose: bool = _VERBOSE,
-) -> None:
-    """Train, and save the checkpoint."""
-    gc.enable()
-    if log is not None:
-        files.check_destination(log, [data_file, *([validation] if validation else [])])
-    trainer = RecordedTrainer(
-        context,
-        folder,
-        seed=seed,
-        threads=threads,
-        device=device,
-        device_options=_parse_options(device_option),
-        kernels=kernels,
-        non_finite=non_finite,
-        checkpoint=_beginning(checkpoint, restart, resume),
-    )
-    told = verbose and say_what_runs(trainer)
-    examples = data.load(data_file)
-    held_out = None if validation is None else data.load(validation)
-    stop = trainer.stop if checkpoint_on_stop else None
-    with signals.during(lambda: _interrupted(trainer), stop):
-        result = trainer.train(
-            examples,
-            epochs=epochs,
-            steps=steps,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            schedule=schedule,
-            validation=held_out,
-            metrics=metric,
-            shuffle=shuffle,
-            early_stopping=early_stopping,
-            monitor=monitor,
-            min_delta=min_delta,
-            checkpoint_every=checkpoint_every,
-            checkpoint_best=checkpoint_best,
-            checkpoint_keep=checkpoint_keep,
-            log=log,
-            log_every=log_every,
-            resume=resume,
-            progress=terminal.shows_text(),
-        )
-    terminal.result(
-        artifacts=folder,
-        from_step=trainer.first_step,
-        step=trainer.step,
-        **result,
-        skipped=trainer.skipped,
-        seed=trainer.seed,
-        **what_runs(trainer),
-        log=log,
-        config=trainer.config,
-        interrupted=signals.exit_code() is not None,
-    )
-    if signals.exit_code() is not None:
-        terminal.complain(f"{_interrupted(trainer)}.")
-        raise typer.Exit(signals.exit_code() or 0)
-    if verbose and not told:
-        say_placement(trainer)
-    values = ", ".join(
-        f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
-        for name, value in result.items()
-    )
-    terminal.say(
-        f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}."
-    )
-    if trainer.stopped_early:
-        terminal.say(
-            f"Stopped early: validation {monitor or 'loss'} did not improve in {early_stopping} epochs; "
-            "a larger --early-stopping goes on."
-        )
-    elif not values:
-        terminal.say("More --epochs or --steps go on from there; --restart begins anew.")
-    if checkpoint_best and trainer.best_step is not None:
-        terminal.say(
-            f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it."
-        )
-    if trainer.skipped:
-        terminal.say(
-            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
-        )
-
-
-def _beginning(checkpoint: str | None, restart: bool, resume: bool) -> str:
-    """The checkpoint to begin from."""
-    if restart and (resume or checkpoint not in (None, INITIAL)):
-        raise UserError(
-            f"{option('restart')} begins from the initial parameters: leave {option('resume')} and "
-            f"{option('checkpoint')} out."
-        )
-    return INITIAL if restart else checkpoint or LAST
-
-
-def _interrupted(trainer: svgd_onnx.Trainer) -> str:
-    saved = trainer.saved_step
-    again = "train again to go on from there" if saved else "--checkpoint-every saves on the way"
-    return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
-
-
-@_app.command()
-def evaluate(
-    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    data_file: Path = typer.Option(..., "--data", help="An .npz file, as for train."),
-    metric: list[str] = typer.Option(
-        [], metavar="NAME", help="A metric to print besides; may be repeated."
-    ),
-    checkpoint: str | None = _CHECKPOINT,
-    device: str | None = _DEVICE,
-    device_option: list[str] = _DEVICE_OPTION,
-    trained: bool = _TRAINED,
-) -> None:
-    """Print the loss over a data set, the accuracy, and other metrics."""
-    gc.enable()
-    trainer = svgd_onnx.Trainer(
-        folder,
-        device=device,
-        device_options=_parse_options(device_option),
-        checkpoint=checkpoint or LAST,
-    )
-    scores = trainer.evaluate(data.load(data_file), metrics=metric, trained=trained)
-    terminal.result(artifacts=folder, step=trainer.step, device=trainer.device, **scores)
-    for name, value in scores.items():
-        is_number = isinstance(value, float)
-        lines = [f"{name} {value:.6f}"] if is_number else [name, *as_text(value).splitlines()]
-        for line in lines:
-            terminal.say(line)
-
-
-@_app.command()
-def export(
-    folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    output: Path | None = typer.Option(None, help="The ONNX file to write."),
-    adapter: Path | None = typer.Option(
-        None, help="The safetensors file to write the low-rank adapters to, without the model."
-    ),
-    requantize: bool = typer.Option(
-        False,
-        "--requantize",
-        help="Find scales of quantized weights anew, by what these have become.",
-    ),
-    checkpoint: str | None = _CHECKPOINT,
-    trained: bool = _TRAINED,
-) -> None:
-    """Write the trained model as plain ONNX, or its adapters alone."""
-    if output is None and adapter is None:
-        raise UserError(
-            f"Nothing is written: say with {option('output')} where the model goes, or with "
-            f"{option('adapter')} where its adapters go."
-        )
-    checkpoint = checkpoint or LAST
-    if output is not None:
-        export_folder(folder, output, requantize=requantize, checkpoint=checkpoint, trained=trained)
-        terminal.say(f"{output}: the trained model.")
-    if adapter is not None:
-        export_adapter(folder, adapter, checkpoint=checkpoint, trained=trained)
-        terminal.say(f"{adapter}: the trained adapters.")
-    made = {"model": output, "adapter": adapter}
-    terminal.result(artifacts=folder, **{name: each for name, each in made.items() if each})
-
-
-def _parse_options(items: list[str]) -> dict[str, str]:
-    options = {}
-    for item in items:
-        name, given, value = item.partition("=")
-        if not (name and given):
-            raise UserError(
-                f"{option('device_option')} has '{item}', which is not KEY=VALUE: write it as device_id=1."
-            )
-        options[name] = value
-    return options
+for _command in (train, evaluate, predict, export):
+    _app.command()(_command)

@@ -14,6 +14,7 @@ from svgd_onnx.conversion.options import EVERY, TrainingSettings, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
 from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
+from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.finetuning_commands import (
     INIT_HEAD,
@@ -30,7 +31,6 @@ from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
 from svgd_onnx.targets import TARGETS
-from svgd_onnx.training import data
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import LOSSES
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
@@ -304,8 +304,11 @@ def check(
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
     data_file: Path | None = typer.Option(
-        None, "--data", help="An .npz file to take a batch from; random data if none."
+        None, "--data", help="Data to take a batch from, as for train; random data if none."
     ),
+    columns: list[str] = COLUMNS,
+    transform: list[str] = TRANSFORM,
+    classes: str | None = CLASSES,
     batch_size: int = typer.Option(2, help="Examples in the batch."),
     random_size: list[str] = _RANDOM_SIZE,
     only: list[str] = typer.Option(
@@ -324,11 +327,13 @@ def check(
     settings = _settings(context)
     if not settings.pop("tolerance") >= 0:
         raise UserError(f"{option('tolerance')} is {tolerance}, but must be 0 or more.")
-    del settings["data_file"]
+    for name in ("data_file", "columns", "transform", "classes"):
+        del settings[name]
     if data_file is not None:
-        settings |= {"arrays": data.load(data_file), "examples": batch_size}
-    columns = TextColumn("{task.description}", markup=False), BarColumn()
-    with Progress(*columns, transient=True, disable=not terminal.shows_bars()) as bar:
+        arrays = open_data(data_file, columns, transform, classes)
+        settings |= {"arrays": arrays, "examples": batch_size}
+    shown = TextColumn("{task.description}", markup=False), BarColumn()
+    with Progress(*shown, transient=True, disable=not terminal.shows_bars()) as bar:
         task = bar.add_task("checking", total=None)
         found = svgd_onnx.check(
             **settings,

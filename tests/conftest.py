@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ import onnx
 import pytest
 
 import svgd_onnx
+from svgd_onnx import cli
 from svgd_onnx.runtime import has_training
 
 NO_TRAINING = "which has no training"
 
 MakeTrainer = Callable[..., svgd_onnx.Trainer]
+Run = Callable[..., str]
 
 
 @contextlib.contextmanager
@@ -51,3 +54,20 @@ def trainer_of(tmp_path: Path) -> MakeTrainer:
         return svgd_onnx.Trainer(folder, seed=0, threads=1)
 
     return make
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """What a command says, or with which sentence it is refused."""
+
+    def run(*arguments: object) -> str:
+        monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        said = capsys.readouterr()
+        if stopped.value.code:
+            assert stopped.value.code == 2 and said.err.count("\n") == 1, said.err
+            return str(said.err)
+        return str(said.out)
+
+    return run

@@ -15,7 +15,9 @@ from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.random_integers import random_integers
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.step_names import unquoted
-from svgd_onnx.training.data import Arrays, check_arrays
+from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.examples import first_examples
+from svgd_onnx.training.sources import Data
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
 from svgd_onnx.transforms.canonicalize.stated_shapes import differ, shown
 from svgd_onnx.transforms.check_indices import CheckIndices
@@ -139,13 +141,13 @@ def predict(plan: TrainingPlan, batch: Mapping[str, np.ndarray]) -> dict[str, np
 
 
 def given_batch(
-    plan: TrainingPlan, arrays: Arrays, count: int | None = None
+    plan: TrainingPlan, arrays: Arrays | Data, count: int | None = None
 ) -> dict[str, np.ndarray]:
     """The user's first examples, checked, and of the model's types; by name.
 
     Args:
         plan: of the model.
-        arrays: all of the examples.
+        arrays: all of the examples, by name or as `load_data` gives them.
         count: how many to take; None for all. Of a model that takes one example it is always one.
 
     Raises:
@@ -153,8 +155,8 @@ def given_batch(
     """
     values = [*plan.canonical.graph.inputs, *plan.labels]
     tensors = [describe_tensor(value, plan.batch_axes) for value in values]
-    examples = check_arrays(arrays, tensors, "the data")
-    taken = examples.take(slice(1 if examples.one_by_one else count))
+    label = plan.labels[0].name if plan.labels else None
+    taken = first_examples(arrays, tensors, label, count)
     return {value.name or "": array for value, array in zip(values, taken)}
 
 

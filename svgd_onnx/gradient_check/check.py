@@ -34,6 +34,7 @@ from svgd_onnx.gradient_check.gradients import by_use, gradients, perturbed
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.sources import Data
 from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.differentiate.differentiators import differentiate
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
@@ -53,7 +54,7 @@ def check(
     model: PathLike | onnx.ModelProto,
     *,
     target: str | None = None,
-    arrays: Arrays | None = None,
+    arrays: Arrays | Data | None = None,
     examples: int | None = None,
     batch_size: int = 2,
     random_size: Mapping[str, int] | None = None,
@@ -74,7 +75,8 @@ def check(
     Args:
         model: an ONNX file, or the model itself.
         target: whose step: "ort-training" or "onnx"; None is what `convert` makes by default.
-        arrays: examples to check on, by name, the label with them; random if None.
+        arrays: examples to check on, by name, the label with them, or what `load_data` gives;
+            random if None.
         examples: how many of `arrays` to take, from the first; None for all.
         batch_size: of random data, where the axis of examples is open.
         random_size: of other open axes of random data, by the axis's name or a glob.

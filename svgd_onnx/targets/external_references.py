@@ -50,18 +50,22 @@ def refuse_external_references(path: Path) -> None:
     Raises:
         UserError: it has one, or is no model.
     """
-    if not path.stat().st_size:
-        return
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(_KEY) < 0:
-            return
-        with memoryview(content) as view:
-            refers = _refers_to_files(view)
-    if refers:
+    if refers_to_files(path):
         raise UserError(
             f"'{path}' refers to other files, as no model of artifacts does, or is damaged: convert the model "
             "again."
         )
+
+
+def refers_to_files(path: Path) -> bool:
+    """Whether a model's file has a tensor in external data, or is no model."""
+    if not path.stat().st_size:
+        return False
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        if content.find(_KEY) < 0:
+            return False
+        with memoryview(content) as view:
+            return _refers_to_files(view)
 
 
 def _refers_to_files(content: memoryview) -> bool:

@@ -60,6 +60,8 @@ class TrainingProgress:
         origin: where training began with this batch size.
         best_step: the step of the checkpoint that is kept as the best; None if none is.
         validations: all so far, in their order.
+        classes: names of the classes that it was trained on, in the order of their numbers; empty where the
+            data did not name them.
     """
 
     step: int = 0
@@ -70,6 +72,7 @@ class TrainingProgress:
     origin: Origin = Origin()  # noqa: RUF009: it is frozen
     best_step: int | None = None
     validations: tuple[Validation, ...] = ()
+    classes: list[str] = field(default_factory=list)
 
 
 # Of what differs in a message.

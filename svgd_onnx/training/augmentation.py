@@ -9,7 +9,7 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
-from svgd_onnx.training.batches import BatchOrder, rows_of
+from svgd_onnx.training.batches import rows_of
 
 # From a batch's arrays by name, and what to draw random numbers from, to what the model takes.
 Augment = Callable[[dict[str, np.ndarray], np.random.Generator], Mapping[str, np.ndarray]]
@@ -29,6 +29,8 @@ class AugmentedExamples:
     """
 
     source = "the augmented training data"
+    lazy = True
+    classes: tuple[str, ...] = ()
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment
@@ -52,15 +54,20 @@ class AugmentedExamples:
     def __len__(self) -> int:
         return self._length
 
-    def of_step(self, order: BatchOrder, step: int) -> list[np.ndarray]:
-        """The arrays of a training step, augmented.
+    def take(
+        self, rows: np.ndarray | slice, random: np.random.Generator | None = None
+    ) -> list[np.ndarray]:
+        """The arrays of some examples, augmented.
 
         Raises:
             UserError: what the augmentation gives does not fit the model.
         """
-        rows = order.rows(step)
+        assert random is not None
         taken = {
             name: rows_of(array, self._axes[name], rows) for name, array in self._arrays.items()
         }
-        batch = self._augment(taken, order.generator(step))
-        return data.check_batch(batch, self._manifest, "the augmented batch")
+        return data.check_batch(self._augment(taken, random), self._manifest, "the augmented batch")
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of rows in the source."""
+        return rows

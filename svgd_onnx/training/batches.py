@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from svgd_onnx.targets.session import Origin
+from svgd_onnx.training.mapped import is_mapped, release
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Examples:
         one_by_one: whether a step takes one example, without that axis.
         types: of what a step takes; none where the arrays have them.
         source: what to call them in a message.
+        classes: names of the classes; none where they are not known.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -27,14 +29,25 @@ class Examples:
     one_by_one: bool = False
     types: tuple[np.dtype, ...] = ()
     source: str = "the data"
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         counts = (array.shape[axis] for array, axis in self._along_axes() if axis is not None)
         return next(counts, 1)
 
-    def take(self, rows: np.ndarray | slice) -> list[np.ndarray]:
+    @property
+    def lazy(self) -> bool:
+        """Whether taking examples reads from a disk."""
+        return any(is_mapped(array) for array in self.arrays)
+
+    def take(
+        self, rows: np.ndarray | slice, random: np.random.Generator | None = None
+    ) -> list[np.ndarray]:
         """The arrays of some examples, contiguous; of one example, where a step takes no more."""
         taken = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
+        if not isinstance(rows, slice):  # rows of a slice may be the array itself
+            for array in self.arrays:
+                release(array)
         if self.types:
             # batch by batch: there is no second copy of what may lie in a mapped file
             taken = [array.astype(dtype, copy=False) for array, dtype in zip(taken, self.types)]
@@ -49,9 +62,9 @@ class Examples:
         """The arrays of all examples, as one step takes them."""
         return self.take(slice(None))
 
-    def of_step(self, order: BatchOrder, step: int) -> list[np.ndarray]:
-        """The arrays of a training step."""
-        return self.take(order.rows(step))
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of rows in the source."""
+        return rows
 
     def _along_axes(self) -> Iterator[tuple[np.ndarray, int | None]]:
         return zip(self.arrays, self.axes)
@@ -63,12 +76,6 @@ def rows_of(array: np.ndarray, axis: int | None, rows: np.ndarray | slice) -> np
     if axis is None:
         return np.asarray(array, order="C")
     return np.asarray(array[(slice(None),) * axis + (rows,)], order="C")
-
-
-def batches(examples: Examples, batch_size: int) -> Iterator[list[np.ndarray]]:
-    """All examples in order; the last batch may be smaller."""
-    for start in range(0, len(examples), batch_size):
-        yield examples.take(slice(start, start + batch_size))
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:

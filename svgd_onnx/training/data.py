@@ -56,7 +56,12 @@ def load_vector(path: PathLike) -> np.ndarray:
         ) from error
 
 
-def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examples:
+def check(
+    arrays: Arrays,
+    manifest: Manifest,
+    source: str = "the data",
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> Examples:
     """Checks arrays against what a model wants.
 
     Floating-point arrays may be of any width, and integer arrays too: a batch of them has the model's type.
@@ -65,6 +70,7 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         arrays: by name; the manifest names the inputs and the labels.
         manifest: of the artifacts.
         source: what to call the data in a message.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Raises:
         UserError: a name, a type, a shape, a length or a class does not fit; or there are no
@@ -91,23 +97,29 @@ def check(arrays: Arrays, manifest: Manifest, source: str = "the data") -> Examp
         wanted.append(label if lowest is None else replace(label, lowest=lowest, highest=highest))
         if term.settings.ignore_index is not None:
             ignored[label.name] = term.settings.ignore_index
-    examples = check_arrays(arrays, wanted, source, ignored=ignored)
+    examples = check_arrays(arrays, wanted, source, ignored=ignored, rows=rows)
     given = {tensor.name: array for tensor, array in zip(wanted, examples.arrays)}
     for term in manifest.terms:
-        if term.label is not None:
+        # a batch of data that is read as it goes may well have no label that counts
+        if term.label is not None and rows is None:
             name = term.label.name
             array = f"array '{name}' of {source}"
             loss_named(term.loss).check_counting(given[name], term.settings, array)
     return examples
 
 
-def check_batch(arrays: Arrays, manifest: Manifest, source: str) -> list[np.ndarray]:
+def check_batch(
+    arrays: Arrays,
+    manifest: Manifest,
+    source: str,
+    rows: Sequence[int] | np.ndarray | None = None,
+) -> list[np.ndarray]:
     """As `check`, of what one step takes.
 
     Raises:
         UserError: as `check`; or a step takes one example, and there are more.
     """
-    examples = check(arrays, manifest, source)
+    examples = check(arrays, manifest, source, rows)
     if examples.one_by_one and len(examples) > 1:
         raise UserError(
             f"There are {len(examples)} examples in {source}, but the model takes one: give one a step."
@@ -120,6 +132,7 @@ def check_arrays(
     wanted: Sequence[Tensor],
     source: str,
     ignored: Mapping[str, int] | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> Examples:
     """Checks arrays against inputs.
 
@@ -131,6 +144,7 @@ def check_arrays(
         wanted: the inputs.
         source: what to call the data in a message.
         ignored: of some of them, by name, a number that they may hold whatever their range is.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Returns:
         An array for each input, in their order.
@@ -160,7 +174,7 @@ def check_arrays(
         if stacked:
             tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
         _check_form(array, tensor, source)
-        check_values(array, tensor, source, (ignored or {}).get(tensor.name))
+        check_values(array, tensor, source, (ignored or {}).get(tensor.name), rows)
         checked.append(array)
         axes.append(tensor.batch_axis)
     lengths = {
@@ -180,7 +194,7 @@ def check_arrays(
 def _check_mapping(arrays: object, source: str) -> None:
     if isinstance(arrays, str | os.PathLike):
         raise UserError(
-            f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, as numpy.load reads them."
+            f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, or what load_data reads."
         )
 
 

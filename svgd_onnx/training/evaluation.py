@@ -10,8 +10,9 @@ import numpy as np
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import LossTerm, Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
-from svgd_onnx.training.batches import Examples, batches
+from svgd_onnx.training.examples import Taken, one_pass
 from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task, fits
+from svgd_onnx.training.streams import StreamExamples
 
 BATCH_SIZE = 256
 
@@ -65,15 +66,24 @@ class _Term:
 def evaluate(
     session: Session,
     manifest: Manifest,
-    examples: Examples,
+    examples: Taken | StreamExamples,
     metrics: Sequence[Metric],
     *,
     trained: bool = False,
+    workers: int = 0,
 ) -> dict[str, Any]:
     """The loss over all examples, and the metrics, by name: numbers, or tables.
 
     Of several losses the weighted sum, each, as `box_loss`, and the metrics that fit it, as `class_accuracy`.
     It is of the averages of parameters where there are some, unless those that are `trained` are asked for.
+
+    Args:
+        session: of the artifacts.
+        manifest: theirs.
+        examples: what to evaluate on.
+        metrics: those that fit one of the losses.
+        trained: whether of the parameters as they were trained.
+        workers: threads that prepare examples which are not there as the model takes them.
 
     Raises:
         UserError: the batch axis is fixed, and the examples do not fill the last batch; or the model cannot
@@ -81,19 +91,17 @@ def evaluate(
     """
     fixed = manifest.batch_size
     batch_size = fixed or BATCH_SIZE
-    if fixed is not None and len(examples) % fixed:
-        raise UserError(
-            f"The model's batch axis is fixed at {fixed}, and {len(examples)} examples are no "
-            "multiple of that: export it with a batch axis of any size."
-        )
+    if fixed is not None and not isinstance(examples, StreamExamples) and len(examples) % fixed:
+        raise _no_multiple(fixed, len(examples))
     terms = [_Term(term, manifest, metrics) for term in manifest.terms]
     several = len(terms) > 1
     # each of several stands behind the model's own outputs
     places = range(1 + len(manifest.outputs), 1 + len(manifest.outputs) + len(terms))
-    for number, batch in enumerate(batches(examples, batch_size)):
-        first = number * batch_size
-        count = min(batch_size, len(examples) - first)
-        with rows_at_fault(examples.source, range(first, first + count)):
+    for number, (rows, batch) in enumerate(one_pass(examples, batch_size, workers)):
+        count = len(rows)
+        if fixed is not None and count != fixed:
+            raise _no_multiple(fixed, number * fixed + count)
+        with rows_at_fault(examples.source, examples.numbers(rows)):
             seed = number if manifest.random else None
             results = session.eval_step(batch, seed=seed, trained=trained)
         for term, place in zip(terms, places if several else [0]):
@@ -117,3 +125,10 @@ def score_names(manifest: Manifest, metrics: Sequence[Metric]) -> list[str]:
         fitting = [each.name for each in metrics if fits(each, task)]
         names += [term.named(name) for name in (LOSS, *fitting)]
     return names
+
+
+def _no_multiple(fixed: int, count: int) -> UserError:
+    return UserError(
+        f"The model's batch axis is fixed at {fixed}, and {count} examples are no multiple of that: export it "
+        "with a batch axis of any size."
+    )

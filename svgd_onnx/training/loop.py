@@ -8,15 +8,16 @@ from pathlib import Path
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
-from svgd_onnx.training.augmentation import AugmentedExamples
-from svgd_onnx.training.batches import BatchOrder, Examples
 from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.evaluation import evaluate, score_names
+from svgd_onnx.training.examples import Taken
+from svgd_onnx.training.feed import Feed, Order
 from svgd_onnx.training.metrics import Metric
 from svgd_onnx.training.monitor import Monitor, after_epochs
 from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedules import Rates
 from svgd_onnx.training.state import TrainingState
+from svgd_onnx.training.streams import StreamExamples
 from svgd_onnx.training.training_log import TrainingLog
 
 
@@ -39,26 +40,30 @@ class Loop:
         log_every: log each step whose number is a multiple of this.
         checkpoint_every: save after each so many steps; None for at the end only.
         callbacks: to call.
+        workers: threads that prepare batches.
         save: saves the checkpoint.
         is_stopping: whether to end after the step that is under way.
+        waiting: the share of the time of steps that they waited for data.
     """
 
     state: TrainingState
     manifest: Manifest
-    examples: Examples | AugmentedExamples
-    order: BatchOrder
+    examples: Taken | StreamExamples
+    order: Order
     total: int
     rates: Rates
     followed: str | None
-    held_out: Examples | None
+    held_out: Taken | StreamExamples | None
     metrics: Sequence[Metric]
     monitor: Monitor
     keeps_best: bool
     log_every: int
     checkpoint_every: int | None
     callbacks: Sequence[Callback]
+    workers: int = 0
     save: Callable[[], None] = lambda: None
     is_stopping: Callable[[], bool] = lambda: False
+    waiting: float = 0.0
     _improves_no_more: bool = False
     _result: dict[str, float] = field(default_factory=dict)
 
@@ -83,10 +88,11 @@ class Loop:
             self.state.claim,
             TrainingLog(log, step, names) as rows,
             Progress(self.total, step, show_progress) as bar,
+            Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
         ):
             self.state.tidy()
             while not self._is_over():
-                record = self._step(rows, bar)
+                record = self._step(feed, rows, bar)
             if not self.state.is_saved:
                 self._save(record)
         return self._result
@@ -99,11 +105,13 @@ class Loop:
     def _is_over(self) -> bool:
         return self.state.progress.step >= self.total or self.is_stopping() or self.stopped_early
 
-    def _step(self, rows: TrainingLog, bar: Progress) -> Record:
+    def _step(self, feed: Feed, rows: TrainingLog, bar: Progress) -> Record:
         step = self.state.progress.step
         rate, epoch = self.rates.rate(step), self.order.epoch(step)
-        with rows_at_fault(self.examples.source, self.order.rows(step)):
-            loss = self.state.step(self.examples.of_step(self.order, step), rate)
+        numbers, arrays = feed.next()
+        with rows_at_fault(self.examples.source, numbers):
+            loss = self.state.step(arrays, rate)
+        self.waiting = feed.stepped()
         self._result["loss"] = loss
         ends_epoch, number = self.order.ends_epoch(step), step + 1
         metrics = {}
@@ -125,8 +133,10 @@ class Loop:
             self._save(record)
         return record
 
-    def _validate(self, held_out: Examples, ends_epoch: bool) -> dict[str, float]:
-        values = evaluate(self.state.session, self.manifest, held_out, self.metrics)
+    def _validate(self, held_out: Taken | StreamExamples, ends_epoch: bool) -> dict[str, float]:
+        values = evaluate(
+            self.state.session, self.manifest, held_out, self.metrics, workers=self.workers
+        )
         self._result.update({f"validation_{name}": value for name, value in values.items()})
         if ends_epoch:
             self.state.note(values)

@@ -8,18 +8,19 @@ from pathlib import Path
 
 from svgd_onnx.errors import UserError, check_several, option
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.training import data
-from svgd_onnx.training.augmentation import Augment, AugmentedExamples
-from svgd_onnx.training.batches import BatchOrder, Examples
+from svgd_onnx.training.augmentation import Augment
+from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.callbacks import Callback, check_callbacks
-from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.examples import Given, Taken
+from svgd_onnx.training.feed import check_workers, same_classes, take_data
 from svgd_onnx.training.length import check_length, check_positive
 from svgd_onnx.training.loop import Loop
 from svgd_onnx.training.metrics import LOSS, Metric, check_watched, metrics_for
 from svgd_onnx.training.monitor import Monitor
 from svgd_onnx.training.schedules import Rates, Schedule, as_schedule, check_rate
-from svgd_onnx.training.start import check_batch_size, check_enough, check_resume
+from svgd_onnx.training.start import check_batch_size, check_resume
 from svgd_onnx.training.state import TrainingState
+from svgd_onnx.training.streams import StreamExamples, StreamOrder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +41,7 @@ class Options:
     checkpoint_best: bool
     checkpoint_keep: int | None
     log_every: int
+    workers: int
     callbacks: Iterable[Callback]
     resume: bool
 
@@ -48,8 +50,8 @@ def prepare(
     folder: Path,
     state: TrainingState,
     options: Options,
-    examples: Arrays,
-    validation: Arrays | None,
+    examples: Given,
+    validation: Given | float | None,
     augment: Augment | None,
 ) -> Loop:
     """A loop, which lacks what saves and what stops it only.
@@ -67,21 +69,27 @@ def prepare(
         checkpoint_keep=options.checkpoint_keep,
     )
     check_batch_size(manifest, options.batch_size)
+    check_workers(options.workers)
     check_resume(folder, state.progress.step, options.resume)
     callbacks = check_callbacks(options.callbacks)
     monitor = _monitor(options)
     metrics = _metrics(manifest, options, schedule, monitor, validation is not None)
-    taken = (
-        data.check(examples, manifest, "the training data")
-        if augment is None
-        else AugmentedExamples(examples, manifest, augment)
+    taken, held_out = take_data(
+        examples,
+        validation,
+        manifest,
+        augment,
+        batch_size=options.batch_size,
+        seed=state.progress.seed,
+        epochs=options.epochs,
     )
-    held_out = None
-    if validation is not None:
-        held_out = data.check(validation, manifest, "the validation data")
-    check_enough(options.batch_size, len(taken))
+    classes = same_classes(tuple(state.progress.classes), taken, held_out)
+    state.progress = replace(state.progress, classes=list(classes))
     order = _order(state, options, taken)
-    total = options.steps if options.steps is not None else order.steps(options.epochs or 0)
+    total = options.steps
+    if total is None:
+        assert isinstance(order, BatchOrder)  # data whose length nobody knows has steps
+        total = order.steps(options.epochs or 0)
     rates = Rates(schedule, options.learning_rate, total)
     state.keep(options.checkpoint_keep, best=options.checkpoint_best)
     return Loop(
@@ -99,6 +107,7 @@ def prepare(
         log_every=options.log_every,
         checkpoint_every=options.checkpoint_every,
         callbacks=callbacks,
+        workers=options.workers,
     )
 
 
@@ -145,12 +154,25 @@ def _metrics(
 
 
 def _order(
-    state: TrainingState, options: Options, examples: Examples | AugmentedExamples
-) -> BatchOrder:
-    """The order of the examples, which goes on where it was if the batch size changes."""
-    progress, count, shuffle = state.progress, len(examples), options.shuffle
-    origin = progress.origin
-    if progress.step and progress.batch_size not in (0, options.batch_size):
+    state: TrainingState, options: Options, examples: Taken | StreamExamples
+) -> BatchOrder | StreamOrder:
+    """The order of the examples, which goes on where it was if the batch size changes.
+
+    Raises:
+        UserError: it changes, and nobody knows how many examples there are.
+    """
+    progress, shuffle, origin = state.progress, options.shuffle, state.progress.origin
+    changes = bool(progress.step) and progress.batch_size not in (0, options.batch_size)
+    if isinstance(examples, StreamExamples):
+        if changes:
+            raise UserError(
+                f"Data of which nobody knows how many examples it has goes on in batches of "
+                f"{progress.batch_size}, as it began: give {option('batch_size')} so."
+            )
+        state.progress = replace(progress, batch_size=options.batch_size)
+        return StreamOrder(options.batch_size, progress.seed)
+    count = len(examples)
+    if changes:
         before = BatchOrder(count, progress.batch_size, progress.seed, origin)
         origin = before.changed(progress.step)
     state.progress = replace(progress, batch_size=options.batch_size, origin=origin)

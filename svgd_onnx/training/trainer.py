@@ -20,10 +20,13 @@ from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.callbacks import Callback
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
+from svgd_onnx.training.examples import Given, taken_from
 from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.feed import check_workers, same_classes
 from svgd_onnx.training.finite import NON_FINITE, STOP
 from svgd_onnx.training.kept_checkpoints import LAST
 from svgd_onnx.training.metrics import metrics_for
+from svgd_onnx.training.prediction import BATCH_SIZE, joined, open_artifacts
 from svgd_onnx.training.preparation import Options, prepare
 from svgd_onnx.training.schedules import Schedule
 from svgd_onnx.training.start import check_seed, check_threads
@@ -56,6 +59,7 @@ class Trainer:
         device: what runs the steps.
         nodes: of a step, how many of each operator, by the execution provider that runs them; empty where one
             does, and before a step where onnxruntime does not tell before.
+        waiting: the share of the time of the last training's steps that they waited for data; 0 to 1.
         stopped_early: whether the last `train` ended, or did not begin, by `early_stopping`.
 
     Raises:
@@ -85,6 +89,7 @@ class Trainer:
         session = self._session
         self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
         self._stopping = self.stopped_early = False
+        self.waiting = 0.0
 
     @property
     def step(self) -> int:
@@ -111,6 +116,11 @@ class Trainer:
         """The step of the checkpoint that is kept as the best; None if none is."""
         return self._state.progress.best_step
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that it was trained on; none where the data did not name them."""
+        return tuple(self._state.progress.classes)
+
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
         """One step: gradients, T, update.
 
@@ -132,16 +142,17 @@ class Trainer:
 
     def train(
         self,
-        examples: Arrays,
+        examples: Given,
         *,
         epochs: int | None = None,
         steps: int | None = None,
         batch_size: int,
         learning_rate: float,
         schedule: Schedule | Mapping[int, float] | str | None = None,
-        validation: Arrays | None = None,
+        validation: Given | float | None = None,
         metrics: Iterable[str] = (),
         augment: Augment | None = None,
+        workers: int = 1,
         shuffle: bool = True,
         early_stopping: int | None = None,
         monitor: str | None = None,
@@ -164,18 +175,24 @@ class Trainer:
         Args:
             examples: an array for each model input and the label, by name, with all examples along the
                 batch axis. What has none is taken whole at every step; where nothing has one, examples
-                are stacked along a new first axis.
+                are stacked along a new first axis. Or what `load_data` gives; an object with `__len__` and
+                `__getitem__`; or an iterable (or a function that gives an iterator) of examples or
+                batches, taken in its order, with `steps`: what a row or an item is, `load_data` says.
             epochs: how many epochs in all; or
             steps: how many steps in all.
             batch_size: examples a step.
             learning_rate: alpha.
             schedule: of the learning rate: a `Schedule`; its text, as "warmup=500,cosine"; or the rate from
                 a step on, by step (steps count from 0).
-            validation: data to evaluate on after each epoch, and at the end.
+            validation: data to evaluate on after each epoch, and at the end; or the share of the examples
+                that is set aside for it, by the seed, and of each class where labels are such.
             metrics: names of metrics of the validation, beside the loss, and the accuracy where it has one.
             augment: makes a batch of the examples, by name, into what the model takes; it draws from
                 the generator that it is given, a function of seed and step. With it the examples may
-                be of any type and shape; what it returns is checked at every step.
+                be of any type and shape; what it returns is checked at every step. With workers it is
+                called in their threads, a few batches ahead.
+            workers: threads that prepare batches while a step runs, where examples are read from a disk or
+                changed; 0 for none. The batches are the same for any number.
             shuffle: whether the order is random; else it is that of the examples.
             early_stopping: end where the monitored metric has not improved for so many epochs.
             monitor: "loss" or a metric, of the validation: for early stopping and the best checkpoint.
@@ -212,6 +229,7 @@ class Trainer:
             checkpoint_best=checkpoint_best,
             checkpoint_keep=checkpoint_keep,
             log_every=log_every,
+            workers=workers,
             callbacks=callbacks,
             resume=resume,
         )
@@ -222,9 +240,10 @@ class Trainer:
             return loop.run(path, progress)
         finally:
             self._stopping, self.stopped_early = False, loop.stopped_early
+            self.waiting = loop.waiting
 
     def fit(
-        self, examples: Arrays, validation: Arrays | None = None, **options: Any
+        self, examples: Given, validation: Given | float | None = None, **options: Any
     ) -> dict[str, float]:
         """`train`, with the validation data second."""
         return self.train(examples, validation=validation, **options)
@@ -234,7 +253,12 @@ class Trainer:
         self._stopping = True
 
     def evaluate(
-        self, examples: Arrays, *, metrics: Iterable[str] = (), trained: bool = False
+        self,
+        examples: Given,
+        *,
+        metrics: Iterable[str] = (),
+        trained: bool = False,
+        workers: int = 1,
     ) -> dict[str, Any]:
         """The loss over all examples, the accuracy where a loss has one, and other metrics, by name.
 
@@ -243,17 +267,37 @@ class Trainer:
         nothing.
 
         Args:
-            examples: an array for each model input and label, by name.
+            examples: as `train` takes them; what is random about images is left out.
             metrics: names of metrics. Each is a number, but for "confusion-matrix": (classes, classes) int64,
                 a row for each class that was wanted. Of several losses each is of those that it fits.
             trained: whether of the parameters as they are where there are averages (`convert(ema=...)`).
+            workers: see `train`.
 
         Raises:
             UserError: the data does not fit the model, or a metric not the loss.
         """
         wanted = metrics_for(self.manifest, metrics, tables=True)
-        checked = data.check(examples, self.manifest)
-        return evaluate(self._session, self.manifest, checked, wanted, trained=trained)
+        check_workers(workers)
+        taken = taken_from(examples, self.manifest)
+        same_classes(self.classes, taken)
+        given = (self._session, self.manifest, taken, wanted)
+        return evaluate(*given, trained=trained, workers=workers)
+
+    def predict(
+        self, examples: Given, *, batch_size: int = BATCH_SIZE, workers: int = 1
+    ) -> dict[str, np.ndarray]:
+        """The model's outputs by name, with the parameters as they are now, examples along the first axis.
+
+        Args:
+            examples: as `train` takes them; labels need not be there.
+            batch_size: how many examples are computed at once, where the model leaves a choice.
+            workers: see `train`.
+
+        Raises:
+            UserError: the data does not fit the model, or onnxruntime cannot run it.
+        """
+        with open_artifacts(self.manifest, self.export) as predictor:
+            return joined(predictor.predict(examples, batch_size=batch_size, workers=workers))
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.

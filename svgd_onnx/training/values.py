@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import mmap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Tensor
 from svgd_onnx.targets.index_at_fault import OutOfRangeError, place_of
+from svgd_onnx.training.mapped import release
 
 # Elements that are looked at together: few enough for a processor's cache.
 _PIECE = 1 << 18
@@ -17,7 +17,11 @@ _PIECES_HELD = 32
 
 
 def check_values(
-    array: np.ndarray, tensor: Tensor, source: str, ignored: int | None = None
+    array: np.ndarray,
+    tensor: Tensor,
+    source: str,
+    ignored: int | None = None,
+    rows: Sequence[int] | np.ndarray | None = None,
 ) -> None:
     """Refuses numbers that are not finite, or out of the range that a tensor has.
 
@@ -29,31 +33,38 @@ def check_values(
             floating-point numbers only the first is looked at.
         source: what to call the data in a message.
         ignored: a number that is in range whatever the range is.
+        rows: the numbers of the examples in the source; None if they count from 0.
 
     Raises:
         UserError: names the array, the row and the number.
     """
     dtype = np.dtype(tensor.dtype)
     if dtype.kind == "f":
-        _check_finite(array, tensor, dtype, source)
+        _check_finite(array, tensor, dtype, source, rows)
     elif dtype.kind in "iu":
-        _check_range(array, tensor, dtype, source, ignored)
+        _check_range(array, tensor, dtype, source, ignored, rows)
 
 
-def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str) -> None:
+def _check_finite(
+    array: np.ndarray,
+    tensor: Tensor,
+    dtype: np.dtype,
+    source: str,
+    rows: Sequence[int] | np.ndarray | None,
+) -> None:
     for start, piece in _pieces(array):
         with np.errstate(over="ignore"):
             finite = np.isfinite(piece.astype(dtype, copy=False))
         if tensor.lowest is not None and (piece < tensor.lowest).any():
             flat = int(np.argmax(piece < tensor.lowest))
-            place = place_of(_index(array, start + flat), tensor)
+            place = place_of(_index(array, start + flat), tensor, rows)
             raise UserError(
                 f"Array '{tensor.name}' in {source} has {piece[flat]} in {place}, where only numbers of "
                 f"{tensor.lowest} or more are in range."
             )
         if not finite.all():
             flat = int(np.argmin(finite))
-            place = place_of(_index(array, start + flat), tensor)
+            place = place_of(_index(array, start + flat), tensor, rows)
             raise UserError(
                 f"Array '{tensor.name}' in {source} contains NaN or infinity ({piece[flat]} in {place}, as "
                 f"{dtype})."
@@ -61,7 +72,12 @@ def _check_finite(array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: st
 
 
 def _check_range(
-    array: np.ndarray, tensor: Tensor, dtype: np.dtype, source: str, ignored: int | None
+    array: np.ndarray,
+    tensor: Tensor,
+    dtype: np.dtype,
+    source: str,
+    ignored: int | None,
+    rows: Sequence[int] | np.ndarray | None,
 ) -> None:
     given, limits = np.iinfo(array.dtype), np.iinfo(dtype)
     lowest = limits.min if tensor.lowest is None else max(limits.min, tensor.lowest)
@@ -78,7 +94,7 @@ def _check_range(
             wrong &= piece != ignored
         if wrong.any():
             flat = int(np.argmax(wrong))
-            place = place_of(_index(array, start + flat), tensor)
+            place = place_of(_index(array, start + flat), tensor, rows)
             raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, (lowest, highest))
 
 
@@ -95,21 +111,10 @@ def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     for start in range(0, flat.size, _PIECE):
         yield start, flat[start : start + _PIECE]
         if not (start // _PIECE + 1) % _PIECES_HELD:
-            _release(array)
-    _release(array)
+            release(array)
+    release(array)
 
 
 def _index(array: np.ndarray, flat: int) -> tuple[int, ...]:
     order = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
     return tuple(int(axis) for axis in np.unravel_index(flat, array.shape, order=order))  # type: ignore[call-overload]
-
-
-def _release(array: np.ndarray) -> None:
-    """Lets go of the pages of a mapped file that were read: they are in the file still."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return  # pages that were written to are in no file
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)

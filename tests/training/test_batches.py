@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from svgd_onnx.training.batches import BatchOrder, Examples, batches, shuffled_rows
+from svgd_onnx.training.batches import BatchOrder, Examples, shuffled_rows
+from svgd_onnx.training.examples import one_pass
 
 
 def test_steps_go_through_an_epochs_order_but_for_what_fills_no_batch() -> None:
@@ -23,5 +24,5 @@ def test_a_step_takes_the_same_examples_whatever_was_asked_before() -> None:
 
 def test_an_evaluation_takes_all_examples_in_order() -> None:
     examples = Examples((np.arange(5), np.arange(5) * 10), (0, 0))
-    taken = list(batches(examples, 2))
-    assert [array.tolist() for _, array in taken] == [[0, 10], [20, 30], [40]]
+    taken = list(one_pass(examples, 2, workers=0))
+    assert [arrays[1].tolist() for _, arrays in taken] == [[0, 10], [20, 30], [40]]

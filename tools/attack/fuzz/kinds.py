@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tools.attack.fuzz.files import logs, npz, safetensors, schedules, svgd_json
 from tools.attack.fuzz.models import models
+from tools.attack.fuzz.sources import sources
 
 # Raises what the package raises.
 Attempt = Callable[[int], None]
@@ -14,6 +15,7 @@ Attempt = Callable[[int], None]
 KINDS: dict[str, Callable[[Path], Attempt]] = {
     "models": models,
     "npz": npz,
+    "sources": sources,
     "safetensors": safetensors,
     "svgd_json": svgd_json,
     "logs": logs,

@@ -1,0 +1,128 @@
+"""What the commands' options say of data: where it is, which columns, what happens to images, a share of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import check_destination, followed
+
+if TYPE_CHECKING:
+    from svgd_onnx.training.sources import Data
+
+COLUMNS = typer.Option(
+    [],
+    metavar="INPUT=A,B,…",
+    help="The columns (names or globs) of the data that an input, or the label, is made of; may be repeated.",
+)
+TRANSFORM = typer.Option(
+    [],
+    metavar="NAME[=VALUE],…",
+    help="What happens to images: resize, center-crop, random-crop, flip, color, normalize; may be repeated.",
+)
+CLASSES = typer.Option(
+    None,
+    metavar="A,B,…|FILE.txt",
+    help="The names of classes in the order of their numbers, or a file with one a line; by default those that "
+    "the data names, sorted, or that the folder was trained on.",
+)
+WORKERS = typer.Option(1, help="Threads that prepare batches while a step runs; 0 for none.")
+
+
+def open_data(
+    path: Path,
+    columns: Sequence[str],
+    transform: Sequence[str],
+    classes: str | None,
+    trained: Sequence[str] = (),
+) -> Data:
+    """The data of a command.
+
+    Args:
+        path: where it is.
+        columns: as written, "x=a,b".
+        transform: as written.
+        classes: as written; None for those of before.
+        trained: those of before, if any.
+
+    Raises:
+        UserError: an option is not written as it is to be, or the data cannot be read.
+    """
+    from svgd_onnx.training.sources import load_data
+
+    return load_data(
+        path,
+        columns=parse_columns(columns),
+        transform=transform,
+        classes=parse_classes(classes) or trained,
+    )
+
+
+def parse_columns(items: Sequence[str]) -> dict[str, list[str]]:
+    """Columns by the name of an input: "x=a,b,c"; of an input that is named twice, all.
+
+    Raises:
+        UserError: one is not written so.
+    """
+    columns: dict[str, list[str]] = {}
+    for item in items:
+        name, _, globs = item.partition("=")
+        if not name or not globs:
+            raise UserError(
+                f"{option('columns')} has '{item}', which is not INPUT=COLUMN: write it as x=width,height."
+            )
+        columns.setdefault(name, []).extend(glob for glob in globs.split(",") if glob)
+    return columns
+
+
+def parse_classes(text: str | None) -> list[str]:
+    """Names with commas between, or in a file, one a line.
+
+    Raises:
+        UserError: the file cannot be read.
+    """
+    if not text:
+        return []
+    if not text.endswith(".txt"):
+        return [name.strip() for name in text.split(",")]
+    try:
+        return [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, ValueError) as error:
+        raise UserError(f"The file of classes '{text}' cannot be read ({error}).") from error
+
+
+def parse_validation(text: str | None) -> Path | float | None:
+    """A share of the data, or where other data is.
+
+    A number is a share, but where there is a file of that name.
+    """
+    if text is None:
+        return None
+    try:
+        share = float(text)
+    except ValueError:
+        return Path(text)
+    return Path(text) if Path(text).exists() else share
+
+
+def check_output(path: Path, read: Sequence[Path]) -> None:
+    """Refuses to write over data that the same command reads, or into a folder of such.
+
+    Raises:
+        UserError: says what is there.
+    """
+    final = followed(check_destination(path, read))
+    for folder in read:
+        if folder.is_dir() and final.is_relative_to(followed(folder)):
+            raise UserError(
+                f"'{path}' lies in '{folder}', which is read: give another place to write to."
+            )
+
+
+def show_classes(classes: Sequence[str]) -> str:
+    """A line of the classes with their numbers."""
+    return "Classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(classes)) + "."

@@ -1,0 +1,208 @@
+"""From what a user gives as data to examples that a model takes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.training import data
+from svgd_onnx.training.augmentation import Augment, AugmentedExamples
+from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.data import Arrays
+from svgd_onnx.training.prefetch import Prefetched
+from svgd_onnx.training.prepared import PreparedExamples, check_of
+from svgd_onnx.training.sources.columns import classes_of, columns_of
+from svgd_onnx.training.sources.python import SequenceSource, Stream
+from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
+from svgd_onnx.training.streams import StreamExamples
+
+Given = Arrays | Data | Iterable[Any] | Callable[[], Iterable[Any]]
+"""What `train` and others take: arrays by name, what `load_data` gives, an object with rows, or a stream."""
+
+
+class Taken(Protocol):
+    """Examples that a model takes.
+
+    Attributes:
+        source: what to call them in a message.
+        lazy: whether taking them takes time: they are read, or changed.
+        classes: names of the classes; none where they are not known.
+    """
+
+    @property
+    def source(self) -> str: ...
+    @property
+    def lazy(self) -> bool: ...
+    @property
+    def classes(self) -> tuple[str, ...]: ...
+
+    def __len__(self) -> int: ...
+
+    def take(
+        self, rows: np.ndarray | slice, random: np.random.Generator | None = None
+    ) -> list[np.ndarray]:
+        """The arrays of a step; what is random draws from the generator, or is as in evaluation."""
+        ...
+
+    def numbers(self, rows: np.ndarray) -> np.ndarray:
+        """The numbers of rows in the source."""
+        ...
+
+
+def taken_from(
+    given: Given, manifest: Manifest, source: str = "the data", augment: Augment | None = None
+) -> Taken | StreamExamples:
+    """Examples that a model takes, of whatever is given.
+
+    Args:
+        given: by the user.
+        manifest: of the artifacts.
+        source: what to call arrays in a message; other data have a name.
+        augment: see `Trainer.train`.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    arrays = _as_arrays(given)
+    if augment is not None:
+        if arrays is None:
+            raise UserError(f"{option('augment')} is of arrays: use the data's transform instead.")
+        return AugmentedExamples(arrays, manifest, augment)
+    if arrays is not None or isinstance(given, str | os.PathLike):
+        checked = data.check(given if arrays is None else arrays, manifest, source)  # type: ignore[arg-type]
+        return replace(checked, classes=given.classes) if isinstance(given, Data) else checked
+    label = None if manifest.label is None else manifest.label.name
+    if not isinstance(given, Data) and _has_rows(given):
+        given = Data(SequenceSource(given))
+    if isinstance(given, Data):
+        check = check_of(manifest, given.source.title)
+        return PreparedExamples(given, manifest.arrays, label, check)
+    if callable(given) or hasattr(given, "__iter__"):
+        return StreamExamples(Stream(given), manifest.arrays, check_of(manifest, "the data"))
+    raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
+
+
+def first_examples(
+    given: Given, tensors: Sequence[Tensor], label: str | None, count: int | None
+) -> list[np.ndarray]:
+    """The first of some data, as a model takes them; one, where it takes one.
+
+    Args:
+        given: arrays, or what `load_data` gives.
+        tensors: the model's inputs, and the label last if there is one.
+        label: its name; None if there is none.
+        count: how many; None for all.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    arrays = _as_arrays(given)
+    if arrays is not None or not isinstance(given, Data):
+        whole = data.check_arrays(given if arrays is None else arrays, tensors, "the data")  # type: ignore[arg-type]
+        return whole.take(slice(1 if whole.one_by_one else count))
+    source = given.source.title
+
+    def check(arrays: Arrays, rows: np.ndarray) -> list[np.ndarray]:
+        return data.check_arrays(arrays, tensors, source, rows=rows).all()
+
+    one = all(tensor.batch_axis is None for tensor in tensors)
+    return PreparedExamples(given, tensors, label, check).take(slice(1 if one else count))
+
+
+def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamples:
+    """Examples for a model's inputs alone: labels, and whatever else is there, do not matter.
+
+    Raises:
+        UserError: they do not fit the inputs.
+    """
+    arrays = _as_arrays(given)
+    if isinstance(given, str | os.PathLike):
+        return data.check_arrays(given, inputs, "the data")  # type: ignore[arg-type]
+    if arrays is not None:
+        names = [tensor.name for tensor in inputs if tensor.name in arrays]
+        return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")
+    if not isinstance(given, Data) and _has_rows(given):
+        given = Data(SequenceSource(given))
+    source = given.source.title if isinstance(given, Data) else "the data"
+
+    def check(arrays: Arrays, rows: np.ndarray) -> list[np.ndarray]:
+        return data.check_arrays(arrays, inputs, source, rows=rows).all()
+
+    if isinstance(given, Data):
+        return PreparedExamples(given, inputs, None, check)
+    if callable(given) or hasattr(given, "__iter__"):
+        return StreamExamples(Stream(given), inputs, check)
+    raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
+
+
+def known_classes(given: Data) -> tuple[str, ...]:
+    """The names of classes that some data has, whatever labels a model wants; none where it names none."""
+    own = LABELS if given.source.own_names and LABELS in given.source.columns else ""
+    return given.classes or (given.source.classes_of(own) if own else ())
+
+
+def label_classes(given: Data, manifest: Manifest) -> tuple[str, ...]:
+    """The names of the classes that labels of some data are; none where they are not known.
+
+    Raises:
+        UserError: an input, or the label, has no column.
+    """
+    if manifest.label is None or _as_arrays(given) is not None:
+        return given.classes
+    label = manifest.label.name
+    return classes_of(given, columns_of(given, manifest.arrays, label)[label])
+
+
+def labels_of(examples: Taken, manifest: Manifest) -> np.ndarray | None:
+    """One integer for each example, where the labels are so and can be had at once."""
+    label = manifest.label
+    if label is None:
+        return None
+    if isinstance(examples, PreparedExamples):
+        return examples.labels(label.name)
+    if isinstance(examples, Examples) and examples.axes[-1] == 0:
+        return examples.arrays[-1]
+    return None
+
+
+def one_pass(
+    examples: Taken | StreamExamples, batch_size: int, workers: int
+) -> Iterator[tuple[np.ndarray, list[np.ndarray]]]:
+    """All examples in order, in batches, with their rows; the last batch may be smaller."""
+    if isinstance(examples, StreamExamples):
+        yield from examples.one_pass(batch_size)
+        return
+    count = len(examples)
+    tasks = (slice(start, min(start + batch_size, count)) for start in range(0, count, batch_size))
+    with Prefetched(examples.take, tasks, workers if examples.lazy else 0) as batches:
+        for rows, arrays in batches:
+            yield np.arange(rows.start, rows.stop), arrays
+
+
+def _as_arrays(given: Given) -> Arrays | None:
+    """Arrays by name, if that is all that is given; other data become such batch by batch."""
+    if isinstance(given, Mapping):
+        return given
+    if not isinstance(given, Data) or given.transform is not None:
+        return None
+    source = given.source
+    if not isinstance(source, ArraySource) or source.own_names:
+        return None
+    if not given.columns:
+        return source.arrays
+    single = all(len(names) == 1 and names[0] in source.arrays for names in given.columns.values())
+    if not single:
+        return None
+    renamed = {name: source.arrays[of[0]] for name, of in given.columns.items()}
+    used = {of[0] for of in given.columns.values()}
+    return {**{name: each for name, each in source.arrays.items() if name not in used}, **renamed}
+
+
+def _has_rows(given: object) -> bool:
+    return hasattr(given, "__len__") and hasattr(given, "__getitem__")

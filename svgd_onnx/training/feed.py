@@ -1,0 +1,159 @@
+"""The batches of a training, in its order: what they are taken from, and how long steps wait for them."""
+
+from __future__ import annotations
+
+import time
+from types import TracebackType
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.training.augmentation import Augment
+from svgd_onnx.training.batches import BatchOrder
+from svgd_onnx.training.examples import Given, Taken, labels_of, taken_from
+from svgd_onnx.training.prefetch import Prefetched
+from svgd_onnx.training.split import split
+from svgd_onnx.training.start import check_enough
+from svgd_onnx.training.streams import StreamExamples, StreamOrder
+
+_MOST_WORKERS = 64
+
+Order = BatchOrder | StreamOrder
+_Task = tuple[int, np.ndarray]
+
+
+class Feed:
+    """The batches of some steps, prepared while steps run; within a `with` block.
+
+    Args:
+        examples: which they are of.
+        order: in which they are taken.
+        steps: whose batches; counted from 0.
+        workers: threads that prepare them, where that takes time. Those of a stream are one at most.
+    """
+
+    def __init__(
+        self, examples: Taken | StreamExamples, order: Order, steps: range, workers: int
+    ) -> None:
+        self._examples, self._order = examples, order
+        if isinstance(examples, StreamExamples):
+            workers = min(workers, 1)
+        tasks = ((step, order.rows(step)) for step in steps)
+        workers = workers if examples.lazy else 0
+        self._batches = Prefetched[_Task, list[np.ndarray]](self._take, tasks, workers)
+        self._since = self._stepping = 0.0
+
+    def __enter__(self) -> Feed:
+        self._batches.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._batches.__exit__(kind, error, trace)
+
+    def next(self) -> tuple[np.ndarray, list[np.ndarray]]:
+        """The numbers of a step's examples in their source, and its arrays.
+
+        Raises:
+            UserError: one cannot be read, or does not fit the model.
+        """
+        (_, rows), arrays = next(self._batches)
+        self._since = time.perf_counter()
+        return self._examples.numbers(rows), arrays
+
+    def stepped(self) -> float:
+        """To be called after a step: the share of the time of all steps that they waited; from 0 to 1."""
+        self._stepping += time.perf_counter() - self._since
+        waited = self._batches.waited
+        return waited / max(waited + self._stepping, 1e-9)
+
+    def _take(self, task: _Task) -> list[np.ndarray]:
+        step, rows = task
+        # not where nothing is drawn: to make one takes as long as some steps
+        random = self._order.generator(step) if self._examples.lazy else None
+        return self._examples.take(rows, random)
+
+
+def take_data(
+    given: Given,
+    validation: Given | float | None,
+    manifest: Manifest,
+    augment: Augment | None,
+    *,
+    batch_size: int,
+    seed: int,
+    epochs: int | None,
+) -> tuple[Taken | StreamExamples, Taken | StreamExamples | None]:
+    """Examples to train on and to validate on.
+
+    Args:
+        given: examples for training.
+        validation: others, or a share of those, or none.
+        manifest: of the artifacts.
+        augment: see `Trainer.train`.
+        batch_size: examples a step.
+        seed: of the share.
+        epochs: how many there are to be; None if steps are counted.
+
+    Raises:
+        UserError: something does not fit.
+    """
+    taken = taken_from(given, manifest, "the training data", augment)
+    if isinstance(taken, StreamExamples):
+        if epochs is not None or isinstance(validation, float | int):
+            name = "epochs" if epochs is not None else "validation"
+            raise UserError(
+                f"Nobody knows how many examples the data has, so {option(name)} says nothing: give "
+                f"{option('steps')}, and data to validate on."
+            )
+        return taken, _held_out(validation, manifest)
+    if isinstance(validation, float | int):
+        if augment is not None:
+            raise UserError(
+                f"{option('validation')} is a share of examples that {option('augment')} changes: give data."
+            )
+        taken, aside = split(taken, labels_of(taken, manifest), validation, seed)
+        check_enough(batch_size, len(taken))
+        return taken, aside
+    check_enough(batch_size, len(taken))
+    return taken, _held_out(validation, manifest)
+
+
+def _held_out(validation: Given | None, manifest: Manifest) -> Taken | StreamExamples | None:
+    if validation is None:
+        return None
+    return taken_from(validation, manifest, "the validation data")
+
+
+def same_classes(
+    trained: tuple[str, ...], *examples: Taken | StreamExamples | None
+) -> tuple[str, ...]:
+    """The classes of all examples, which are those that were trained, where they are known.
+
+    Raises:
+        UserError: they are others, or in another order.
+    """
+    for each in examples:
+        classes = () if each is None else each.classes
+        if each is not None and trained and classes and classes != trained:
+            raise UserError(
+                f"The classes of {each.source} are {listed(classes)}, and those of before are {listed(trained)}"
+                f": give these with {option('classes')}, in this order."
+            )
+        trained = trained or classes
+    return trained
+
+
+def check_workers(workers: int) -> None:
+    """Refuses a number of workers below 0, or beyond reason.
+
+    Raises:
+        UserError: names the range.
+    """
+    if not 0 <= workers <= _MOST_WORKERS:
+        raise UserError(f"{option('workers')} is {workers}, but must be from 0 to {_MOST_WORKERS}.")

@@ -1,0 +1,217 @@
+"""What a model says of examples: its outputs by name, batch by batch, of a folder or of any ONNX file."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.files.workplace import workplace
+from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.runtime import inference_runtime
+from svgd_onnx.training.examples import Given, Taken, one_pass, without_label
+from svgd_onnx.training.length import check_positive
+from svgd_onnx.training.start import check_threads
+from svgd_onnx.training.streams import StreamExamples
+
+BATCH_SIZE = 256
+
+# What onnxruntime calls the types of tensors.
+_TYPES = {
+    "tensor(bool)": "bool",
+    "tensor(double)": "float64",
+    "tensor(float)": "float32",
+    "tensor(float16)": "float16",
+    **{
+        f"tensor({sign}int{bits})": f"{sign}int{bits}"
+        for sign in ("", "u")
+        for bits in (8, 16, 32, 64)
+    },
+}
+
+Outputs = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """A model that is open for inference.
+
+    Attributes:
+        session: onnxruntime's.
+        inputs: of the model.
+        outputs: of it, but for those that are of no example; each with the axis that examples lie along.
+        classifies: the output that has a number for each class, along its second axis; None if none does, or it
+            is not known.
+    """
+
+    session: Any
+    inputs: Sequence[Tensor]
+    outputs: Sequence[Tensor]
+    classifies: str | None = None
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether the model takes one example, without an axis of examples."""
+        return all(tensor.batch_axis is None for tensor in self.inputs)
+
+    @property
+    def batch_size(self) -> int | None:
+        """How many examples the model takes, where it leaves no choice."""
+        sizes = [each.shape[each.batch_axis] for each in self.inputs if each.batch_axis is not None]
+        return (
+            1 if self.one_by_one else next((size for size in sizes if isinstance(size, int)), None)
+        )
+
+    def predict(
+        self, given: Given, *, batch_size: int = BATCH_SIZE, workers: int = 1
+    ) -> Iterator[Outputs]:
+        """The outputs of all examples, a batch at a time, examples along their first axis.
+
+        Args:
+            given: as `Trainer.train` takes them; labels need not be there.
+            batch_size: how many examples are computed at once, where the model leaves a choice.
+            workers: as for `Trainer.train`.
+
+        Raises:
+            UserError: the examples do not fit, or onnxruntime cannot run the model on them.
+        """
+        check_positive(batch_size=batch_size)
+        examples = without_label(given, self.inputs)
+        fixed = self.batch_size
+        for rows, arrays in one_pass(examples, fixed or batch_size, workers):
+            missing = 0 if fixed is None else fixed - len(rows)
+            yield self._run(self._filled(arrays, missing), len(rows), examples)
+
+    def _filled(self, arrays: Sequence[np.ndarray], missing: int) -> Sequence[np.ndarray]:
+        """A batch of as many examples as the model takes: the last one stands for those that are missing."""
+        if not missing:
+            return arrays
+        return [
+            array
+            if tensor.batch_axis is None
+            else np.concatenate(
+                [array, *[np.take(array, [-1], tensor.batch_axis)] * missing], tensor.batch_axis
+            )
+            for array, tensor in zip(arrays, self.inputs)
+        ]
+
+    def _run(
+        self, arrays: Sequence[np.ndarray], count: int, examples: Taken | StreamExamples
+    ) -> Outputs:
+        feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
+        names = [tensor.name for tensor in self.outputs]
+        try:
+            results = self.session.run(names, feeds)
+        except Exception as error:  # the binding has an exception class for each status
+            raise UserError(
+                f"onnxruntime cannot run the model on {examples.source} ({first_line(error)}): see whether the "
+                "sizes and indices in the data are ones that the model can take."
+            ) from error
+        return {
+            tensor.name: self._of_examples(tensor, np.asarray(result), count)
+            for tensor, result in zip(self.outputs, results)
+        }
+
+    def _of_examples(self, tensor: Tensor, result: np.ndarray, count: int) -> np.ndarray:
+        if self.one_by_one:
+            return result[None]
+        axis = tensor.batch_axis
+        if axis is None or result.ndim <= axis or result.shape[axis] < count:
+            raise UserError(
+                f"Output '{tensor.name}' has shape {result.shape} for {count} examples, and no axis of them."
+            )
+        return np.moveaxis(result, axis, 0)[:count]
+
+
+@contextlib.contextmanager
+def open_artifacts(
+    manifest: Manifest, write: Callable[[Path], None], threads: int | None = None
+) -> Iterator[Predictor]:
+    """The model of artifacts, with its weights as they are.
+
+    Args:
+        manifest: of the artifacts.
+        write: writes the model to a path.
+        threads: within an operator; None for one a core.
+
+    Raises:
+        UserError: it cannot be written, or onnxruntime cannot open it.
+    """
+    one = manifest.takes_one_example
+    outputs = [each for each in manifest.outputs if one or each.batch_axis is not None]
+    # gone after a signal too, and after a process that was killed with the next one
+    with workplace(Path(tempfile.gettempdir()) / "svgd-onnx-predict") as folder:
+        write(folder / "model.onnx")
+        session = _open(folder / "model.onnx", threads, "the trained model")
+    classes = manifest.loss_settings.class_axis == 1
+    predicted = manifest.prediction if classes and not one else None
+    yield Predictor(session, manifest.inputs, outputs, predicted)
+
+
+def open_model(path: Path, threads: int | None = None) -> Predictor:
+    """The model of an ONNX file, whose examples lie along the first axis of each input and output.
+
+    Raises:
+        UserError: there is no such file, onnxruntime cannot open it, or an input is no array of numbers.
+    """
+    if not path.is_file():
+        raise UserError(f"There is no file '{path}'.")
+    session = _open(path, threads, f"'{path}'")
+    inputs = [_tensor(each) for each in session.get_inputs()]
+    strange = [each for each in inputs if not each.dtype]
+    if strange:
+        raise UserError(f"Input '{strange[0].name}' of '{path}' is no array of numbers.")
+    outputs = [replace(_tensor(each), batch_axis=0) for each in session.get_outputs()]
+    return Predictor(session, inputs, [each for each in outputs if each.dtype])
+
+
+def _open(path: Path, threads: int | None, called: str) -> Any:
+    check_threads(threads)
+    onnxruntime = inference_runtime()
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.intra_op_num_threads = threads or 0
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        raise UserError(f"onnxruntime cannot open {called} ({first_line(error)}).") from error
+
+
+def _tensor(info: Any) -> Tensor:
+    shape = [size if isinstance(size, int) else str(size or "?") for size in info.shape or []]
+    return Tensor(info.name, _TYPES.get(info.type, ""), shape, 0 if shape else None)
+
+
+def joined(batches: Iterator[Outputs]) -> Outputs:
+    """The outputs of all batches.
+
+    Raises:
+        UserError: they differ in shape.
+    """
+    held = list(batches)
+    return {name: _joined(name, [each[name] for each in held]) for name in held[0]}
+
+
+def check_alike(name: str, first: np.ndarray, other: np.ndarray) -> None:
+    """Refuses outputs of two batches that cannot stand in one array.
+
+    Raises:
+        UserError: says how they differ.
+    """
+    if first.shape[1:] != other.shape[1:]:
+        raise UserError(
+            f"Output '{name}' is of shape {first.shape[1:]} for some examples, and {other.shape[1:]} for others"
+            ": they are no one array, so predict these apart."
+        )
+
+
+def _joined(name: str, arrays: Sequence[np.ndarray]) -> np.ndarray:
+    for array in arrays:
+        check_alike(name, arrays[0], array)
+    return np.concatenate(arrays)

@@ -1,0 +1,107 @@
+"""Which columns of some data an input of a model, or its label, is made of."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Mapping, Sequence
+
+from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.manifest import Tensor
+from svgd_onnx.training.sources.python import is_positional
+from svgd_onnx.training.sources.source import LABELS, Data, Source
+
+
+def classes_of(data: Data, columns: Sequence[str]) -> tuple[str, ...]:
+    """The names of the classes of labels in some column.
+
+    Raises:
+        UserError: those that are given are others than the data's.
+    """
+    known = data.source.classes_of(columns[0]) if len(columns) == 1 else ()
+    if known and data.classes and known != data.classes:
+        raise UserError(
+            f"The classes of {data.source.title} are {listed(known)}, and not {listed(data.classes)}: "
+            "training, validation and evaluation take the same, in the same order."
+        )
+    return data.classes or known
+
+
+def columns_of(
+    data: Data, tensors: Sequence[Tensor], label: str | None
+) -> dict[str, tuple[str, ...]]:
+    """The columns that each input, and the label, is made of, by its name.
+
+    Raises:
+        UserError: some has none; or columns are given for what is no input.
+    """
+    source, names = data.source, [tensor.name for tensor in tensors]
+    unknown = [name for name in data.columns if name not in names]
+    if unknown and label is not None:
+        raise UserError(
+            f"{option('columns')} names '{unknown[0]}', which is no input of the model: it wants "
+            f"{listed(_quoted(names))}."
+        )
+    found: dict[str, tuple[str, ...]] = {}
+    for place, name in enumerate(names):
+        if name in data.columns:
+            found[name] = _matching(source, name, data.columns[name])
+        elif name in source.columns:
+            found[name] = (name,)
+        elif str(place) in source.columns and source.own_names:
+            found[name] = (str(place),)
+    found |= _by_role(source, [name for name in names if name not in found], label, found)
+    missing = [name for name in names if name not in found]
+    if missing:
+        raise UserError(
+            f"There is no column '{missing[0]}' in {source.title}: the model wants "
+            f"{listed(_quoted(names))}, and there is {listed(_quoted(source.columns)) or 'nothing'}"
+            f"; {option('columns')} says which it is."
+        )
+    texts = [
+        name
+        for each, names in found.items()
+        if each != label
+        for name in names
+        if name in source.texts
+    ]
+    if texts:
+        raise UserError(
+            f"Column '{texts[0]}' of {source.title} has texts, which are for labels: give an input numbers."
+        )
+    return found
+
+
+def _by_role(
+    source: Source, missing: Sequence[str], label: str | None, found: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
+    """Of columns that a source names itself: its labels are the label, and what is left the input."""
+    if not source.own_names or any(map(is_positional, source.columns)):
+        return {}
+    roles: dict[str, tuple[str, ...]] = {}
+    if label is not None and label in missing and LABELS in source.columns:
+        roles[label] = (LABELS,)
+    taken = {name for names in found.values() for name in names}
+    inputs = [name for name in missing if name != label]
+    left = [name for name in source.columns if name != LABELS and name not in taken]
+    if len(inputs) == len(left) == 1:
+        roles[inputs[0]] = (left[0],)
+    return roles
+
+
+def _matching(source: Source, name: str, globs: Sequence[str]) -> tuple[str, ...]:
+    matched: dict[str, None] = {}
+    for glob in globs:
+        fits = [each for each in source.columns if each == glob] or [
+            each for each in source.columns if fnmatch.fnmatchcase(each, glob)
+        ]
+        if not fits:
+            raise UserError(
+                f"{option('columns')} makes '{name}' of '{glob}', which is no column of {source.title}: "
+                f"there is {listed(_quoted(source.columns))}."
+            )
+        matched |= dict.fromkeys(fits)
+    return tuple(matched)
+
+
+def _quoted(names: Sequence[str]) -> list[str]:
+    return [f"'{name}'" for name in names]

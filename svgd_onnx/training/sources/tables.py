@@ -1,0 +1,283 @@
+"""Tables with named columns: CSV, Parquet, and a data set of Hugging Face's on disk; read by pyarrow.
+
+A column of texts counts as the classes that they are, in sorted order. What is not in memory as a whole
+goes piece by piece into an unnamed temporary file, which is mapped: in memory is what is looked at.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from svgd_onnx.errors import UserError, first_line, listed, option
+from svgd_onnx.training.images.decoding import decode
+from svgd_onnx.training.sources.source import Values
+
+_HELD = 64 << 20  # bytes of a file that is read into memory at once
+
+
+def pyarrow() -> Any:
+    """The module `pyarrow`.
+
+    Raises:
+        UserError: it is not installed.
+    """
+    try:
+        import pyarrow
+    except ImportError as error:
+        raise UserError(
+            "CSV, Parquet and data sets of Hugging Face need pyarrow, which is not installed: "
+            "pip install 'svgd-onnx[tables]'."
+        ) from error
+    return pyarrow
+
+
+class TableSource:
+    """The rows of a table of pyarrow's.
+
+    Args:
+        table: of numbers, texts, lists of numbers of equal length, and pictures as files have them (bytes, or
+            structures with `bytes`).
+        title: see `Source`.
+        classes: names of classes by column of numbers.
+        chosen: the names of classes by their number, for columns of texts that have no others.
+    """
+
+    own_names = False
+    reads_columns = True
+
+    def __init__(
+        self,
+        table: Any,
+        title: str,
+        classes: dict[str, tuple[str, ...]] | None = None,
+        chosen: Sequence[str] = (),
+    ) -> None:
+        self._table, self.title = table, title
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self.columns: Sequence[str] = tuple(table.column_names)
+        repeated = {name for name in self.columns if self.columns.count(name) > 1}
+        if repeated:
+            raise UserError(
+                f"{title} has several columns '{min(repeated)}': give each its own name."
+            )
+        self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
+        self._classes = dict(classes or {})
+        self._chosen = tuple(chosen)
+
+    def __len__(self) -> int:
+        return int(self._table.num_rows)
+
+    def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
+        order = np.argsort(rows, kind="stable")
+        back = np.argsort(order, kind="stable")
+        taken = self._sorted(list(columns), rows[order])
+        values = {name: self._values(name, taken.column(name), rows[order]) for name in columns}
+        return {
+            name: [each[at] for at in back] if isinstance(each, list) else each[back]
+            for name, each in values.items()
+        }
+
+    def classes_of(self, column: str) -> tuple[str, ...]:
+        if column in self.texts and column not in self._classes:
+            found = {each.as_py() for each in self._table.column(column).unique()} - {None}
+            unknown = sorted(found - set(self._chosen))
+            if self._chosen and unknown:
+                raise UserError(
+                    f"Column '{column}' of {self.title} has '{unknown[0]}', which is none of the classes "
+                    f"{listed(self._chosen)}: {option('classes')} lists them."
+                )
+            self._classes[column] = self._chosen or tuple(sorted(found))
+        return self._classes.get(column, ())
+
+    def name_of(self, row: int) -> str | None:
+        return None
+
+    def _sorted(self, columns: list[str], rows: np.ndarray) -> Any:
+        """A table of rows in ascending order.
+
+        Each is taken from its own piece: a take from the whole table would join its pieces, in memory.
+        """
+        arrow = pyarrow()
+        pieces = np.searchsorted(self._starts, rows, side="right") - 1
+        parts = [
+            self._batches[piece]
+            .select(columns)
+            .take(arrow.array(rows[pieces == piece] - self._starts[piece]))
+            for piece in np.unique(pieces)
+        ]
+        schema = arrow.schema([self._table.schema.field(name) for name in columns])
+        return arrow.Table.from_batches(parts, schema)
+
+    def _values(self, name: str, column: Any, rows: np.ndarray) -> Values:
+        types = pyarrow().types
+        if column.null_count:
+            at = int(np.argmax(column.is_null().to_numpy()))
+            raise UserError(
+                f"Column '{name}' of {self.title} has nothing in row {rows[at]}: fill it in, or leave the "
+                "row out."
+            )
+        kind = column.type
+        if types.is_dictionary(kind):
+            column = column.cast(kind.value_type)
+            kind = kind.value_type
+        if types.is_struct(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+            return [self._decoded(name, each.as_py(), row) for each, row in zip(column, rows)]
+        if _is_text(kind):
+            numbers = {each: number for number, each in enumerate(self.classes_of(name))}
+            return np.array([numbers[each.as_py()] for each in column], np.int64)
+        if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+            values = np.asarray(column.to_numpy())
+            return values.astype(np.int64) if values.dtype == bool else values
+        return self._nested(name, column, rows)
+
+    def _decoded(self, name: str, content: Any, row: int) -> np.ndarray:
+        called = f"in column '{name}', row {row} of {self.title}"
+        if isinstance(content, dict):
+            content = content.get("bytes")
+        if not isinstance(content, bytes):
+            raise UserError(
+                f"The image {called} is not in the data itself: embed images when saving it."
+            )
+        return decode(content, called)
+
+    def _nested(self, name: str, column: Any, rows: np.ndarray) -> np.ndarray:
+        """Lists of numbers, of any depth, which are of one shape."""
+        arrow = pyarrow()
+        from pyarrow import compute
+
+        types, shape = arrow.types, [len(rows)]
+        values = arrow.concat_arrays(column.chunks)
+        while (
+            types.is_list(values.type)
+            or types.is_large_list(values.type)
+            or (types.is_fixed_size_list(values.type))
+        ):
+            lengths = compute.list_value_length(values).unique().to_pylist()
+            if len(lengths) != 1:
+                raise UserError(
+                    f"Column '{name}' of {self.title} has lists that differ in length: make them alike."
+                )
+            shape.append(lengths[0])
+            values = values.flatten()
+        kind = values.type
+        if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
+            raise UserError(
+                f"Column '{name}' of {self.title} is of {column.type}, and not of numbers, texts or images."
+            )
+        if values.null_count:
+            raise UserError(
+                f"Column '{name}' of {self.title} has a list with nothing in it: fill it in."
+            )
+        return np.asarray(values.to_numpy(zero_copy_only=False).reshape(shape))
+
+
+def _is_text(kind: Any) -> bool:
+    types = pyarrow().types
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    return bool(types.is_string(kind) or types.is_large_string(kind))
+
+
+def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
+    """A file of comma-separated values (or of tabs, `.tsv`), whose first line names the columns.
+
+    Raises:
+        UserError: it cannot be read, or pyarrow is missing.
+    """
+    pyarrow()
+    from pyarrow import csv
+
+    parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    try:
+        if path.stat().st_size <= _HELD:
+            table = csv.read_csv(path, parse_options=parse)
+        else:
+            reader = csv.open_csv(path, parse_options=parse)
+            table = _mapped(reader.schema, reader)
+    except Exception as error:  # pyarrow raises several kinds
+        raise _unreadable(path, "CSV", error) from error
+    return TableSource(table, f"'{path}'", chosen=classes)
+
+
+def open_parquet(path: Path, classes: Sequence[str]) -> TableSource:
+    """A file of Parquet, or those of a folder in the order of their names.
+
+    Raises:
+        UserError: it cannot be read, or pyarrow is missing.
+    """
+    pyarrow()
+    from pyarrow import parquet
+
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    try:
+        opened = [parquet.ParquetFile(file) for file in files]
+        schema = opened[0].schema_arrow
+        batches = (batch.cast(schema) for each in opened for batch in each.iter_batches())
+        table = _mapped(schema, batches)
+    except Exception as error:
+        raise _unreadable(path, "Parquet", error) from error
+    return TableSource(table, f"'{path}'", chosen=classes)
+
+
+_FEATURES, _STATE, _SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
+
+
+def is_hugging_face(path: Path) -> bool:
+    """Whether a folder is what `Dataset.save_to_disk` or `DatasetDict.save_to_disk` writes."""
+    return (path / _STATE).is_file() or (path / _SPLITS).is_file()
+
+
+def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
+    """A data set of Hugging Face's `datasets`, as `save_to_disk` writes it: its files of Arrow, mapped.
+
+    Raises:
+        UserError: it is several data sets, cannot be read, or pyarrow is missing.
+    """
+    arrow = pyarrow()
+    from pyarrow import ipc
+
+    if not (path / _STATE).is_file():
+        parts = sorted(each.name for each in path.iterdir() if (each / _STATE).is_file())
+        shown = parts[0] if parts else "train"
+        raise UserError(f"'{path}' has the parts {listed(parts)}: give one, as '{path / shown}'.")
+    try:
+        state = json.loads((path / _STATE).read_text())
+        features = json.loads((path / _FEATURES).read_text()).get("features") or {}
+        if state.get("_indices_data_files"):
+            raise ValueError("it is a selection of rows of another: save it with a newer version")
+        names = [Path(each["filename"]).name for each in state["_data_files"]]
+        tables = [ipc.open_stream(arrow.memory_map(str(path / name))).read_all() for name in names]
+        table = arrow.concat_tables(tables)
+        table.validate(full=True)  # else what a damaged file states would be read beyond its end
+        named = {
+            name: tuple(map(str, each["names"]))
+            for name, each in features.items()
+            if isinstance(each, dict) and each.get("_type") == "ClassLabel" and each.get("names")
+        }
+    except Exception as error:
+        raise _unreadable(path, "a data set of Hugging Face", error) from error
+    return TableSource(table, f"'{path}'", named, classes)
+
+
+def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
+    """A table whose columns are in an unnamed temporary file."""
+    arrow = pyarrow()
+    with tempfile.TemporaryFile() as file:
+        with arrow.ipc.new_file(file, schema) as writer:
+            for batch in batches:
+                batch.validate(full=True)
+                writer.write_batch(batch)
+        file.flush()
+        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return arrow.ipc.open_file(arrow.py_buffer(content)).read_all()
+
+
+def _unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    return UserError(f"'{path}' cannot be read as {kind} ({first_line(error)}).")

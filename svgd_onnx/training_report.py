@@ -1,0 +1,37 @@
+"""What `train` says at its end."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from svgd_onnx.recorded_trainer import RecordedTrainer
+from svgd_onnx.terminal import say
+
+
+def say_results(
+    trainer: RecordedTrainer, result: dict[str, Any], *, monitor: str, patience: int | None
+) -> None:
+    """Says how far training came, why it ended, and what is kept.
+
+    Args:
+        trainer: which trained.
+        result: what `Trainer.train` gave.
+        monitor: what had to improve.
+        patience: for so many epochs, if it had to.
+    """
+    values = ", ".join(
+        f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
+        for name, value in result.items()
+    )
+    say(f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}.")
+    if trainer.stopped_early:
+        say(
+            f"Stopped early: validation {monitor} did not improve in {patience} epochs; a larger "
+            "--early-stopping goes on."
+        )
+    elif not values:
+        say("More --epochs or --steps go on from there; --restart begins anew.")
+    if trainer.skipped:
+        say(
+            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
+        )

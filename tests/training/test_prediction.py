@@ -1,0 +1,207 @@
+"""What a model says of examples, beside what onnxruntime says of the model that is exported."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+
+import data_sets
+import models
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from conftest import Run
+
+import svgd_onnx
+from svgd_onnx.errors import UserError
+
+COUNT = 10
+
+
+@pytest.fixture
+def folder(target: str, tmp_path: Path) -> Path:
+    svgd_onnx.convert(models.mlp(), tmp_path / "artifacts", target=target, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts")
+    examples = models.examples(models.mlp(), COUNT)
+    trainer.train(examples, steps=3, batch_size=4, learning_rate=0.1)
+    return tmp_path / "artifacts"
+
+
+@pytest.fixture(params=["ort-training", "onnx"])
+def target(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def expected(model: Path, x: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(str(model), providers=["CPUExecutionProvider"])
+    (result,) = session.run(None, {session.get_inputs()[0].name: x})
+    return np.asarray(result)
+
+
+@pytest.mark.parametrize("batch_size", [1, 3, 256])
+def test_a_trainer_predicts_as_its_exported_model_does(
+    batch_size: int, folder: Path, tmp_path: Path
+) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    examples = models.examples(models.mlp(), COUNT)
+    trainer.train_step(examples, 0.1)
+    trainer.export(tmp_path / "now.onnx")
+    wanted = expected(tmp_path / "now.onnx", examples["x"])
+    del examples["labels"]
+    made = trainer.predict(examples, batch_size=batch_size)
+    np.testing.assert_allclose(made["probabilities"], wanted, rtol=1e-6)
+
+    def stream() -> Iterator[tuple[np.ndarray]]:
+        return ((x,) for x in examples["x"])
+
+    np.testing.assert_allclose(trainer.predict(stream)["probabilities"], wanted, rtol=1e-6)
+
+
+def test_files_have_what_is_predicted(
+    folder: Path,
+    tmp_path: Path,
+    run: Run,
+) -> None:
+    examples = models.examples(models.mlp(), COUNT)
+    np.savez(tmp_path / "data.npz", **examples)
+    made = svgd_onnx.Trainer(folder).predict(examples)["probabilities"]
+    common = ("predict", folder, "--data", tmp_path / "data.npz", "--batch-size", 3, "--output")
+    assert "says of 10 examples" in run(*common, tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as written:
+        assert list(written) == ["probabilities"]
+        np.testing.assert_array_equal(written["probabilities"], made)
+    run(*common, tmp_path / "out.csv", "--classes", "a,b,c,d")
+    rows = list(csv.reader((tmp_path / "out.csv").open()))
+    names = [f"probabilities[{number}]" for number in range(4)]
+    assert rows[0] == [*names, "class", "class name"]
+    numbers = np.array([row[:4] for row in rows[1:]], np.float32)
+    np.testing.assert_array_equal(numbers, made)
+    assert [row[4:] for row in rows[1:]] == [
+        [str(best), "abcd"[best]] for best in made.argmax(axis=1)
+    ]
+
+
+def test_the_classes_of_images_are_named(tmp_path: Path, run: Run) -> None:
+    onnx.save(data_sets.image_model(), tmp_path / "model.onnx")
+    svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "artifacts", verify=False)
+    pictures = data_sets.image_folder(tmp_path / "images")
+    for number, picture in enumerate(pictures):
+        data_sets.save_image(tmp_path / "unknown" / f"{number:02}.png", picture)
+    options = ("--batch-size", 4, "--learning-rate", 0.1, "--steps", 2)
+    run("train", tmp_path / "artifacts", "--data", tmp_path / "images", *options)
+    said = {}
+    for data in ("images", "unknown"):
+        output = tmp_path / f"{data}.csv"
+        run("predict", tmp_path / "artifacts", "--data", tmp_path / data, "--output", output)
+        said[data] = list(csv.DictReader(output.open()))
+    assert [row["file"] for row in said["unknown"]] == [f"{number:02}.png" for number in range(12)]
+    for row, other in zip(said["images"], said["unknown"]):
+        assert row["class name"] == other["class name"] == data_sets.CLASSES[int(row["class"])]
+    run(
+        *("predict", tmp_path / "model.onnx", "--data", tmp_path / "images"),
+        *("--output", tmp_path / "model.csv"),
+    )
+    pixels = pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255
+    best = expected(tmp_path / "model.onnx", pixels).argmax(axis=1)
+    rows = list(csv.DictReader((tmp_path / "model.csv").open()))
+    assert [row["class name"] for row in rows] == [data_sets.CLASSES[each] for each in best]
+
+
+def test_a_batch_of_fixed_size_is_filled_up(tmp_path: Path, run: Run) -> None:
+    model = models.mlp()
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 4
+    onnx.save(model, tmp_path / "fixed.onnx")
+    onnx.save(models.mlp(), tmp_path / "open.onnx")
+    examples = models.examples(models.mlp(), COUNT)
+    np.savez(tmp_path / "data.npz", x=examples["x"])
+    common = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.npz")
+    run("predict", tmp_path / "fixed.onnx", *common)
+    with np.load(tmp_path / "out.npz") as written:
+        wanted = expected(tmp_path / "open.onnx", examples["x"])
+        np.testing.assert_allclose(written["probabilities"], wanted, rtol=1e-6)
+
+
+def test_what_is_no_line_of_csv_is_refused(tmp_path: Path, run: Run) -> None:
+    net = models.Network()
+    net.node("Relu", "x", output="y")
+    onnx.save(net.model({"x": ("N", 2, 3)}, {"y": ("N", 2, 3)}), tmp_path / "model.onnx")
+    np.savez(tmp_path / "data.npz", x=np.ones((5, 2, 3), np.float32))
+    common = ("predict", tmp_path / "model.onnx", "--data", tmp_path / "data.npz", "--output")
+    refused = run(*common, tmp_path / "out.csv")
+    assert "'y' has an array of shape (2, 3) for each example" in refused
+    assert not (tmp_path / "out.csv").exists()
+    run(*common, tmp_path / "out.npz")
+    with np.load(tmp_path / "out.npz") as written:
+        assert written["y"].shape == (5, 2, 3)
+
+
+def with_weights_in(path: Path, location: str) -> Path:
+    """x (N, 4) + w -> y, whose w is in another file."""
+    tensor = onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=1)
+    for key, value in (("location", location), ("offset", "0"), ("length", "16")):
+        tensor.external_data.add(key=key, value=value)
+    net = models.Network()
+    net.initializers.append(tensor)
+    net.node("Add", "x", "w", output="y")
+    model = net.model({"x": ("N", 4)}, {"y": ("N", 4)}, check=False)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+@pytest.mark.parametrize("location", ["../w.bin", "{}/w.bin"])
+def test_a_model_that_names_files_elsewhere_is_refused(
+    location: str, tmp_path: Path, run: Run
+) -> None:
+    np.arange(4, dtype=np.float32).tofile(tmp_path / "w.bin")
+    (tmp_path / "model").mkdir()
+    model = with_weights_in(tmp_path / "model" / "model.onnx", location.format(tmp_path))
+    np.savez(tmp_path / "data.npz", x=np.zeros((2, 4), np.float32))
+    common = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.npz")
+    assert "'w'" in run("predict", model, *common)
+    assert not (tmp_path / "out.npz").exists()
+    (tmp_path / "w.bin").rename(tmp_path / "model" / "w.bin")
+    run("predict", with_weights_in(model, "w.bin"), *common)
+    with np.load(tmp_path / "out.npz") as written:
+        np.testing.assert_array_equal(written["y"], [np.arange(4)] * 2)
+
+
+@pytest.mark.parametrize(
+    ("output", "options", "sentence"),
+    [
+        ("out.txt", (), "ends in none of .npz, .csv"),
+        ("data.npz", (), "is a file that is read"),
+        ("artifacts/svgd.json", (), "ends in none of"),
+        ("out.csv", ("--classes", "a,b"), "--classes names 2 classes, but no output has as many"),
+        ("out.csv", ("--batch-size", 0), "--batch-size is 0"),
+        ("out.csv", ("--workers", -1), "--workers is -1"),
+        ("out.csv", ("--columns", "x=y"), "--columns makes 'x' of 'y'"),
+    ],
+)
+def test_what_does_not_fit_is_refused(
+    output: str,
+    options: tuple[object, ...],
+    sentence: str,
+    tmp_path: Path,
+    run: Run,
+) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "artifacts", verify=False)
+    np.savez(tmp_path / "data.npz", **models.examples(models.mlp(), COUNT))
+    data = ("--data", tmp_path / "data.npz", "--output", tmp_path / output)
+    assert sentence in run("predict", tmp_path / "artifacts", *data, *options)
+
+
+def test_nothing_temporary_stays(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    trainer = svgd_onnx.Trainer(folder)
+    with pytest.raises(UserError, match="is 'data.npz': give arrays by name"):
+        trainer.predict("data.npz")
+    with pytest.raises(UserError, match="There is no array 'x'"):
+        trainer.predict({"y": np.ones(3)})
+    trainer.predict(models.examples(models.mlp(), COUNT))
+    assert not list((tmp_path / "temporary").iterdir())

@@ -1,0 +1,289 @@
+"""Training on data as people have it: the batches, and that they are the same however they are prepared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import data_sets
+import models
+import numpy as np
+import pytest
+from conftest import MakeTrainer
+
+import svgd_onnx
+from svgd_onnx.errors import UserError
+from svgd_onnx.training.examples import taken_from
+
+COUNT, BATCH = 12, 4
+RANDOM = "random-crop=8,pad=2,flip,color=0.3,normalize=imagenet"
+TRAINING = {"batch_size": BATCH, "learning_rate": 0.1}
+
+
+@pytest.fixture
+def trainer(trainer_of: MakeTrainer) -> svgd_onnx.Trainer:
+    return trainer_of(data_sets.image_model())
+
+
+def weights(trainer: svgd_onnx.Trainer, name: str = "weight") -> bytes:
+    return trainer.tensor(name).tobytes()
+
+
+def test_images_are_what_an_array_of_their_pixels_is(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    pictures = data_sets.image_folder(tmp_path / "images")
+    pixels = (pictures.astype(np.float32) / 255).transpose(0, 3, 1, 2)
+    arrays = {"pixels": np.ascontiguousarray(pixels), "labels": np.repeat(np.arange(3), 4)}
+    model = data_sets.image_model()
+    trained = []
+    for examples in (svgd_onnx.load_data(tmp_path / "images"), arrays):
+        trainer = trainer_of(model)
+        trainer.train(examples, epochs=2, validation=examples, **TRAINING)
+        trained.append((weights(trainer), trainer.evaluate(examples)))
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize("workers", [0, 1, 3])
+def test_what_is_random_is_the_same_for_any_number_of_workers_and_when_resumed(
+    workers: int, trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    data_sets.image_folder(tmp_path / "images")
+    data = svgd_onnx.load_data(tmp_path / "images", transform=RANDOM)
+    whole, parts = (trainer_of(data_sets.image_model()) for _ in range(2))
+    whole.train(data, steps=7, workers=2, **TRAINING)
+    parts.train(data, steps=3, workers=workers, **TRAINING)
+    parts.train(data, steps=7, workers=workers, resume=True, **TRAINING)
+    assert weights(whole) == weights(parts)
+    assert 0 <= parts.waiting <= 1
+
+
+def test_evaluation_has_nothing_random(trainer: svgd_onnx.Trainer, tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path / "images")
+    plain, random = (
+        svgd_onnx.load_data(tmp_path / "images", transform=text)
+        for text in ("normalize=imagenet", RANDOM)
+    )
+    assert trainer.evaluate(plain) == trainer.evaluate(random)
+
+
+def test_bytes_in_an_npz_file_become_pixels_by_a_transform(
+    trainer: svgd_onnx.Trainer, tmp_path: Path
+) -> None:
+    arrays = {"pixels": data_sets.images(COUNT), "labels": np.arange(COUNT) % 3}
+    np.savez(tmp_path / "data.npz", **arrays)
+    with pytest.raises(UserError, match="is uint8, but the model wants float32"):
+        trainer.evaluate(svgd_onnx.load_data(tmp_path / "data.npz"))
+    data = svgd_onnx.load_data(tmp_path / "data.npz", transform="center-crop=8")
+    (pixels, _) = taken_from(data, trainer.manifest).take(slice(2))
+    np.testing.assert_allclose(
+        pixels, arrays["pixels"][:2].transpose(0, 3, 1, 2) / 255.0, atol=1e-7
+    )
+
+
+def test_a_model_with_channels_last_takes_images_so(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    pictures = data_sets.image_folder(tmp_path / "images")
+    trainer = trainer_of(data_sets.image_model(last=True))
+    data = svgd_onnx.load_data(tmp_path / "images")
+    pixels, labels = taken_from(data, trainer.manifest).take(np.array([5, 0]))  # type: ignore[union-attr]
+    np.testing.assert_allclose(pixels, pictures[[5, 0]] / 255.0, atol=1e-7)
+    assert labels.tolist() == [1, 0]
+
+
+def test_mnist_fits_a_model_of_rows(trainer_of: MakeTrainer, tmp_path: Path) -> None:
+    pixels = np.arange(12, dtype=np.uint8).reshape(2, 2, 3)
+    data_sets.write_idx(tmp_path / "train-images-idx3-ubyte", pixels)
+    data_sets.write_idx(tmp_path / "train-labels-idx1-ubyte", np.array([1, 3]))
+    examples = taken_from(svgd_onnx.load_data(tmp_path), trainer_of(models.mlp()).manifest)
+    x, labels = examples.take(slice(None))  # type: ignore[union-attr]
+    np.testing.assert_allclose(x, pixels.reshape(2, 6) / 255, atol=1e-7)
+    assert labels.tolist() == [1, 3] and labels.dtype == np.int64
+
+
+TABLE = "a,b1,b2,b3,c,d,kind,id\n" + "\n".join(
+    f"{row},{row / 2},1,2.5,{row % 2},0,{'xyz'[row % 3]},r{row}" for row in range(COUNT)
+)
+COLUMNS = {"x": ["a", "b*", "c", "d"], "labels": "kind"}
+
+
+def table(path: Path, text: str = TABLE) -> Path:
+    pytest.importorskip("pyarrow")
+    path.write_text(text)
+    return path
+
+
+def test_columns_of_a_table_stand_next_to_each_other(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=COLUMNS)
+    trainer = trainer_of(models.mlp())
+    x, labels = taken_from(data, trainer.manifest).take(np.array([7, 2]))  # type: ignore[union-attr]
+    assert x.tolist() == [[7, 3.5, 1, 2.5, 1, 0], [2, 1, 1, 2.5, 0, 0]] and x.dtype == np.float32
+    assert labels.tolist() == [1, 2]
+    trainer.train(data, epochs=1, validation=0.25, **{**TRAINING, "batch_size": 3})
+    assert trainer.classes == ("x", "y", "z")
+
+
+@pytest.mark.parametrize(
+    ("columns", "sentence"),
+    [
+        ({}, "no column 'x' in .* columns says which it is"),
+        ({"x": "e*"}, "makes 'x' of 'e\\*', which is no column"),
+        (
+            {**COLUMNS, "x": ["a", "b*", "c", "id"]},
+            "Column 'id' of .* has texts, which are for labels",
+        ),
+        ({**COLUMNS, "y": "a"}, "names 'y', which is no input of the model"),
+        ({"x": "a", "labels": "kind"}, r"has shape \(12, 1\), but the model wants"),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(
+    columns: Any, sentence: str, trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=columns)
+    with pytest.raises(UserError, match=sentence):
+        trainer_of(models.mlp()).evaluate(data)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_what_is_wrong_in_a_batch_is_named_by_its_row(
+    workers: int, trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    bad = TABLE.replace("7,3.5", "inf,3.5")
+    data = svgd_onnx.load_data(table(tmp_path / "table.csv", bad), columns=COLUMNS)
+    trainer = trainer_of(models.mlp())
+    with pytest.raises(
+        UserError, match=r"'x' in '.*table.csv' contains NaN or infinity .* in row 7"
+    ):
+        trainer.train(data, epochs=1, workers=workers, **TRAINING)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_broken_image_stops_training_with_its_name(
+    workers: int, trainer: svgd_onnx.Trainer, tmp_path: Path
+) -> None:
+    data_sets.image_folder(tmp_path / "images")
+    (tmp_path / "images" / "bee" / "05.png").write_bytes(b"nothing")
+    data = svgd_onnx.load_data(tmp_path / "images")
+    with pytest.raises(UserError, match=r"bee.05.png' cannot be read"):
+        trainer.train(data, epochs=1, workers=workers, **TRAINING)
+
+
+def test_an_image_that_is_too_small_is_named(trainer: svgd_onnx.Trainer, tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path / "images")
+    data_sets.save_image(tmp_path / "images" / "cat" / "08.png", data_sets.images(1, 4)[0])
+    data = svgd_onnx.load_data(tmp_path / "images", transform="center-crop=8")
+    with pytest.raises(UserError, match=r"Image 'cat.08.png' .* it has 4 x 8 pixels, too few"):
+        trainer.evaluate(data)
+
+
+def test_a_transform_without_images_is_refused(trainer_of: MakeTrainer, tmp_path: Path) -> None:
+    data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=COLUMNS, transform="flip")
+    with pytest.raises(UserError, match="transform is of images, and .* has none"):
+        trainer_of(models.mlp()).evaluate(data)
+
+
+def test_validation_has_the_classes_of_training(trainer: svgd_onnx.Trainer, tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path / "train")
+    data_sets.image_folder(tmp_path / "validation")
+    (tmp_path / "validation" / "ape").rename(tmp_path / "validation" / "wasp")
+    train, validation = (svgd_onnx.load_data(tmp_path / name) for name in ("train", "validation"))
+    with pytest.raises(
+        UserError, match="classes of .* are bee, cat, wasp, and those of before are"
+    ):
+        trainer.train(train, epochs=1, validation=validation, **TRAINING)
+
+
+def test_classes_are_kept_with_the_checkpoint(target_of: Any, tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path / "images")
+    folder = target_of(data_sets.image_model())
+    svgd_onnx.Trainer(folder).train(svgd_onnx.load_data(tmp_path / "images"), steps=1, **TRAINING)
+    again = svgd_onnx.Trainer(folder)
+    assert again.classes == data_sets.CLASSES
+    with pytest.raises(UserError, match="classes of .* are cat, bee, ape, and those of before"):
+        again.evaluate(svgd_onnx.load_data(tmp_path / "images", classes=["cat", "bee", "ape"]))
+
+
+@pytest.fixture(params=["ort-training", "onnx"])
+def target_of(request: pytest.FixtureRequest, tmp_path: Path) -> Any:
+    def convert(model: Any) -> Path:
+        svgd_onnx.convert(model, tmp_path / "artifacts", target=request.param, verify=False)
+        return tmp_path / "artifacts"
+
+    return convert
+
+
+class Rows:
+    """Examples of an object of Python's."""
+
+    def __init__(self, arrays: dict[str, np.ndarray], *, tuples: bool) -> None:
+        self._arrays, self._tuples = arrays, tuples
+
+    def __len__(self) -> int:
+        return COUNT
+
+    def __getitem__(self, row: int) -> Any:
+        values = {name: array[row] for name, array in self._arrays.items()}
+        return tuple(values.values()) if self._tuples else values
+
+
+@pytest.mark.parametrize("tuples", [True, False])
+def test_an_object_with_rows_trains_as_its_arrays_do(tuples: bool, trainer_of: MakeTrainer) -> None:
+    model = models.mlp()
+    arrays = models.examples(model, COUNT)
+    trained = []
+    for examples in (arrays, Rows(arrays, tuples=tuples)):
+        trainer = trainer_of(model)
+        trainer.train(examples, epochs=2, **TRAINING)
+        trained.append((weights(trainer, "fc1.weight"), trainer.evaluate(examples)))
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize("size", [None, 3, 4])
+def test_a_stream_of_examples_or_batches_is_taken_in_its_order(
+    size: int | None, trainer_of: MakeTrainer
+) -> None:
+    model = models.mlp()
+    arrays = models.examples(model, COUNT)
+
+    def stream() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, COUNT, size or 1):
+            rows = start if size is None else slice(start, start + size)
+            yield {name: array[rows] for name, array in arrays.items()}
+
+    whole, by_hand, resumed = (trainer_of(model) for _ in range(3))
+    whole.train(stream, steps=5, **TRAINING)
+    for step in range(5):
+        rows = np.arange(BATCH) + step % 3 * BATCH
+        by_hand.train_step({name: array[rows] for name, array in arrays.items()}, 0.1)
+    resumed.train(stream, steps=2, **TRAINING)
+    resumed.train(stream, steps=5, resume=True, **TRAINING)
+    assert weights(whole, "fc1.weight") == weights(by_hand, "fc1.weight")
+    assert weights(whole, "fc1.weight") == weights(resumed, "fc1.weight")
+    assert whole.evaluate(stream) == pytest.approx(whole.evaluate(arrays), rel=1e-6)
+
+
+def test_a_stream_needs_steps_and_to_begin_again(trainer_of: MakeTrainer) -> None:
+    arrays = models.examples(models.mlp(), COUNT)
+    trainer = trainer_of(models.mlp())
+    with pytest.raises(UserError, match="how many examples the data has, so epochs says nothing"):
+        trainer.train(lambda: [arrays], epochs=1, **TRAINING)
+    with pytest.raises(UserError, match="ended after 3 batches of 4, and cannot be gone through"):
+        trainer.train(iter([arrays]), steps=4, **TRAINING)
+    with pytest.raises(UserError, match="ended before it filled a batch of 4"):
+        trainer_of(models.mlp()).train(lambda: [], steps=4, **TRAINING)
+    with pytest.raises(UserError, match="no 'labels': the model wants 'x', 'labels'"):
+        trainer.evaluate(iter([{"x": arrays["x"]}]))
+    with pytest.raises(UserError, match="no example in the data"):
+        trainer.evaluate(iter([]))
+
+
+@pytest.mark.parametrize("workers", [-1, 65])
+def test_a_number_of_workers_beyond_reason_is_refused(
+    workers: int, trainer: svgd_onnx.Trainer
+) -> None:
+    with pytest.raises(UserError, match="workers is"):
+        trainer.train({}, epochs=1, workers=workers, **TRAINING)

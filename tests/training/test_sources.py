@@ -1,0 +1,310 @@
+"""Data in the forms in which people have it, read back; and what is wrong with it, in one sentence."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import data_sets
+import numpy as np
+import pytest
+from data_sets import CLASSES
+
+import svgd_onnx
+from svgd_onnx.errors import UserError
+from svgd_onnx.training.images import decoding
+from svgd_onnx.training.sources import Data
+
+PIXELS = data_sets.images(6)
+
+
+def column(data: Data, name: str) -> list[Any]:
+    values = data.source.take([name], np.arange(len(data)))[name]
+    return [np.asarray(each).tolist() for each in values]
+
+
+def test_a_folder_of_npy_files_is_mapped(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.arange(12.0).reshape(6, 2))
+    np.save(tmp_path / "labels.npy", np.arange(6))
+    data = svgd_onnx.load_data(tmp_path)
+    assert isinstance(data.source.arrays["x"].base, np.memmap)
+    assert column(data, "labels") == [0, 1, 2, 3, 4, 5]
+
+
+def test_python_objects_are_not_unpickled(tmp_path: Path) -> None:
+    np.save(tmp_path / "x.npy", np.array([{}]), allow_pickle=True)
+    with pytest.raises(UserError, match=r"x.npy' is not a readable .npy file of numbers"):
+        svgd_onnx.load_data(tmp_path)
+
+
+def test_images_are_of_the_classes_of_their_folders(tmp_path: Path) -> None:
+    pictures = data_sets.image_folder(tmp_path, count=2)
+    (tmp_path / "cat" / "notes.txt").write_text("no image")
+    data = svgd_onnx.load_data(tmp_path)
+    assert column(data, "image") == pictures.tolist()
+    assert column(data, "labels") == [0, 0, 1, 1, 2, 2]
+    assert data.source.classes_of("labels") == CLASSES
+    assert data.source.name_of(3) == str(Path("bee", "03.png"))
+    turned = svgd_onnx.load_data(tmp_path, classes=["dog", "cat", "bee", "ape"])
+    assert column(turned, "labels") == [3, 3, 2, 2, 1, 1]
+
+
+def test_images_without_classes_have_no_labels(tmp_path: Path) -> None:
+    for number, picture in enumerate(PIXELS):
+        data_sets.save_image(tmp_path / f"{number}.png", picture)
+    data = svgd_onnx.load_data(tmp_path)
+    assert tuple(data.source.columns) == ("image",) and len(data) == 6
+
+
+def test_a_class_that_is_not_known_is_refused(tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path, count=1)
+    with pytest.raises(UserError, match="folder 'cat' in .* is none of the classes ape, bee"):
+        svgd_onnx.load_data(tmp_path, classes=["ape", "bee"])
+    (tmp_path / "dog").mkdir()
+    with pytest.raises(UserError, match="dog' has no image"):
+        svgd_onnx.load_data(tmp_path)
+    data_sets.save_image(tmp_path / "1.png", PIXELS[0])
+    with pytest.raises(UserError, match="image '1.png' in .* beside the folders of classes"):
+        svgd_onnx.load_data(tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"%!PS-Adobe-3.0\n"])
+def test_a_broken_image_is_named(content: bytes, tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    (tmp_path / "1.jpg").write_bytes(content)
+    data = svgd_onnx.load_data(tmp_path)
+    with pytest.raises(UserError, match=r"image '.*1\.jpg' cannot be read"):
+        column(data, "image")
+
+
+def test_a_picture_of_too_many_pixels_is_not_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 50)
+    file = data_sets.save_image(tmp_path / "1.png", PIXELS[0])
+    with pytest.raises(UserError, match="has 8 x 8 pixels, and 50 are the most"):
+        decoding.decode(file, f"'{file}'")
+
+
+def test_a_header_that_states_a_giant_picture_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("PIL")
+    file = tmp_path / "1.pgm"
+    file.write_bytes(b"P5 100000 100000 255\n")
+    with pytest.raises(UserError, match=r"1.pgm' has .* pixels, and 89,478,485 are the most"):
+        decoding.decode(file, f"'{file}'")
+
+
+def test_pictures_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
+    deep = np.full((4, 4), 40_000, np.uint16)
+    file = data_sets.save_image(tmp_path / "1.png", deep)
+    with pytest.raises(UserError, match="is of mode I;16, and not of 8 bits"):
+        decoding.decode(file, "'1.png'")
+
+
+def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    exif = pillow.Exif()
+    exif[0x0112] = 6  # a quarter turn clockwise
+    pillow.fromarray(PIXELS[0, :4]).save(tmp_path / "1.png", exif=exif)
+    made = decoding.decode(tmp_path / "1.png", "'1.png'")
+    np.testing.assert_array_equal(made, np.rot90(PIXELS[0, :4], -1))
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+def test_mnist_is_read_from_its_files(suffix: str, tmp_path: Path) -> None:
+    for part, count in (("train", 5), ("t10k", 3)):
+        pixels, labels = PIXELS[:count, :, :, 0], np.arange(count)
+        data_sets.write_idx(tmp_path / f"{part}-images-idx3-ubyte{suffix}", pixels)
+        data_sets.write_idx(tmp_path / f"{part}-labels-idx1-ubyte{suffix}", labels)
+    data = svgd_onnx.load_data(tmp_path)
+    assert column(data, "image") == PIXELS[:5, :, :, 0].tolist()
+    assert column(data, "labels") == [0, 1, 2, 3, 4]
+    test = svgd_onnx.load_data(tmp_path / f"t10k-images-idx3-ubyte{suffix}")
+    assert column(test, "labels") == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (b"", "does not begin as a file of IDX does"),
+        (b"\0\0\x08\x01\0\0\0\x05ab", r"states an array of shape \(5,\), and has not as many"),
+        (b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff", "states an array of shape"),
+        (b"\0\0\x08\x00", "states an array of shape"),
+    ],
+)
+def test_a_damaged_file_of_idx_is_refused(content: bytes, sentence: str, tmp_path: Path) -> None:
+    (tmp_path / "train-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(UserError, match=sentence):
+        svgd_onnx.load_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("labels", "names"), [(1, ("data_batch_1.bin", "data_batch_2.bin")), (2, ("train.bin",))]
+)
+def test_cifar_is_read_from_its_binary_files(
+    labels: int, names: tuple[str, ...], tmp_path: Path
+) -> None:
+    planes = np.random.default_rng(1).integers(0, 256, (4, 3 * 32 * 32), np.uint8)
+    numbers = np.arange(4, dtype=np.uint8)[:, None]
+    records = np.concatenate([numbers + 7] * (labels - 1) + [numbers, planes], axis=1)
+    for name, part in zip(names, np.split(records, len(names))):
+        (tmp_path / name).write_bytes(part.tobytes())
+    data = svgd_onnx.load_data(tmp_path)
+    assert column(data, "labels") == [0, 1, 2, 3]
+    assert column(data, "image") == planes.reshape(4, 3, 32, 32).tolist()
+    (tmp_path / names[0]).write_bytes(b"short")
+    with pytest.raises(UserError, match="no whole records of 3,07"):
+        svgd_onnx.load_data(tmp_path)
+
+
+TABLE = {
+    "width": [1.5, 2.5, 3.5],
+    "count": [1, 2, 3],
+    "kind": ["bee", "ape", "bee"],
+    "is_new": [True, False, True],
+}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "tsv", "parquet"])
+def test_tables_have_named_columns(suffix: str, tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import csv, parquet
+
+    path, table = tmp_path / f"table.{suffix}", arrow.table(TABLE)
+    if suffix == "parquet":
+        parquet.write_table(table, path, row_group_size=2)
+    else:
+        delimiter = "\t" if suffix == "tsv" else ","
+        csv.write_csv(table, path, csv.WriteOptions(delimiter=delimiter))
+    data = svgd_onnx.load_data(path)
+    assert column(data, "width") == TABLE["width"] and column(data, "count") == TABLE["count"]
+    assert column(data, "kind") == [1, 0, 1] and data.source.classes_of("kind") == ("ape", "bee")
+    assert column(data, "is_new") == [1, 0, 1]
+    some = data.source.take(["kind", "width"], np.array([2, 0, 1, 2]))
+    assert [each.tolist() for each in some.values()] == [[1, 1, 0, 1], [3.5, 1.5, 2.5, 3.5]]
+    given = svgd_onnx.load_data(path, classes=["bee", "cow", "ape"])
+    assert column(given, "kind") == [0, 2, 0]
+    with pytest.raises(UserError, match="'kind' of .* has 'bee', which is none of the classes ape"):
+        column(svgd_onnx.load_data(path, classes=["ape"]), "kind")
+
+
+def test_a_large_table_is_not_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("pyarrow")
+    from svgd_onnx.training.sources import tables
+
+    monkeypatch.setattr(tables, "_HELD", 0)
+    rows = "\n".join(f"{number},{number / 2}" for number in range(1000))
+    (tmp_path / "table.csv").write_text(f"a,b\n{rows}\n")
+    data = svgd_onnx.load_data(tmp_path / "table.csv")
+    assert data.source.take(["b"], np.array([999, 3]))["b"].tolist() == [499.5, 1.5]
+
+
+def test_what_is_missing_in_a_table_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,\n")
+    data = svgd_onnx.load_data(tmp_path / "table.csv")
+    with pytest.raises(UserError, match="Column 'b' of .* has nothing in row 1"):
+        column(data, "b")
+    (tmp_path / "table.csv").write_text("a,a\n1,2\n")
+    with pytest.raises(UserError, match="several columns 'a'"):
+        svgd_onnx.load_data(tmp_path / "table.csv")
+
+
+def test_lists_in_a_table_are_arrays(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    nested = [[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]] * 3
+    columns = {
+        "grid": nested,
+        "uneven": [[1], [1, 2], [3]],
+        "words": [["a"]] * 3,
+        "gap": [[1, None]] * 3,
+    }
+    parquet.write_table(arrow.table(columns), tmp_path / "table.parquet")
+    data = svgd_onnx.load_data(tmp_path / "table.parquet")
+    assert column(data, "grid") == nested
+    for name, sentence in (
+        ("uneven", "differ in length"),
+        ("words", "not of numbers, texts or images"),
+        ("gap", "has a list with nothing in it"),
+    ):
+        with pytest.raises(UserError, match=f"Column '{name}' .*{sentence}"):
+            column(data, name)
+
+
+def hugging_face(path: Path, table: Any, features: dict[str, Any]) -> None:
+    """What `Dataset.save_to_disk` writes."""
+    arrow = pytest.importorskip("pyarrow")
+    path.mkdir()
+    file = arrow.OSFile(str(path / "data-00000-of-00001.arrow"), "wb")
+    with file, arrow.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table)
+    (path / "dataset_info.json").write_text(json.dumps({"features": features}))
+    files = [{"filename": "data-00000-of-00001.arrow"}]
+    (path / "state.json").write_text(json.dumps({"_data_files": files}))
+
+
+def test_a_saved_data_set_of_hugging_face_is_read(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    files = [
+        data_sets.save_image(tmp_path / f"{number}.png", PIXELS[number]) for number in range(2)
+    ]
+    pictures = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    table = arrow.table({"photo": pictures, "kind": [1, 0], "tokens": [[1, 2], [3, 4]]})
+    classes = {"kind": {"names": ["cat", "ape"], "_type": "ClassLabel"}}
+    hugging_face(tmp_path / "train", table, classes)
+    data = svgd_onnx.load_data(tmp_path / "train")
+    assert column(data, "photo") == PIXELS[:2].tolist()
+    assert column(data, "kind") == [1, 0] and data.source.classes_of("kind") == ("cat", "ape")
+    assert column(data, "tokens") == [[1, 2], [3, 4]]
+    (tmp_path / "dataset_dict.json").write_text('{"splits": ["train"]}')
+    with pytest.raises(UserError, match="has the parts train: give one"):
+        svgd_onnx.load_data(tmp_path)
+
+
+def test_a_damaged_file_of_arrow_is_not_read_beyond_its_end(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    offsets = arrow.py_buffer(np.array([0, 2**30, 4], np.int32))
+    buffers = [None, offsets, arrow.py_buffer(b"abcd")]
+    texts = arrow.Array.from_buffers(arrow.string(), 2, buffers)
+    hugging_face(tmp_path / "saved", arrow.table({"kind": texts}), {})
+    with pytest.raises(UserError, match="cannot be read as a data set of Hugging Face"):
+        svgd_onnx.load_data(tmp_path / "saved")
+
+
+def test_rows_of_python_are_dictionaries_or_tuples() -> None:
+    rows = [{"x": np.ones(2) * number, "labels": number} for number in range(3)]
+    assert column(svgd_onnx.load_data(rows), "x") == [[0, 0], [1, 1], [2, 2]]
+    assert column(svgd_onnx.load_data([tuple(row.values()) for row in rows]), "1") == [0, 1, 2]
+    with pytest.raises(UserError, match="An example is of int"):
+        svgd_onnx.load_data([1, 2])
+
+
+@pytest.mark.parametrize(
+    ("make", "sentence"),
+    [
+        (lambda path: None, "There is no file"),
+        (lambda path: path.mkdir(), "no data of a known form"),
+        (lambda path: path.write_text("x"), r"not a readable \.npz file"),
+    ],
+)
+def test_what_is_no_data_is_refused(make: Any, sentence: str, tmp_path: Path) -> None:
+    make(tmp_path / "data")
+    with pytest.raises(UserError, match=sentence):
+        svgd_onnx.load_data(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("module", "file", "extra"), [("PIL", "1.png", "images"), ("pyarrow", "1.csv", "tables")]
+)
+def test_what_is_not_installed_is_named_with_its_extra(
+    module: str, file: str, extra: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / file).write_text("a\n1\n")
+    monkeypatch.setitem(sys.modules, module, None)
+    path = tmp_path if extra == "images" else tmp_path / file
+    with pytest.raises(UserError, match=rf"pip install 'svgd-onnx\[{extra}\]'"):
+        svgd_onnx.load_data(path)
