@@ -235,3 +235,17 @@ def test_reset_gives_each_parameter_what_it_begins_with(tmp_path: Path) -> None:
 def test_reset_of_what_there_is_not_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="reset 'nothing' matches no parameter of the model"):
         svgd_onnx.convert(models.mlp(), tmp_path / "a", reset=["nothing"], target="onnx")
+
+
+def test_of_several_losses_none_has_a_new_head(tmp_path: Path) -> None:
+    net = models.Network()
+    value = net.node("Relu", net.node("MatMul", "x", net.weight("w", 6, 5)))
+    net.node("MatMul", value, net.weight("one", 5, 4), output="first")
+    net.node("MatMul", value, net.weight("other", 5, 3), output="second")
+    model = net.model({"x": ("batch", 6)}, {"first": ("batch", 4), "second": ("batch", 3)})
+    losses = {"first": "cross-entropy", "second": "mse"}
+    with pytest.raises(UserError, match="num_classes is of one prediction, and loss names several"):
+        svgd_onnx.convert(model, tmp_path / "a", num_classes=SEVEN, loss=losses, target="onnx")
+    manifest = svgd_onnx.convert(model, tmp_path / "b", lora=2, loss=losses, target="onnx")
+    assert manifest.lora is not None
+    assert [each.weight for each in manifest.lora.adapters] == ["w"]
