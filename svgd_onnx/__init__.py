@@ -12,6 +12,7 @@ from svgd_onnx.source_tree import find_transforms
 from svgd_onnx.version import __version__
 
 if TYPE_CHECKING:
+    from svgd_onnx.conversion.apply_adapter import apply_adapter
     from svgd_onnx.conversion.convert import convert
     from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.conversion.ort_artifacts.arguments import SVGD
@@ -41,6 +42,7 @@ __all__ = [
     "Trainer",
     "UserError",
     "__version__",
+    "apply_adapter",
     "check",
     "convert",
     "custom_op_library",
@@ -61,6 +63,7 @@ _MODULES = {
     "Schedule": "training.schedules",
     "Trainer": "training.trainer",
     "UserError": "errors",
+    "apply_adapter": "conversion.apply_adapter",
     "check": "gradient_check.check",
     "convert": "conversion.convert",
     "custom_op_library": "runtime",

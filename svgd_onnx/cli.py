@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | predict | export | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export | apply | inspect | check`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _options(
     pass
 
 
-_CONVERSION_COMMANDS = ("convert", "inspect", "check")
+_CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
 
 
 def _add_conversion_commands() -> None:

@@ -41,6 +41,15 @@ _GROUPS = {
         "encapsulation",
         "t_kernel",
     ),
+    "What the model is to become": (
+        "num_classes",
+        "init_head",
+        "reset",
+        "init_seed",
+        "lora",
+        "lora_targets",
+        "lora_alpha",
+    ),
     "How it is made": ("target", "differentiator", "recompute", "verify"),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
@@ -98,6 +107,11 @@ EXAMPLES = {
     "export": (
         "svgd-onnx export artifacts --output trained.onnx",
         "svgd-onnx export artifacts --output trained.onnx --requantize",
+        "svgd-onnx export artifacts --adapter trained.safetensors",
+    ),
+    "apply": (
+        "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",
+        "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx --json",
     ),
     "inspect": (
         "svgd-onnx inspect model.onnx --target onnx",

@@ -1,4 +1,4 @@
-"""The commands that look into a model: `convert`, `inspect` and `check`. They need onnx and onnx-ir."""
+"""The commands that need onnx and onnx-ir: `convert`, `inspect`, `check` and `apply`."""
 
 from __future__ import annotations
 
@@ -16,6 +16,16 @@ from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspec
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.finetuning_commands import (
+    INIT_HEAD,
+    INIT_SEED,
+    LORA,
+    LORA_ALPHA,
+    LORA_TARGETS,
+    NUM_CLASSES,
+    RESET,
+    apply,
+)
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
@@ -32,6 +42,8 @@ from svgd_onnx.transforms.virtualize.settings import (
     T_KERNELS,
     VirtualGradientSettings,
 )
+
+__all__ = ["apply", "check", "convert", "inspect"]
 
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
@@ -194,6 +206,13 @@ def convert(
         "standard ones are the rule for the target onnx only.",
     ),
     encapsulation: str = _ENCAPSULATION,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -247,6 +266,13 @@ def inspect(
     t_scope: list[str] = _T_SCOPE,
     granularity: str = _GRANULARITY,
     encapsulation: str = _ENCAPSULATION,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,
@@ -281,6 +307,13 @@ def check(
     train: list[str] = _TRAIN,
     freeze: list[str] = _FREEZE,
     freeze_bn: bool = _FREEZE_BN,
+    num_classes: int | None = NUM_CLASSES,
+    init_head: str = INIT_HEAD,
+    reset: list[str] = RESET,
+    init_seed: int = INIT_SEED,
+    lora: int | None = LORA,
+    lora_targets: list[str] = LORA_TARGETS,
+    lora_alpha: float | None = LORA_ALPHA,
     quantized: str = _QUANTIZED,
     differentiator: str = _DIFFERENTIATOR,
     target: str | None = _TARGET,

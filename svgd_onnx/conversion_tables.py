@@ -14,6 +14,7 @@ from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
 from svgd_onnx.terminal import add_row, say, show
+from svgd_onnx.training.adapters import ALWAYS
 from svgd_onnx.transforms.optimizers import SVGD
 
 
@@ -38,6 +39,7 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     lines = (
         *(_chosen_target(manifest) if chosen else []),
         *_losses(manifest),
+        *_adapters(manifest),
         *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),
         *_channels(manifest.operations),
@@ -63,6 +65,18 @@ def _losses(manifest: Manifest) -> list[str]:
         for term in manifest.losses
     ]
     return [f"The loss is {' + '.join(parts)}."] if parts else []
+
+
+def _adapters(manifest: Manifest) -> list[str]:
+    """Beside how many weights there are low-rank adapters, and with how many of these export leaves them."""
+    if manifest.lora is None:
+        return []
+    adapters = manifest.lora.adapters
+    beside = sum(each.merged != ALWAYS for each in adapters)
+    stay = f"; in what is exported {beside} of them stay nodes" if beside else ""
+    return [
+        f"Adapters of rank {manifest.lora.rank} stand beside {counted(len(adapters), 'weight')}{stay}."
+    ]
 
 
 def _verification(manifest: Manifest) -> list[str]:

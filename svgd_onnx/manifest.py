@@ -18,6 +18,7 @@ from svgd_onnx.records import (
     Dimension,
     FixedBatch,
     LossTerm,
+    LowRank,
     Operation,
     Parameter,
     Quantization,
@@ -98,6 +99,8 @@ class Manifest:
         files: SHA-256 of each model of the folder, by the file's name.
         losses: all losses where there are several, and one that has a weight or is a file of the user's own;
             empty where the fields above say all. `terms` is the same for both.
+        num_classes: of a head that was made anew; None if none was.
+        lora: the low-rank adapters that are trained; None if there are none.
         format: of this file.
     """
 
@@ -133,6 +136,8 @@ class Manifest:
     source: dict[str, str] | None = None
     files: dict[str, str] = field(default_factory=dict)
     losses: list[LossTerm] = field(default_factory=list)
+    num_classes: int | None = None
+    lora: LowRank | None = None
     format: int = FORMAT
 
     @property
@@ -201,6 +206,8 @@ class Manifest:
             **{f"the rate of {glob}": value for glob, value in self.rates.items()},
             **{f"the weight decay of {glob}": value for glob, value in self.weight_decays.items()},
         }
+        if self.lora is not None:
+            about["the adapters' alpha"] = str(self.lora.alpha)
         if self.source is not None:
             about["the model's SHA-256"] = "+".join(sorted(self.source.values()))
         return {name: str(value) for name, value in about.items()}

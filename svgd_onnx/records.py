@@ -132,6 +132,48 @@ class Parameter:
 
 
 @dataclass
+class Adapter:
+    """A low-rank adapter beside a weight W: W + scaling * A B.
+
+    Attributes:
+        weight: W's name.
+        down: the parameter A.
+        up: the parameter B.
+        scaling: alpha / rank.
+        kind: how W is stored: as "matrix" (inputs, outputs), "transposed", or as that of a "convolution".
+        shape: W's.
+        merged: when export adds it to W: "always", "requantized" (where W is quantized anew), or "never".
+    """
+
+    weight: str
+    down: str
+    up: str
+    scaling: float
+    kind: str
+    shape: list[int]
+    merged: str = "never"
+
+
+@dataclass
+class LowRank:
+    """Low-rank adapters.
+
+    Attributes:
+        rank: of each.
+        alpha: what the rank divides for their scaling.
+        targets: the globs by which weights were chosen; none for the usual ones.
+        adapters: each of them.
+        whole: other parameters that differ from those of the model as it came: trained, or begun anew.
+    """
+
+    rank: int
+    alpha: float
+    targets: list[str]
+    adapters: list[Adapter]
+    whole: list[str] = field(default_factory=list)
+
+
+@dataclass
 class Operation:
     """An element of sigma-prime: an operation that takes a trainable parameter directly.
 

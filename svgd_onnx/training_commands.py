@@ -23,6 +23,7 @@ from svgd_onnx.data_arguments import (
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
+from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
@@ -292,7 +293,10 @@ def predict(
 
 def export(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
-    output: Path = typer.Option(..., help="The ONNX file to write."),
+    output: Path | None = typer.Option(None, help="The ONNX file to write."),
+    adapter: Path | None = typer.Option(
+        None, help="The safetensors file to write the low-rank adapters to, without the model."
+    ),
     requantize: bool = typer.Option(
         False,
         "--requantize",
@@ -301,11 +305,21 @@ def export(
     checkpoint: str | None = _CHECKPOINT,
     trained: bool = _TRAINED,
 ) -> None:
-    """Write the trained model as plain ONNX."""
+    """Write the trained model as plain ONNX, or its adapters alone."""
+    if output is None and adapter is None:
+        raise UserError(
+            f"Nothing is written: say with {option('output')} where the model goes, or with "
+            f"{option('adapter')} where its adapters go."
+        )
     checkpoint = checkpoint or LAST
-    export_folder(folder, output, requantize=requantize, checkpoint=checkpoint, trained=trained)
-    terminal.result(artifacts=folder, model=output)
-    terminal.say(f"{output}: the trained model.")
+    if output is not None:
+        export_folder(folder, output, requantize=requantize, checkpoint=checkpoint, trained=trained)
+        terminal.say(f"{output}: the trained model.")
+    if adapter is not None:
+        export_adapter(folder, adapter, checkpoint=checkpoint, trained=trained)
+        terminal.say(f"{adapter}: the trained adapters.")
+    made = {"model": output, "adapter": adapter}
+    terminal.result(artifacts=folder, **{name: each for name, each in made.items() if each})
 
 
 def _parse_options(items: list[str]) -> dict[str, str]:

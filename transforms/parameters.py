@@ -75,7 +75,10 @@ class Selection:
 
 
 def select_parameters(
-    model: ir.Model, train: Sequence[str] = (), freeze: Sequence[str] = ()
+    model: ir.Model,
+    train: Sequence[str] = (),
+    freeze: Sequence[str] = (),
+    new: Mapping[str, str] | None = None,
 ) -> Selection:
     """Decides which initializers are trained.
 
@@ -83,6 +86,7 @@ def select_parameters(
         model: in canonical form, weights as initializers.
         train: globs; only parameters that match one are trained. None: all are.
         freeze: globs; parameters that match one are not trained.
+        new: initializers that are parameters whatever they hold, as users call them, and why.
 
     Raises:
         UserError: no parameter is left, a glob matches nothing, or one is not float32.
@@ -99,7 +103,11 @@ def select_parameters(
     }
     candidates = [name for name in floats if name not in statistics]
     tensors = LearnedTensors(model.graph, [floats[name] for name in candidates])
-    verdicts = {name: tensors.verdict(floats[name]) for name in candidates}
+    reasons = {name: (new or {}).get(unquoted(name)) for name in candidates}
+    verdicts = {
+        name: tensors.verdict(floats[name]) if reason is None else Verdict(True, reason)
+        for name, reason in reasons.items()
+    }
     learned = [name for name in candidates if verdicts[name].learned]
     chosen = [
         name

@@ -37,7 +37,7 @@ from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
-from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Target
+from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT_WEIGHTS, Target
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
@@ -152,6 +152,8 @@ def convert(
         written = runtime.write(folder, graphs)
         manifest.states, manifest.directs = written.states, written.directs
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
+        if plan.merged is not None:
+            save_with_maps(plan.merged.model, folder / MERGED_MODEL_WITHOUT_WEIGHTS)
         manifest.files = {file.name: sha256(file) for file in sorted(folder.glob("*.onnx"))}
         sources = plan.files
         if verify and (example := made_up_example(manifest, plan, random_size)):

@@ -25,6 +25,7 @@ from svgd_onnx.manifest import (
     Quantization,
     Tensor,
 )
+from svgd_onnx.records import Adapter, LowRank
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import all_nodes
@@ -88,6 +89,8 @@ def describe(
         recompute=recompute,
         exported=AS_IT_CAME if plan.exported.obstacle is None else CANONICAL_FORM,
         fixed_batch=outcome(plan.canonical),
+        num_classes=plan.finetuning.classes,
+        lora=describe_adapters(plan),
         losses=terms if len(terms) > 1 or terms[0].weight != 1 or terms[0].source else [],
     )
 
@@ -109,6 +112,29 @@ def describe_loss(planned: PlannedLoss, axes: BatchAxes) -> LossTerm:
         weight=planned.weight,
         source=planned.source,
     )
+
+
+def describe_adapters(plan: TrainingPlan) -> LowRank | None:
+    """The low-rank adapters, and what export does with each."""
+    done = plan.finetuning
+    if not done.adapters:
+        return None
+    adapters = [
+        Adapter(
+            each.weight,
+            each.down,
+            each.up,
+            each.scaling,
+            each.kind,
+            list(each.shape),
+            plan.merging[each.weight],
+        )
+        for each in done.adapters
+    ]
+    factors = {name for each in done.adapters for name in (each.down, each.up)}
+    changed = dict.fromkeys(map(unquoted, (*plan.selection.trainable, *plan.anew)))
+    whole = [name for name in changed if name not in factors]
+    return LowRank(done.rank, done.alpha, list(done.targets), adapters, whole)
 
 
 def describe_tensor(value: ir.Value, axes: BatchAxes) -> Tensor:

@@ -10,6 +10,7 @@ from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.errors import Advice, listed, option, without
 from svgd_onnx.transforms.bodies import all_nodes
+from svgd_onnx.transforms.finetune.initial_values import HE
 from svgd_onnx.transforms.quantization import STRAIGHT_THROUGH, is_fake_quantization
 from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings
 
@@ -37,6 +38,8 @@ def of_model(plan: TrainingPlan, training: TrainingSettings) -> list[str]:
         idle.append(
             f"{option('quantized', STRAIGHT_THROUGH)} (the model has nothing that it is for)"
         )
+    if training.init_head != HE and training.num_classes is None:
+        idle.append(f"{option('init_head')} (no {option('num_classes')} is given)")
     if training.fixed_batch and not _has_fixed_batch(plan):
         idle.append(f"{option('fixed_batch')} (the file fixes no batch axis)")
     return idle

@@ -31,7 +31,7 @@ from svgd_onnx.conversion.memory.estimate import MemoryEstimate, check_sizes, es
 from svgd_onnx.conversion.memory.of_model import estimate_of_model
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
-from svgd_onnx.conversion.plan import TrainingPlan, plan_of, read_model
+from svgd_onnx.conversion.plan import TrainingPlan, plan_of, read_model, select
 from svgd_onnx.conversion.probabilities import refuse_probabilities
 from svgd_onnx.conversion.tensor_roles import TensorRole, tensor_roles
 from svgd_onnx.errors import UserError, check_choice, listed, option
@@ -44,7 +44,7 @@ from svgd_onnx.targets.update_bytes import update_bytes
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, SVGD
-from svgd_onnx.transforms.parameters import Selection, select_parameters
+from svgd_onnx.transforms.parameters import Selection
 from svgd_onnx.transforms.virtualize import (
     ParameterUse,
     VirtualGradientSettings,
@@ -160,7 +160,7 @@ def _inspect_model(
     sizes: Mapping[str, int] | None,
 ) -> Inspection:
     as_it_came, model = read_model(source, training)
-    selection = select_parameters(model, training.train, training.freeze)
+    selection = select(as_it_came, model, training)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = tensor_roles(model.graph, selection)
     axes = find_batch_axes(model.graph, _prediction(model.graph, training), training.batch_axis)
@@ -249,7 +249,7 @@ def _without_loss(
         selection.trainable,
         selection.untrained,
         frozen=selection.frozen,
-        freeze_bn=training.freeze_bn,
+        freeze_bn=training.freeze_bn or training.lora is not None,
     )
     return sigma_prime(model.graph, copies, virtual_gradient)
 

@@ -10,6 +10,7 @@ from svgd_onnx.errors import UserError, check_choice, check_range, of_output, op
 from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings, OutputLoss
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
+from svgd_onnx.transforms.finetune.initial_values import HE, INITIALIZATIONS
 from svgd_onnx.transforms.losses import check_settings, loss_named
 from svgd_onnx.transforms.optimizers import SVGD, update_rule
 from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
@@ -45,6 +46,17 @@ class TrainingSettings:
         differentiator: who makes the gradient graph: "onnxruntime" for the builder of
             onnxruntime-training, "own" for rules of ours, "auto" for the builder where the target is
             ort-training and it is installed and right, and ours otherwise.
+        num_classes: of the prediction, whose last layer is made anew for so many; None leaves it.
+        init_head: what its weight begins with: "he", normal numbers of deviation sqrt(2 / inputs), or "zeros".
+        reset: globs; parameters that match one begin anew: weights as by "he", biases and shifts with 0,
+            scales with 1, running means and variances with 0 and 1.
+        init_seed: of the random numbers that parameters begin with.
+        lora: the rank of low-rank adapters beside linear layers, which are trained in the place of all else
+            but a new head and what `train` names; None for none.
+        lora_targets: globs; if given, adapters stand beside weights whose name matches one, or that of a
+            node that takes it, or of the PyTorch module that this was. None: the weights of all Gemm, MatMul
+            and Conv but the head's.
+        lora_alpha: adapters are scaled by alpha / rank; None for the rank.
     """
 
     loss: str | PathLike | Mapping[str, OutputLoss | str | PathLike] = "cross-entropy"
@@ -58,6 +70,13 @@ class TrainingSettings:
     freeze_bn: bool = False
     quantized: str = FROZEN
     differentiator: str = AUTO
+    num_classes: int | None = None
+    init_head: str = HE
+    reset: Sequence[str] = ()
+    init_seed: int = 0
+    lora: int | None = None
+    lora_targets: Sequence[str] = ()
+    lora_alpha: float | None = None
 
     def check(self) -> None:
         """Refuses a loss that there is not, and settings that it does not have.
@@ -78,6 +97,20 @@ class TrainingSettings:
         for axis, size in self.size.items():
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
+        if self.num_classes is not None:
+            check_range("num_classes", self.num_classes, self.num_classes >= 1, "1 or more")
+        check_choice("init_head", self.init_head, INITIALIZATIONS)
+        if self.lora is not None:
+            is_rank = self.lora is not True and self.lora >= 1
+            check_range("lora", self.lora, is_rank, "a rank, 1 or more")
+        for name in ("lora_targets", "lora_alpha"):
+            if getattr(self, name) and self.lora is None:
+                raise UserError(
+                    f"{option(name)} is of adapters: give {option('lora')} too, their rank."
+                )
+        if self.lora_alpha is not None:
+            check_range("lora_alpha", self.lora_alpha, self.lora_alpha > 0, "positive")
+        check_range("init_seed", self.init_seed, self.init_seed >= 0, "0 or more")
 
     @property
     def of_several(self) -> bool:

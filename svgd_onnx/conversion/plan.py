@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion.batch_axes import BatchAxes, find_batch_axes
+from svgd_onnx.conversion.exported_adapters import export_forms, merging_of
+from svgd_onnx.conversion.finetuning import Finetuning, finetune, finetuning_of
 from svgd_onnx.conversion.fixed_batch import open_batch
 from svgd_onnx.conversion.loss_terms import (
     PlannedLoss,
@@ -28,7 +30,8 @@ from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, sour
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import KeepOnlyLoss, ParametersAsInputs, training_form
 from svgd_onnx.transforms.draws import DrawByDropout
-from svgd_onnx.transforms.emit import ExportedModel, exported_model
+from svgd_onnx.transforms.emit import ExportedModel
+from svgd_onnx.transforms.finetune import reset_parameters
 from svgd_onnx.transforms.losses.loss_dependence import independent_of_loss
 from svgd_onnx.transforms.lower import LowerFakeQuantize
 from svgd_onnx.transforms.parameters import Selection, select_parameters
@@ -48,6 +51,10 @@ class TrainingPlan:
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and label, by name.
         files: that the model was read from, itself first; none if it was in memory.
+        finetuning: what was changed of the model as it came: a new head, low-rank adapters.
+        anew: parameters that do not begin with what the model as it came has.
+        merging: the weight of each -> when export adds it to that, as svgd.json says it.
+        merged: as `exported`, where quantized weights take their adapters in; None if there are none.
     """
 
     canonical: ir.Model
@@ -59,6 +66,10 @@ class TrainingPlan:
     exported: ExportedModel
     batch_axes: BatchAxes
     files: Sequence[Path]
+    finetuning: Finetuning = field(default_factory=Finetuning)
+    anew: Sequence[str] = ()
+    merging: Mapping[str, str] = field(default_factory=dict)
+    merged: ExportedModel | None = None
 
     @property
     def inputs(self) -> list[str]:
@@ -122,10 +133,12 @@ def read_model(
         UserError: it cannot be read, or brought to that form.
     """
     source = source_form(load_model(model, external_data))
+    finetuning = finetune(source, settings)
     oldest = oldest_opset(settings)
     canonical = canonicalize(
-        source.clone(), settings.train, settings.size, settings.quantized, oldest
+        finetuning.adapted(source), settings.train, settings.size, settings.quantized, oldest
     )
+    finetuning.complete(source, canonical)
     if not settings.fixed_batch:
         open_batch(source, canonical, settings.losses, settings.batch_axis)
     return source, canonical
@@ -136,8 +149,10 @@ def plan_of(
 ) -> TrainingPlan:
     """As `plan_training`, of a model that has been read; neither form is to be used afterwards."""
     losses = compared_outputs(canonical.graph, settings)
-    selection = select_parameters(canonical, settings.train, settings.freeze)
-    if not settings.train:
+    selection = select(source, canonical, settings)
+    anew = reset_parameters(source, canonical, selection.all, settings.reset, settings.init_seed)
+    finetuning = finetuning_of(source)
+    if not settings.train and not finetuning.adapters:
         _warn_of_constant_weights(selection)
     EmbedConstants(selection.all)(canonical)
     evaluation = canonical.clone()
@@ -156,8 +171,18 @@ def plan_of(
         selection.trainable,
         selection.untrained,
         frozen=selection.frozen,
-        freeze_bn=settings.freeze_bn,
+        freeze_bn=settings.freeze_bn or bool(finetuning.adapters),
         dropout=dropout,
+    )
+    merging = merging_of(finetuning.adapters, canonical.graph, selection.all)
+    exported, merged = export_forms(
+        source,
+        canonical,
+        selection.all,
+        (*selection.trainable, *selection.statistics, *anew),
+        own_names(canonical.graph, selection),
+        finetuning,
+        merging,
     )
     LowerFakeQuantize()(evaluation)
     ParametersAsInputs(selection.all)(evaluation)
@@ -168,15 +193,21 @@ def plan_of(
         evaluation=evaluation,
         copies=copies,
         losses=in_graph(planned, forward.graph),
-        exported=exported_model(
-            source,
-            canonical,
-            selection.all,
-            (*selection.trainable, *selection.statistics),
-            own_names(canonical.graph, selection),
-        ),
+        exported=exported,
         batch_axes=axes,
         files=files_of(source),
+        finetuning=finetuning,
+        anew=[*anew, *(name for name in selection.all if unquoted(name) in finetuning.reasons)],
+        merging=merging,
+        merged=merged,
+    )
+
+
+def select(source: ir.Model, canonical: ir.Model, settings: TrainingSettings) -> Selection:
+    """The parameters of a model that `read_model` gave in two forms."""
+    finetuning = finetuning_of(source)
+    return select_parameters(
+        canonical, finetuning.trained(settings.train), settings.freeze, finetuning.reasons
     )
 
 

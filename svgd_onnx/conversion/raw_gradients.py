@@ -43,6 +43,9 @@ class RawGradients:
         values: the parameters, and all else that the checkpoint holds but r, in C order. They are read where
             they lie, so that a run is of what they hold then.
 
+    Attributes:
+        is_of_one_run: whether quantizations are taken as they were at the values that were there first.
+
     Raises:
         UserError: onnxruntime does not take it.
     """
@@ -71,7 +74,9 @@ class RawGradients:
         self._options.only_execute_path_to_fetches = True
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
         given = {**zeros, **batch, **values}
-        given.update(self._straight_through(model, given))
+        fixed = self._straight_through(model, given)
+        given.update(fixed)
+        self.is_of_one_run = bool(fixed)
         self._session = self._forward = self._open(model)
         # a build without training computes all outputs, whatever it is asked for
         self._is_apart = manifest.random or has_training()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ from svgd_onnx.transforms.draws import DRAWS
 from svgd_onnx.transforms.quantization import FAKE_QUANTIZE, QUANTIZING
 from svgd_onnx.transforms.rule import text
 
-_SHIFT = 1e-2
+_SHIFT, _SHIFT_OF_PRODUCT = 1e-2, 0.3
 # A number at the edge of two steps of a quantization may fall to either side.
 _PRECISION, _PRECISION_OF_INTEGERS = 1e-3, 5e-2
 _ROUNDING = frozenset({FAKE_QUANTIZE, *QUANTIZING})
@@ -202,21 +202,26 @@ def _check_gradients(
     if infinite:
         raise _fault(f"the gradient of {_quoted(infinite)} is NaN or infinite on made-up data")
     zero = [name for name, array in gradients.items() if not array.any()]
-    if zero:
+    factors = {each.down for each in manifest.lora.adapters} if manifest.lora else set()
+    dead = [name for name in zero if name not in factors]  # B is 0 at first, and so is A's gradient
+    if dead:
         warnings.warn(
             Advice(
-                f"The gradient of {_quoted(zero)} is zero everywhere on made-up data: that does not train at "
+                f"The gradient of {_quoted(dead)} is zero everywhere on made-up data: that does not train at "
                 "first, as where what follows it is all zeros, or never."
             ),
             stacklevel=4,
         )
     trained = {name: values[name] for name in gradients}
+    equal = _of_one_number(trained)  # as they are; what moves comes back but for rounding
     random = np.random.default_rng(0)
     changes = LossChanges(raw.loss, loss, trained, gradients, random)
     doubtful, unresolved = changes.first_sight()
-    if (zero or doubtful or unresolved) and (equal := _of_one_number(trained)):
+    if equal and (zero or doubtful or unresolved):
         del changes, gradients  # before there are others
-        _move_off_the_middle(equal, random)
+        _move_off_the_middle(equal, _shifts(manifest), random)
+        if raw.is_of_one_run:
+            raw = RawGradients(step, manifest, example.batch, values)
         loss, gradients = raw.loss_and_gradients()
         changes = LossChanges(raw.loss, loss, trained, gradients, random)
         doubtful, unresolved = changes.first_sight()
@@ -246,15 +251,30 @@ def _wrong(found: Findings, example: MadeUpExample) -> UserError:
     )
 
 
-def _of_one_number(values: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+def _of_one_number(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Parameters that are all one number, such as zeros."""
-    return [array for array in values.values() if array.size > 1 and array.min() == array.max()]
+    return {
+        name: array
+        for name, array in values.items()
+        if array.size > 1 and array.min() == array.max()
+    }
 
 
-def _move_off_the_middle(values: Iterable[np.ndarray], random: np.random.Generator) -> None:
+def _shifts(manifest: Manifest) -> dict[str, float]:
+    """How far second factors of adapters move: so that products are a share of a usual weight."""
+    if manifest.lora is None:
+        return {}
+    adapters, rank = manifest.lora.adapters, manifest.lora.rank
+    return {each.up: _SHIFT_OF_PRODUCT / (each.scaling * math.sqrt(rank)) for each in adapters}
+
+
+def _move_off_the_middle(
+    values: Mapping[str, np.ndarray], shifts: Mapping[str, float], random: np.random.Generator
+) -> None:
     """Where a scale is 0, what follows a Relu may be 0 exactly, and the loss has no derivative there."""
-    for array in values:
-        array += np.float32(_SHIFT) * random.standard_normal(array.shape, np.float32)
+    for name, array in values.items():
+        shift = np.float32(shifts.get(name, _SHIFT))
+        array += shift * random.standard_normal(array.shape, np.float32)
 
 
 def _quoted(names: list[str]) -> str:

@@ -10,7 +10,11 @@ from svgd_onnx.files import FOLDER_FILES
 from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.checkpoint_names import kept_files
-from svgd_onnx.targets.target import EVAL_MODEL, MODEL_WITHOUT_WEIGHTS
+from svgd_onnx.targets.target import (
+    EVAL_MODEL,
+    MERGED_MODEL_WITHOUT_WEIGHTS,
+    MODEL_WITHOUT_WEIGHTS,
+)
 
 RUN_FILE = "run.toml"
 """What made the artifacts, as the commands write it; nothing that reads artifacts needs it."""
@@ -21,7 +25,8 @@ def artifact_paths(folder: Path) -> list[Path]:
 
     Of checkpoints that it keeps beside its own those that are there.
     """
-    names = {FILE_NAME, EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, RUN_FILE, *FOLDER_FILES}
+    models = (EVAL_MODEL, MODEL_WITHOUT_WEIGHTS, MERGED_MODEL_WITHOUT_WEIGHTS)
+    names = {FILE_NAME, *models, RUN_FILE, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
     return [*(folder / name for name in sorted(names)), *kept_files(folder)]

@@ -22,6 +22,9 @@ EVAL_MODEL = "eval_model.onnx"
 MODEL_WITHOUT_WEIGHTS = "model_without_weights.onnx"
 """In every target's artifacts: what is exported, without its parameters."""
 
+MERGED_MODEL_WITHOUT_WEIGHTS = "merged_model_without_weights.onnx"
+"""Where adapters stand beside quantized weights: what is exported where these are quantized anew."""
+
 NO_OPTIONS: Mapping[str, str] = {}
 
 # The value of a parameter, by its name.

@@ -6,7 +6,7 @@ initializers completes `model_without_weights.onnx`, and no ONNX library is need
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -15,7 +15,12 @@ import numpy as np
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
 from svgd_onnx.targets.external_references import checked_model
-from svgd_onnx.targets.target import MODEL_WITHOUT_WEIGHTS, Values
+from svgd_onnx.targets.target import (
+    MERGED_MODEL_WITHOUT_WEIGHTS,
+    MODEL_WITHOUT_WEIGHTS,
+    Values,
+)
+from svgd_onnx.training.adapters import merged, takes_in_adapters
 from svgd_onnx.training.requantize import requantized
 from svgd_onnx.training.stored_types import stored
 
@@ -26,7 +31,7 @@ _TENSOR_DIMS, _TENSOR_DATA_TYPE, _TENSOR_NAME, _TENSOR_RAW_DATA = 1, 2, 8, 9
 _TENSOR_EXTERNAL_DATA, _TENSOR_DATA_LOCATION = 13, 14
 _ENTRY_KEY, _ENTRY_VALUE = 1, 2
 _EXTERNAL = 1
-_DATA_TYPES = {
+DATA_TYPES = {
     "float32": 1,
     "uint8": 2,
     "int8": 3,
@@ -42,6 +47,8 @@ _LARGEST_FILE = 1_900_000_000
 
 # From a tensor's bytes to the fields that say where they are.
 _Place = Callable[[bytes], bytes]
+# A tensor's name, element type and numbers.
+Named = tuple[str, str, np.ndarray]
 
 
 def write_model(
@@ -68,42 +75,63 @@ def write_model(
         UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
             that the model has it in, or the file cannot be written.
     """
-    source = checked_model(folder, manifest, MODEL_WITHOUT_WEIGHTS)
-    parameters = manifest.parameters
-    value = value if trained else _averaged(manifest, value)
+    name = MODEL_WITHOUT_WEIGHTS
+    if requantize and takes_in_adapters(manifest):
+        name = MERGED_MODEL_WITHOUT_WEIGHTS
+    source = checked_model(folder, manifest, name)
+    value = value if trained else averaged(manifest, value)
+    parameters, value = merged(manifest, value, requantize=requantize)
     if requantize:
         parameters = requantized(parameters, value)
-    size = source.stat().st_size + sum(each.nbytes for each in manifest.parameters)
-    with whole_file(path) as temporary, temporary.open("wb") as file:
-        file.write(source.read_bytes())
+    with whole_file(path) as temporary:
+        temporary.write_bytes(source.read_bytes())
+        size = sum(each.nbytes for each in manifest.parameters)
+        complete(temporary, path, _tensors(parameters, value), size)
+
+
+def complete(temporary: Path, path: Path, tensors: Iterable[Named], size: int) -> None:
+    """Puts tensors behind a model that lacks them.
+
+    Args:
+        temporary: the model's file, of `whole_file`.
+        path: what it will be called.
+        tensors: name, element type (a key of `DATA_TYPES`) and little-endian numbers of each.
+        size: of all of them in bytes, or a little more.
+    """
+    size += temporary.stat().st_size
+    with temporary.open("ab") as file:
         if size < _LARGEST_FILE:
-            _write(file, parameters, value, lambda content: _field(_TENSOR_RAW_DATA, content))
+            _write(file, tensors, lambda content: _field(_TENSOR_RAW_DATA, content))
             return
         with temporary.with_name(f"{temporary.name}.data").open("wb") as data:
-            _write(file, parameters, value, lambda content: _outside(content, data, path))
+            _write(file, tensors, lambda content: _outside(content, data, path))
 
 
-def _averaged(manifest: Manifest, value: Values) -> Values:
+def averaged(manifest: Manifest, value: Values) -> Values:
     """The averages of parameters that have one, and the others as they are."""
     averages = manifest.averages
     return lambda name: value(averages.get(name, name))
 
 
-def _write(file: BinaryIO, parameters: Sequence[Parameter], value: Values, place: _Place) -> None:
+def _tensors(parameters: Sequence[Parameter], value: Values) -> Iterator[Named]:
     for each in parameters:
-        numbers = stored(value(each.name), each)
-        file.write(_initializer(each.name, each.stored_as, numbers, place))
+        yield each.name, each.stored_as, stored(value(each.name), each)
         how = each.quantization
         if how is not None and how.scale_name is not None:
             scale = np.array(how.scale, "<f4").reshape(how.scale_shape)
-            file.write(_initializer(how.scale_name, "float32", scale, place))
+            yield how.scale_name, "float32", scale
+
+
+def _write(file: BinaryIO, tensors: Iterable[Named], place: _Place) -> None:
+    for name, dtype, numbers in tensors:
+        file.write(_initializer(name, dtype, numbers, place))
 
 
 def _initializer(name: str, dtype: str, numbers: np.ndarray, place: _Place) -> bytes:
     """A model that holds one initializer and nothing else."""
     tensor = (
         b"".join(_integer(_TENSOR_DIMS, size) for size in numbers.shape)
-        + _integer(_TENSOR_DATA_TYPE, _DATA_TYPES[dtype])
+        + _integer(_TENSOR_DATA_TYPE, DATA_TYPES[dtype])
         + _field(_TENSOR_NAME, name.encode())
         + place(numbers.tobytes())
     )

@@ -15,6 +15,7 @@ from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.targets.session import Session
 from svgd_onnx.training import data
+from svgd_onnx.training.adapter_file import write_adapter
 from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.callbacks import Callback
 from svgd_onnx.training.data import Arrays
@@ -346,6 +347,18 @@ class Trainer:
         check_destination(Path(path), artifact_paths(self._folder))
         how = {"requantize": requantize, "trained": trained}
         write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
+
+    def export_adapter(self, path: PathLike, *, trained: bool = False) -> None:
+        """Writes adapters as they are now, without the model, as `training.adapter_file` says.
+
+        Args:
+            path: the file to write.
+            trained: whether they are written as they were trained where there are averages of them.
+
+        Raises:
+            UserError: the artifacts have none, or the file cannot be written.
+        """
+        write_adapter(self._folder, self.manifest, self._session.tensor, path, trained=trained)
 
     @property
     def _session(self) -> Session:

@@ -50,6 +50,7 @@ def exported_model(
     parameters: Collection[str],
     trained: Collection[str],
     own: Collection[str],
+    merged: Collection[str] = (),
 ) -> ExportedModel:
     """The model as it came, where each parameter has a place in it, or else the canonical form.
 
@@ -63,13 +64,16 @@ def exported_model(
         parameters: names of initializers of the canonical form.
         trained: those of them whose numbers training changes.
         own: the names of the model's inputs, outputs and parameters in the canonical form.
+        merged: those of the parameters that export adds to others, so that the model as it came has no places
+            for them; the canonical form has.
     """
     initial = {name: _initial(canonical.graph.initializers[name]) for name in parameters}
     try:
         _refuse_folded(canonical.graph, trained)
         _refuse_training_mode(source)
         values = _values_by_name(source)
-        places = [_place(values, source.graph, name, initial.get(name)) for name in parameters]
+        placed = [name for name in parameters if name not in merged]
+        places = [_place(values, source.graph, name, initial.get(name)) for name in placed]
     except _NoPlaceError as why:
         model = canonical.clone()
         LowerFakeQuantize()(model)
