@@ -305,7 +305,7 @@ class Block:
     ("arguments", "sentence"),
     [
         ({"loss": Block()}, "loss is a Block, which is not known here"),
-        ({"loss": "hinge"}, "loss is 'hinge'"),
+        ({"loss": "none_such"}, "loss is 'none_such'"),
         ({"optimizer": Block()}, "optimizer is a Block, which is not known here"),
         ({"optimizer": "lion"}, "optimizer is 'lion'"),
         ({"ort_format": True}, "ort_format is not done here: python -m onnxruntime.tools"),

@@ -101,6 +101,9 @@ class InferenceTrainingSession:
         following = {name: self._on_device(np.empty_like(tensors[name])) for name in self._changing}
         self._current = current
         self._other = {**current, **following}
+        # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
+        # where NumPy has it, for as long as this is held.
+        self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
         self._binding = self._bind(self._current, self._other, wanted)
         self._other_binding = self._bind(self._other, self._current, wanted)
 
@@ -123,7 +126,7 @@ class InferenceTrainingSession:
             self._session.run_with_iobinding(binding)
         if self._placement.ran(self._session):
             self._warn_of_another_device()
-        loss = float(binding.get_outputs()[0].numpy())
+        loss = float(self._loss.numpy())
         if self._is_to_compare and update and math.isfinite(loss):
             self._is_to_compare = False
             self._compare_with_processor(arrays, learning_rate)
@@ -278,9 +281,7 @@ class InferenceTrainingSession:
 
     def _bind(self, read: dict[str, Any], written: dict[str, Any], wanted: set[str]) -> Any:
         binding = self._session.io_binding()
-        # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena.
-        loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
-        binding.bind_ortvalue_output(self._session.get_outputs()[0].name, loss)
+        binding.bind_ortvalue_output(self._session.get_outputs()[0].name, self._loss)
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:
