@@ -45,7 +45,7 @@ __all__ = [
     "Verified",
 ]
 
-FORMAT = 2
+FORMAT = 3
 """What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
 one that says nothing of these."""
 LOOKS_AT_LABELS = 2

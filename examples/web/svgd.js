@@ -15,7 +15,7 @@ const LOSS = 'svgd.loss';
 const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
-const FORMAT = 2; // of svgd.json, the newest that is known
+const FORMAT = 3; // of svgd.json, the newest that is known
 const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
 const STEP = /("step": *)\d+/;
 
