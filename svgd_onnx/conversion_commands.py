@@ -10,7 +10,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 
 import svgd_onnx
 from svgd_onnx import terminal
-from svgd_onnx.conversion.options import EVERY, TrainingSettings, UpdateSettings
+from svgd_onnx.conversion.options import EVERY, UpdateSettings
 from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
 from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
@@ -31,14 +31,34 @@ from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
-from svgd_onnx.targets import TARGETS
-from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
-from svgd_onnx.transforms.losses import LOSSES
+from svgd_onnx.shared_options import (
+    BATCH_AXIS,
+    CLASS_AXIS,
+    CLASS_WEIGHTS,
+    DIFFERENTIATOR,
+    ENCAPSULATION,
+    FIXED_BATCH,
+    FOCAL_GAMMA,
+    FREEZE,
+    FREEZE_BN,
+    FROM_LOGITS,
+    GRANULARITY,
+    IGNORE_INDEX,
+    LABEL_SMOOTHING,
+    LOSS,
+    MARGIN,
+    MEMORY_LIMIT,
+    PREDICTION,
+    QUANTIZED,
+    RANDOM_SIZE,
+    REDUCTION,
+    SIZE,
+    T_SCOPE,
+    TARGET,
+    TRAIN,
+)
 from svgd_onnx.transforms.optimizers import OPTIMIZER_NAMES
-from svgd_onnx.transforms.quantization import QUANTIZED_CHOICES
 from svgd_onnx.transforms.virtualize.settings import (
-    ENCAPSULATIONS,
-    GRANULARITIES,
     T_KERNELS,
     VirtualGradientSettings,
 )
@@ -48,121 +68,24 @@ __all__ = ["apply", "check", "convert", "inspect"]
 # What holds where an option is not given.
 _T, _UPDATE = VirtualGradientSettings(), UpdateSettings()
 
-# Options of more than one command.
-_LOSS = typer.Option(
-    [str(TrainingSettings.loss)],
-    metavar="[OUTPUT=]LOSS[:WEIGHT]",
-    help=f"One of {', '.join(LOSSES)}; or an ONNX file of a prediction and a target. For several outputs "
-    "OUTPUT=LOSS or OUTPUT=LOSS:WEIGHT, once for each: their weighted sum is trained by.",
-)
-_PREDICTION = typer.Option(
-    None, help="The output that the loss compares (or is), if the model has several."
-)
-_BATCH_AXIS = typer.Option(
-    [],
-    metavar="NAME=AXIS|none",
-    help="The axis that examples lie along in an input or output, or none, for what is given whole at "
-    "every step; may be repeated.",
-)
-_SIZE = typer.Option(
-    [],
-    metavar="AXIS=N",
-    help="Fix an open axis of the model, by its name or a glob; may be repeated.",
-)
-_FIXED_BATCH = typer.Option(
-    False,
-    "--fixed-batch",
-    help="Keep a batch axis that the file fixes; else it is opened where it can be.",
-)
-
-
-def _of_losses(value: str, help_: str) -> Any:
-    """An option about losses, each of which may have its own."""
-    return typer.Option([], metavar=f"[OUTPUT=]{value}", help=help_)
-
-
-_REDUCTION = _of_losses("mean|sum", "Of the loss: mean (the default) or sum.")
-_CLASS_AXIS = _of_losses(
-    "AXIS", "The logits' axis of classes; by default that of a final Softmax, or 1."
-)
-_IGNORE_INDEX = _of_losses("LABEL", "Labels of this value do not count.")
-_CLASS_WEIGHTS = _of_losses("W0,W1,…|FILE.npy", "A weight for each class, or a file of them.")
-_LABEL_SMOOTHING = _of_losses("SHARE", "The share of the target spread over all classes.")
-_FOCAL_GAMMA = _of_losses(
-    "GAMMA", "Of focal: the exponent of one less the label's probability; by default 2."
-)
-_MARGIN = _of_losses("MARGIN", "Of hinge and triplet; by default 1.")
-_FROM_LOGITS = typer.Option(
-    False,
-    "--from-logits",
-    help="The prediction is logits as it stands, whatever it ends in and looks like.",
-)
-_TRAIN = typer.Option(
-    [], metavar="GLOB", help="Train only parameters whose name matches; may be repeated."
-)
-_FREEZE = typer.Option(
-    [], metavar="GLOB", help="Do not train parameters whose name matches; may be repeated."
-)
-_FREEZE_BN = typer.Option(
-    False,
-    "--freeze-bn",
-    help="BatchNormalization normalizes with its running statistics, and keeps them.",
-)
-_QUANTIZED = typer.Option(
-    TrainingSettings.quantized,
-    help=f"What is quantized: {' or '.join(QUANTIZED_CHOICES)}; then gradients pass quantizations, and integer "
-    "weights are trained too.",
-)
-_DIFFERENTIATOR = typer.Option(
-    TrainingSettings.differentiator,
-    help=f"Who makes the gradient graph: {', '.join(DIFFERENTIATOR_NAMES)}; auto is onnxruntime's builder "
-    "for the target ort-training where it is installed and right, and own otherwise.",
-)
-_T_SCOPE = typer.Option(
-    list(_T.t_scope),
-    metavar="weights|all-linear|GLOB",
-    help="Parameters that T acts on; a glob may be repeated.",
-)
-_GRANULARITY = typer.Option(
-    _T.granularity, help=f"Of r: {', '.join(GRANULARITIES)}; auto is element where sizes are fixed."
-)
-_ENCAPSULATION = typer.Option(
-    _T.encapsulation,
-    help=f"How T comes in: {' or '.join(ENCAPSULATIONS)}, of twins. The numbers are the same.",
-)
-_RANDOM_SIZE = typer.Option(
-    [], metavar="AXIS=N", help="Size of an open axis of made-up data; may be repeated."
-)
-_TARGET = typer.Option(
-    None,
-    help="onnxruntime's training session, or one step as a model for any onnxruntime: "
-    f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
-)
-
-_MEMORY_LIMIT = typer.Option(
-    None,
-    metavar="SIZE",
-    help="Say the largest batch for which training takes no more memory than this, as 4GB or 512MB.",
-)
-
 
 def convert(
     context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
     output: Path = typer.Option(..., help="The folder of training artifacts to make."),
-    loss: list[str] = _LOSS,
-    prediction: str | None = _PREDICTION,
-    batch_axis: list[str] = _BATCH_AXIS,
-    size: list[str] = _SIZE,
-    fixed_batch: bool = _FIXED_BATCH,
-    reduction: list[str] = _REDUCTION,
-    class_axis: list[str] = _CLASS_AXIS,
-    ignore_index: list[str] = _IGNORE_INDEX,
-    class_weights: list[str] = _CLASS_WEIGHTS,
-    label_smoothing: list[str] = _LABEL_SMOOTHING,
-    from_logits: bool = _FROM_LOGITS,
-    focal_gamma: list[str] = _FOCAL_GAMMA,
-    margin: list[str] = _MARGIN,
+    loss: list[str] = LOSS,
+    prediction: str | None = PREDICTION,
+    batch_axis: list[str] = BATCH_AXIS,
+    size: list[str] = SIZE,
+    fixed_batch: bool = FIXED_BATCH,
+    reduction: list[str] = REDUCTION,
+    class_axis: list[str] = CLASS_AXIS,
+    ignore_index: list[str] = IGNORE_INDEX,
+    class_weights: list[str] = CLASS_WEIGHTS,
+    label_smoothing: list[str] = LABEL_SMOOTHING,
+    from_logits: bool = FROM_LOGITS,
+    focal_gamma: list[str] = FOCAL_GAMMA,
+    margin: list[str] = MARGIN,
     optimizer: str = typer.Option(_UPDATE.optimizer, help=f"One of {', '.join(OPTIMIZER_NAMES)}."),
     scale: float = typer.Option(_T.scale, help="T's factor s."),
     rho: float = typer.Option(_T.rho, help="T's decay of r."),
@@ -190,11 +113,11 @@ def convert(
         help="Keep a moving average of the parameters, to be evaluated and exported.",
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
-    train: list[str] = _TRAIN,
-    freeze: list[str] = _FREEZE,
-    freeze_bn: bool = _FREEZE_BN,
-    t_scope: list[str] = _T_SCOPE,
-    granularity: str = _GRANULARITY,
+    train: list[str] = TRAIN,
+    freeze: list[str] = FREEZE,
+    freeze_bn: bool = FREEZE_BN,
+    t_scope: list[str] = T_SCOPE,
+    granularity: str = GRANULARITY,
     gradient: str = typer.Option(
         _T.gradient,
         help="What feeds r: graph, the gradient as it stands in the graph, or example, that of each "
@@ -205,7 +128,7 @@ def convert(
         help=f"T as one custom operator, or from standard operators: {' or '.join(T_KERNELS)}; "
         "standard ones are the rule for the target onnx only.",
     ),
-    encapsulation: str = _ENCAPSULATION,
+    encapsulation: str = ENCAPSULATION,
     num_classes: int | None = NUM_CLASSES,
     init_head: str = INIT_HEAD,
     reset: list[str] = RESET,
@@ -213,9 +136,9 @@ def convert(
     lora: int | None = LORA,
     lora_targets: list[str] = LORA_TARGETS,
     lora_alpha: float | None = LORA_ALPHA,
-    quantized: str = _QUANTIZED,
-    differentiator: str = _DIFFERENTIATOR,
-    target: str | None = _TARGET,
+    quantized: str = QUANTIZED,
+    differentiator: str = DIFFERENTIATOR,
+    target: str | None = TARGET,
     accumulation_steps: int = typer.Option(
         1, help="Batches of a step, over which gradients are averaged."
     ),
@@ -229,8 +152,8 @@ def convert(
         "--verify/--no-verify",
         help="Run what was made on made-up data, and hold its gradients against its loss.",
     ),
-    random_size: list[str] = _RANDOM_SIZE,
-    memory_limit: str | None = _MEMORY_LIMIT,
+    random_size: list[str] = RANDOM_SIZE,
+    memory_limit: str | None = MEMORY_LIMIT,
     force: bool = typer.Option(False, "--force", help="Replace a folder that is not empty."),
 ) -> None:
     """Make training artifacts from an exported model."""
@@ -247,25 +170,25 @@ def convert(
 def inspect(
     context: typer.Context,
     path: Path = typer.Argument(..., help="An ONNX model, or a folder of training artifacts."),
-    loss: list[str] = _LOSS,
-    prediction: str | None = _PREDICTION,
-    batch_axis: list[str] = _BATCH_AXIS,
-    size: list[str] = _SIZE,
-    fixed_batch: bool = _FIXED_BATCH,
-    reduction: list[str] = _REDUCTION,
-    class_axis: list[str] = _CLASS_AXIS,
-    ignore_index: list[str] = _IGNORE_INDEX,
-    class_weights: list[str] = _CLASS_WEIGHTS,
-    label_smoothing: list[str] = _LABEL_SMOOTHING,
-    from_logits: bool = _FROM_LOGITS,
-    focal_gamma: list[str] = _FOCAL_GAMMA,
-    margin: list[str] = _MARGIN,
-    train: list[str] = _TRAIN,
-    freeze: list[str] = _FREEZE,
-    freeze_bn: bool = _FREEZE_BN,
-    t_scope: list[str] = _T_SCOPE,
-    granularity: str = _GRANULARITY,
-    encapsulation: str = _ENCAPSULATION,
+    loss: list[str] = LOSS,
+    prediction: str | None = PREDICTION,
+    batch_axis: list[str] = BATCH_AXIS,
+    size: list[str] = SIZE,
+    fixed_batch: bool = FIXED_BATCH,
+    reduction: list[str] = REDUCTION,
+    class_axis: list[str] = CLASS_AXIS,
+    ignore_index: list[str] = IGNORE_INDEX,
+    class_weights: list[str] = CLASS_WEIGHTS,
+    label_smoothing: list[str] = LABEL_SMOOTHING,
+    from_logits: bool = FROM_LOGITS,
+    focal_gamma: list[str] = FOCAL_GAMMA,
+    margin: list[str] = MARGIN,
+    train: list[str] = TRAIN,
+    freeze: list[str] = FREEZE,
+    freeze_bn: bool = FREEZE_BN,
+    t_scope: list[str] = T_SCOPE,
+    granularity: str = GRANULARITY,
+    encapsulation: str = ENCAPSULATION,
     num_classes: int | None = NUM_CLASSES,
     init_head: str = INIT_HEAD,
     reset: list[str] = RESET,
@@ -273,11 +196,11 @@ def inspect(
     lora: int | None = LORA,
     lora_targets: list[str] = LORA_TARGETS,
     lora_alpha: float | None = LORA_ALPHA,
-    quantized: str = _QUANTIZED,
-    differentiator: str = _DIFFERENTIATOR,
-    target: str | None = _TARGET,
-    random_size: list[str] = _RANDOM_SIZE,
-    memory_limit: str | None = _MEMORY_LIMIT,
+    quantized: str = QUANTIZED,
+    differentiator: str = DIFFERENTIATOR,
+    target: str | None = TARGET,
+    random_size: list[str] = RANDOM_SIZE,
+    memory_limit: str | None = MEMORY_LIMIT,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
     settings = _settings(context)
@@ -291,22 +214,22 @@ def inspect(
 def check(
     context: typer.Context,
     model: Path = typer.Argument(..., help="An exported ONNX model."),
-    loss: list[str] = _LOSS,
-    prediction: str | None = _PREDICTION,
-    batch_axis: list[str] = _BATCH_AXIS,
-    size: list[str] = _SIZE,
-    fixed_batch: bool = _FIXED_BATCH,
-    reduction: list[str] = _REDUCTION,
-    class_axis: list[str] = _CLASS_AXIS,
-    ignore_index: list[str] = _IGNORE_INDEX,
-    class_weights: list[str] = _CLASS_WEIGHTS,
-    label_smoothing: list[str] = _LABEL_SMOOTHING,
-    from_logits: bool = _FROM_LOGITS,
-    focal_gamma: list[str] = _FOCAL_GAMMA,
-    margin: list[str] = _MARGIN,
-    train: list[str] = _TRAIN,
-    freeze: list[str] = _FREEZE,
-    freeze_bn: bool = _FREEZE_BN,
+    loss: list[str] = LOSS,
+    prediction: str | None = PREDICTION,
+    batch_axis: list[str] = BATCH_AXIS,
+    size: list[str] = SIZE,
+    fixed_batch: bool = FIXED_BATCH,
+    reduction: list[str] = REDUCTION,
+    class_axis: list[str] = CLASS_AXIS,
+    ignore_index: list[str] = IGNORE_INDEX,
+    class_weights: list[str] = CLASS_WEIGHTS,
+    label_smoothing: list[str] = LABEL_SMOOTHING,
+    from_logits: bool = FROM_LOGITS,
+    focal_gamma: list[str] = FOCAL_GAMMA,
+    margin: list[str] = MARGIN,
+    train: list[str] = TRAIN,
+    freeze: list[str] = FREEZE,
+    freeze_bn: bool = FREEZE_BN,
     num_classes: int | None = NUM_CLASSES,
     init_head: str = INIT_HEAD,
     reset: list[str] = RESET,
@@ -314,9 +237,9 @@ def check(
     lora: int | None = LORA,
     lora_targets: list[str] = LORA_TARGETS,
     lora_alpha: float | None = LORA_ALPHA,
-    quantized: str = _QUANTIZED,
-    differentiator: str = _DIFFERENTIATOR,
-    target: str | None = _TARGET,
+    quantized: str = QUANTIZED,
+    differentiator: str = DIFFERENTIATOR,
+    target: str | None = TARGET,
     data_file: Path | None = typer.Option(
         None, "--data", help="Data to take a batch from, as for train; random data if none."
     ),
@@ -324,7 +247,7 @@ def check(
     transform: list[str] = TRANSFORM,
     classes: str | None = CLASSES,
     batch_size: int = typer.Option(2, help="Examples in the batch."),
-    random_size: list[str] = _RANDOM_SIZE,
+    random_size: list[str] = RANDOM_SIZE,
     only: list[str] = typer.Option(
         [], metavar="GLOB", help="Of what is trained, check only this; may be repeated."
     ),
