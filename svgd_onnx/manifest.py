@@ -90,8 +90,7 @@ class Manifest:
         encapsulation: how T came into it: "graph" or "operators", by twins.
         recompute: whether segments of the forward pass are computed again in the backward pass.
         exported: what export writes: the model "as it came", or in "canonical form".
-        fixed_batch: what became of a batch axis that the file fixes; None if it has none, or it was to
-            stay as it is.
+        fixed_batch: what became of a batch axis that the file fixes; None if there is none, or it was to stay.
         verified: by what conversion verified the artifacts; None if it did not.
         unverified: why it did not, if there is a reason to give.
         source: SHA-256 of the file that was converted, by its name, and of those beside it that hold weights.

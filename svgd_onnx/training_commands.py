@@ -20,6 +20,7 @@ from svgd_onnx.data_arguments import (
     parse_validation,
     show_classes,
 )
+from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
@@ -29,24 +30,13 @@ from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
 from svgd_onnx.training.metrics import LOSS
 from svgd_onnx.training.metrics.confusion_matrix import as_text
-from svgd_onnx.training_report import say_results
+from svgd_onnx.training_report import interrupted, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
-_DEVICE = typer.Option(
-    None,
-    metavar="cpu|cuda|openvino|…",
-    help="What runs the steps, of the target onnx: any execution provider of this onnxruntime; by default "
-    "CUDA where it has that.",
-)
 _TRAINED = typer.Option(
     False,
     "--trained",
     help="The parameters as they were trained, where a training keeps averages of them (--ema).",
-)
-_DEVICE_OPTION = typer.Option(
-    [],
-    metavar="KEY=VALUE",
-    help="An option of the device's execution provider, by its name there; may be repeated.",
 )
 _VERBOSE = typer.Option(False, "--verbose", "-v", help="Say what runs the steps.")
 _CHECKPOINT = typer.Option(
@@ -100,8 +90,8 @@ def train(
         None, help="Of the order of examples and of Dropout; 0, or that of the run to resume."
     ),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
-    device: str | None = _DEVICE,
-    device_option: list[str] = _DEVICE_OPTION,
+    device: str | None = DEVICE,
+    device_option: list[str] = DEVICE_OPTION,
     kernels: str = typer.Option(
         "auto",
         help="fast or standard; by default the fast ones on the processor, where the folder has them.",
@@ -146,7 +136,7 @@ def train(
         seed=seed,
         threads=threads,
         device=device,
-        device_options=_parse_options(device_option),
+        device_options=parse_device_options(device_option),
         kernels=kernels,
         non_finite=non_finite,
         checkpoint=_beginning(checkpoint, restart, resume),
@@ -162,7 +152,7 @@ def train(
         else held_out
     )
     stop = trainer.stop if checkpoint_on_stop else None
-    with signals.during(lambda: _interrupted(trainer), stop):
+    with signals.during(lambda: interrupted(trainer), stop):
         result = trainer.train(
             examples,
             epochs=epochs,
@@ -198,15 +188,11 @@ def train(
         interrupted=signals.exit_code() is not None,
     )
     if signals.exit_code() is not None:
-        terminal.complain(f"{_interrupted(trainer)}.")
+        terminal.complain(f"{interrupted(trainer)}.")
         raise typer.Exit(signals.exit_code() or 0)
     if verbose and not told:
         say_placement(trainer)
     say_results(trainer, result, monitor=monitor or LOSS, patience=early_stopping)
-    if checkpoint_best and trainer.best_step is not None:
-        terminal.say(
-            f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it."
-        )
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 
@@ -221,12 +207,6 @@ def _beginning(checkpoint: str | None, restart: bool, resume: bool) -> str:
     return INITIAL if restart else checkpoint or LAST
 
 
-def _interrupted(trainer: svgd_onnx.Trainer) -> str:
-    saved = trainer.saved_step
-    again = "train again to go on from there" if saved else "--checkpoint-every saves on the way"
-    return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
-
-
 def evaluate(
     folder: Path = typer.Argument(..., help="A folder of training artifacts."),
     data_file: Path = typer.Option(..., "--data", help="Data, as for train."),
@@ -238,8 +218,8 @@ def evaluate(
         [], metavar="NAME", help="A metric to print besides; may be repeated."
     ),
     checkpoint: str | None = _CHECKPOINT,
-    device: str | None = _DEVICE,
-    device_option: list[str] = _DEVICE_OPTION,
+    device: str | None = DEVICE,
+    device_option: list[str] = DEVICE_OPTION,
     trained: bool = _TRAINED,
 ) -> None:
     """Print the loss over a data set, the accuracy, and other metrics."""
@@ -247,7 +227,7 @@ def evaluate(
     trainer = svgd_onnx.Trainer(
         folder,
         device=device,
-        device_options=_parse_options(device_option),
+        device_options=parse_device_options(device_option),
         checkpoint=checkpoint or LAST,
     )
     examples = open_data(data_file, columns, transform, classes, trainer.classes)
@@ -320,15 +300,3 @@ def export(
         terminal.say(f"{adapter}: the trained adapters.")
     made = {"model": output, "adapter": adapter}
     terminal.result(artifacts=folder, **{name: each for name, each in made.items() if each})
-
-
-def _parse_options(items: list[str]) -> dict[str, str]:
-    options = {}
-    for item in items:
-        name, given, value = item.partition("=")
-        if not (name and given):
-            raise UserError(
-                f"{option('device_option')} has '{item}', which is not KEY=VALUE: write it as device_id=1."
-            )
-        options[name] = value
-    return options

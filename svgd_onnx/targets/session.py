@@ -6,7 +6,6 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -15,65 +14,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import FILE_NAME, Manifest, Tensor
 from svgd_onnx.targets.index_at_fault import IndexAtFault, find
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where in the order of examples training began with the batch size that it has.
-
-    Attributes:
-        first_step: the first with it. (The name is another than that of `TrainingProgress`, whose text programs
-            in other languages look through for "step".)
-        epoch: the epoch of that step, from 0.
-        position: how many examples of that epoch were taken before.
-    """
-
-    first_step: int = 0
-    epoch: int = 0
-    position: int = 0
-
-
-@dataclass(frozen=True)
-class Validation:
-    """What an evaluation after an epoch gave.
-
-    Attributes:
-        after_step: steps before it; on the name see `Origin`.
-        values: the loss and the metrics by name; None where one was not finite.
-    """
-
-    after_step: int
-    values: dict[str, float | None]
-
-
-@dataclass(frozen=True)
-class TrainingProgress:
-    """How far training has come, and what its next steps depend on; each 0 or empty before training.
-
-    Attributes:
-        step: steps so far.
-        seed: 64 bits.
-        batch_size: examples a step.
-        skipped: how many of the steps were left out, since they were not finite.
-        conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
-            before training and in checkpoints of older versions.
-        origin: where training began with this batch size.
-        best_step: the step of the checkpoint that is kept as the best; None if none is.
-        validations: all so far, in their order.
-        classes: names of the classes that it was trained on, in the order of their numbers; empty where the
-            data did not name them.
-    """
-
-    step: int = 0
-    seed: int = 0
-    batch_size: int = 0
-    skipped: int = 0
-    conversion: dict[str, str] = field(default_factory=dict)
-    origin: Origin = Origin()  # noqa: RUF009: it is frozen
-    best_step: int | None = None
-    validations: tuple[Validation, ...] = ()
-    classes: list[str] = field(default_factory=list)
-
+from svgd_onnx.targets.training_progress import TrainingProgress
 
 # Of what differs in a message.
 _SHOWN = 64

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import Session, TrainingProgress
+from svgd_onnx.targets.session import Session
+from svgd_onnx.targets.training_progress import TrainingProgress
 
 if TYPE_CHECKING:
     import onnx_ir as ir

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from svgd_onnx.targets.session import Origin
+from svgd_onnx.targets.training_progress import Origin
 from svgd_onnx.training.mapped import is_mapped, release
 
 

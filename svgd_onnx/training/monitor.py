@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from svgd_onnx.errors import check_range
-from svgd_onnx.targets.session import Validation
+from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.metrics import is_better_higher
 

@@ -13,7 +13,7 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.session import Validation
+from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find

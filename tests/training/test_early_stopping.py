@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import svgd_onnx
-from svgd_onnx.targets.session import Validation
+from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training import loop
 from svgd_onnx.training.monitor import Monitor
 

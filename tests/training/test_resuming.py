@@ -10,7 +10,7 @@ import pytest
 
 import svgd_onnx
 from svgd_onnx.targets.ort_training import checkpoint_file
-from svgd_onnx.targets.session import Origin
+from svgd_onnx.targets.training_progress import Origin
 from svgd_onnx.training.batches import BatchOrder, shuffled_rows
 from svgd_onnx.training.export import export
 

@@ -14,12 +14,8 @@ from svgd_onnx.files import whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets.session import (
-    TrainingProgress,
-    check_checkpoint,
-    check_conversion,
-    checkpoint_damaged,
-)
+from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
+from svgd_onnx.targets.training_progress import TrainingProgress
 
 _PREFIX = "svgd."
 _CHUNK = 1 << 20

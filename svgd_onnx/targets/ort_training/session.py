@@ -24,13 +24,9 @@ from svgd_onnx.targets.ort_training.file_names import (
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
-from svgd_onnx.targets.session import (
-    TrainingProgress,
-    batch_at_fault,
-    no_tensor,
-    seeded,
-)
+from svgd_onnx.targets.session import batch_at_fault, no_tensor, seeded
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 

@@ -17,8 +17,9 @@ from svgd_onnx.targets.ort_training.file_names import (
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
-from svgd_onnx.targets.session import Session, TrainingProgress
+from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
+from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.targets.update_bytes import update_bytes
 
 if TYPE_CHECKING:

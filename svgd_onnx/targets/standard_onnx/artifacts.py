@@ -11,10 +11,10 @@ from onnx_ir.passes import common
 
 from svgd_onnx.records import AVERAGE, State
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
-from svgd_onnx.targets.session import TrainingProgress
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.transforms.bodies import all_bodies
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs

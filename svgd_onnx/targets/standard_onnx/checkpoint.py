@@ -15,12 +15,8 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.targets.session import (
-    TrainingProgress,
-    check_checkpoint,
-    check_conversion,
-    checkpoint_damaged,
-)
+from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
+from svgd_onnx.targets.training_progress import TrainingProgress
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _PROGRESS = "svgd.progress"

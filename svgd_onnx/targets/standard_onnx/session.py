@@ -18,13 +18,7 @@ from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
-from svgd_onnx.targets.session import (
-    TrainingProgress,
-    batch_at_fault,
-    check_tensor,
-    no_tensor,
-    seeded,
-)
+from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
@@ -32,6 +26,7 @@ from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TR
 from svgd_onnx.targets.standard_onnx.placement import Placement
 from svgd_onnx.targets.standard_onnx.providers import CPU, reason_of
 from svgd_onnx.targets.target import EVAL_MODEL
+from svgd_onnx.targets.training_progress import TrainingProgress
 
 
 class InferenceTrainingSession:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.checkpoint_names import name_of_step
-from svgd_onnx.targets.session import Session, TrainingProgress
+from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
+from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.targets.update_bytes import update_bytes
 
 if TYPE_CHECKING:

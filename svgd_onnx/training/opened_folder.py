@@ -1,0 +1,141 @@
+"""A folder of artifacts, opened: how far it was trained, its tensors, and what can be written of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from svgd_onnx.errors import check_choice
+from svgd_onnx.files import PathLike, check_destination
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.session import Session
+from svgd_onnx.training.adapter_file import write_adapter
+from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.finite import NON_FINITE
+from svgd_onnx.training.start import check_seed, check_threads
+from svgd_onnx.training.state import TrainingState
+
+
+class OpenedFolder:
+    """What a `Trainer` is beside what trains; its arguments and attributes are said there."""
+
+    def __init__(
+        self,
+        folder: PathLike,
+        *,
+        seed: int | None,
+        threads: int | None,
+        device: str | None,
+        device_options: Mapping[str, str] | None,
+        kernels: str,
+        non_finite: str,
+        checkpoint: str,
+    ) -> None:
+        self._folder, self.manifest = Path(folder), Manifest.load(Path(folder))
+        check_threads(threads)
+        check_seed(seed)
+        check_choice("non_finite", non_finite, NON_FINITE)
+        opening = (threads, device, kernels, device_options or {})
+        self._state = TrainingState(
+            self._folder, self.manifest, seed, checkpoint, non_finite, opening
+        )
+        session = self._session
+        self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
+
+    @property
+    def step(self) -> int:
+        """Steps so far, those that were left out too."""
+        return self._state.progress.step
+
+    @property
+    def skipped(self) -> int:
+        """How many of the steps were left out."""
+        return self._state.progress.skipped
+
+    @property
+    def saved_step(self) -> int:
+        """The step that the folder's checkpoint is of."""
+        return self._state.saved_step
+
+    @property
+    def seed(self) -> int:
+        """Of the order of the examples and of all that is drawn at random."""
+        return self._state.progress.seed
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint that is kept as the best; None if none is."""
+        return self._state.progress.best_step
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes that it was trained on; none where the data did not name them."""
+        return tuple(self._state.progress.classes)
+
+    def gradient(self, parameter: str) -> np.ndarray:
+        """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
+
+        Raises:
+            UserError: it is none, or the artifacts are of the target onnx, which keeps none.
+        """
+        return self._session.gradient(parameter)
+
+    def tensor(self, name: str) -> np.ndarray:
+        """The value of a parameter, a running statistic, an r or another state, as it is now; a copy.
+
+        Raises:
+            UserError: there is none of that name.
+        """
+        return np.array(self._session.tensor(name))
+
+    def check_finite(self) -> None:
+        """Refuses what has diverged, as `save` does, but writes nothing.
+
+        Raises:
+            UserError: a parameter, a running statistic or an r became NaN or infinite, where it was not
+                before the first step of this trainer (as rows of -inf of an embedding may be).
+        """
+        self._state.check_finite()
+
+    def save(self) -> None:
+        """Writes the checkpoint, all at once.
+
+        Raises:
+            UserError: it cannot be written, another process writes there or has replaced the checkpoint
+                that was read, or a parameter or an r is NaN or infinite; the last stays.
+        """
+        self._state.save()
+
+    def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
+        """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.
+
+        Args:
+            path: the file to write.
+            requantize: whether scales of quantized weights are found anew.
+            trained: as of `evaluate`.
+
+        Raises:
+            UserError: no scale can be found anew, or the file cannot be written.
+        """
+        check_destination(Path(path), artifact_paths(self._folder))
+        how = {"requantize": requantize, "trained": trained}
+        write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
+
+    def export_adapter(self, path: PathLike, *, trained: bool = False) -> None:
+        """Writes adapters as they are now, without the model, as `training.adapter_file` says.
+
+        Args:
+            path: the file to write.
+            trained: whether they are written as they were trained where there are averages of them.
+
+        Raises:
+            UserError: the artifacts have none, or the file cannot be written.
+        """
+        write_adapter(self._folder, self.manifest, self._session.tensor, path, trained=trained)
+
+    @property
+    def _session(self) -> Session:
+        return self._state.session
