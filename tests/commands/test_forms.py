@@ -85,6 +85,34 @@ class TestJson:
         expected = '{"loss": null, "most": null, "count": 3, "warnings": []}\n'
         assert capsys.readouterr().out == expected
 
+    def test_a_table_of_numbers(self, capsys: pytest.CaptureFixture[str]) -> None:
+        terminal.use(terminal.Form.JSON)
+        terminal.result(matrix=np.array([[1.0, np.nan], [2.0, 3.0]]))
+        terminal.finish()
+        terminal.use(terminal.Form.TEXT)
+        assert capsys.readouterr().out == '{"matrix": [[1.0, null], [2.0, 3.0]], "warnings": []}\n'
+
+    def test_of_an_evaluation_with_a_confusion_matrix(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        metric = ("--metric", "confusion-matrix", "--json")
+        facts = run("evaluate", made, "--data", data, *metric).facts
+        with np.load(data) as arrays:
+            count = len(arrays["labels"])
+        assert sum(map(sum, facts["confusion-matrix"])) == count
+
+    def test_what_training_says_of_classes_and_the_best_checkpoint(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        options = ("--classes", "a,b,c,d", "--validation", data, "--checkpoint-best")
+        facts = run("train", made, "--data", data, *TRAIN, *options, "--json").facts
+        assert facts["classes"] == ["a", "b", "c", "d"]
+        assert 0 < facts["best_step"] <= facts["step"] and 0 <= facts["waiting"] <= 1
+
 
 def test_quiet_says_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
