@@ -39,8 +39,9 @@ def tell_conversion(output: Path, manifest: Manifest, config: Path | None) -> No
 def tell_inspection(inspection: Inspection) -> None:
     """All that was found."""
     facts = {each.name: getattr(inspection, each.name) for each in fields(inspection)}
-    refusal = inspection.refusal
-    facts["refusal"] = None if refusal is None else refusal.on_command_line()
+    for name in ("refusal", "memory_unknown"):
+        why = facts[name]
+        facts[name] = None if why is None else why.on_command_line()
     result(
         **facts,
         parameter_bytes=inspection.parameter_bytes,

@@ -14,7 +14,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.terminal import add_row, say, show
 
 _BATCHES = (1, 8, 32, 128)
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_LIMIT = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 

@@ -97,7 +97,7 @@ def show(table: Table) -> None:
 
 
 def result(**facts: Any) -> None:
-    """What the command did, by name: numbers, arrays, texts, paths, dataclasses; lists and mappings of these."""
+    """What the command did, by name: numbers, arrays, texts, paths, dataclasses, lists and mappings."""
     _result.update(facts)
 
 

@@ -57,6 +57,14 @@ class TestJson:
         assert facts["refusal"] is None and facts["manifest"] is None
         assert run("inspect", folder, "--json").facts["manifest"]["target"] == "onnx"
 
+    def test_of_inspect_where_memory_is_not_estimated(
+        self, run: Run, model: Path, tmp_path: Path
+    ) -> None:
+        run("convert", model, "--output", tmp_path / "made", "--loss", "triplet", "--no-verify")
+        for line in ((tmp_path / "made",), (model, "--loss", "triplet")):
+            why = run("inspect", *line, "--json").facts["memory_unknown"]
+            assert why.startswith("Memory is not estimated: ")
+
     def test_of_check(self, run: Run, model: Path) -> None:
         facts = run("check", model, "--json").facts
         assert facts["wrong"] == 0
