@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from math import isfinite
 
-from svgd_onnx.errors import UserError, check_choice, check_range, option
+from svgd_onnx.errors import UserError, check_choice, check_range, fits_float32, option
 
 REDUCTIONS = ("mean", "sum")
 
@@ -59,9 +58,9 @@ class LossSettings:
         check_range("margin", self.margin, self.margin > 0, "above 0")
         weights = self.class_weights
         for weight in weights or ():
-            if not (isfinite(weight) and weight >= 0):
+            if not (fits_float32(weight) and weight >= 0):
                 raise UserError(
-                    f"{option('class_weights')} has {weight}, but each must be 0 or more."
+                    f"{option('class_weights')} has {weight}, but each must be 0 or more, as float32."
                 )
         if weights is not None and not any(weights):
             raise UserError(

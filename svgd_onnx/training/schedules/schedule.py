@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, fits_float32, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,12 +61,12 @@ class Schedule:
 
 
 def require(name: str, value: float, inside: bool, wanted: str) -> None:
-    """Refuses a setting of a schedule that is not finite or not inside its range.
+    """Refuses a setting of a schedule that is no number of float32 or not inside its range.
 
     Raises:
         UserError: says what is wanted.
     """
-    if not (math.isfinite(value) and inside):
+    if not (fits_float32(value) and inside):
         raise UserError(
             f"{option('schedule')} has {name.replace('_', '-')}={value}, but it must be {wanted}."
         )
@@ -110,10 +109,10 @@ class Rates:
 
 
 def check_rate(learning_rate: float) -> None:
-    """Refuses a learning rate that is negative or not finite.
+    """Refuses a learning rate that is negative or no number of float32.
 
     Raises:
         UserError: says what it is.
     """
-    if not math.isfinite(learning_rate) or learning_rate < 0:
-        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more.")
+    if not fits_float32(learning_rate) or learning_rate < 0:
+        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more, as float32.")
