@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svgd_onnx.errors import UserError, fits_float32, option
+from svgd_onnx.errors import UserError, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,12 +62,12 @@ class Schedule:
 
 
 def require(name: str, value: float, inside: bool, wanted: str) -> None:
-    """Refuses a setting of a schedule that is no number of float32 or not inside its range.
+    """Refuses a setting of a schedule that is not finite or not inside its range.
 
     Raises:
         UserError: says what is wanted.
     """
-    if not (fits_float32(value) and inside):
+    if not (math.isfinite(value) and inside):
         raise UserError(
             f"{option('schedule')} has {name.replace('_', '-')}={value}, but it must be {wanted}."
         )
@@ -109,10 +110,10 @@ class Rates:
 
 
 def check_rate(learning_rate: float) -> None:
-    """Refuses a learning rate that is negative or no number of float32.
+    """Refuses a learning rate that is negative or not finite.
 
     Raises:
         UserError: says what it is.
     """
-    if not fits_float32(learning_rate) or learning_rate < 0:
-        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more, as float32.")
+    if not math.isfinite(learning_rate) or learning_rate < 0:
+        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more.")
