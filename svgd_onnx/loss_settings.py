@@ -41,6 +41,10 @@ class LossSettings:
     focal_gamma: float = 2.0
     margin: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.class_weights is not None:  # an array too, as scikit-learn gives them
+            object.__setattr__(self, "class_weights", tuple(map(float, self.class_weights)))
+
     def check(self) -> None:
         """Refuses values out of range; `transforms.losses.check_settings` also those of another loss.
 
