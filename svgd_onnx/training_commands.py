@@ -21,6 +21,7 @@ from svgd_onnx.data_arguments import (
     show_classes,
 )
 from svgd_onnx.errors import UserError, counted, option
+from svgd_onnx.files import is_one_of
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training.adapter_file import export_adapter
@@ -313,6 +314,10 @@ def export(
         raise UserError(
             f"Nothing is written: say with {option('output')} where the model goes, or with "
             f"{option('adapter')} where its adapters go."
+        )
+    if output is not None and adapter is not None and is_one_of(output, [adapter]):
+        raise UserError(
+            f"{option('output')} and {option('adapter')} are one file, '{output}': give two names."
         )
     checkpoint = checkpoint or LAST
     if output is not None:

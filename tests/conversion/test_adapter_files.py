@@ -181,6 +181,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert Manifest.load(folder).lora is not None
     assert isinstance(run("export", folder).exception, UserError)
     assert "the trained adapters" in run("export", folder, "--adapter", adapter).output
+    both = run("export", folder, "--output", tmp_path / "one", "--adapter", tmp_path / "one")
+    assert "are one file" in str(both.exception) and not (tmp_path / "one").exists()
     line = ["apply", model, "--adapter", adapter, "--output", tmp_path / "tuned.onnx"]
     assert run(*line).exit_code == 0
     assert (tmp_path / "tuned.onnx").is_file()
