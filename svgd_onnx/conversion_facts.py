@@ -39,9 +39,10 @@ def tell_conversion(output: Path, manifest: Manifest, config: Path | None) -> No
 def tell_inspection(inspection: Inspection) -> None:
     """All that was found."""
     facts = {each.name: getattr(inspection, each.name) for each in fields(inspection)}
-    for name in ("refusal", "memory_unknown"):
-        why = facts[name]
-        facts[name] = None if why is None else why.on_command_line()
+    refusal = inspection.refusal
+    facts["refusal"] = None if refusal is None else refusal.on_command_line()
+    for name in ("memory", "memory_unknown"):  # `show_memory` tells them
+        del facts[name]
     result(
         **facts,
         parameter_bytes=inspection.parameter_bytes,

@@ -65,6 +65,13 @@ class TestJson:
             why = run("inspect", *line, "--json").facts["memory_unknown"]
             assert why.startswith("Memory is not estimated: ")
 
+    def test_of_memory(self, run: Run, model: Path, tmp_path: Path) -> None:
+        arguments = ("--memory-limit", "1GB", "--target", "onnx", "--json")
+        for line in (("inspect", model), ("convert", model, "--output", tmp_path / "made")):
+            memory = run(*line, *arguments).facts["memory"]
+            assert memory["bytes"]["1"] < memory["bytes"]["128"] < 1e9
+            assert memory["largest_batch"] > 128
+
     def test_of_check(self, run: Run, model: Path) -> None:
         facts = run("check", model, "--json").facts
         assert facts["wrong"] == 0
