@@ -41,6 +41,8 @@ def tell_inspection(inspection: Inspection) -> None:
     facts = {each.name: getattr(inspection, each.name) for each in fields(inspection)}
     refusal = inspection.refusal
     facts["refusal"] = None if refusal is None else refusal.on_command_line()
+    for name in ("memory", "memory_unknown"):  # `show_memory` tells them
+        del facts[name]
     result(
         **facts,
         parameter_bytes=inspection.parameter_bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from math import isfinite
+from math import inf
 
 from svgd_onnx.printable import printable
 from svgd_onnx.step_names import unquoted
@@ -113,14 +113,23 @@ def check_several(name: str, value: object) -> None:
         raise UserError(f"{option(name)} is '{value}', but must be a list: ['{value}'].")
 
 
+def fits_float32(value: float) -> bool:
+    """Whether a number is finite as float32, which steps compute with, and 0 only if it is 0."""
+    return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
+
+
 def check_range(name: str, value: float, inside: bool, wanted: str) -> None:
-    """Refuses an option's value that is not finite or not inside its range.
+    """Refuses an option's value that is not finite, not inside its range, or none that float32 has.
 
     Raises:
         UserError: says what is wanted.
     """
-    if not (isfinite(value) and inside):
+    if not (abs(value) < inf and inside):
         raise UserError(f"{option(name)} is {value}, but must be {wanted}.")
+    if not fits_float32(value):
+        raise UserError(
+            f"{option(name)} is {value}, but float32 has numbers from {_SMALLEST:.1e} to {_LARGEST:.1e} only."
+        )
 
 
 def listed(items: Iterable[str], most: int = 8) -> str:
@@ -136,6 +145,8 @@ def counted(count: int, noun: str) -> str:
 
 
 _LONGEST = 200
+# The normal numbers of float32.
+_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 
 
 def first_line(error: BaseException) -> str:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from math import isfinite
 
-from svgd_onnx.errors import UserError, check_choice, check_range, option
+from svgd_onnx.errors import UserError, check_choice, check_range, fits_float32, option
 
 REDUCTIONS = ("mean", "sum")
 
@@ -42,6 +41,10 @@ class LossSettings:
     focal_gamma: float = 2.0
     margin: float = 1.0
 
+    def __post_init__(self) -> None:
+        if self.class_weights is not None:  # an array too, as scikit-learn gives them
+            object.__setattr__(self, "class_weights", tuple(map(float, self.class_weights)))
+
     def check(self) -> None:
         """Refuses values out of range; `transforms.losses.check_settings` also those of another loss.
 
@@ -59,9 +62,9 @@ class LossSettings:
         check_range("margin", self.margin, self.margin > 0, "above 0")
         weights = self.class_weights
         for weight in weights or ():
-            if not (isfinite(weight) and weight >= 0):
+            if not (fits_float32(weight) and weight >= 0):
                 raise UserError(
-                    f"{option('class_weights')} has {weight}, but each must be 0 or more."
+                    f"{option('class_weights')} has {weight}, but each must be 0 or more, as float32."
                 )
         if weights is not None and not any(weights):
             raise UserError(

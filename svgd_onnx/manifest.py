@@ -231,7 +231,9 @@ class Manifest:
 
     def save(self, folder: Path) -> None:
         """Writes `svgd.json` into a folder."""
-        (folder / FILE_NAME).write_text(json.dumps(asdict(self), indent=1) + "\n")
+        # numbers that were given may be NumPy's
+        text = json.dumps(asdict(self), indent=1, default=lambda number: number.item())
+        (folder / FILE_NAME).write_text(text + "\n")
 
     def check_file(self, folder: Path, name: str) -> Path:
         """The path of a model of the folder, which is the one that was made with this manifest.

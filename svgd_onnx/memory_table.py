@@ -11,10 +11,10 @@ from rich.table import Table
 from svgd_onnx.conversion.memory.estimate import MemoryEstimate, estimate_memory
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.terminal import add_row, say, show
+from svgd_onnx.terminal import add_row, result, say, show
 
 _BATCHES = (1, 8, 32, 128)
-_LIMIT = re.compile(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
+_LIMIT = re.compile(r"(\d{1,18}(?:\.\d+)?)\s*([kmgt]?)(i?)b?", re.IGNORECASE)
 _POWERS = {"": 0, "k": 1, "m": 2, "g": 3, "t": 4}
 
 
@@ -45,6 +45,7 @@ def show_memory(
         unknown: why there is none.
         limit: bytes that training may take.
     """
+    _tell(memory, unknown, limit)
     if memory is None:
         if unknown is not None:
             say(unknown.on_command_line())
@@ -79,9 +80,11 @@ def say_memory_of(
     try:
         memory = estimate_memory(folder, manifest, sizes)
     except UserError as error:
+        _tell(None, error, limit)
         if limit is not None:
             say(error.on_command_line())
         return
+    _tell(memory, None, limit)
     batches = _sizes(memory)
     taken = ", ".join(f"{memory.nbytes(size) / 1e6:,.1f}" for size in batches)
     counts = ", ".join(map(str, batches))
@@ -90,6 +93,18 @@ def say_memory_of(
     )
     if limit is not None:
         _show_largest(memory, limit)
+
+
+def _tell(memory: MemoryEstimate | None, unknown: UserError | None, limit: int | None) -> None:
+    """For --json: bytes by the batch, the largest that fits, and why there is no estimate."""
+    facts = None
+    if memory is not None:
+        facts = {
+            "kernels": memory.kernels,
+            "bytes": {size: memory.nbytes(size) for size in _sizes(memory)},
+            "largest_batch": None if limit is None else memory.largest_batch(limit),
+        }
+    result(memory=facts, memory_unknown=None if unknown is None else unknown.on_command_line())
 
 
 def _sizes(memory: MemoryEstimate) -> Sequence[int]:

@@ -38,6 +38,9 @@ SHA256 = "sha256"
 # Bytes of a file: one comes with artifacts, which may be anybody's.
 _LARGEST = 1 << 20
 
+# In the form of an option that is text: it may be a number, or numbers.
+_NUMBERS = ("SHARE", "W|", "W0,", "=]AXIS", "=]LABEL", "=]GAMMA", "=]MARGIN")
+
 # Options of which one is given: what the command line says of one takes the place of another in the file.
 _INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
 
@@ -199,6 +202,11 @@ def _value(parameter: Any, value: Any, place: str) -> Any:
         _TRUTH if getattr(parameter, "is_flag", False) else _KINDS.get(parameter.type.name, _TEXT)
     )
     several = parameter.multiple or parameter.nargs != 1
+    if kind is _TEXT and _takes_numbers(parameter):
+        if _NUMBER.takes(value):
+            value = [str(value)] if several else str(value)
+        elif several and _is_of_numbers(value):  # one value of it, in its parts
+            value = [",".join(map(str, value))]
     if several:
         if not (isinstance(value, list) and all(map(kind.takes, value))):
             raise UserError(f"{place} = {_shown(value)}, but it must be a list, each {kind.words}.")
@@ -210,6 +218,15 @@ def _value(parameter: Any, value: Any, place: str) -> Any:
     if not kind.takes(value):
         raise UserError(f"{place} = {_shown(value)}, but it must be {kind.words}.")
     return value
+
+
+def _takes_numbers(parameter: Any) -> bool:
+    """Whether what is text on the command line, since it may be more, may be a number or several."""
+    return any(part in (parameter.metavar or "") for part in _NUMBERS)
+
+
+def _is_of_numbers(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_NUMBER.takes, value))
 
 
 def _shown(value: Any) -> str:

@@ -97,7 +97,7 @@ def show(table: Table) -> None:
 
 
 def result(**facts: Any) -> None:
-    """What the command did, by name: numbers, texts, paths, dataclasses, and lists and mappings of these."""
+    """What the command did, by name: numbers, arrays, texts, paths, dataclasses, lists and mappings."""
     _result.update(facts)
 
 
@@ -117,8 +117,8 @@ def _plain(value: Any) -> Any:
         return [_plain(each) for each in value]
     if isinstance(value, PathLike):
         return str(value)
-    if hasattr(value, "item"):  # a number of NumPy
-        value = value.item()
+    if hasattr(value, "tolist"):  # NumPy's: a number, or a table of them
+        return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

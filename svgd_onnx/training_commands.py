@@ -22,6 +22,7 @@ from svgd_onnx.data_arguments import (
 )
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.errors import UserError, counted, option
+from svgd_onnx.files import is_one_of
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training.adapter_file import export_adapter
@@ -180,7 +181,10 @@ def train(
         from_step=trainer.first_step,
         step=trainer.step,
         **result,
+        best_step=trainer.best_step if checkpoint_best else None,
+        classes=known,
         skipped=trainer.skipped,
+        waiting=trainer.waiting,
         seed=trainer.seed,
         **what_runs(trainer),
         log=log,
@@ -290,6 +294,10 @@ def export(
         raise UserError(
             f"Nothing is written: say with {option('output')} where the model goes, or with "
             f"{option('adapter')} where its adapters go."
+        )
+    if output is not None and adapter is not None and is_one_of(output, [adapter]):
+        raise UserError(
+            f"{option('output')} and {option('adapter')} are one file, '{output}': give two names."
         )
     checkpoint = checkpoint or LAST
     if output is not None:

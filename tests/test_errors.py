@@ -38,6 +38,15 @@ def test_choices_and_ranges_say_what_is_wanted() -> None:
             check_range("rho", value, value >= 0, "at least 0")
 
 
+@pytest.mark.parametrize("value", [1e39, 1e-50, 10**400])
+def test_a_number_that_float32_does_not_have_is_refused(value: float) -> None:
+    with pytest.raises(
+        UserError, match=r"scale is 1.*, but float32 has numbers from 1.2e-38 to 3.4e\+38"
+    ):
+        check_range("scale", value, value > 0, "positive")
+    check_range("l1", 0, True, "0 or more")
+
+
 def test_long_lists_are_cut() -> None:
     assert listed("abc", most=3) == "a, b, c"
     assert listed("abcde", most=3) == "a, b, c and 2 more"

@@ -87,6 +87,9 @@ def _apply(source: ir.Model, metadata: AdapterMetadata, tensors: Tensors, adapte
         if metadata.prediction not in [value.name for value in graph.outputs]:
             raise _misfit(adapter, f"the model has no output '{metadata.prediction}'")
         NewHead(metadata.prediction, metadata.num_classes)(source)
+    places = {value.name: value for each in with_bodies(graph) for value in values_of(each)}
+    for name in metadata.lora.whole:
+        _put(places.get(name), name, tensors, adapter)
     layers, obstacles = adaptable_weights(graph)
     beside = []
     for each in metadata.lora.adapters:
@@ -114,9 +117,6 @@ def _apply(source: ir.Model, metadata: AdapterMetadata, tensors: Tensors, adapte
         else:
             _merge(layer.weight, each, tensors, adapter)
     LowRankAdapters(beside, tensors)(source)
-    places = {value.name: value for each in with_bodies(graph) for value in values_of(each)}
-    for name in metadata.lora.whole:
-        _put(places.get(name), name, tensors, adapter)
     if metadata.num_classes is not None:
         complete_shapes(source, canonicalize(source.clone()))
 
@@ -124,7 +124,8 @@ def _apply(source: ir.Model, metadata: AdapterMetadata, tensors: Tensors, adapte
 def _merge(weight: ir.Value, adapter: Adapter, tensors: Tensors, file: str) -> None:
     before = tensor_of(weight)
     assert before is not None
-    numbers = before.numpy().astype(np.float32)
+    # what is whole in the file has the precision that the model's type may lack
+    numbers = tensors.get(adapter.weight, before.numpy()).astype(np.float32)
     changed = with_change(numbers, tensors[adapter.down], tensors[adapter.up], adapter)
     _store(weight, changed, file)
 

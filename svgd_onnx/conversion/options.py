@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite
 
-from svgd_onnx.errors import UserError, check_choice, check_range, of_output, option
+from svgd_onnx.errors import (
+    UserError,
+    check_choice,
+    check_range,
+    fits_float32,
+    of_output,
+    option,
+)
 from svgd_onnx.files import PathLike
 from svgd_onnx.loss_settings import LossSettings, OutputLoss
 from svgd_onnx.transforms.differentiate.differentiators import AUTO, DIFFERENTIATOR_NAMES
@@ -17,6 +23,10 @@ from svgd_onnx.transforms.quantization import FROZEN, QUANTIZED_CHOICES
 
 EVERY = "*"
 """The glob of all parameters."""
+
+# The largest size of an axis that is asked for, of which arrays can still be tried.
+_MOST = 2**31 - 1
+_SIZE = f"1 or more, up to {_MOST}"
 
 
 @dataclass(frozen=True)
@@ -87,9 +97,9 @@ class TrainingSettings:
         for output, each in self.losses.items():
             with of_output(output if self.of_several else None):
                 check_settings(loss_named(str(each.loss)), each.settings)
-                if not (isfinite(each.weight) and each.weight > 0):
+                if not (fits_float32(each.weight) and each.weight > 0):
                     raise UserError(
-                        f"{option('loss')} has the weight {each.weight}, but it must be above 0."
+                        f"{option('loss')} has the weight {each.weight}, but it must be above 0, as float32."
                     )
         if self.of_several:
             self._check_several()
@@ -98,11 +108,11 @@ class TrainingSettings:
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
         if self.num_classes is not None:
-            check_range("num_classes", self.num_classes, self.num_classes >= 1, "1 or more")
+            check_range("num_classes", self.num_classes, 1 <= self.num_classes <= _MOST, _SIZE)
         check_choice("init_head", self.init_head, INITIALIZATIONS)
         if self.lora is not None:
-            is_rank = self.lora is not True and self.lora >= 1
-            check_range("lora", self.lora, is_rank, "a rank, 1 or more")
+            is_rank = self.lora is not True and 1 <= self.lora <= _MOST
+            check_range("lora", self.lora, is_rank, f"a rank, {_SIZE}")
         for name in ("lora_targets", "lora_alpha"):
             if getattr(self, name) and self.lora is None:
                 raise UserError(

@@ -20,7 +20,7 @@ from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.probabilities import may_be_probabilities, refuse_probabilities
-from svgd_onnx.errors import UserError, check_several, listed, option
+from svgd_onnx.errors import UserError, check_range, check_several, listed, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.gradient_check.difference import (
     DEFAULT_TOLERANCE,
@@ -46,6 +46,8 @@ __all__ = ["DEFAULT_TOLERANCE", "ParameterCheck", "check", "example_batch"]
 # BatchNormalization, which has the gradient 0. Quantization swallows the changes that rounding is probed with.
 _UNPROBED = 1e-8
 _UNPROBED_IF_QUANTIZED = 1e-7
+# Of examples and of directions, so that arrays of them can still be tried.
+_MOST = 2**31 - 1
 
 
 @keywords_of(TrainingSettings)
@@ -97,8 +99,11 @@ def check(
     Warns:
         of what was given and changes nothing.
     """
-    if batch_size < 1 or directions < 1:
-        raise UserError(f"{option('batch_size')} and {option('directions')} must be 1 or more.")
+    if not (1 <= batch_size <= _MOST and 1 <= directions <= _MOST):
+        raise UserError(
+            f"{option('batch_size')} and {option('directions')} must be 1 or more, up to {_MOST}."
+        )
+    check_range("seed", seed, seed >= 0, "0 or more")
     training = take(TrainingSettings, settings)
     plan = _plan(model, training, external_data)
     idle = idle_options.of_check(arrays, examples, random_size)

@@ -57,6 +57,21 @@ class TestJson:
         assert facts["refusal"] is None and facts["manifest"] is None
         assert run("inspect", folder, "--json").facts["manifest"]["target"] == "onnx"
 
+    def test_of_inspect_where_memory_is_not_estimated(
+        self, run: Run, model: Path, tmp_path: Path
+    ) -> None:
+        run("convert", model, "--output", tmp_path / "made", "--loss", "triplet", "--no-verify")
+        for line in ((tmp_path / "made",), (model, "--loss", "triplet")):
+            why = run("inspect", *line, "--json").facts["memory_unknown"]
+            assert why.startswith("Memory is not estimated: ")
+
+    def test_of_memory(self, run: Run, model: Path, tmp_path: Path) -> None:
+        arguments = ("--memory-limit", "1GB", "--target", "onnx", "--json")
+        for line in (("inspect", model), ("convert", model, "--output", tmp_path / "made")):
+            memory = run(*line, *arguments).facts["memory"]
+            assert memory["bytes"]["1"] < memory["bytes"]["128"] < 1e9
+            assert memory["largest_batch"] > 128
+
     def test_of_check(self, run: Run, model: Path) -> None:
         facts = run("check", model, "--json").facts
         assert facts["wrong"] == 0
@@ -84,6 +99,34 @@ class TestJson:
         terminal.use(terminal.Form.TEXT)
         expected = '{"loss": null, "most": null, "count": 3, "warnings": []}\n'
         assert capsys.readouterr().out == expected
+
+    def test_a_table_of_numbers(self, capsys: pytest.CaptureFixture[str]) -> None:
+        terminal.use(terminal.Form.JSON)
+        terminal.result(matrix=np.array([[1.0, np.nan], [2.0, 3.0]]))
+        terminal.finish()
+        terminal.use(terminal.Form.TEXT)
+        assert capsys.readouterr().out == '{"matrix": [[1.0, null], [2.0, 3.0]], "warnings": []}\n'
+
+    def test_of_an_evaluation_with_a_confusion_matrix(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        metric = ("--metric", "confusion-matrix", "--json")
+        facts = run("evaluate", made, "--data", data, *metric).facts
+        with np.load(data) as arrays:
+            count = len(arrays["labels"])
+        assert sum(map(sum, facts["confusion-matrix"])) == count
+
+    def test_what_training_says_of_classes_and_the_best_checkpoint(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        options = ("--classes", "a,b,c,d", "--validation", data, "--checkpoint-best")
+        facts = run("train", made, "--data", data, *TRAIN, *options, "--json").facts
+        assert facts["classes"] == ["a", "b", "c", "d"]
+        assert 0 < facts["best_step"] <= facts["step"] and 0 <= facts["waiting"] <= 1
 
 
 def test_quiet_says_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:

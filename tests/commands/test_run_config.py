@@ -76,6 +76,26 @@ def test_lists_and_switches(run: Run, tmp_path: Path, model: Path) -> None:
     assert manifest.verified is None
 
 
+def test_numbers_stand_as_numbers_where_the_command_line_takes_more(
+    run: Run, tmp_path: Path, model: Path
+) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f"[convert]\nmodel = '{model}'\noutput = '{tmp_path / 'out'}'\nverify = false\n"
+        "class-weights = [1, 0.5, 2, 1]\nweight-decay = 0.25\nlabel-smoothing = 0.125\n"
+    )
+    assert run("convert", "--config", config).code == 0
+    manifest = svgd_onnx.Manifest.load(tmp_path / "out")
+    assert manifest.loss_settings.class_weights == (1, 0.5, 2, 1)
+    assert manifest.loss_settings.label_smoothing == 0.125
+    assert manifest.hyper_parameters["weight_decay"] == 0.25
+
+
+def test_a_share_for_validation_stands_as_a_number(run: Run, config: Path) -> None:
+    facts = run("train", "--config", add(config, "validation = 0.2"), "--json").facts
+    assert "validation_loss" in facts
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -61,6 +61,25 @@ def test_a_new_head_goes_with_its_adapter(tmp_path: Path) -> None:
     assert shape.dim[1].dim_value == 7
 
 
+@pytest.mark.parametrize("option", ["train", "reset"])
+def test_a_weight_that_is_whole_in_the_file_has_its_adapter_too(
+    option: str, tmp_path: Path
+) -> None:
+    onnx.save(models.mlp(), tmp_path / "base.onnx")
+    settings: dict[str, Any] = {option: ["fc1.weight"]}
+    trained(tmp_path / "base.onnx", tmp_path / "a", **settings)
+    export(tmp_path / "a", tmp_path / "exported.onnx")
+    export_adapter(tmp_path / "a", tmp_path / "tuned.safetensors")
+    assert {"fc1.weight", "fc1.weight.lora_A"} <= load_file(tmp_path / "tuned.safetensors").keys()
+    svgd_onnx.apply_adapter(
+        tmp_path / "base.onnx", tmp_path / "tuned.safetensors", tmp_path / "applied.onnx"
+    )
+    assert np.array_equal(
+        weights_of(tmp_path / "exported.onnx")["fc1.weight"],
+        weights_of(tmp_path / "applied.onnx")["fc1.weight"],
+    )
+
+
 def test_an_adapter_of_another_model_is_refused(tmp_path: Path) -> None:
     onnx.save(models.mlp(), tmp_path / "base.onnx")
     svgd_onnx.convert(tmp_path / "base.onnx", tmp_path / "a", lora=2, target="onnx")
@@ -162,6 +181,8 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert Manifest.load(folder).lora is not None
     assert isinstance(run("export", folder).exception, UserError)
     assert "the trained adapters" in run("export", folder, "--adapter", adapter).output
+    both = run("export", folder, "--output", tmp_path / "one", "--adapter", tmp_path / "one")
+    assert "are one file" in str(both.exception) and not (tmp_path / "one").exists()
     line = ["apply", model, "--adapter", adapter, "--output", tmp_path / "tuned.onnx"]
     assert run(*line).exit_code == 0
     assert (tmp_path / "tuned.onnx").is_file()

@@ -316,6 +316,13 @@ class Block:
         ({"requires_grad": ["w"], "frozen_params": ["v"]}, "frozen_params has 'v'"),
         ({"additional_output_names": ["z"]}, "The model computes no value 'z'"),
         ({"loss_input_names": ["y", "product"]}, "a loss compares one value with the label"),
+        ({"accumulation_steps": 2}, "accumulation_steps is not done here: onnxruntime's Module"),
+        ({"ema": 0.9}, "ema is not done here"),
+        ({"optimizer": "adamw", "rate": {"w": 2}}, "rate by globs is not done here under AdamW"),
+        (
+            {"optimizer": "adamw", "weight_decay": {"w": 2}},
+            "weight_decay by globs is not done here",
+        ),
         ({"artifact_directory": "nowhere"}, "There is no folder 'nowhere'"),
     ],
 )

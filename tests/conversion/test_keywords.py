@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import inspect
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any
 
+import models
+import numpy as np
 import pytest
 
 import svgd_onnx
@@ -58,3 +61,20 @@ def test_every_setting_is_an_option_of_the_command(command: Any, kinds: tuple[ty
     known = inspect.signature(command).parameters.keys()
     for kind in kinds:
         assert {field.name for field in fields(kind)} - {"loss_settings"} <= known
+
+
+def test_numbers_and_weights_may_be_numpys(tmp_path: Path) -> None:
+    manifest = svgd_onnx.convert(
+        models.mlp(),
+        tmp_path / "a",
+        target="onnx",
+        verify=False,
+        num_classes=np.int64(3),
+        scale=np.float32(0.5),
+        loss_settings=svgd_onnx.LossSettings(
+            class_weights=np.array([1.0, 0.5, 2.0]), ignore_index=np.int64(-1)
+        ),
+    )
+    assert svgd_onnx.Manifest.load(tmp_path / "a") == manifest
+    assert (manifest.num_classes, manifest.hyper_parameters["scale"]) == (3, 0.5)
+    assert manifest.loss_settings.class_weights == (1, 0.5, 2)

@@ -207,3 +207,12 @@ def test_the_commands_say_the_largest_batch(
     assert done.value.code == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "examples a step are the most that fit within 50.0 MB." in printed
+
+
+def test_a_folder_whose_step_is_not_there_is_shown_without_memory(tmp_path: Path) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
+    for each in (tmp_path / "a").glob("training_step*.onnx"):
+        each.unlink()
+    found = svgd_onnx.inspect(tmp_path / "a")
+    assert found.memory is None and "not there or damaged" in str(found.memory_unknown)
+    assert found.parameters

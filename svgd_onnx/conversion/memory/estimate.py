@@ -106,13 +106,17 @@ def estimate_memory(
         sizes: of open axes other than that of examples, by their name or a glob.
 
     Raises:
-        NotEstimatedError: an axis is open, or a shape does not follow from the graph.
+        NotEstimatedError: the step cannot be read, an axis is open, or a shape does not follow from the graph.
     """
     target = target_named(manifest.target)
     fast = (folder / target.fast_step).is_file() and has_custom_op_library()
-    model = onnx.load(
-        folder / (target.fast_step if fast else target.step), load_external_data=False
-    )
+    step = folder / (target.fast_step if fast else target.step)
+    try:
+        model = onnx.load(step, load_external_data=False)
+    except Exception as error:  # of the file system, or protobuf's own
+        raise NotEstimatedError(
+            f"Memory is not estimated: '{step}' is not there or damaged: convert the model again."
+        ) from error
     graph = model.graph
     with_bodies = [node.op_type for node in graph.node if _has_body(node)]
     if with_bodies:

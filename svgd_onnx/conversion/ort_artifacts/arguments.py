@@ -113,5 +113,28 @@ _REFUSED = {
 }
 
 
+def refuse_settings(settings: Mapping[str, Any], optimizer: str) -> None:
+    """Refuses options of `convert` that onnxruntime's Module and Optimizer would not carry out.
+
+    Raises:
+        UserError: says what to do instead.
+    """
+    for name, reason in _REFUSED_SETTINGS.items():
+        if settings.get(name) not in (None, 1):
+            raise UserError(f"{name} is not done here: {reason}.")
+    for name in ("rate", "weight_decay"):
+        if optimizer == ADAMW and isinstance(settings.get(name), Mapping):
+            raise UserError(
+                f"{name} by globs is not done here under AdamW, which onnxruntime updates all by one operator: "
+                "leave it out, or convert for svgd_onnx.Trainer."
+            )
+
+
+_REFUSED_SETTINGS = {
+    "accumulation_steps": "onnxruntime's Module adds gradients up until lazy_reset_grad; leave it out",
+    "ema": "onnxruntime has no place for averages; leave it out, or convert for svgd_onnx.Trainer",
+}
+
+
 def _shown(value: Any) -> str:
     return repr(value) if isinstance(value, str) else f"a {type(value).__name__}"

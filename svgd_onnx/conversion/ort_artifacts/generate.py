@@ -102,6 +102,7 @@ def generate_artifacts(
         **arguments.parameter_options(requires_grad, frozen_params),
         **settings,
     }
+    arguments.refuse_settings(options, options["optimizer"])
     outputs = list(additional_output_names or ())
     with tempfile.TemporaryDirectory(prefix="svgd-onnx-") as temporary:
         made = Path(temporary) / "artifacts"
