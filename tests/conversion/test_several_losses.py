@@ -13,6 +13,7 @@ from conftest import MakeTrainer
 from models import Network
 from onnx import parser
 from reference import LOSSES
+from runtimes import RUNNABLE_TARGETS
 
 import svgd_onnx
 from svgd_onnx import LossSettings, OutputLoss
@@ -65,7 +66,7 @@ def expected(
     return losses, {"w": x.T @ (by_h * (1 - h**2)), "a": h.T @ by_class, "b": 0.5 * h.T @ by_box}
 
 
-@TARGETS
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
 def test_values_and_gradients(target: str, trainer_of: MakeTrainer) -> None:
     with pytest.warns(UserWarning, match="does not depend on 'unused'"):
         trainer = trainer_of(detector(), loss=BOTH, optimizer="sgd", target=target, verify=True)
