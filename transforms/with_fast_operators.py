@@ -8,9 +8,15 @@ from svgd_onnx.transforms.channels_last import with_channels_last
 from svgd_onnx.transforms.fuse import RULES, Fuse
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
+# Of more nodes: to make a second form of them, open it and hold it against the first takes longer than T's own
+# kernel saves in hours.
+_MANY_NODES = 10_000
+
 
 def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
     """A copy of a training graph with operators of ours; None where they take none of its nodes.
+
+    Nor is there one where they would take T alone, of very many nodes.
 
     Args:
         model: loss and gradients are outputs, T is not written with standard operators yet.
@@ -22,6 +28,7 @@ def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
         if not any(node.op_type in RULES or node.domain == DOMAIN for node in model.graph):
             return None
         copy = model.clone()
-        replaced = portable and any(node.domain == DOMAIN for node in copy.graph)
+        few = len(copy.graph) <= _MANY_NODES
+        replaced = portable and few and any(node.domain == DOMAIN for node in copy.graph)
     replaced |= Fuse()(copy).modified
     return copy if replaced else None
