@@ -11,7 +11,6 @@ import errno
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,7 +44,6 @@ def workplace(path: Path) -> Iterator[Path]:
     for left in _left(path.parent):
         _abandon(left)
     folder, descriptor = _new(path)
-    _open.add(folder)
     try:
         yield folder
     finally:
@@ -123,10 +121,19 @@ def _settle(folder: Path) -> None:
 def _new(path: Path) -> tuple[Path, int | None]:
     while True:
         name = os.fsencode(path.name)[:_LONGEST].decode(errors="ignore")
-        folder = Path(tempfile.mkdtemp(prefix=f".{name}.", suffix=_SUFFIX, dir=path.parent))
+        folder = path.parent / f".{name}.{os.urandom(4).hex()}{_SUFFIX}"
+        _open.add(folder)  # before it is there: a signal may come at any moment
+        try:
+            folder.mkdir(mode=0o700)
+        except OSError as error:
+            _open.discard(folder)
+            if isinstance(error, FileExistsError):
+                continue
+            raise
         descriptor = _locked(folder, wait=True)
         if folder.exists():
             return folder, descriptor
+        _open.discard(folder)
         if descriptor is not None:  # it was taken for one that is left, before it was locked
             os.close(descriptor)
 
