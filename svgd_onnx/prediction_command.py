@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.data_arguments import check_output
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.external_references import refers_to_files
 
@@ -72,16 +75,17 @@ def write_outputs(
 @contextlib.contextmanager
 def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequence[str]]]:
     """A model for inference, and the names of the classes that it was trained on."""
+    from svgd_onnx.training.export import export
     from svgd_onnx.training.prediction import open_artifacts, open_model
-    from svgd_onnx.training.trainer import Trainer
 
     if not path.is_dir():
         _check_references(path)
         yield open_model(path, threads), ()
         return
-    trainer = Trainer(path, threads=threads)
-    with open_artifacts(trainer.manifest, trainer.export, threads) as predictor:
-        yield predictor, trainer.classes
+    manifest = Manifest.load(path)
+    classes = target_named(manifest.target).progress(path, manifest).classes
+    with open_artifacts(manifest, functools.partial(export, path), threads) as predictor:
+        yield predictor, classes
 
 
 def _check_references(path: Path) -> None:
