@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -16,9 +17,9 @@ from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
-from svgd_onnx.training.prepared import PreparedExamples, check_of
+from svgd_onnx.training.prepared import Check, PreparedExamples, check_of, check_of_inputs
 from svgd_onnx.training.sources.columns import classes_of, columns_of
-from svgd_onnx.training.sources.python import SequenceSource, Stream
+from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
 
@@ -78,14 +79,7 @@ def taken_from(
         checked = data.check(given if arrays is None else arrays, manifest, source)  # type: ignore[arg-type]
         return replace(checked, classes=given.classes) if isinstance(given, Data) else checked
     label = None if manifest.label is None else manifest.label.name
-    if not isinstance(given, Data) and _has_rows(given):
-        given = Data(SequenceSource(given))
-    if isinstance(given, Data):
-        check = check_of(manifest, given.source.title)
-        return PreparedExamples(given, manifest.arrays, label, check)
-    if callable(given) or hasattr(given, "__iter__"):
-        return StreamExamples(Stream(given), manifest.arrays, check_of(manifest, "the data"))
-    raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
+    return _batch_by_batch(given, manifest.arrays, label, functools.partial(check_of, manifest))
 
 
 def first_examples(
@@ -106,11 +100,7 @@ def first_examples(
     if arrays is not None or not isinstance(given, Data):
         whole = data.check_arrays(given if arrays is None else arrays, tensors, "the data")  # type: ignore[arg-type]
         return whole.take(slice(1 if whole.one_by_one else count))
-    source = given.source.title
-
-    def check(arrays: Arrays, rows: np.ndarray) -> list[np.ndarray]:
-        return data.check_arrays(arrays, tensors, source, rows=rows).all()
-
+    check = check_of_inputs(tensors, given.source.title)
     one = all(tensor.batch_axis is None for tensor in tensors)
     return PreparedExamples(given, tensors, label, check).take(slice(1 if one else count))
 
@@ -127,17 +117,29 @@ def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamp
     if arrays is not None:
         names = [tensor.name for tensor in inputs if tensor.name in arrays]
         return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")
-    if not isinstance(given, Data) and _has_rows(given):
+    return _batch_by_batch(given, inputs, None, functools.partial(check_of_inputs, inputs))
+
+
+def _batch_by_batch(
+    given: Given, tensors: Sequence[Tensor], label: str | None, check: Callable[[str], Check]
+) -> PreparedExamples | StreamExamples:
+    """Examples of what is no arrays by name, which become what a model takes when they are taken.
+
+    Args:
+        given: by the user.
+        tensors: the model's inputs, and the label where it is wanted.
+        label: its name; None if it is not wanted.
+        check: makes what looks at each batch, of what to call the data in a message.
+
+    Raises:
+        UserError: they do not fit the model.
+    """
+    if not isinstance(given, Data) and has_rows(given):
         given = Data(SequenceSource(given))
-    source = given.source.title if isinstance(given, Data) else "the data"
-
-    def check(arrays: Arrays, rows: np.ndarray) -> list[np.ndarray]:
-        return data.check_arrays(arrays, inputs, source, rows=rows).all()
-
     if isinstance(given, Data):
-        return PreparedExamples(given, inputs, None, check)
+        return PreparedExamples(given, tensors, label, check(given.source.title))
     if callable(given) or hasattr(given, "__iter__"):
-        return StreamExamples(Stream(given), inputs, check)
+        return StreamExamples(Stream(given), tensors, check("the data"))
     raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
 
 
@@ -202,7 +204,3 @@ def _as_arrays(given: Given) -> Arrays | None:
     renamed = {name: source.arrays[of[0]] for name, of in given.columns.items()}
     used = {of[0] for of in given.columns.values()}
     return {**{name: each for name, each in source.arrays.items() if name not in used}, **renamed}
-
-
-def _has_rows(given: object) -> bool:
-    return hasattr(given, "__len__") and hasattr(given, "__getitem__")

@@ -25,6 +25,11 @@ def check_of(manifest: Manifest, source: str) -> Check:
     return lambda arrays, rows: checking.check_batch(arrays, manifest, source, rows)
 
 
+def check_of_inputs(tensors: Sequence[Tensor], source: str) -> Check:
+    """What looks at a batch for no more than some inputs."""
+    return lambda arrays, rows: checking.check_arrays(arrays, tensors, source, rows=rows).all()
+
+
 class PreparedExamples:
     """Examples of a source, as a model takes them.
 

@@ -14,7 +14,7 @@ from svgd_onnx.errors import UserError, check_several, first_line, option
 from svgd_onnx.training import data
 from svgd_onnx.training.images.grammar import parse_transform
 from svgd_onnx.training.sources import cifar, idx, image_folder, npy_folder, tables
-from svgd_onnx.training.sources.python import SequenceSource
+from svgd_onnx.training.sources.python import SequenceSource, has_rows
 from svgd_onnx.training.sources.source import ArraySource, Data, Source
 
 __all__ = ["Data", "Source", "load_data"]
@@ -113,7 +113,7 @@ def _source(examples: Any, classes: Sequence[str]) -> Source:
     if isinstance(examples, Mapping):
         arrays = {str(name): np.asarray(array) for name, array in examples.items()}
         return ArraySource(arrays, "the data")
-    if hasattr(examples, "__len__") and hasattr(examples, "__getitem__"):
+    if has_rows(examples):
         return SequenceSource(examples)
     raise UserError(
         f"Data of {type(examples).__name__} is none that can be loaded: give a path, arrays by name, or an "

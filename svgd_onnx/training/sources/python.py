@@ -11,6 +11,11 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.training.sources.source import Values
 
 
+def has_rows(given: object) -> bool:
+    """Whether an object is one that `SequenceSource` takes."""
+    return hasattr(given, "__len__") and hasattr(given, "__getitem__")
+
+
 class SequenceSource:
     """Examples of an object with `__len__` and `__getitem__`.
 
