@@ -83,7 +83,7 @@ class PreparedExamples:
         Raises:
             UserError: an example cannot be read, or does not fit the model.
         """
-        numbers = np.arange(len(self))[rows]
+        numbers = np.arange(*rows.indices(len(self))) if isinstance(rows, slice) else rows
         values = self._data.source.take(self._needed, numbers)
         arrays = {
             tensor.name: self._array(tensor, values, numbers, random) for tensor in self._tensors
