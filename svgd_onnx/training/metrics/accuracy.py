@@ -14,7 +14,7 @@ class _Accuracy:
         self._right = self._counted = 0
 
     def add(self, answers: Answers) -> None:
-        right, counted = answers.right()
+        right, counted = answers.right
         self._right, self._counted = self._right + right, self._counted + counted
 
     def value(self) -> float:

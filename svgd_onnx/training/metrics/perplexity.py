@@ -16,7 +16,7 @@ class _Perplexity:
         self._total, self._counted = 0.0, 0
 
     def add(self, answers: Answers) -> None:
-        _, counted = answers.right()
+        _, counted = answers.right
         summed = answers.task.settings.reduction == "sum"
         self._total += answers.loss * (1 if summed else counted)
         self._counted += counted

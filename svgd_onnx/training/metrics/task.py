@@ -77,6 +77,7 @@ class Answers:
         self.task, self.loss = task, loss
         self._prediction, self._target = prediction, target
 
+    @cached_property
     def right(self) -> tuple[int, int]:
         """How many are right, and how many count."""
         task = self.task
