@@ -169,10 +169,10 @@ class TrainingState:
 
     def _forget(self) -> None:
         """Removes what is no longer to be kept."""
-        kept, stay = self._kept.steps() - {0}, {self.progress.best_step}
         if self._given_up:  # those of the training that was given up go
-            self._kept.forget({step for step in kept if step > self._opened_step})
-            kept, self._given_up = self._kept.steps() - {0}, False
+            self._kept.forget({step for step in self._kept.steps() if step > self._opened_step})
+            self._given_up = False
         if self._keep_last is not None:
+            kept = self._kept.steps() - {0}
             newest = sorted(kept - {self.progress.step}, reverse=True)[: self._keep_last - 1]
-            self._kept.forget(kept - {*newest, *stay})
+            self._kept.forget(kept - {*newest, self.progress.best_step})
