@@ -88,9 +88,7 @@ class TrainingState:
         manifest, progress = self.manifest, self.progress
         # a step of several batches has as many, however many were left out
         update = (progress.step + 1 - progress.skipped) % manifest.accumulation_steps == 0
-        # one for each step: a resumed run draws what an uninterrupted one would have drawn
-        state = int(np.random.SeedSequence([progress.seed, progress.step]).generate_state(1)[0])
-        seed = state >> 1 if manifest.random else None
+        seed = self._seed_of_step() if manifest.random else None
         unproven = not progress.step and manifest.verified is None
         if unproven:
             self.session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
@@ -105,6 +103,12 @@ class TrainingState:
         if unproven:
             self.check_finite()
         return loss
+
+    def _seed_of_step(self) -> int:
+        """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""
+        progress = self.progress
+        state = np.random.SeedSequence([progress.seed, progress.step]).generate_state(1)
+        return int(state[0]) >> 1
 
     def note(self, values: dict[str, float]) -> None:
         """Notes a validation after the last step, which ended an epoch."""
