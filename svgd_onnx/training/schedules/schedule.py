@@ -77,16 +77,15 @@ class Rates:
     """The learning rates of a training.
 
     Args:
-        schedule: where they come from.
+        schedule: where they come from, checked.
         learning_rate: alpha.
         steps: how many the training has in all.
 
     Raises:
-        UserError: the rate or a setting is out of range, or there is no step after warm-up.
+        UserError: there is no step after warm-up.
     """
 
     def __init__(self, schedule: Schedule, learning_rate: float, steps: int) -> None:
-        schedule.check()
         if schedule.warmup >= steps:
             raise UserError(
                 f"{option('schedule')} has warmup={schedule.warmup}, but there are {steps} steps in all: give "
