@@ -40,7 +40,7 @@ class StreamExamples:
             UserError: the stream has not so many examples, or they do not fit the model.
         """
         start, size = int(rows[0]), len(rows)
-        if start < self._position or size != self._size or not start:
+        if start < self._position or size != self._size:
             self._batches, self._position, self._size = self._again_and_again(size), 0, size
         while self._position < start:
             next(self._batches)
@@ -148,8 +148,6 @@ class StreamOrder:
         batch_size: examples a step.
         seed: see `BatchOrder`.
     """
-
-    steps_per_epoch = 1
 
     def __init__(self, batch_size: int, seed: int) -> None:
         self._batch_size, self._seed = batch_size, seed
