@@ -25,14 +25,12 @@ def parse_axes(items: list[str]) -> dict[str, int | None]:
     return axes
 
 
-def parse_weights(text: str | None) -> tuple[float, ...] | None:
+def parse_weights(text: str) -> tuple[float, ...]:
     """Numbers with commas between, or in an `.npy` file.
 
     Raises:
         UserError: they are not.
     """
-    if text is None:
-        return None
     if text.endswith(".npy"):
         return tuple(float(weight) for weight in data.load_vector(text))
     try:

@@ -134,7 +134,7 @@ def _text(_: str, text: str) -> str:
     return text
 
 
-def _weights(_: str, text: str) -> tuple[float, ...] | None:
+def _weights(_: str, text: str) -> tuple[float, ...]:
     return parse_weights(text)
 
 
