@@ -16,7 +16,7 @@ class Examples:
     """Arrays that fit a model, in the order that a training step takes them.
 
     Attributes:
-        arrays: the label last, if the loss has one.
+        arrays: the labels last, if losses have such.
         axes: for each, the axis that examples lie along; None for what every step takes whole.
         one_by_one: whether a step takes one example, without that axis.
         types: of what a step takes; none where the arrays have them.

@@ -162,14 +162,15 @@ def label_classes(given: Data, manifest: Manifest) -> tuple[str, ...]:
 
 
 def labels_of(examples: Taken, manifest: Manifest) -> np.ndarray | None:
-    """One integer for each example, where the labels are so and can be had at once."""
-    label = manifest.label
+    """One integer for each example, where the labels are so and can be had at once; of the first of several."""
+    label = manifest.terms[0].label
     if label is None:
         return None
     if isinstance(examples, PreparedExamples):
         return examples.labels(label.name)
-    if isinstance(examples, Examples) and examples.axes[-1] == 0:
-        return examples.arrays[-1]
+    place = manifest.arrays.index(label)
+    if isinstance(examples, Examples) and examples.axes[place] == 0:
+        return examples.arrays[place]
     return None
 
 

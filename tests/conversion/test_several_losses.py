@@ -18,6 +18,7 @@ from runtimes import RUNNABLE_TARGETS
 import svgd_onnx
 from svgd_onnx import LossSettings, OutputLoss
 from svgd_onnx.training import evaluation
+from svgd_onnx.training.examples import labels_of, taken_from
 
 RANDOM = np.random.default_rng(0)
 BATCH = {
@@ -64,6 +65,15 @@ def expected(
         "box_loss": of_box,
     }
     return losses, {"w": x.T @ (by_h * (1 - h**2)), "a": h.T @ by_class, "b": 0.5 * h.T @ by_box}
+
+
+def test_a_share_is_of_each_class_of_the_first(trainer_of: MakeTrainer) -> None:
+    manifest = trainer_of(detector(), loss=BOTH, freeze=["unused"]).manifest
+    rows = [{name: array[row] for name, array in BATCH.items()} for row in range(6)]
+    for given in (BATCH, svgd_onnx.load_data(BATCH)):
+        labels = labels_of(taken_from(given, manifest), manifest)  # type: ignore[arg-type]
+        np.testing.assert_array_equal(labels, BATCH["class_labels"])
+    assert labels_of(taken_from(rows, manifest), manifest) is None  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("target", RUNNABLE_TARGETS)
