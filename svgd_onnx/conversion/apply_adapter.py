@@ -33,7 +33,8 @@ from svgd_onnx.transforms.finetune import (
     factor_shapes,
     stored_shape,
 )
-from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION, store, tensor_of
+from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION
+from svgd_onnx.transforms.stored_tensors import store, tensor_of
 
 # Smaller tensors are written with the graph.
 _SMALL = 1024

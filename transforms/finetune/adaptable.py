@@ -19,9 +19,9 @@ from svgd_onnx.transforms.finetune.linear_layers import (
     hands_on_weight,
     linear_layer,
     reads_sizes,
-    tensor_of,
 )
 from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import tensor_of
 
 # The modules around a node, from the outermost to the node's own name, as a list of Python.
 _SCOPES = "pkg.torch.onnx.name_scopes"

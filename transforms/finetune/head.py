@@ -15,11 +15,10 @@ from svgd_onnx.transforms.finetune.linear_layers import (
     LinearLayer,
     linear_layer,
     reads_sizes,
-    store,
-    tensor_of,
 )
 from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS, QUANTIZING, is_dequantizing
 from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import store, tensor_of
 
 # What takes any number of classes, and gives as many.
 _KEEP_CLASSES = frozenset(
@@ -207,7 +206,7 @@ def _on_the_way(node: ir.Node) -> ir.Value | None:
     """The input of a node that leads back to the last layer."""
     if node.domain == "" and node.op_type in _KEEP_CLASSES:
         return node.inputs[0]
-    if node.domain == "" and node.op_type in (*_WITH_ONE_NUMBER,) and len(node.inputs) == 2:
+    if node.domain == "" and node.op_type in _WITH_ONE_NUMBER and len(node.inputs) == 2:
         for one, other in (node.inputs, node.inputs[::-1]):
             tensor = None if other is None else tensor_of(other)
             if one is None or tensor is None:
