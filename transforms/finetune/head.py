@@ -13,8 +13,9 @@ from svgd_onnx.transforms.finetune.initial_values import HE, generator, he_norma
 from svgd_onnx.transforms.finetune.linear_layers import (
     CONVOLUTION,
     LinearLayer,
+    hands_on_weight,
     linear_layer,
-    reads_sizes,
+    readers_of,
 )
 from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS, QUANTIZING, is_dequantizing
 from svgd_onnx.transforms.rule import integer
@@ -101,14 +102,7 @@ class NewHead(ir.passes.InPlacePass):
         self, graph: ir.Graph, layer: LinearLayer, bias: ir.Value | None
     ) -> None:
         for parameter in (layer.weight, *([bias] if bias is not None else ())):
-            others = [
-                reader
-                for value in (parameter, *_forward_of(parameter))
-                for reader, at in value.uses()
-                if reader is not layer.node
-                and not _is_weight_way(reader)
-                and not reads_sizes(reader, at)
-            ]
+            others = [reader for reader in readers_of(parameter) if reader is not layer.node]
             if parameter is bias:
                 others = [each for each in others if each.op_type != "Add" or len(others) > 1]
             if others:
@@ -274,14 +268,10 @@ def _forget(value: ir.Value, classes: int) -> None:
     value.meta[_AXES] = axes
 
 
-def _is_weight_way(node: ir.Node) -> bool:
-    return node.domain == "" and node.op_type in ("Cast", "Identity", "Transpose")
-
-
 def _forward_of(weight: ir.Value) -> Iterator[ir.Value]:
     """What hands a weight on to its layer."""
     for reader, _ in weight.uses():
-        if _is_weight_way(reader):
+        if hands_on_weight(reader):
             yield reader.outputs[0]
             yield from _forward_of(reader.outputs[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,6 +105,15 @@ def hands_on_weight(node: ir.Node) -> bool:
         order = node.attributes.get("perm")
         return order is None or list(order.as_ints()) == [1, 0]
     return node.op_type in ("Cast", "DequantizeLinear", "Identity")
+
+
+def readers_of(weight: ir.Value) -> Iterator[ir.Node]:
+    """What takes a stored weight, as it is or handed on, and more of it than sizes."""
+    for reader, position in weight.uses():
+        if position == 0 and hands_on_weight(reader):
+            yield from readers_of(reader.outputs[0])
+        elif not reads_sizes(reader, position):
+            yield reader
 
 
 def _stored(
