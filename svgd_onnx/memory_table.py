@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.table import Table
@@ -45,32 +46,20 @@ def show_memory(
         unknown: why there is none.
         limit: bytes that training may take.
     """
-    _tell(memory, unknown, limit)
     if memory is None:
+        _tell(None, unknown)
         if unknown is not None:
             say(unknown.on_command_line())
         return
-    sizes = _sizes(memory)
-    table = Table(title=f"memory of training, with {memory.kernels} kernels on the processor")
+    told = _told(memory, limit)
+    table = Table(title=f"memory of training, with {told.kernels} kernels on the processor")
     for column in ("examples a step", "MB, about"):
         table.add_column(column, justify="right")
-    for size in sizes:
-        add_row(table, str(size), f"{memory.nbytes(size) / 1e6:,.1f}")
+    for size, taken in told.bytes.items():
+        add_row(table, str(size), _megabytes(taken))
     show(table)
     if limit is not None:
-        _show_largest(memory, limit)
-
-
-def _show_largest(memory: MemoryEstimate, limit: int) -> None:
-    """The largest batch that fits."""
-    sizes = _sizes(memory)
-    most = memory.largest_batch(limit)
-    within = f"within {limit / 1e6:,.1f} MB"
-    say(
-        f"{most:,} examples a step are the most that fit {within}."
-        if most
-        else f"No step fits {within}: even of {sizes[0]} it takes {memory.nbytes(sizes[0]) / 1e6:,.1f} MB."
-    )
+        _show_largest(told, limit)
 
 
 def say_memory_of(
@@ -80,33 +69,56 @@ def say_memory_of(
     try:
         memory = estimate_memory(folder, manifest, sizes)
     except UserError as error:
-        _tell(None, error, limit)
+        _tell(None, error)
         if limit is not None:
             say(error.on_command_line())
         return
-    _tell(memory, None, limit)
-    batches = _sizes(memory)
-    taken = ", ".join(f"{memory.nbytes(size) / 1e6:,.1f}" for size in batches)
-    counts = ", ".join(map(str, batches))
+    told = _told(memory, limit)
+    taken = ", ".join(map(_megabytes, told.bytes.values()))
+    counts = ", ".join(map(str, told.bytes))
     say(
-        f"Training takes about {taken} MB for {counts} examples a step, with {memory.kernels} kernels."
+        f"Training takes about {taken} MB for {counts} examples a step, with {told.kernels} kernels."
     )
     if limit is not None:
-        _show_largest(memory, limit)
+        _show_largest(told, limit)
 
 
-def _tell(memory: MemoryEstimate | None, unknown: UserError | None, limit: int | None) -> None:
-    """For --json: bytes by the batch, the largest that fits, and why there is no estimate."""
-    facts = None
-    if memory is not None:
-        facts = {
-            "kernels": memory.kernels,
-            "bytes": {size: memory.nbytes(size) for size in _sizes(memory)},
-            "largest_batch": None if limit is None else memory.largest_batch(limit),
-        }
-    result(memory=facts, memory_unknown=None if unknown is None else unknown.on_command_line())
+@dataclass(frozen=True)
+class _Told:
+    """What is told of an estimate, as --json has it: bytes by the batch, and the largest that fits."""
+
+    kernels: str
+    bytes: Mapping[int, int]
+    largest_batch: int | None
 
 
-def _sizes(memory: MemoryEstimate) -> Sequence[int]:
-    """The batches to show."""
-    return _BATCHES if memory.batch_size is None else (memory.batch_size,)
+def _told(memory: MemoryEstimate, limit: int | None) -> _Told:
+    """What is told of an estimate, which is computed once; --json has it from here on."""
+    batches = _BATCHES if memory.batch_size is None else (memory.batch_size,)
+    told = _Told(
+        kernels=memory.kernels,
+        bytes={size: memory.nbytes(size) for size in batches},
+        largest_batch=None if limit is None else memory.largest_batch(limit),
+    )
+    _tell(told, None)
+    return told
+
+
+def _tell(told: _Told | None, unknown: UserError | None) -> None:
+    """For --json: what is known of memory, or why nothing is."""
+    result(memory=told, memory_unknown=None if unknown is None else unknown.on_command_line())
+
+
+def _show_largest(told: _Told, limit: int) -> None:
+    """The largest batch that fits."""
+    within = f"within {_megabytes(limit)} MB"
+    least, taken = next(iter(told.bytes.items()))
+    say(
+        f"{told.largest_batch:,} examples a step are the most that fit {within}."
+        if told.largest_batch
+        else f"No step fits {within}: even of {least} it takes {_megabytes(taken)} MB."
+    )
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f}"

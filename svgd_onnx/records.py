@@ -137,11 +137,11 @@ class Adapter:
 
     Attributes:
         weight: W's name.
-        down: the parameter A.
-        up: the parameter B.
+        down: the parameter A: (inputs, rank), or of a convolution (rank, inputs, kernel...).
+        up: the parameter B: (rank, outputs), or (outputs, rank, 1...).
         scaling: alpha / rank.
         kind: how W is stored: as "matrix" (inputs, outputs), "transposed", or as that of a "convolution".
-        shape: W's.
+        shape: W's, as it is stored.
         merged: when export adds it to W: "always", "requantized" (where W is quantized anew), or "never".
     """
 

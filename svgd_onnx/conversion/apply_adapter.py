@@ -25,7 +25,6 @@ from svgd_onnx.transforms.canonicalize import (
     canonicalize,
     source_form,
 )
-from svgd_onnx.transforms.finetune import Adapter as Layout
 from svgd_onnx.transforms.finetune import (
     LowRankAdapters,
     NewHead,
@@ -34,7 +33,8 @@ from svgd_onnx.transforms.finetune import (
     factor_shapes,
     stored_shape,
 )
-from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION, store, tensor_of
+from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION
+from svgd_onnx.transforms.stored_tensors import store, tensor_of
 
 # Smaller tensors are written with the graph.
 _SMALL = 1024
@@ -102,18 +102,17 @@ def _apply(source: ir.Model, metadata: AdapterMetadata, tensors: Tensors, adapte
                 else f"'{each.weight}' {why}",
             )
         layer = layers[each.weight][0]
-        layout = Layout(each.weight, each.down, each.up, each.scaling, each.kind, tuple(each.shape))
-        if stored_shape(layer) != layout.shape:
+        if stored_shape(layer) != tuple(each.shape):
             raise _misfit(
                 adapter,
                 f"'{each.weight}' is of the shape {list(stored_shape(layer))} in the model, not {each.shape}",
             )
         factors = [tensors[name].shape for name in (each.down, each.up)]
         other = (layer.kind == CONVOLUTION) != (each.kind == CONVOLUTION)
-        if other or factors != list(factor_shapes(layout, metadata.lora.rank)):
+        if other or factors != list(factor_shapes(each, metadata.lora.rank)):
             raise _misfit(adapter, f"the factors of '{each.weight}' are of other shapes")
         if layer.quantized:
-            beside.append(layout)
+            beside.append(each)
         else:
             _merge(layer.weight, each, tensors, adapter)
     LowRankAdapters(beside, tensors)(source)

@@ -25,7 +25,7 @@ from svgd_onnx.manifest import (
     Quantization,
     Tensor,
 )
-from svgd_onnx.records import Adapter, LowRank
+from svgd_onnx.records import LowRank
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import all_nodes
@@ -119,18 +119,7 @@ def describe_adapters(plan: TrainingPlan) -> LowRank | None:
     done = plan.finetuning
     if not done.adapters:
         return None
-    adapters = [
-        Adapter(
-            each.weight,
-            each.down,
-            each.up,
-            each.scaling,
-            each.kind,
-            list(each.shape),
-            plan.merging[each.weight],
-        )
-        for each in done.adapters
-    ]
+    adapters = [replace(each, merged=plan.merging[each.weight]) for each in done.adapters]
     factors = {name for each in done.adapters for name in (each.down, each.up)}
     changed = dict.fromkeys(map(unquoted, (*plan.selection.trainable, *plan.anew)))
     whole = [name for name in changed if name not in factors]

@@ -7,10 +7,11 @@ from collections.abc import Collection, Sequence
 import onnx_ir as ir
 
 from svgd_onnx.conversion.finetuning import Finetuning
+from svgd_onnx.records import Adapter
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.adapters import ALWAYS, NEVER, REQUANTIZED
 from svgd_onnx.transforms.emit import ExportedModel, exported_model
-from svgd_onnx.transforms.finetune import Adapter, LowRankAdapters
+from svgd_onnx.transforms.finetune import LowRankAdapters
 from svgd_onnx.transforms.stored_types import QUANTIZATION
 
 

@@ -12,9 +12,9 @@ import onnx_ir as ir
 from svgd_onnx.conversion.model import choose_prediction
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.records import Adapter
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.finetune import (
-    Adapter,
     LowRankAdapters,
     NewHead,
     adapters_of,

@@ -17,6 +17,7 @@ from svgd_onnx.step_names import beside
 from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize import canonicalize, source_form
 from svgd_onnx.transforms.canonicalize.opset import NEWEST_OPSET
+from svgd_onnx.transforms.canonicalize.stated_shapes import shown
 from svgd_onnx.transforms.losses.loss_of_file import LossOfFile
 from svgd_onnx.transforms.writer import Writer
 
@@ -152,8 +153,8 @@ class LossGraph(LossOfFile):
         )
         if not fits:
             raise UserError(
-                f"The loss '{self.name}' takes a prediction of shape {_shown(own)}, but the model's is of "
-                f"shape {_shown(prediction)}: export it for that, with open axes where the model has them."
+                f"The loss '{self.name}' takes a prediction of shape ({shown(own)}), but the model's is of "
+                f"shape ({shown(prediction)}): export it for that, with open axes where the model has them."
             )
 
     def _axis_of(self, axis: int, own: Dims) -> int | None:
@@ -170,7 +171,7 @@ class LossGraph(LossOfFile):
         if loss.dtype != ir.DataType.FLOAT or not is_number:
             raise UserError(
                 f"The loss '{self.name}' gives {_type(loss)} of shape "
-                f"{'?' if loss.shape is None else _shown(list(loss.shape))}, but must give one float32 number: "
+                f"{'?' if loss.shape is None else f'({shown(loss.shape)})'}, but must give one float32 number: "
                 "end it in ReduceMean or ReduceSum over all axes."
             )
         others = {node.domain for node in all_nodes(graph)} - {"", "ai.onnx"}
@@ -190,8 +191,3 @@ def _beside(dim: int | ir.SymbolicDim, taken: Collection[str | None]) -> int | i
 
 def _type(value: ir.Value) -> str:
     return "no known type" if value.dtype is None else str(value.dtype).lower()
-
-
-def _shown(dims: Dims) -> str:
-    shown = (str(dim) if isinstance(dim, int) else dim.value or "?" for dim in dims)
-    return f"({', '.join(shown)})"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +18,6 @@ from svgd_onnx.transforms.canonicalize.opset import OLDEST_OPSET
 from svgd_onnx.transforms.losses import Loss, is_file, loss_named
 from svgd_onnx.transforms.losses.add_loss import AddLoss
 from svgd_onnx.transforms.losses.sum_losses import SumLosses
-
-BatchAxes = Mapping[str, "int | None"]
 
 
 @dataclass(frozen=True)

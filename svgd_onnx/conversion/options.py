@@ -190,9 +190,8 @@ class UpdateSettings:
         for each in self.rate.values():
             check_range("rate", each, each > 0, "more than 0")
         for name, most in (("clip_norm", self.clip_norm), ("clip_value", self.clip_value)):
-            check_range(
-                name, 1.0 if most is None else most, most is None or most > 0, "more than 0"
-            )
+            if most is not None:
+                check_range(name, most, most > 0, "more than 0")
         if self.ema is not None:
             check_range("ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
         check_range("l1", self.l1, self.l1 >= 0, "0 or more")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from svgd_onnx.conversion.convert import convert
 from svgd_onnx.errors import UserError, counted, listed
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Dimension, Manifest, Tensor
+from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.trainer import Trainer
 
 Factory = Callable[[int, int], onnx.ModelProto]
@@ -101,18 +101,18 @@ def fit(
         if axis is not None:
             check_classes(manifest.logits_shape[axis], n_outputs)
         trainer = Trainer(folder, seed=options.seed, threads=options.threads)
-        log = Path(temporary) / "log.csv"
+        curves = _Curves()
         trainer.train(
             _arrays(manifest, *examples),
             epochs=options.epochs,
             batch_size=_batch_size(manifest, options.batch_size, len(examples[0])),
             learning_rate=options.learning_rate,
             validation=None if validation is None else _arrays(manifest, *validation),
-            log=log,
+            callbacks=[curves],
         )
         exported = Path(temporary) / "model.onnx"
         trainer.export(exported)
-        return Fitted(_content(exported), manifest, *_curves(log))
+        return Fitted(_content(exported), manifest, curves.losses, curves.validation_losses)
 
 
 def shaped(X: np.ndarray, tensor: Tensor) -> np.ndarray:  # noqa: N803
@@ -204,16 +204,22 @@ def _content(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def _curves(log: Path) -> tuple[list[float], list[float]]:
+class _Curves(Callback):
     """The mean loss of each epoch, and the loss of the validation data after it."""
-    losses: dict[str, list[float]] = defaultdict(list)
-    validated = []
-    with log.open(newline="") as file:
-        for row in csv.DictReader(file):
-            losses[row["epoch"]].append(float(row["loss"]))
-            if row["validation_loss"]:
-                validated.append(float(row["validation_loss"]))
-    return [float(np.mean(each)) for each in losses.values()], validated
+
+    def __init__(self) -> None:
+        self._of_steps: dict[int, list[float]] = defaultdict(list)
+        self.validation_losses: list[float] = []
+
+    @property
+    def losses(self) -> list[float]:
+        """The mean of each epoch's steps."""
+        return [float(np.mean(each)) for each in self._of_steps.values()]
+
+    def on_step(self, record: Record) -> None:
+        self._of_steps[record.epoch].append(record.loss)
+        if record.metrics:
+            self.validation_losses.append(record.metrics["loss"])
 
 
 def is_factory(model: Any) -> bool:

@@ -9,7 +9,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.estimators.fitting import Fitted, shaped
-from svgd_onnx.runtime import inference_runtime
+from svgd_onnx.training.prediction import open_session
 
 _ROWS_AT_ONCE = 256
 
@@ -52,9 +52,4 @@ def _power_of_two(count: int) -> int:
 # Not within the estimator, which is pickled, cloned and compared.
 @functools.lru_cache(maxsize=4)
 def _session(model: bytes, threads: int | None) -> Any:
-    onnxruntime = inference_runtime()
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is raised says it too
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return open_session(model, threads, "the trained model")

@@ -148,7 +148,7 @@ def open_artifacts(
     # gone after a signal too, and after a process that was killed with the next one
     with workplace(Path(tempfile.gettempdir()) / "svgd-onnx-predict") as folder:
         write(folder / "model.onnx")
-        session = _open(folder / "model.onnx", threads, "the trained model")
+        session = open_session(str(folder / "model.onnx"), threads, "the trained model")
     classes = manifest.loss_settings.class_axis == 1
     predicted = manifest.prediction if classes and not one else None
     yield Predictor(session, manifest.inputs, outputs, predicted)
@@ -162,7 +162,7 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     """
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
-    session = _open(path, threads, f"'{path}'")
+    session = open_session(str(path), threads, f"'{path}'")
     inputs = [_tensor(each) for each in session.get_inputs()]
     strange = [each for each in inputs if not each.dtype]
     if strange:
@@ -171,14 +171,24 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     return Predictor(session, inputs, [each for each in outputs if each.dtype])
 
 
-def _open(path: Path, threads: int | None, called: str) -> Any:
+def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
+    """A session on the processor, that predicts.
+
+    Args:
+        model: a file, or its content.
+        threads: within an operator; None for one a core.
+        called: how a message calls the model.
+
+    Raises:
+        UserError: onnxruntime cannot open it.
+    """
     check_threads(threads)
     onnxruntime = inference_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise UserError(f"onnxruntime cannot open {called} ({first_line(error)}).") from error
 

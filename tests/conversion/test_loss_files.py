@@ -156,9 +156,6 @@ def test_a_checkpoint_of_another_file_is_of_another_conversion(tmp_path: Path) -
     assert manifest.conversion != other.conversion
 
 
-ONE = "w = Sub (prediction, target)"
-
-
 @pytest.mark.parametrize(
     ("graph", "message"),
     [

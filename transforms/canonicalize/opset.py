@@ -9,6 +9,7 @@ from onnx import version_converter
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.transforms.canonicalize.older_opset import OlderOpset
 from svgd_onnx.transforms.passes import run
+from svgd_onnx.transforms.stored_tensors import tensor_of
 
 # BatchNormalization has an explicit training mode from 14 on, and 17 is what ORT's gradient
 # builder was written against; 21 is the newest opset, and 10 the newest IR, that 1.19 loads.
@@ -104,14 +105,8 @@ def _keep_old_resize(graph: ir.Graph) -> None:
 
 
 def _constant(value: ir.Value | None) -> np.ndarray | None:
-    if value is None:
-        return None
-    if value.const_value is not None:
-        return value.const_value.numpy()
-    node = value.producer()
-    if node is None or node.op_type != "Constant" or "value" not in node.attributes:
-        return None
-    return node.attributes["value"].as_tensor().numpy()
+    tensor = None if value is None else tensor_of(value)
+    return None if tensor is None else tensor.numpy()
 
 
 def _take_out_weights(graph: ir.Graph) -> dict[str, ir.TensorProtocol]:

@@ -17,6 +17,7 @@ from svgd_onnx.transforms.canonicalize.inference_mode import InferenceMode
 from svgd_onnx.transforms.emit.final_names import FinalNames
 from svgd_onnx.transforms.emit.own_scales import OwnScale, own_scales
 from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
+from svgd_onnx.transforms.stored_tensors import tensor_of
 from svgd_onnx.transforms.stored_types import QUANTIZATION, SINGLE, STORED_TENSOR, stored_as
 
 # What onnxruntime 1.17 reads.
@@ -144,7 +145,7 @@ def _place(
     value = values.get(name)
     if value is None or value.is_graph_input():
         raise _NoPlaceError(f"'{name}' has no place of that name in the model as it came")
-    tensor = value.const_value if value.is_initializer() else _written(value)
+    tensor = tensor_of(value)
     if value.graph is not main and (tensor is None or value.is_graph_output()):
         raise _NoPlaceError(f"'{name}' is computed or returned in a body")
     if tensor is not None and not _equal(tensor, initial):
@@ -162,14 +163,6 @@ def _clear(value: ir.Value) -> None:
     place = ir.val(value.name, type=value.type, shape=value.shape)
     value.name = f"{value.name}/replaced"
     value.replace_all_uses_with(place, replace_graph_outputs=True)
-
-
-def _written(value: ir.Value) -> ir.TensorProtocol | None:
-    """What a Constant node says in an attribute."""
-    node = value.producer()
-    if node is None or node.op_type != "Constant" or "value" not in node.attributes:
-        return None
-    return node.attributes["value"].as_tensor()
 
 
 def _equal(tensor: ir.TensorProtocol, other: ir.TensorProtocol | None) -> bool:

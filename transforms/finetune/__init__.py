@@ -5,7 +5,6 @@ from __future__ import annotations
 from svgd_onnx.transforms.finetune.adaptable import adaptable_weights, chosen_weights
 from svgd_onnx.transforms.finetune.head import NewHead, complete_shapes, head_of
 from svgd_onnx.transforms.finetune.low_rank import (
-    Adapter,
     LowRankAdapters,
     adapters_of,
     factor_shapes,
@@ -15,7 +14,6 @@ from svgd_onnx.transforms.finetune.low_rank import (
 from svgd_onnx.transforms.finetune.reset import reset_parameters
 
 __all__ = [
-    "Adapter",
     "LowRankAdapters",
     "NewHead",
     "adaptable_weights",

@@ -16,12 +16,11 @@ from svgd_onnx.transforms.finetune.linear_layers import (
     CONVOLUTION,
     MATRIX,
     LinearLayer,
-    hands_on_weight,
     linear_layer,
-    reads_sizes,
-    tensor_of,
+    readers_of,
 )
 from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import tensor_of
 
 # The modules around a node, from the outermost to the node's own name, as a list of Python.
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -105,7 +104,7 @@ def _obstacle(layers: Sequence[LinearLayer]) -> str | None:
     """Why no adapter can stand beside a weight, a phrase that follows its name; None if one can."""
     first = layers[0]
     nodes = {layer.node for layer in layers}
-    others = [reader for reader in _readers(first.weight) if reader not in nodes]
+    others = [reader for reader in readers_of(first.weight) if reader not in nodes]
     if others:
         return f"is read by {others[0].op_type} '{others[0].name}' too"
     for layer in layers:
@@ -121,15 +120,6 @@ def _obstacle(layers: Sequence[LinearLayer]) -> str | None:
             return f"is taken twice by '{node.name}'"
     ways = {(layer.kind, layer.shape, layer.transposed, layer.dtype) for layer in layers}
     return None if len(ways) == 1 else "is read in several ways"
-
-
-def _readers(weight: ir.Value) -> Iterator[ir.Node]:
-    """What takes a stored weight, as it is or handed on."""
-    for reader, position in weight.uses():
-        if position == 0 and hands_on_weight(reader):
-            yield from _readers(reader.outputs[0])
-        elif not reads_sizes(reader, position):
-            yield reader
 
 
 def _is_fixed(layer: LinearLayer) -> bool:

@@ -13,13 +13,13 @@ from svgd_onnx.transforms.finetune.initial_values import HE, generator, he_norma
 from svgd_onnx.transforms.finetune.linear_layers import (
     CONVOLUTION,
     LinearLayer,
+    hands_on_weight,
     linear_layer,
-    reads_sizes,
-    store,
-    tensor_of,
+    readers_of,
 )
 from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS, QUANTIZING, is_dequantizing
 from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import store, tensor_of
 
 # What takes any number of classes, and gives as many.
 _KEEP_CLASSES = frozenset(
@@ -102,14 +102,7 @@ class NewHead(ir.passes.InPlacePass):
         self, graph: ir.Graph, layer: LinearLayer, bias: ir.Value | None
     ) -> None:
         for parameter in (layer.weight, *([bias] if bias is not None else ())):
-            others = [
-                reader
-                for value in (parameter, *_forward_of(parameter))
-                for reader, at in value.uses()
-                if reader is not layer.node
-                and not _is_weight_way(reader)
-                and not reads_sizes(reader, at)
-            ]
+            others = [reader for reader in readers_of(parameter) if reader is not layer.node]
             if parameter is bias:
                 others = [each for each in others if each.op_type != "Add" or len(others) > 1]
             if others:
@@ -207,7 +200,7 @@ def _on_the_way(node: ir.Node) -> ir.Value | None:
     """The input of a node that leads back to the last layer."""
     if node.domain == "" and node.op_type in _KEEP_CLASSES:
         return node.inputs[0]
-    if node.domain == "" and node.op_type in (*_WITH_ONE_NUMBER,) and len(node.inputs) == 2:
+    if node.domain == "" and node.op_type in _WITH_ONE_NUMBER and len(node.inputs) == 2:
         for one, other in (node.inputs, node.inputs[::-1]):
             tensor = None if other is None else tensor_of(other)
             if one is None or tensor is None:
@@ -275,14 +268,10 @@ def _forget(value: ir.Value, classes: int) -> None:
     value.meta[_AXES] = axes
 
 
-def _is_weight_way(node: ir.Node) -> bool:
-    return node.domain == "" and node.op_type in ("Cast", "Identity", "Transpose")
-
-
 def _forward_of(weight: ir.Value) -> Iterator[ir.Value]:
     """What hands a weight on to its layer."""
     for reader, _ in weight.uses():
-        if _is_weight_way(reader):
+        if hands_on_weight(reader):
             yield reader.outputs[0]
             yield from _forward_of(reader.outputs[0])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.quantization import PRODUCT_OF_BITS, QUANTIZED_TYPES
 from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import tensor_of
 
 MATRIX, CONVOLUTION, BITS = "matrix", "convolution", "bits"
 _KINDS = {
@@ -88,30 +90,6 @@ def linear_layer(node: ir.Node) -> LinearLayer | None:
     return LinearLayer(node, weight, kind, sizes, turned, quantized, dtype)
 
 
-def tensor_of(value: ir.Value) -> ir.TensorProtocol | None:
-    """What is stored under a value: of an initializer, or in a Constant node."""
-    if value.is_initializer():
-        return value.const_value
-    node = value.producer()
-    if node is None or node.op_type != "Constant" or "value" not in node.attributes:
-        return None
-    return node.attributes["value"].as_tensor()
-
-
-def store(value: ir.Value, array: np.ndarray) -> None:
-    """Stores other numbers under a value, in the type of those that are there."""
-    before = tensor_of(value)
-    assert before is not None
-    numbers = array.astype(before.dtype.numpy())
-    tensor = ir.Tensor(numbers, dtype=before.dtype, name=value.name)
-    value.type, value.shape = ir.TensorType(before.dtype), ir.Shape(numbers.shape)
-    node = value.producer()
-    if node is None:
-        value.const_value = tensor
-    else:
-        node.attributes["value"] = ir.AttrTensor("value", tensor)
-
-
 def reads_sizes(node: ir.Node, position: int) -> bool:
     """Whether a node takes nothing of an input but its sizes or type."""
     return node.domain == "" and (
@@ -127,6 +105,15 @@ def hands_on_weight(node: ir.Node) -> bool:
         order = node.attributes.get("perm")
         return order is None or list(order.as_ints()) == [1, 0]
     return node.op_type in ("Cast", "DequantizeLinear", "Identity")
+
+
+def readers_of(weight: ir.Value) -> Iterator[ir.Node]:
+    """What takes a stored weight, as it is or handed on, and more of it than sizes."""
+    for reader, position in weight.uses():
+        if position == 0 and hands_on_weight(reader):
+            yield from readers_of(reader.outputs[0])
+        elif not reads_sizes(reader, position):
+            yield reader
 
 
 def _stored(

@@ -3,47 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.records import Adapter
 from svgd_onnx.step_names import beside
 from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.finetune.adaptable import adaptable_weights
 from svgd_onnx.transforms.finetune.initial_values import generator, kaiming_uniform
-from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION, LinearLayer
+from svgd_onnx.transforms.finetune.linear_layers import CONVOLUTION, MATRIX, LinearLayer
 from svgd_onnx.transforms.rule import number
 from svgd_onnx.transforms.writer import Writer, take_place
 
-MATRIX, TRANSPOSED = "matrix", "transposed"
+TRANSPOSED = "transposed"
 
 # The opset from which on an operand is broadcast without an attribute.
 _BROADCASTING = 7
 # What a convolution says of where its kernel stands.
 _OF_PLACES = ("auto_pad", "dilations", "pads", "strides")
-
-
-@dataclass(frozen=True)
-class Adapter:
-    """Two factors beside a weight W: the layers that take W give x·W + scaling·(x·A)·B.
-
-    Attributes:
-        weight: W's name.
-        down: A's name: (inputs, rank), or of a convolution (rank, inputs, kernel...).
-        up: B's name: (rank, outputs), or (outputs, rank, 1...).
-        scaling: alpha / rank.
-        kind: how W is stored: "matrix" (inputs, outputs), "transposed", or "convolution".
-        shape: W's, as it is stored.
-    """
-
-    weight: str
-    down: str
-    up: str
-    scaling: float
-    kind: str
-    shape: tuple[int, ...]
 
 
 def adapters_of(
@@ -58,7 +37,7 @@ def adapters_of(
         down, up = (beside(f"{name}.lora_{factor}", taken) for factor in "AB")
         kind = TRANSPOSED if first.transposed else MATRIX
         kind = CONVOLUTION if first.kind == CONVOLUTION else kind
-        made.append(Adapter(name, down, up, alpha / rank, kind, stored_shape(first)))
+        made.append(Adapter(name, down, up, alpha / rank, kind, list(stored_shape(first))))
     return made
 
 
@@ -69,7 +48,7 @@ def stored_shape(layer: LinearLayer) -> tuple[int, ...]:
 
 def factor_shapes(adapter: Adapter, rank: int) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """The shapes of A and B."""
-    shape = adapter.shape
+    shape = tuple(adapter.shape)
     if adapter.kind == CONVOLUTION:
         return (rank, *shape[1:]), (shape[0], rank, *[1] * (len(shape) - 2))
     inputs, outputs = shape[::-1] if adapter.kind == TRANSPOSED else shape

@@ -12,8 +12,9 @@ from svgd_onnx.errors import UserError, check_several, listed, option
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.finetune.initial_values import generator, he_normal
-from svgd_onnx.transforms.finetune.linear_layers import store, tensor_of
 from svgd_onnx.transforms.rearrangements import hands_on
+from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.stored_tensors import store, tensor_of
 from svgd_onnx.transforms.stored_types import QUANTIZATION, STORED_TENSOR
 from svgd_onnx.transforms.virtualize.linear_operators import role
 
@@ -125,8 +126,7 @@ def _fan_in(node: ir.Node, position: int, sizes: Sequence[int]) -> int:
     if node.op_type == "ConvTranspose":
         return int(sizes[0] * np.prod(sizes[2:]))
     if node.op_type == "Gemm":
-        transposed = node.attributes.get("transA" if position == 0 else "transB")
-        turned = transposed is not None and bool(transposed.as_int())
+        turned = bool(integer(node, "transA" if position == 0 else "transB", 0))
         return int(sizes[(position == 0) != turned])
     if node.op_type == "MatMul":
         return int(sizes[-1 if position == 0 else -2])
