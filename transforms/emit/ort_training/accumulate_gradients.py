@@ -145,7 +145,7 @@ class _InPlace(KeptTensors):
         self._changes: list[tuple[ir.Value, ir.Value]] = []
         self._changes_of: list[tuple[Group, list[tuple[ir.Value, ir.Value]]]] = []
 
-    def becomes(self, write: Writer, before: ir.Value, after: ir.Value) -> None:
+    def becomes(self, before: ir.Value, after: ir.Value) -> None:
         self._changes.append((before, after))
 
     def end_of(self, group: Group) -> None:

@@ -39,7 +39,7 @@ def _mean(graph: ir.Graph, group: Group, update: Update, kept: KeptTensors) -> i
     write = kept.writer(f"{group.prefix}/gradient")
     gradient = joined(write, group.gradients)
     if update.accumulation_steps > 1:
-        gradient = kept.accumulate(write, group.parameters, gradient, update.accumulation_steps)
+        gradient = kept.accumulate(write, group.parameters, gradient)
     if update.clip_value is not None:
         most = update.clip_value
         gradient = write.node("Clip", gradient, write.scalar(-most), write.scalar(most))
