@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.step_names import LOSS
 from svgd_onnx.transforms.emit.finite_loss import guarded_by
 from svgd_onnx.transforms.emit.update.groups import Group, joined
 from svgd_onnx.transforms.emit.update.kept_tensors import KeptTensors
@@ -62,5 +61,5 @@ def _clipped(
     factor = write.node("Min", ratio, write.scalar(1))
     clipped = [(group, write.node("Mul", gradient, factor)) for group, gradient in gradients]
     write.append_to(graph)
-    guarded_by(graph, LOSS, square)
+    guarded_by(graph, square)
     yield from clipped
