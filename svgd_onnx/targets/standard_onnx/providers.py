@@ -160,14 +160,13 @@ def _registered(onnxruntime: Any, module: str) -> dict[str, list[Any]]:
 
 def refused(onnxruntime: Any, provider: Provider, reason: str) -> UserError:
     """What to raise where a provider is there and cannot be used."""
-    reason = reason_of(RuntimeError(reason))
     return UserError(
-        f"onnxruntime {onnxruntime.__version__} has {provider.name} and cannot use it here ({reason}): install "
-        f"what it needs, or train with {option('device', 'cpu')}."
+        f"onnxruntime {onnxruntime.__version__} has {provider.name} and cannot use it here "
+        f"({reason_of(reason)}): install what it needs, or train with {option('device', 'cpu')}."
     )
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: Exception | str) -> str:
     """What onnxruntime, or a provider of it, says went wrong, without where in its sources that is.
 
     Of a provider's long account, which begins with places in its sources, it is the end.
