@@ -88,6 +88,8 @@ def provider_of(device: str, onnxruntime: Any) -> Provider:
     Raises:
         UserError: this onnxruntime has none of the kind; the message lists what it has.
     """
+    if device == CPU.device:  # which every onnxruntime has: plug-ins need not be looked for
+        return CPU
     there = available(onnxruntime)
     for each in there:
         if each.device == device:
@@ -122,7 +124,7 @@ def available(onnxruntime: Any) -> list[Provider]:
 
 def plug_in_devices(onnxruntime: Any, provider: Provider) -> list[Any]:
     """The devices (OrtEpDevice) of a provider that a plug-in brings; none for one that is built in."""
-    return _plug_in_devices(onnxruntime).get(provider.name, [])
+    return [] if provider is CPU else _plug_in_devices(onnxruntime).get(provider.name, [])
 
 
 def _own_name(name: str) -> str:
