@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from svgd_onnx.json_reading import MisfitError
-from svgd_onnx.records import Dimension, LossTerm, Tensor
+from svgd_onnx.records import AVERAGE, Dimension, LossTerm, Tensor
 from svgd_onnx.transforms.losses import loss_if_known
 
 if TYPE_CHECKING:
@@ -67,11 +67,9 @@ def _check_update(manifest: Manifest) -> None:
         _check_sizes(state.name, state.shape)
         if state.parameter is not None and state.parameter not in trained:
             raise MisfitError(f"'{state.name}' is of '{state.parameter}', which is not trained")
-    for name, average in manifest.averages.items():
-        shape = next(each.shape for each in manifest.states if each.name == average)
-        if list(trained.get(name, ())) != shape:
-            raise MisfitError(f"'{average}' has not the shape of '{name}'")
-    for glob, number in {**manifest.rates, **manifest.weight_decays}.items():
+        if state.state == AVERAGE and state.shape != list(trained.get(str(state.parameter), ())):
+            raise MisfitError(f"'{state.name}' has not the shape of '{state.parameter}'")
+    for glob, number in (*manifest.rates.items(), *manifest.weight_decays.items()):
         if not (isfinite(number) and number >= 0):
             raise MisfitError(f"the number for '{glob}' is {number}")
 

@@ -24,8 +24,6 @@ _RANGE = re.compile(r"\[(-?\d+) ?, ?(-?\d+)\]")
 _LOOKS = re.compile(
     r"/(checked|counted|divisor|reached) (?:(\S+) )?of ([\d,]*|label)(?: except (-?\d+))?/"
 )
-
-
 _WHY = {
     "divisor": "by which the model divides",
     "box": "which is farther from the image than boxes may reach (16 times its longer side)",
@@ -131,9 +129,8 @@ def find(
             wrong = (reached == number) | ~(reached < _FARTHEST)
         else:
             wrong = array == (0 if kind == "divisor" else number)
-        if (
-            kind == "index" and looks is not None and number == _GREATEST
-        ):  # which is what is negative
+        # the greatest number stands for what is negative
+        if kind == "index" and looks is not None and number == _GREATEST:
             wrong |= (array < 0) & (array != int(ignored or 0))
         if wrong.any():
             index = tuple(int(axis) for axis in np.argwhere(wrong)[0])

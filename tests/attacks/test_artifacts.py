@@ -280,6 +280,17 @@ def test_a_newer_format(folder: Path) -> None:
         (lambda c: c.update(format="2"), "'format' is 2"),
         (lambda c: c["loss_settings"].update(class_axis=5), "the logits have no axis 5"),
         (lambda c: c.update(surprise=1), "'surprise' is unknown"),
+        (lambda c: c.update(rates={"fc1.*": -1.0}), "the number for 'fc1.*' is -1.0"),
+        (
+            lambda c: c.update(rates={"*": -1.0}, weight_decays={"*": 0.1}),
+            "the number for '*' is -1.0",
+        ),
+        (
+            lambda c: c["states"].append(
+                {"name": "a", "shape": [2], "state": "average", "parameter": "fc1.weight"}
+            ),
+            "'a' has not the shape of 'fc1.weight'",
+        ),
     ],
 )
 def test_a_manifest_that_is_not_what_is_written(

@@ -185,6 +185,11 @@ class TestPlugIns:
         assert given == [([runtime.devices[taken]], {"key": "1"})]
         assert runtime.told is None
 
+    @pytest.mark.parametrize("device", [None, "cpu"])
+    def test_none_is_loaded_for_the_processor(self, runtime: Runtime, device: str | None) -> None:
+        assert Device(runtime, device, {}).name == "cpu"
+        assert not runtime.registered
+
     def test_hardware_that_there_is_not(self, runtime: Runtime) -> None:
         with pytest.raises(UserError, match="finds cpu, gpu: choose from these"):
             Device(runtime, "webgpu", {"hardware": "npu"})

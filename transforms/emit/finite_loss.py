@@ -93,9 +93,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         before = outputs[LOSS]
         squares, factors = list(dict.fromkeys(bounded)), list(dict.fromkeys(products))
         loss = self._guarded(write, before, read, squares, factors)
-        take_place(loss, before)
-        graph.outputs[list(graph.outputs).index(before)] = loss
-        write.append_to(graph)
+        _put(write, graph, loss, before)
         if any(node.domain == DOMAIN for node in write.nodes):
             graph.opset_imports[DOMAIN] = VERSION
         return ir.passes.PassResult(model, modified=True)
@@ -105,14 +103,11 @@ class FiniteLoss(ir.passes.InPlacePass):
             raise ir.passes.PostconditionError("the loss is no output")
 
 
-def guarded_by(graph: ir.Graph, loss: str, number: ir.Value) -> None:
+def guarded_by(graph: ir.Graph, number: ir.Value) -> None:
     """Makes a graph's loss NaN where a scalar is NaN or infinite, as `FiniteLoss` does."""
     write = Writer(f"{_PREFIX}/{number.name}", graph.opset_imports[""])
-    before = next(value for value in graph.outputs if value.name == loss)
-    after = write.node("Add", before, write.node("Mul", number, write.scalar(0)))
-    take_place(after, before)
-    graph.outputs[list(graph.outputs).index(before)] = after
-    write.append_to(graph)
+    before = next(value for value in graph.outputs if value.name == LOSS)
+    _put(write, graph, _finite_with(write, before, number), before)
 
 
 def plain_loss(loss: ir.Value) -> ir.Value:
@@ -252,7 +247,19 @@ def _guarded(
     total = _sum(write, [*_absolute_sums(write, sizes), *_squares(write, squares)])
     if factors:
         total = write.node("Mul", total, _sum(write, _squares(write, factors)))
-    return write.node("Add", loss, write.node("Mul", total, write.scalar(0)))
+    return _finite_with(write, loss, total)
+
+
+def _finite_with(write: Writer, loss: ir.Value, number: ir.Value) -> ir.Value:
+    """The loss, NaN where a scalar is not finite."""
+    return write.node("Add", loss, write.node("Mul", number, write.scalar(0)))
+
+
+def _put(write: Writer, graph: ir.Graph, loss: ir.Value, before: ir.Value) -> None:
+    """Puts what was written into a graph, whose loss is another from now."""
+    take_place(loss, before)
+    graph.outputs[list(graph.outputs).index(before)] = loss
+    write.append_to(graph)
 
 
 def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:

@@ -112,13 +112,13 @@ class AddLoss(ir.passes.InPlacePass):
                 f"{option('loss')}, or say with {option('batch_axis')} where examples lie."
             )
         if self._loss.has_classes:
-            self.class_axis = self._find_class_axis(logits, softmax_axis)
-            settings = replace(settings, class_axis=self.class_axis)
-        if self._loss.has_classes and not self._loss.target_has_classes:
-            rows = as_rows(write, logits, self.class_axis or 0)
-            if rows is not None:
-                return self._write_by_rows(write, graph, logits, rows)
-            logits = classes_on_axis_1(write, logits, self.class_axis or 0)
+            axis = self.class_axis = self._find_class_axis(logits, softmax_axis)
+            settings = replace(settings, class_axis=axis)
+            if not self._loss.target_has_classes:
+                rows = as_rows(write, logits, axis)
+                if rows is not None:
+                    return self._write_by_rows(write, graph, logits, rows)
+                logits = classes_on_axis_1(write, logits, axis)
         target = self._target(list(logits.shape or ()), graph)
         return self._loss.build(write, logits, target, settings), target
 

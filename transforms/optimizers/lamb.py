@@ -29,7 +29,7 @@ def _as_long_as_the_parameter(step: Step, direction: ir.Value) -> ir.Value:
 
 
 LAMB = Optimizer(
-    defaults={"beta_1": 0.9, "beta_2": 0.999, "stability": 1e-6, "weight_decay": 0.0},
+    defaults={"beta_1": 0.9, "beta_2": 0.999, "stability": 1e-6},
     options={},
     state=of_its_shape("first_moment", "second_moment"),
     session_operator=None,  # none of onnxruntime's operators takes a norm

@@ -23,6 +23,7 @@ def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
 
 
 LION = Optimizer(
+    # the decay is not read here: folders and checkpoints of older versions have it in their account of lion
     defaults={"beta_1": 0.9, "beta_2": 0.99, "weight_decay": 0.0},
     options={},
     state=of_its_shape("moment"),

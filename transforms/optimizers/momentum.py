@@ -27,11 +27,12 @@ def _session_operator(values: Mapping[str, float]) -> SessionOperator:
     )
 
 
-def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
+def momentum(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
+    """Writes the momentum, which is the direction."""
     write = step.write
     kept = write.node("Mul", step.state("momentum"), step.number("momentum"))
-    momentum = write.node("Add", kept, step.gradient)
-    return momentum, {"momentum": momentum}
+    new = write.node("Add", kept, step.gradient)
+    return new, {"momentum": new}
 
 
 MOMENTUM = Optimizer(
@@ -39,5 +40,5 @@ MOMENTUM = Optimizer(
     options={"momentum": Option(0, below=1)},
     state=of_its_shape("momentum"),
     session_operator=_session_operator,
-    formula=_formula,
+    formula=momentum,
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from svgd_onnx.transforms.optimizers.momentum import momentum
 from svgd_onnx.transforms.optimizers.optimizer import Optimizer, Option, of_its_shape
 from svgd_onnx.transforms.optimizers.step import Step
 
@@ -17,11 +18,9 @@ if TYPE_CHECKING:
 
 
 def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
-    write = step.write
-    kept = write.node("Mul", step.state("momentum"), step.number("momentum"))
-    momentum = write.node("Add", kept, step.gradient)
-    ahead = write.node("Mul", momentum, step.number("momentum"))
-    return write.node("Add", step.gradient, ahead), {"momentum": momentum}
+    new, states = momentum(step)
+    ahead = step.write.node("Mul", new, step.number("momentum"))
+    return step.write.node("Add", step.gradient, ahead), states
 
 
 NESTEROV = Optimizer(

@@ -70,7 +70,7 @@ class OrtTrainingSession:
         self.progress = checkpoint.progress(state, path)
         library = manifest.needs_library or self.kernels == FAST
         options = _session_options(threads, library=library)
-        # Of the fast form it would take one block for all of a step, beside what the first step took.
+        # It would take one block for all of a step, beside what the first step took.
         options.enable_mem_pattern = False
         binding = self._binding
         device = binding.OrtDevice(binding.OrtDevice.cpu(), binding.OrtDevice.default_memory(), 0)
@@ -90,6 +90,9 @@ class OrtTrainingSession:
         changed += [each.name for each in manifest.states]
         arrays = {name: checkpoint.array(self._state, name) for name in changed}
         self._in_place = {name: (array, np.empty_like(array)) for name, array in arrays.items()}
+        self._of_all = {
+            each.state: arrays[each.name] for each in manifest.states if each.parameter is None
+        }
         self._not_finite: list[str] = []
 
     def train_step(
@@ -158,9 +161,8 @@ class OrtTrainingSession:
 
     def _tell(self, **given: float) -> None:
         """Writes what the step reads of the batch to come, where it does, into the checkpoint's tensors."""
-        for each in self._manifest.states:
-            if each.state in given:
-                self._in_place[each.name][0][...] = given[each.state]
+        for state in given.keys() & self._of_all.keys():
+            self._of_all[state][...] = given[state]
 
     @contextmanager
     def _in_place_of_averages(self) -> Iterator[None]:

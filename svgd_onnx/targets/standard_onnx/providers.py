@@ -88,6 +88,8 @@ def provider_of(device: str, onnxruntime: Any) -> Provider:
     Raises:
         UserError: this onnxruntime has none of the kind; the message lists what it has.
     """
+    if device == CPU.device:  # which every onnxruntime has: plug-ins need not be looked for
+        return CPU
     there = available(onnxruntime)
     for each in there:
         if each.device == device:
@@ -122,7 +124,7 @@ def available(onnxruntime: Any) -> list[Provider]:
 
 def plug_in_devices(onnxruntime: Any, provider: Provider) -> list[Any]:
     """The devices (OrtEpDevice) of a provider that a plug-in brings; none for one that is built in."""
-    return _plug_in_devices(onnxruntime).get(provider.name, [])
+    return [] if provider is CPU else _plug_in_devices(onnxruntime).get(provider.name, [])
 
 
 def _own_name(name: str) -> str:
@@ -160,14 +162,13 @@ def _registered(onnxruntime: Any, module: str) -> dict[str, list[Any]]:
 
 def refused(onnxruntime: Any, provider: Provider, reason: str) -> UserError:
     """What to raise where a provider is there and cannot be used."""
-    reason = reason_of(RuntimeError(reason))
     return UserError(
-        f"onnxruntime {onnxruntime.__version__} has {provider.name} and cannot use it here ({reason}): install "
-        f"what it needs, or train with {option('device', 'cpu')}."
+        f"onnxruntime {onnxruntime.__version__} has {provider.name} and cannot use it here "
+        f"({reason_of(reason)}): install what it needs, or train with {option('device', 'cpu')}."
     )
 
 
-def reason_of(error: Exception) -> str:
+def reason_of(error: Exception | str) -> str:
     """What onnxruntime, or a provider of it, says went wrong, without where in its sources that is.
 
     Of a provider's long account, which begins with places in its sources, it is the end.

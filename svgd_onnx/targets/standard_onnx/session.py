@@ -85,9 +85,8 @@ class InferenceTrainingSession:
         self._accumulates = self._update in inputs
         given = {*(tensor.name for tensor in manifest.arrays), self._rate, self._update}
         wanted = inputs.keys() - given
-        for name in sorted(
-            wanted
-        ):  # manifests of older versions do not tell of the optimizer's state
+        # manifests of older versions do not tell of the optimizer's state
+        for name in sorted(wanted):
             array = tensors.get(name)
             found = None if array is None else (str(array.dtype), array.shape)
             check_tensor(folder, name, found, inputs[name])
@@ -141,12 +140,13 @@ class InferenceTrainingSession:
         session = self._evaluation
         binding = session.io_binding()
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
-        averaged = {average: name for name, average in self._manifest.averages.items()}
+        averages = self._manifest.averages if trained else {}
+        in_place = {average: name for name, average in averages.items()}
         for value in session.get_inputs():
             if value.name in given:
                 binding.bind_cpu_input(value.name, given[value.name])
                 continue
-            name = averaged.get(value.name, value.name) if trained else value.name
+            name = in_place.get(value.name, value.name)
             binding.bind_ortvalue_input(value.name, self._current[name])
         for value in session.get_outputs():
             binding.bind_output(value.name, "cpu")

@@ -133,9 +133,8 @@ class TestGroups:
         expected = dict(zip(NAMES, (0.5, 0.0, 0.25, 0.25, 0.5, 0.0)))
         for name, before in start.items():
             difference = (plain.tensor(name) - decayed.tensor(name)) / RATE
-            if (
-                optimizer == "lamb"
-            ):  # whose direction is made as long as the parameter with decay in it
+            # whose direction is made as long as the parameter with decay in it
+            if optimizer == "lamb":
                 assert np.any(difference) == bool(expected[name])
                 continue
             np.testing.assert_allclose(difference, expected[name] * before, rtol=1e-3, atol=2e-5)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Collection, Sequence
 
 import onnx_ir as ir
 
@@ -129,7 +130,7 @@ class AccumulateGradients(ir.passes.InPlacePass):
         for state in self.states:
             readers = {node for node, _ in inputs[state.name].uses()}
             for node in readers:
-                if node.op_type == _OVERWRITE and not readers <= {node, *_before(node)}:
+                if node.op_type == _OVERWRITE and not _reads_from(node, readers - {node}):
                     raise ir.passes.PostconditionError(f"'{state.name}' changes before it is read")
 
 
@@ -144,7 +145,7 @@ class _InPlace(KeptTensors):
         self._changes: list[tuple[ir.Value, ir.Value]] = []
         self._changes_of: list[tuple[Group, list[tuple[ir.Value, ir.Value]]]] = []
 
-    def becomes(self, write: Writer, before: ir.Value, after: ir.Value) -> None:
+    def becomes(self, before: ir.Value, after: ir.Value) -> None:
         self._changes.append((before, after))
 
     def end_of(self, group: Group) -> None:
@@ -190,14 +191,15 @@ def _accumulated(
     return done
 
 
-def _before(node: ir.Node) -> Iterator[ir.Node]:
-    """The nodes that a node reads from, and those that these do."""
-    seen: set[ir.Node] = set()
-    pending = [node]
-    while pending:
-        for value in pending.pop().inputs:
+def _reads_from(node: ir.Node, others: Collection[ir.Node]) -> bool:
+    """Whether a node reads from all of some others, or from what does; the nearest are looked at first."""
+    missing, seen = set(others), {node}
+    pending = deque(seen)
+    while missing and pending:
+        for value in pending.popleft().inputs:
             producer = None if value is None else value.producer()
             if producer is not None and producer not in seen:
                 seen.add(producer)
                 pending.append(producer)
-                yield producer
+                missing.discard(producer)
+    return not missing

@@ -132,7 +132,7 @@ class _Outputs(KeptTensors):
         super().__init__(graph, update)
         self.outputs: list[ir.Value] = []
 
-    def becomes(self, write: Writer, before: ir.Value, after: ir.Value) -> None:
+    def becomes(self, before: ir.Value, after: ir.Value) -> None:
         after.name = f"{before.name}{NEW_SUFFIX}"
         after.type, after.shape = before.type, before.shape
         self.outputs.append(after)

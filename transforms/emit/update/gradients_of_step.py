@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.step_names import LOSS
 from svgd_onnx.transforms.emit.finite_loss import guarded_by
 from svgd_onnx.transforms.emit.update.groups import Group, joined
 from svgd_onnx.transforms.emit.update.kept_tensors import KeptTensors
@@ -39,7 +38,7 @@ def _mean(graph: ir.Graph, group: Group, update: Update, kept: KeptTensors) -> i
     write = kept.writer(f"{group.prefix}/gradient")
     gradient = joined(write, group.gradients)
     if update.accumulation_steps > 1:
-        gradient = kept.accumulate(write, group.parameters, gradient, update.accumulation_steps)
+        gradient = kept.accumulate(write, group.parameters, gradient)
     if update.clip_value is not None:
         most = update.clip_value
         gradient = write.node("Clip", gradient, write.scalar(-most), write.scalar(most))
@@ -62,5 +61,5 @@ def _clipped(
     factor = write.node("Min", ratio, write.scalar(1))
     clipped = [(group, write.node("Mul", gradient, factor)) for group, gradient in gradients]
     write.append_to(graph)
-    guarded_by(graph, LOSS, square)
+    guarded_by(graph, square)
     yield from clipped

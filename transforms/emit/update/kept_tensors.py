@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import onnx_ir as ir
 
@@ -32,14 +32,13 @@ class KeptTensors(ABC):
         self.states: list[State] = []
         self.is_last: ir.Value | None = None
         self._graph = graph
-        self._optimizer = update.optimizer
+        self._update = update
         self._inputs: dict[str, ir.Value] = {}
         self._steps: ir.Value | None = None
-        self._average = update.average
         self._later: ir.Value | None = None
 
     @abstractmethod
-    def becomes(self, write: Writer, before: ir.Value, after: ir.Value) -> None:
+    def becomes(self, before: ir.Value, after: ir.Value) -> None:
         """Makes a tensor another one at the next step."""
 
     def writer(self, name: str) -> Writer:
@@ -73,7 +72,8 @@ class KeptTensors(ABC):
         self, write: Writer, parameters: Sequence[ir.Value], new_parameters: ir.Value
     ) -> None:
         """Has averages follow parameters: after the first update they are these."""
-        if self._average is None:
+        decay = self._update.average
+        if decay is None:
             return
         if self._later is None:
             first = self.writer("svgd.average")
@@ -82,16 +82,17 @@ class KeptTensors(ABC):
         before = self.of(parameters, AVERAGE)
         average = write.node(
             "Add",
-            write.node("Mul", joined(write, before), write.scalar(self._average)),
-            write.node("Mul", new_parameters, write.scalar(1 - self._average)),
+            write.node("Mul", joined(write, before), write.scalar(decay)),
+            write.node("Mul", new_parameters, write.scalar(1 - decay)),
         )
         self.new(write, before, write.node("Where", self._later, average, new_parameters))
 
     def accumulate(
-        self, write: Writer, parameters: Sequence[ir.Value], gradient: ir.Value, batches: int
+        self, write: Writer, parameters: Sequence[ir.Value], gradient: ir.Value
     ) -> ir.Value:
         """Adds the gradients' share of the mean over batches to what those before have come to."""
         before = self.of(parameters, ACCUMULATED)
+        batches = self._update.accumulation_steps
         share = write.node("Mul", gradient, write.scalar(1 / batches))
         total = write.node("Add", joined(write, before), share)
         assert self.is_last is not None
@@ -117,9 +118,8 @@ class KeptTensors(ABC):
 
     def _shape(self, parameter: ir.Value, state: str) -> Sequence[int]:
         shape = [int(size) for size in parameter.shape or () if isinstance(size, int)]
-        of_optimizer: Mapping[str, Sequence[int]] = self._optimizer.state(shape)
-        return of_optimizer.get(state, shape)
+        return self._update.optimizer.state(shape).get(state, shape)
 
     def _apart(self, write: Writer, old: Sequence[ir.Value], value: ir.Value) -> None:
         for before, after in zip(old, apart(write, value, old)):
-            self.becomes(write, before, after)
+            self.becomes(before, after)
