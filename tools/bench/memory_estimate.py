@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def measure(tiny: str, folder: str, name: str, batch: int) -> None:
     arrays = BENCHED[name].arrays(names, batch)
     before = memory.resident()
     trained = svgd_onnx.Trainer(folder, threads=1)
-    trained.step = 1  # of what was not verified, the first would be evaluated as well
+    # of what was not verified, the first step would be evaluated as well
+    trained._state.progress = replace(trained._state.progress, step=1)
     for _ in range(STEPS):
         trained.train_step(arrays, 1e-4)
     print(memory.peak() - before)
