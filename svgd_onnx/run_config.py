@@ -151,7 +151,7 @@ def load(path: Path) -> dict[str, Any]:
 def parameters_by_key(command: Any) -> dict[str, Any]:
     """A command's parameters by all that they may be called in a file, words joined by dashes."""
     return {
-        _spelled(name): each
+        spelled(name): each
         for each in command.params
         if each.expose_value
         for name in keys_of(each)
@@ -169,6 +169,11 @@ def keys_of(parameter: Any) -> Iterator[str]:
     yield parameter.name
 
 
+def spelled(key: str) -> str:
+    """A name as `parameters_by_key` has it."""
+    return key.replace("_", "-")
+
+
 def takes_files(parameter: Any) -> bool:
     """Whether a parameter is the path of a file or a folder."""
     return parameter.type.name in ("path", "file", "filename", "directory")
@@ -181,14 +186,10 @@ def is_hashed(path: Path) -> bool:
 
 def _parameter(command: Any, key: str, place: str) -> Any:
     by_key = parameters_by_key(command)
-    if _spelled(key) not in by_key:
-        nearest = _nearest(_spelled(key), by_key)
+    if spelled(key) not in by_key:
+        nearest = _nearest(spelled(key), by_key)
         raise UserError(f"{place}, which is no option of {command.name}{nearest}.")
-    return by_key[_spelled(key)]
-
-
-def _spelled(key: str) -> str:
-    return key.replace("_", "-")
+    return by_key[spelled(key)]
 
 
 def _nearest(name: str, names: Collection[str]) -> str:
@@ -242,7 +243,7 @@ def _compare_files(
         hashes = hashes.get(name, {}) if isinstance(hashes, dict) else {}
     parameters = parameters_by_key(command)
     for key, digest in hashes.items() if isinstance(hashes, dict) else ():
-        parameter = parameters.get(_spelled(key))
+        parameter = parameters.get(spelled(key))
         value = None if parameter is None else values.get(parameter.name)
         file = Path(value if isinstance(value, str) else "")
         if is_hashed(file) and sha256(file) != digest:

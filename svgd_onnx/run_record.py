@@ -15,7 +15,15 @@ from svgd_onnx import run_config
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import whole_file
 from svgd_onnx.hashes import sha256
-from svgd_onnx.run_config import RECORD, SHA256, is_hashed, keys_of, parameters_by_key, takes_files
+from svgd_onnx.run_config import (
+    RECORD,
+    SHA256,
+    is_hashed,
+    keys_of,
+    parameters_by_key,
+    spelled,
+    takes_files,
+)
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.targets.artifact_files import RUN_FILE
 from svgd_onnx.version import __version__
@@ -89,7 +97,7 @@ def _elsewhere(
     by_key = parameters_by_key(command)
     moved = {}
     for key, value in table.items():
-        parameter = by_key.get(key.replace("_", "-"))
+        parameter = by_key.get(spelled(key))
         if parameter is not None and isinstance(value, str):
             is_former = takes_files(parameter) and former is not None
             if is_former and Path(value).absolute() == Path(str(former)).absolute():

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import sys
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,27 @@ from svgd_onnx.runtime import has_training
 NO_TRAINING = "which has no training"
 
 MakeTrainer = Callable[..., svgd_onnx.Trainer]
-Run = Callable[..., str]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command line left: its exit code, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The object of --json, which is all that there is on stdout."""
+        assert self.out.count("\n") == 1
+        facts = json.loads(self.out)
+        assert isinstance(facts, dict)
+        return facts
+
+
+Run = Callable[..., Outcome]
+Answer = Callable[..., str]
 
 
 @contextlib.contextmanager
@@ -58,16 +80,29 @@ def trainer_of(tmp_path: Path) -> MakeTrainer:
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """What a command says, or with which sentence it is refused."""
+    """Runs a command line in this process."""
 
-    def run(*arguments: object) -> str:
+    def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
+        code = 0
+        try:
             cli.main()
-        said = capsys.readouterr()
-        if stopped.value.code:
-            assert stopped.value.code == 2 and said.err.count("\n") == 1, said.err
-            return str(said.err)
-        return str(said.out)
+        except SystemExit as stopped:
+            code = int(stopped.code or 0)
+        return Outcome(code, *capsys.readouterr())
 
     return run
+
+
+@pytest.fixture
+def answer(run: Run) -> Answer:
+    """What a command answers, or with which sentence it is refused."""
+
+    def answer(*arguments: object) -> str:
+        outcome = run(*arguments)
+        if outcome.code:
+            assert outcome.code == 2 and outcome.err.count("\n") == 1, outcome.err
+            return outcome.err
+        return outcome.out
+
+    return answer

@@ -12,9 +12,9 @@ import models
 import numpy as np
 import onnx
 import pytest
+from conftest import Run
 
 import svgd_onnx
-from svgd_onnx import cli
 
 Refused = Callable[..., str]
 Start = Callable[..., "subprocess.Popen[str]"]
@@ -52,19 +52,16 @@ def data(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def refused(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(run: Run) -> Refused:
     """The one sentence with which a command line, run in this process, is refused."""
 
-    def run(*arguments: object) -> str:
-        monkeypatch.setattr(sys, "argv", ["svgd-onnx", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stopped:
-            cli.main()
-        error = capsys.readouterr().err
-        assert stopped.value.code == 2, error
-        assert error.startswith("svgd-onnx: ") and error.count("\n") == 1, error
-        return error
+    def refused(*arguments: object) -> str:
+        outcome = run(*arguments)
+        assert outcome.code == 2, outcome.err
+        assert outcome.err.startswith("svgd-onnx: ") and outcome.err.count("\n") == 1, outcome.err
+        return outcome.err
 
-    return run
+    return refused
 
 
 @pytest.fixture

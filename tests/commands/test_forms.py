@@ -9,20 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import typer
-from commands import command_line
-from commands.command_line import TRAIN, Run
+from attacks import attacked
+from conftest import Run
 
 import svgd_onnx
 from svgd_onnx import cli, terminal
 from svgd_onnx.command_help import EXAMPLES, GROUP_OF
 from svgd_onnx.run_config import COMMANDS
 
-data, folder, model, run = (
-    command_line.data,
-    command_line.folder,
-    command_line.model,
-    command_line.run,
-)
+data, folder, model = attacked.data, attacked.folder, attacked.model
+TRAIN = (*attacked.TRAIN, "--steps", 3)
 
 PROGRAM: Any = typer.main.get_command(cli._app)
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import command_line
-from commands.command_line import TRAIN, Run
+from attacks import attacked
+from conftest import Run
 
 import svgd_onnx
 
-data, folder, model, run = (
-    command_line.data,
-    command_line.folder,
-    command_line.model,
-    command_line.run,
-)
+data, folder, model = attacked.data, attacked.folder, attacked.model
+TRAIN = (*attacked.TRAIN, "--steps", 3)
 
 
 @pytest.fixture

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import command_line
-from commands.command_line import TRAIN, Run
+from attacks import attacked
+from conftest import Run
 
 import svgd_onnx
 from svgd_onnx.run_config import load
 
-data, model, run = command_line.data, command_line.model, command_line.run
+data, model = attacked.data, attacked.model
+TRAIN = (*attacked.TRAIN, "--steps", 3)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 import data_sets
 import onnx
 import pytest
-from conftest import Run
+from conftest import Answer
 
 import svgd_onnx
 
@@ -32,41 +32,47 @@ def images(tmp_path: Path) -> Path:
     return tmp_path / "images"
 
 
-def test_images_train_with_a_share_set_aside(run: Run, folder: Path, images: Path) -> None:
+def test_images_train_with_a_share_set_aside(answer: Answer, folder: Path, images: Path) -> None:
     change = ("--transform", "random-crop=8,pad=1", "--transform", "flip,normalize=imagenet")
     share = ("--validation", 0.25, "--epochs", 2, "--workers", 2, "-v")
-    said = run("train", folder, "--data", images, *change, *share, *TRAIN)
+    said = answer("train", folder, "--data", images, *change, *share, *TRAIN)
     assert "Classes: 0 ape, 1 bee, 2 cat." in said
     assert "Trained from step 0 to 4" in said and "validation accuracy" in said
     assert "Steps waited for data" in said
-    assert "accuracy" in run("evaluate", folder, "--data", images, "--transform", "center-crop=8")
+    assert "accuracy" in answer(
+        "evaluate", folder, "--data", images, "--transform", "center-crop=8"
+    )
 
 
-def test_the_order_of_classes_is_kept(run: Run, folder: Path, images: Path) -> None:
+def test_the_order_of_classes_is_kept(answer: Answer, folder: Path, images: Path) -> None:
     options = ("--data", images, "--steps", 2, *TRAIN)
-    assert "0 cat, 1 bee, 2 ape" in run("train", folder, *options, "--classes", "cat,bee,ape")
+    assert "0 cat, 1 bee, 2 ape" in answer("train", folder, *options, "--classes", "cat,bee,ape")
     assert svgd_onnx.Trainer(folder).classes == ("cat", "bee", "ape")
-    assert "accuracy" in run("evaluate", folder, "--data", images)
-    refused = run("evaluate", folder, "--data", images, "--classes", "ape,bee,cat")
+    assert "accuracy" in answer("evaluate", folder, "--data", images)
+    refused = answer("evaluate", folder, "--data", images, "--classes", "ape,bee,cat")
     assert "those of before are cat, bee, ape: give these with --classes" in refused
 
 
-def test_columns_are_named(run: Run, model: Path, images: Path) -> None:
-    assert "0 wrong" in run("check", model, "--data", images, "--columns", "pixels=image")
-    assert "write it as x=width,height" in run("check", model, "--data", images, "--columns", "x")
-    refused = run("check", model, "--data", images, "--columns", "pixels=photo")
+def test_columns_are_named(answer: Answer, model: Path, images: Path) -> None:
+    assert "0 wrong" in answer("check", model, "--data", images, "--columns", "pixels=image")
+    assert "write it as x=width,height" in answer(
+        "check", model, "--data", images, "--columns", "x"
+    )
+    refused = answer("check", model, "--data", images, "--columns", "pixels=photo")
     assert "--columns makes 'pixels' of 'photo', which is no column of" in refused
 
 
-def test_a_log_does_not_go_into_the_data(run: Run, folder: Path, images: Path) -> None:
-    refused = run(
+def test_a_log_does_not_go_into_the_data(answer: Answer, folder: Path, images: Path) -> None:
+    refused = answer(
         "train", folder, "--data", images, "--steps", 1, *TRAIN, "--log", images / "l.csv"
     )
     assert "which is read: give another place to write to" in refused
     assert not (images / "l.csv").exists()
 
 
-def test_a_name_in_the_data_does_not_obey_anyone(run: Run, folder: Path, images: Path) -> None:
+def test_a_name_in_the_data_does_not_obey_anyone(
+    answer: Answer, folder: Path, images: Path
+) -> None:
     (images / "ape").rename(images / "\x1b[31mape")
-    said = run("train", folder, "--data", images, "--steps", 1, *TRAIN)
+    said = answer("train", folder, "--data", images, "--steps", 1, *TRAIN)
     assert "\x1b[31m" not in said and "\\x1b[31mape" in said

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import Run
+from conftest import Answer
 
 import svgd_onnx
 from svgd_onnx.errors import UserError
@@ -62,17 +62,17 @@ def test_a_trainer_predicts_as_its_exported_model_does(
 def test_files_have_what_is_predicted(
     folder: Path,
     tmp_path: Path,
-    run: Run,
+    answer: Answer,
 ) -> None:
     examples = models.examples(models.mlp(), COUNT)
     np.savez(tmp_path / "data.npz", **examples)
     made = svgd_onnx.Trainer(folder).predict(examples)["probabilities"]
     common = ("predict", folder, "--data", tmp_path / "data.npz", "--batch-size", 3, "--output")
-    assert "says of 10 examples" in run(*common, tmp_path / "out.npz")
+    assert "says of 10 examples" in answer(*common, tmp_path / "out.npz")
     with np.load(tmp_path / "out.npz") as written:
         assert list(written) == ["probabilities"]
         np.testing.assert_array_equal(written["probabilities"], made)
-    run(*common, tmp_path / "out.csv", "--classes", "a,b,c,d")
+    answer(*common, tmp_path / "out.csv", "--classes", "a,b,c,d")
     rows = list(csv.reader((tmp_path / "out.csv").open()))
     names = [f"probabilities[{number}]" for number in range(4)]
     assert rows[0] == [*names, "class", "class name"]
@@ -83,23 +83,23 @@ def test_files_have_what_is_predicted(
     ]
 
 
-def test_the_classes_of_images_are_named(tmp_path: Path, run: Run) -> None:
+def test_the_classes_of_images_are_named(tmp_path: Path, answer: Answer) -> None:
     onnx.save(data_sets.image_model(), tmp_path / "model.onnx")
     svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "artifacts", verify=False)
     pictures = data_sets.image_folder(tmp_path / "images")
     for number, picture in enumerate(pictures):
         data_sets.save_image(tmp_path / "unknown" / f"{number:02}.png", picture)
     options = ("--batch-size", 4, "--learning-rate", 0.1, "--steps", 2)
-    run("train", tmp_path / "artifacts", "--data", tmp_path / "images", *options)
+    answer("train", tmp_path / "artifacts", "--data", tmp_path / "images", *options)
     said = {}
     for data in ("images", "unknown"):
         output = tmp_path / f"{data}.csv"
-        run("predict", tmp_path / "artifacts", "--data", tmp_path / data, "--output", output)
+        answer("predict", tmp_path / "artifacts", "--data", tmp_path / data, "--output", output)
         said[data] = list(csv.DictReader(output.open()))
     assert [row["file"] for row in said["unknown"]] == [f"{number:02}.png" for number in range(12)]
     for row, other in zip(said["images"], said["unknown"]):
         assert row["class name"] == other["class name"] == data_sets.CLASSES[int(row["class"])]
-    run(
+    answer(
         *("predict", tmp_path / "model.onnx", "--data", tmp_path / "images"),
         *("--output", tmp_path / "model.csv"),
     )
@@ -109,7 +109,7 @@ def test_the_classes_of_images_are_named(tmp_path: Path, run: Run) -> None:
     assert [row["class name"] for row in rows] == [data_sets.CLASSES[each] for each in best]
 
 
-def test_a_batch_of_fixed_size_is_filled_up(tmp_path: Path, run: Run) -> None:
+def test_a_batch_of_fixed_size_is_filled_up(tmp_path: Path, answer: Answer) -> None:
     model = models.mlp()
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_value = 4
@@ -118,22 +118,22 @@ def test_a_batch_of_fixed_size_is_filled_up(tmp_path: Path, run: Run) -> None:
     examples = models.examples(models.mlp(), COUNT)
     np.savez(tmp_path / "data.npz", x=examples["x"])
     common = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.npz")
-    run("predict", tmp_path / "fixed.onnx", *common)
+    answer("predict", tmp_path / "fixed.onnx", *common)
     with np.load(tmp_path / "out.npz") as written:
         wanted = expected(tmp_path / "open.onnx", examples["x"])
         np.testing.assert_allclose(written["probabilities"], wanted, rtol=1e-6)
 
 
-def test_what_is_no_line_of_csv_is_refused(tmp_path: Path, run: Run) -> None:
+def test_what_is_no_line_of_csv_is_refused(tmp_path: Path, answer: Answer) -> None:
     net = models.Network()
     net.node("Relu", "x", output="y")
     onnx.save(net.model({"x": ("N", 2, 3)}, {"y": ("N", 2, 3)}), tmp_path / "model.onnx")
     np.savez(tmp_path / "data.npz", x=np.ones((5, 2, 3), np.float32))
     common = ("predict", tmp_path / "model.onnx", "--data", tmp_path / "data.npz", "--output")
-    refused = run(*common, tmp_path / "out.csv")
+    refused = answer(*common, tmp_path / "out.csv")
     assert "'y' has an array of shape (2, 3) for each example" in refused
     assert not (tmp_path / "out.csv").exists()
-    run(*common, tmp_path / "out.npz")
+    answer(*common, tmp_path / "out.npz")
     with np.load(tmp_path / "out.npz") as written:
         assert written["y"].shape == (5, 2, 3)
 
@@ -153,17 +153,17 @@ def with_weights_in(path: Path, location: str) -> Path:
 
 @pytest.mark.parametrize("location", ["../w.bin", "{}/w.bin"])
 def test_a_model_that_names_files_elsewhere_is_refused(
-    location: str, tmp_path: Path, run: Run
+    location: str, tmp_path: Path, answer: Answer
 ) -> None:
     np.arange(4, dtype=np.float32).tofile(tmp_path / "w.bin")
     (tmp_path / "model").mkdir()
     model = with_weights_in(tmp_path / "model" / "model.onnx", location.format(tmp_path))
     np.savez(tmp_path / "data.npz", x=np.zeros((2, 4), np.float32))
     common = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.npz")
-    assert "'w'" in run("predict", model, *common)
+    assert "'w'" in answer("predict", model, *common)
     assert not (tmp_path / "out.npz").exists()
     (tmp_path / "w.bin").rename(tmp_path / "model" / "w.bin")
-    run("predict", with_weights_in(model, "w.bin"), *common)
+    answer("predict", with_weights_in(model, "w.bin"), *common)
     with np.load(tmp_path / "out.npz") as written:
         np.testing.assert_array_equal(written["y"], [np.arange(4)] * 2)
 
@@ -185,12 +185,12 @@ def test_what_does_not_fit_is_refused(
     options: tuple[object, ...],
     sentence: str,
     tmp_path: Path,
-    run: Run,
+    answer: Answer,
 ) -> None:
     svgd_onnx.convert(models.mlp(), tmp_path / "artifacts", verify=False)
     np.savez(tmp_path / "data.npz", **models.examples(models.mlp(), COUNT))
     data = ("--data", tmp_path / "data.npz", "--output", tmp_path / output)
-    assert sentence in run("predict", tmp_path / "artifacts", *data, *options)
+    assert sentence in answer("predict", tmp_path / "artifacts", *data, *options)
 
 
 def test_nothing_temporary_stays(

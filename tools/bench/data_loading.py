@@ -19,6 +19,7 @@ import onnx
 
 import svgd_onnx
 from tools.networks import NETWORKS
+from tools.usual_models import memory
 
 _IMAGE = (32, 32, 3)
 _PIECE = 1 << 14  # images that are written at once
@@ -68,29 +69,18 @@ def measured(folder: Path, steps: int, batch_size: int, workers: int) -> str:
     trainer = svgd_onnx.Trainer(artifacts)
     data = svgd_onnx.load_data(folder / "data", transform=_TRANSFORM)
     options = {"batch_size": batch_size, "learning_rate": 0.01, "workers": workers}
-    trainer.train(
-        data, steps=3, **options
-    )  # what onnxruntime sets up at the first steps does not count
-    before = memory()
+    # what onnxruntime sets up at the first steps does not count
+    trainer.train(data, steps=3, **options)
+    before = memory.own(), memory.resident()
     started = time.perf_counter()
     trainer.train(data, steps=3 + steps, resume=True, **options)
     seconds = time.perf_counter() - started
-    own, whole = (after - at for after, at in zip(memory(), before))
+    own, whole = (after - at for after, at in zip((memory.own(), memory.resident()), before))
     return (
         f"{workers:7} {steps / seconds:9.2f} {trainer.waiting:9.1%} {own / 1e6:+16.1f} MB "
         f"{whole / 1e6:+18.1f} MB"
     )
 
 
-def memory() -> tuple[int, int]:
-    """Bytes in memory: the process's own, and with pages of files that are mapped; of Linux."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    sizes = {
-        name: int(rest.split()[0]) * 1024
-        for name, _, rest in (line.partition(":") for line in lines)
-        if name in ("VmRSS", "RssAnon")
-    }
-    return sizes["RssAnon"], sizes["VmRSS"]
-
-
-main()
+if __name__ == "__main__":
+    main()

@@ -12,6 +12,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from svgd_onnx.targets import TARGETS
 from tools.bench.networks import BENCHED
 from tools.bench.report import report
 from tools.networks import NETWORKS
+from tools.usual_models import memory
 
 TINY = "digits_cnn"
 TINY_EXAMPLE = (1, 8, 8)
@@ -53,12 +55,12 @@ def _of_network(name: str, target: str, batches: list[int]) -> list[dict[str, An
         rows = []
         for batch in batches:
             BENCHED[name].convert(folder, batch, target=target, force=True)
-            memory = estimate_memory(folder, svgd_onnx.Manifest.load(folder))
+            estimate = estimate_memory(folder, svgd_onnx.Manifest.load(folder))
             command = [sys.executable, "-m", __spec__.name, "measure", tiny, folder, name, batch]
             run = subprocess.run(
                 list(map(str, command)), check=True, capture_output=True, text=True
             )
-            estimated, measured = memory.nbytes(batch) / 1e6, int(run.stdout) / 1e6
+            estimated, measured = estimate.nbytes(batch) / 1e6, int(run.stdout) / 1e6
             rows.append(
                 {
                     "network": name,
@@ -80,17 +82,13 @@ def measure(tiny: str, folder: str, name: str, batch: int) -> None:
     trainer.train_step({"image": images, "labels": random.integers(0, 10, 2)}, 1e-4)
     names = [each.name for each in svgd_onnx.Manifest.load(Path(folder)).arrays]
     arrays = BENCHED[name].arrays(names, batch)
-    before = _kilobytes("VmRSS")
+    before = memory.resident()
     trained = svgd_onnx.Trainer(folder, threads=1)
-    trained.step = 1  # of what was not verified, the first would be evaluated as well
+    # of what was not verified, the first step would be evaluated as well
+    trained._state.progress = replace(trained._state.progress, step=1)
     for _ in range(STEPS):
         trained.train_step(arrays, 1e-4)
-    print(1024 * (_kilobytes("VmHWM") - before))
-
-
-def _kilobytes(field: str) -> int:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+    print(memory.peak() - before)
 
 
 if __name__ == "__main__":

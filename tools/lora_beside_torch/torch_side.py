@@ -20,6 +20,9 @@ from torch import nn
 
 BATCH, FEATURES, TOKENS, WIDTH, CLASSES = 32, 20, 12, 32, 5
 
+# A and B by the name of the layer that they stand beside.
+Factors = Mapping[str, tuple[np.ndarray, np.ndarray]]
+
 
 class Mlp(nn.Module):
     """x (batch, 20) -> logits (batch, 5)."""
@@ -104,7 +107,7 @@ def main() -> None:
     (folder / "losses.json").write_text(json.dumps(losses))
 
 
-def _factors(folder: Path, module: nn.Module) -> Mapping[str, tuple[np.ndarray, np.ndarray]]:
+def _factors(folder: Path, module: nn.Module) -> Factors:
     """A and B by the name of the layer, which is the one that has the weight beside which they stand."""
     adapter = load_file(folder / "adapter.safetensors")
     stored = {
@@ -123,11 +126,7 @@ def _factors(folder: Path, module: nn.Module) -> Mapping[str, tuple[np.ndarray, 
     return found
 
 
-def _written_out(
-    module: nn.Module,
-    factors: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    recipe: Mapping[str, Any],
-) -> nn.Module:
+def _written_out(module: nn.Module, factors: Factors, recipe: Mapping[str, Any]) -> nn.Module:
     module.requires_grad_(requires_grad=False)
     for name, (down, up) in factors.items():
         setattr(
@@ -136,11 +135,7 @@ def _written_out(
     return module
 
 
-def _by_peft(
-    module: nn.Module,
-    factors: Mapping[str, tuple[np.ndarray, np.ndarray]],
-    recipe: Mapping[str, Any],
-) -> nn.Module:
+def _by_peft(module: nn.Module, factors: Factors, recipe: Mapping[str, Any]) -> nn.Module:
     from peft import LoraConfig, get_peft_model
 
     config = LoraConfig(r=recipe["rank"], lora_alpha=recipe["alpha"], target_modules=list(factors))

@@ -13,6 +13,11 @@ def resident() -> int:
     return _field("VmRSS")
 
 
+def own() -> int:
+    """Bytes of them that are no pages of files."""
+    return _field("RssAnon")
+
+
 def forget_peak() -> None:
     """Lets the peak begin anew at what is resident now."""
     _CLEAR.write_text("5")
