@@ -122,7 +122,17 @@ def _entries(command: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, Any
 
 
 def _absolute(parameter: Any, value: Any) -> Any:
-    return str(Path(value).absolute()) if takes_files(parameter) or _is_file(value) else value
+    """A value whose path, if there is one in it, does not depend on the folder that the command runs in."""
+    if takes_files(parameter) or _is_file(value):
+        return str(Path(value).absolute())
+    if not isinstance(value, str):
+        return value
+    output, equals, rest = value.rpartition("=")  # OUTPUT=FILE, or OUTPUT=FILE:WEIGHT
+    file, colon, weight = rest.rpartition(":")
+    for path, behind in ((rest, ""), (file, colon + weight)):
+        if equals and _is_file(path):
+            return f"{output}={Path(path).absolute()}{behind}"
+    return value
 
 
 def _is_file(value: Any) -> bool:

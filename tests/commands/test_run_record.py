@@ -6,6 +6,8 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import onnx
+import onnx.parser
 import pytest
 from attacks import attacked
 from conftest import Run
@@ -99,6 +101,31 @@ def test_names_of_any_characters_are_written(run: Run, model: Path, tmp_path: Pa
     output = tmp_path / 'a"b\\c 日本\x7f[x]\n'
     assert run("convert", model, "--output", output, "--no-verify").code == 0
     assert load(output / "run.toml")["convert"]["output"] == str(output)
+
+
+def test_a_loss_of_one_output_is_found_from_anywhere(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        own (float[n, c] prediction, float[n, c] target) => (float loss) {
+            apart = Sub (prediction, target)
+            size = Abs (apart)
+            loss = ReduceMean <keepdims = 0> (size)
+        }"""
+    onnx.save(onnx.parser.parse_model(text), tmp_path / "own.onnx")
+    np.save(tmp_path / "weights.npy", np.ones(4))
+    (tmp_path / "elsewhere").mkdir()
+    output = onnx.load(model).graph.output[0].name
+    made, weighted = tmp_path / "made", tmp_path / "weighted"
+    monkeypatch.chdir(tmp_path)
+    run("convert", model, "--output", made, "--loss", f"{output}=own.onnx:0.5", "--no-verify")
+    classes = ("--loss", f"{output}=focal", "--class-weights", f"{output}=weights.npy")
+    run("convert", model, "--output", weighted, *classes, "--no-verify")
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    for folder in (made, weighted):
+        again = ("convert", "--config", folder / "run.toml", "--force")
+        assert run(*again).code == 0
+    assert load(made / "run.toml")["convert"]["loss"] == [f"{output}={tmp_path}/own.onnx:0.5"]
 
 
 def test_what_else_is_in_it_stays(run: Run, made: Path, data: Path) -> None:
