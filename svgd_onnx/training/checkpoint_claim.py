@@ -89,6 +89,11 @@ class CheckpointClaim:
             if not self._whole_run:
                 self._lock.release()
 
+    @property
+    def is_replaced(self) -> bool:
+        """Whether the checkpoint is another than that which was read or saved last, as while it is saved."""
+        return self._identity()[:1] != self._read[:1]
+
     def _check_read(self) -> None:
         if self._identity() != self._read:
             raise UserError(

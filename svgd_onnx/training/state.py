@@ -35,7 +35,6 @@ class TrainingState:
         session: where steps run.
         progress: how far it has come.
         claim: on the folder's checkpoint.
-        saved_step: the step that the folder's checkpoint is of.
         is_saved: whether nothing changed since it was opened or saved.
 
     Raises:
@@ -66,13 +65,14 @@ class TrainingState:
             )
         if not saved.step:
             self.progress = replace(saved, seed=seed or 0)
-        self.saved_step = saved.step
+        self._saved_step = saved.step
+        self._saving: int | None = None
         self.is_saved = True
         # what the folder's own checkpoint is, if training goes on from it
         self._followed: int | None = saved.step
         self._given_up = False
         if kept_step is not None:
-            self.saved_step = target.progress(folder, manifest).step
+            self._saved_step = target.progress(folder, manifest).step
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
         self._finite: FiniteTensors | None = None
@@ -153,6 +153,13 @@ class TrainingState:
         if self._finite is not None:
             self._finite.check(self.progress.step)
 
+    @property
+    def saved_step(self) -> int:
+        """The step that the folder's checkpoint is of, at any moment: a signal may come while it is saved."""
+        if self._saving is not None and self.claim.is_replaced:
+            return self._saving
+        return self._saved_step
+
     def save(self) -> None:
         """As `Trainer.save`."""
         self.check_finite()
@@ -160,8 +167,12 @@ class TrainingState:
         with self.claim.saving():
             if self._followed is not None and self._followed != progress.step:
                 self._keep_before_it_is_replaced(self._followed)
-            self.session.save(progress)
-            self.saved_step = self._followed = progress.step
+            self._saving = progress.step
+            try:
+                self.session.save(progress)
+                self._saved_step = self._followed = progress.step
+            finally:
+                self._saving = None
             self._forget()
         self.is_saved = True
 

@@ -10,11 +10,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import models
 import pytest
 from attacks import attacked
 from attacks.attacked import TRAIN, Start
 
 import svgd_onnx
+from svgd_onnx.files import whole
 
 model, folder, data, start = attacked.model, attacked.folder, attacked.data, attacked.start
 
@@ -128,3 +130,21 @@ def test_what_a_shell_ignores_is_ignored() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout == "goes on\n"
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
+def test_the_step_of_the_checkpoint_is_known_while_it_is_replaced(
+    target: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A signal may come before or after the new one has its place, and says of which step it is."""
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target=target, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    trainer.train_step(models.examples(models.mlp()), 0.1)
+    told: list[int] = []
+    for name in ("_flush", "_flush_folder"):
+        flush = getattr(whole, name)
+        monkeypatch.setattr(
+            whole, name, lambda path, flush=flush: (told.append(trainer.saved_step), flush(path))
+        )
+    trainer.save()
+    assert told[0] == 0 and told[-1] == 1 == trainer.saved_step
