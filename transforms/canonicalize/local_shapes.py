@@ -28,6 +28,9 @@ def local_shape(node: ir.Node, known: Known) -> Shape | None:
     """The shape of a node's first output; None where nothing can be said."""
     if node.op_type in ("ConstantOfShape", "Reshape"):
         return _told(node, known)
+    if node.op_type == "Expand":
+        shape, told = dims_of(node.inputs[0]), known(node.inputs[1])
+        return None if shape is None or told is None else _broadcast(shape, told)
     shapes = [dims_of(value) for value in node.inputs]
     if not shapes or shapes[0] is None:
         return None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 import onnx_ir as ir
 from onnx import version_converter
 
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.older_opset import OlderOpset
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.stored_tensors import tensor_of
@@ -59,6 +62,7 @@ class Opset(ir.passes.InPlacePass):
 
 def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
     _forget_statistics(model.graph)
+    named = _names_of_axes(model.graph)
     metadata = {name: value.meta for name, value in model.graph.initializers.items()}
     weights = _take_out_weights(model.graph)
     proto = ir.to_proto(model)
@@ -69,6 +73,7 @@ def _convert(model: ir.Model, version: int, target: int) -> ir.Graph:
             f"The model's opset {version} cannot be converted to {target} ({first_line(error)}): "
             f"export it again with an opset from {OLDEST_OPSET} to {NEWEST_OPSET}."
         ) from error
+    _forget_other_names(converted, named)
     _put_back_weights(converted, weights)
     for name, value in converted.initializers.items():
         value.meta.update(metadata.get(name, {}))
@@ -84,6 +89,23 @@ def _forget_statistics(graph: ir.Graph) -> None:
             read = [value.uses() or value.is_graph_output() for value in node.outputs[1:]]
             if not any(read):
                 node.resize_outputs(1)
+
+
+def _names_of_axes(graph: ir.Graph) -> set[str]:
+    outputs = (value for node in all_nodes(graph) for value in node.outputs)
+    shapes = (value.shape or () for value in (*graph.inputs, *outputs))
+    dims = (dim for shape in shapes for dim in shape)
+    return {dim.value for dim in dims if isinstance(dim, ir.SymbolicDim) and dim.value}
+
+
+def _forget_other_names(graph: ir.Graph, named: Container[str]) -> None:
+    """Opens the axes that the converter named: of their sizes it knows nothing."""
+    for node in all_nodes(graph):
+        for value in node.outputs:
+            dims = list(value.shape or ())
+            if any(isinstance(dim, ir.SymbolicDim) and dim.value not in named for dim in dims):
+                known = (isinstance(dim, int) or dim.value in named for dim in dims)
+                value.shape = ir.Shape([dim if kept else None for dim, kept in zip(dims, known)])
 
 
 def _keep_old_resize(graph: ir.Graph) -> None:

@@ -155,3 +155,30 @@ def test_what_a_file_says_of_its_output_does_not_count_where_it_is_wrong(tmp_pat
     manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", loss="mse", size={"N": 1})
     assert manifest.label is not None
     assert manifest.label.shape == [4]
+
+
+@pytest.mark.parametrize("opset", [15, 17])
+def test_a_state_that_is_expanded_to_the_size_of_the_batch_has_it(opset: int) -> None:
+    """As tf2onnx writes the first state of an LSTM, at opset 15."""
+    net = Network()
+    sizes = net.node("Cast", net.node("Shape", "x"), to=onnx.TensorProto.INT32)
+    rows = net.node("Slice", sizes, numbers(net, 0), numbers(net, 1), numbers(net, 0))
+    width = net.constant("width", np.array([8], np.int32))
+    wanted = net.node("Concat", rows, width, axis=0)
+    wanted = net.node("Cast", wanted, to=onnx.TensorProto.INT64)
+    state = net.node("Expand", net.constant("zero", np.zeros((), np.float32)), wanted)
+    net.node("Add", net.node("MatMul", "x", net.weight("w", 4, 8)), state, output="y")
+    model = net.model({"x": ("N", 4)}, {"y": ("N", 8)})
+    model.opset_import[0].version = opset
+    graph = canonicalize(ir.from_proto(model)).graph
+    shapes = {node.op_type: list(map(str, node.outputs[0].shape or ())) for node in graph}
+    assert shapes["Expand"] == ["N", "8"]
+
+
+def test_the_unrolled_lstm_of_keras_adds_its_biases_without_looking_at_sizes(
+    tmp_path: Path,
+) -> None:
+    fixture = Path(__file__).parents[2] / "fixtures" / "lstm_keras_export.onnx"
+    svgd_onnx.convert(onnx.load(fixture), tmp_path / "artifacts", target="onnx", verify=False)
+    step = onnx.load(tmp_path / "artifacts" / "training_step.onnx")
+    assert "NonZero" not in {node.op_type for node in step.graph.node}
