@@ -20,6 +20,7 @@ from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.captured import CapturedSteps
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
@@ -97,9 +98,21 @@ class InferenceTrainingSession:
         self._other = {**current, **following}
         # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
         # where NumPy has it, for as long as this is held.
-        self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
+        nothing = np.zeros((), np.float32)
+        self._captured: CapturedSteps | None = None
+        if self._device.captures:
+            if manifest.random:
+                raise UserError(
+                    f"'{folder}' draws random numbers in each step, and a captured step would draw the same "
+                    f"ones again: leave out {option('device_option')} enable_cuda_graph."
+                )
+            self._captured = CapturedSteps(self._onnxruntime, self._on_device)
+            self._loss = self._on_device(nothing)
+        else:
+            self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(nothing)
         self._binding = self._bind(self._current, self._other, wanted)
         self._other_binding = self._bind(self._other, self._current, wanted)
+        self._half = 0
 
     def train_step(
         self,
@@ -110,14 +123,18 @@ class InferenceTrainingSession:
         seed: int | None = None,
     ) -> float:
         """See `Session`."""
-        binding = self._binding
-        for tensor, array in zip(self._manifest.arrays, arrays):
-            binding.bind_cpu_input(tensor.name, array)
-        binding.bind_cpu_input(self._rate, np.array(learning_rate, np.float32))
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        given[self._rate] = np.array(learning_rate, np.float32)
         if self._accumulates:
-            binding.bind_cpu_input(self._update, np.array(update))
+            given[self._update] = np.array(update)
+        binding, options = self._binding, None
+        if self._captured is not None:
+            options = self._captured.bind(binding, self._half, given)
+        else:
+            for name, array in given.items():
+                binding.bind_cpu_input(name, array)
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
-            self._session.run_with_iobinding(binding)
+            self._session.run_with_iobinding(binding, options)
         if self._placement.ran(self._session):
             self._warn_of_another_device()
         loss = float(self._loss.numpy())
@@ -127,6 +144,7 @@ class InferenceTrainingSession:
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
             self._binding, self._other_binding = self._other_binding, self._binding
+            self._half = 1 - self._half
         return loss
 
     def not_finite(self) -> list[str]:
@@ -228,7 +246,7 @@ class InferenceTrainingSession:
         if told:
             self._placement.prepare(self._onnxruntime, options)
         try:
-            session = device.open(path, options)
+            session = device.open(path, options, capture=name == TRAINING_STEP)
         except UserError:
             raise
         except Exception as error:  # the binding has an exception class for each status
