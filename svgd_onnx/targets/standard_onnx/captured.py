@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,42 +10,70 @@ import numpy as np
 # onnxruntime's name for which graph of a session a run captures or repeats.
 _GRAPH = "gpu_graph_id"
 
+Sizes = dict[str, int]
+
 
 class CapturedSteps:
-    """What a step reads of the host, in memory of the device that stays where it is.
+    """The steps of batches that have the shapes of the first.
 
-    A graph reads and writes where its kernels did when it was captured, so there is one for each half of what
-    changes, and for each shape of a batch. onnxruntime captures it at the first run.
+    A graph reads and writes where its kernels did when it was captured, so what a step reads of the host goes
+    into memory of the device that stays, and there is a graph for each half of what changes. Nothing may be
+    computed on the processor meanwhile: with the sizes of the first batch no sizes are left to compute.
 
     Args:
         onnxruntime: the module.
         hold: an array to an OrtValue in the device's memory.
+        open_session: opens the step for open axes of these sizes, by their names.
+        bind: the bindings of a session: one reads the first half and writes the second, one the other way.
     """
 
-    def __init__(self, onnxruntime: Any, hold: Callable[[np.ndarray], Any]) -> None:
+    def __init__(
+        self,
+        onnxruntime: Any,
+        hold: Callable[[np.ndarray], Any],
+        open_session: Callable[[Sizes], Any],
+        bind: Callable[[Any], Sequence[Any]],
+    ) -> None:
         self._onnxruntime = onnxruntime
         self._hold = hold
-        self._buffers: dict[tuple[str, tuple[int, ...]], Any] = {}
-        self._runs: dict[tuple[int, tuple[tuple[int, ...], ...]], Any] = {}
+        self._open = open_session
+        self._bind = bind
+        self._session: Any = None
+        self._bindings: Sequence[Any] = ()
+        self._options: Sequence[Any] = ()
+        self._held: dict[str, Any] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def bind(self, binding: Any, half: int, arrays: Mapping[str, np.ndarray]) -> Any:
-        """Binds a step's inputs from the host; gives the options to run it with.
+    def run(self, half: int, arrays: Mapping[str, np.ndarray], names: Mapping[str, Any]) -> bool:
+        """Makes a step, from the half that is read to the other; False where the batch is of other shapes.
 
         Args:
-            binding: of the half that is read.
-            half: which it is.
-            arrays: by the names of the inputs.
+            half: 0 or 1, which is read.
+            arrays: what a step reads of the host, by the names of its inputs.
+            names: of the axes of these inputs, as onnxruntime gives shapes.
         """
+        shapes = {name: array.shape for name, array in arrays.items()}
+        if self._session is None:
+            self._begin(arrays, names)
+            self._shapes = shapes
+        if shapes != self._shapes:
+            return False
         for name, array in arrays.items():
-            held = self._buffers.get((name, array.shape))
-            if held is None:
-                held = self._buffers[name, array.shape] = self._hold(array)
-            else:
-                held.update_inplace(np.ascontiguousarray(array))
-            binding.bind_ortvalue_input(name, held)
-        key = half, tuple(array.shape for array in arrays.values())
-        if key not in self._runs:
-            options = self._onnxruntime.RunOptions()
-            options.add_run_config_entry(_GRAPH, str(len(self._runs) + 1))
-            self._runs[key] = options
-        return self._runs[key]
+            self._held[name].update_inplace(np.ascontiguousarray(array))
+        self._session.run_with_iobinding(self._bindings[half], self._options[half])
+        return True
+
+    def _begin(self, arrays: Mapping[str, np.ndarray], names: Mapping[str, Any]) -> None:
+        pairs = (pair for name, array in arrays.items() for pair in zip(names[name], array.shape))
+        self._session = self._open({axis: size for axis, size in pairs if isinstance(axis, str)})
+        self._held = {name: self._hold(array) for name, array in arrays.items()}
+        self._bindings = self._bind(self._session)
+        for binding in self._bindings:
+            for name, held in self._held.items():
+                binding.bind_ortvalue_input(name, held)
+        self._options = [self._graph(half) for half in range(len(self._bindings))]
+
+    def _graph(self, half: int) -> Any:
+        options = self._onnxruntime.RunOptions()
+        options.add_run_config_entry(_GRAPH, str(half + 1))
+        return options
