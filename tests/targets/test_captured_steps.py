@@ -1,7 +1,8 @@
-"""Steps to be captured as CUDA graphs: here the processor makes them, as any other step, from memory that stays."""
+"""Steps to be captured as CUDA graphs: here the processor makes them, from memory that stays."""
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import models
@@ -18,7 +19,7 @@ def batches() -> list[dict[str, np.ndarray]]:
     ends = np.cumsum([0, 8, 8, 3, 8, 8, 8])
     return [
         {name: array[start:end] for name, array in examples.items()}
-        for start, end in zip(ends, ends[1:])
+        for start, end in pairwise(ends)
     ]
 
 

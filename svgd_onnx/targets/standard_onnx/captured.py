@@ -44,27 +44,16 @@ class CapturedSteps:
         self._held: dict[str, Any] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
 
-    def run(self, half: int, arrays: Mapping[str, np.ndarray], names: Mapping[str, Any]) -> bool:
-        """Makes a step, from the half that is read to the other; False where the batch is of other shapes.
+    def begin(self, arrays: Mapping[str, np.ndarray], axes: Mapping[str, Any]) -> None:
+        """Opens the session, once: what follows is captured where it has the shapes of this batch.
 
         Args:
-            half: 0 or 1, which is read.
             arrays: what a step reads of the host, by the names of its inputs.
-            names: of the axes of these inputs, as onnxruntime gives shapes.
+            axes: of these inputs, as onnxruntime gives shapes: sizes, and names of open ones.
         """
-        shapes = {name: array.shape for name, array in arrays.items()}
-        if self._session is None:
-            self._begin(arrays, names)
-            self._shapes = shapes
-        if shapes != self._shapes:
-            return False
-        for name, array in arrays.items():
-            self._held[name].update_inplace(np.ascontiguousarray(array))
-        self._session.run_with_iobinding(self._bindings[half], self._options[half])
-        return True
-
-    def _begin(self, arrays: Mapping[str, np.ndarray], names: Mapping[str, Any]) -> None:
-        pairs = (pair for name, array in arrays.items() for pair in zip(names[name], array.shape))
+        if self._session is not None:
+            return
+        pairs = (pair for name, array in arrays.items() for pair in zip(axes[name], array.shape))
         self._session = self._open({axis: size for axis, size in pairs if isinstance(axis, str)})
         self._held = {name: self._hold(array) for name, array in arrays.items()}
         self._bindings = self._bind(self._session)
@@ -72,6 +61,21 @@ class CapturedSteps:
             for name, held in self._held.items():
                 binding.bind_ortvalue_input(name, held)
         self._options = [self._graph(half) for half in range(len(self._bindings))]
+        self._shapes = {name: array.shape for name, array in arrays.items()}
+
+    def run(self, half: int, arrays: Mapping[str, np.ndarray]) -> bool:
+        """Makes a step, from the half that is read to the other; False where the batch is of other shapes.
+
+        Args:
+            half: 0 or 1, which is read.
+            arrays: as for `begin`.
+        """
+        if {name: array.shape for name, array in arrays.items()} != self._shapes:
+            return False
+        for name, array in arrays.items():
+            self._held[name].update_inplace(np.ascontiguousarray(array))
+        self._session.run_with_iobinding(self._bindings[half], self._options[half])
+        return True
 
     def _graph(self, half: int) -> Any:
         options = self._onnxruntime.RunOptions()

@@ -131,8 +131,12 @@ class InferenceTrainingSession:
         given[self._rate] = np.array(learning_rate, np.float32)
         if self._accumulates:
             given[self._update] = np.array(update)
+        captured = self._captured
+        if captured is not None:
+            captured.begin(given, self._inputs)
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
-            self._run(given)
+            if captured is None or not captured.run(self._half, given):
+                self._run(given)
         if self._placement.ran(self._session):
             self._warn_of_another_device()
         loss = float(self._loss.numpy())
@@ -146,8 +150,6 @@ class InferenceTrainingSession:
 
     def _run(self, given: Mapping[str, np.ndarray]) -> None:
         """Makes a step, from the half that is read to the other."""
-        if self._captured is not None and self._captured.run(self._half, given, self._inputs):
-            return
         binding = self._bound[self._half]
         for name, array in given.items():
             binding.bind_cpu_input(name, array)
