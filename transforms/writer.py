@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -12,6 +12,10 @@ from svgd_onnx.transforms.bodies import values_of, with_bodies
 from svgd_onnx.transforms.names import rename
 
 Attributes = Mapping[str, Any]
+T = TypeVar("T")
+
+# Of more parts onnxruntime's Concat and Split on CUDA ask for memory of the host.
+_MOST_PARTS = 32
 
 
 class Writer:
@@ -74,6 +78,13 @@ class Writer:
     def integers(self, *numbers: int) -> ir.Value:
         """An int64 vector: axes, or a shape."""
         return self.constant(np.array(numbers, np.int64))
+
+    def count(self, value: ir.Value) -> ir.Value:
+        """How many elements a value has, int64.
+
+        Not by Size, which onnxruntime does not compute ahead where it knows the shape.
+        """
+        return self.node("ReduceProd", self.node("Shape", value), keepdims=0)
 
     def positions(self, count: ir.Value) -> ir.Value:
         """The positions along an axis, 0, 1, ...: a vector of int64, as long as a vector of one number says."""
@@ -166,6 +177,12 @@ class Writer:
     def _register_constants(self, graph: ir.Graph) -> None:
         for constant in self.constants:
             graph.register_initializer(constant)
+
+
+def in_parts(values: Sequence[T]) -> Iterator[Sequence[T]]:
+    """So many at a time as one Concat or Split takes that may be captured in a CUDA graph."""
+    for start in range(0, len(values), _MOST_PARTS):
+        yield values[start : start + _MOST_PARTS]
 
 
 def take_place(new: ir.Value, old: ir.Value) -> None:

@@ -267,7 +267,7 @@ class TestStepsCopyNothing:
             return [session._current[name].data_ptr() for name in changing]
 
         def bound() -> list[int]:
-            outputs = session._other_binding.get_outputs()[1:]
+            outputs = session._bound[1 - session._half].get_outputs()[1:]
             return [value.data_ptr() for value in outputs]
 
         seen = [places()]

@@ -12,6 +12,7 @@ import numpy as np
 import onnxruntime
 
 import svgd_onnx
+from svgd_onnx.device_arguments import parse_device_options
 from svgd_onnx.targets.kernels import AUTO, KERNELS
 from tools.paper import runner
 from tools.paper.errors import told_in_a_sentence
@@ -70,6 +71,13 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         "--device", choices=("cpu", "cuda"), default="cpu", help="for --target onnx (default cpu)"
     )
     parser.add_argument(
+        "--device-option",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="of --device cuda, by its name in onnxruntime (enable_cuda_graph=1); may be repeated",
+    )
+    parser.add_argument(
         "--make-only",
         action="store_true",
         help="make the artifacts in the working folder, to train them where nothing converts",
@@ -126,9 +134,11 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
         raise svgd_onnx.UserError("Give the folder of the data set with --data.")
     print(describe(runs[0]))
     data = experiment.load(arguments.data)
-    results = [
-        train(run, data, arguments, device=arguments.device, tested=print_last) for run in runs
-    ]
+    device = {
+        "device": arguments.device,
+        "device_options": parse_device_options(arguments.device_option),
+    }
+    results = [train(run, data, arguments, tested=print_last, **device) for run in runs]
     for run, result in zip(runs, results):
         print(f"seed {run.seed}: {summary(experiment, [result])}")
     if len(results) > 1:

@@ -11,7 +11,8 @@ checkpoint is done again, with the same batches: they are a function of seed and
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,7 @@ def train(
     *,
     threads: int | None = None,
     device: str = "cpu",
+    device_options: Mapping[str, str] | None = None,
     kernels: str = AUTO,
     tested: Callable[[Result], None] = lambda result: None,
     found: Callable[[Result], None] = lambda result: None,
@@ -149,6 +151,7 @@ def train(
         path: of its result.
         threads: threads within an operator; None lets onnxruntime choose.
         device: "cpu" or "cuda", for the target onnx.
+        device_options: of that provider, by their names there.
         kernels: whose kernels train, one of `KERNELS`.
         tested: is called after each test.
         found: is called in place of a training, where the result is finished already.
@@ -162,6 +165,8 @@ def train(
         "device": device,
         "onnxruntime": onnxruntime.__version__,
     }
+    if device_options:
+        environment["device_options"] = dict(device_options)
     result = _opened(path, {**run.settings, **environment})
     if result.finished:
         found(result)
@@ -169,7 +174,12 @@ def train(
     make(run, folder)
     make_folder(path.parent)
     trainer = svgd_onnx.Trainer(
-        folder / ARTIFACTS, seed=run.seed, threads=threads, device=device, kernels=kernels
+        folder / ARTIFACTS,
+        seed=run.seed,
+        threads=threads,
+        device=device,
+        device_options=device_options,
+        kernels=kernels,
     )
     _check_artifacts(run, trainer.manifest, folder)
     _check_begun_with({"kernels": trainer.kernels}, result, path)
@@ -251,15 +261,20 @@ def _train_to(trainer: svgd_onnx.Trainer, run: Run, data: Data, last: int, bar: 
     experiment = run.experiment
     order = BatchOrder(len(data.labels), experiment.batch_size, run.seed)
     losses: list[float] = []
-    while trainer.step < last:
-        rows = order.rows(trainer.step)
-        batch = {
-            "image": experiment.prepare(data.images[rows], order.generator(trainer.step)),
-            "labels": data.labels[rows],
-        }
-        rate = experiment.rate(run.optimizer, trainer.step, run.steps)
-        losses.append(trainer.train_step(batch, rate))
-        bar.advance({"loss": losses[-1]})
+
+    def batch(step: int) -> dict[str, np.ndarray]:
+        rows = order.rows(step)
+        images = experiment.prepare(data.images[rows], order.generator(step))
+        return {"image": images, "labels": data.labels[rows]}
+
+    with ThreadPoolExecutor(1) as executor:
+        following = executor.submit(batch, trainer.step)
+        while trainer.step < last:
+            now = following.result()
+            following = executor.submit(batch, trainer.step + 1)
+            rate = experiment.rate(run.optimizer, trainer.step, run.steps)
+            losses.append(trainer.train_step(now, rate))
+            bar.advance({"loss": losses[-1]})
     return float(np.mean(losses))
 
 

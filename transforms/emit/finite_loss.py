@@ -19,7 +19,7 @@ from svgd_onnx.transforms.virtualize.operator_t import (
     is_t,
 )
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
-from svgd_onnx.transforms.writer import Writer, take_place
+from svgd_onnx.transforms.writer import Writer, in_parts, take_place
 
 _PREFIX = "svgd.finite"
 # Of a product's weight: below it the gradient itself is quicker to read than what it was made of.
@@ -269,10 +269,8 @@ def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
     for value in values:
         is_vector = value.shape is not None and len(value.shape) == 1
         (vectors if is_vector else terms).append(value)
-    if len(vectors) > 1:
-        terms.append(write.node("Concat", *vectors, axis=0))
-    else:
-        terms += vectors
+    for part in in_parts(vectors):
+        terms.append(part[0] if len(part) == 1 else write.node("Concat", *part, axis=0))
     return [write.node("ReduceL1", value, keepdims=0) for value in terms]
 
 

@@ -195,7 +195,7 @@ def log_softmax(write: Writer, logits: ir.Value) -> ir.Value:
 def size_of(write: Writer, labels: CountedLabels) -> ir.Value:
     """What the mean is divided by: how many labels there are, or the sum of their shares, but never 0."""
     if labels.share is None:
-        return write.cast(write.node("Size", labels.index), "float32")
+        return write.cast(write.count(labels.index), "float32")
     size = write.node("ReduceSum", labels.share, keepdims=0)
     nothing = write.node("Equal", size, write.scalar(0.0))
     return write.node("Where", nothing, write.scalar(1.0), size)

@@ -34,7 +34,7 @@ def _gradient(node: ir.Node, write: Writer) -> ir.Value:
     difference = write.node("Sub", write.node("Exp", log_probability), one_hot)
     if reduction == "mean":
         if share is None:
-            total = write.cast(write.node("Size", label), "float32")
+            total = write.cast(write.count(label), "float32")
         else:
             total = write.node("ReduceSum", share, keepdims=0)
             # Where nothing counts the loss is 0, not 0 / 0.

@@ -26,6 +26,10 @@ _HARDWARE = "hardware"
 _ERRORS = 3  # what onnxruntime logs: errors, and no warnings
 # By which option a provider counts devices of one kind.
 _DEVICE_ID = "device_id"
+# By which options providers capture a run to repeat it: CUDA, TensorRT, DirectML, WebGPU.
+_CUDA_GRAPH = "enable_cuda_graph"
+_CAPTURING = (_CUDA_GRAPH, "trt_cuda_graph_enable", "enable_graph_capture", "enableGraphCapture")
+_OFF = frozenset({"", "0", "false"})
 
 
 class Device:
@@ -40,6 +44,7 @@ class Device:
     Attributes:
         name: as --device has it.
         provider: its provider.
+        captures: whether steps are to be captured as CUDA graphs.
 
     Raises:
         UserError: this onnxruntime does not have it, or finds nothing to run it on, or there are options and no
@@ -62,6 +67,7 @@ class Device:
         self.provider = _chosen(onnxruntime) if wanted is None else provider_of(wanted, onnxruntime)
         self.name = self.provider.device
         self._options = dict(options)
+        self.captures = self._captures()
         if threads is not None and self.provider.threads is not None:
             self._options.setdefault(self.provider.threads, str(threads))
         self._devices = self._plug_in()
@@ -75,12 +81,13 @@ class Device:
                 f"{option('device', 'cpu')}."
             )
 
-    def open(self, path: Path, options: Any) -> Any:
+    def open(self, path: Path, options: Any, *, capture: bool = False) -> Any:
         """A session of this device.
 
         Args:
             path: of the model.
             options: onnxruntime's SessionOptions, which are changed.
+            capture: whether its runs may be captured, if that was asked for.
 
         Raises:
             UserError: the provider is there and does not run here.
@@ -91,7 +98,7 @@ class Device:
             options.add_provider_for_devices(self._devices, self._options)
         else:
             providers = [
-                (self.provider.name, self._options),
+                (self.provider.name, self._of_session(capture)),
                 *((name, self._id()) for name in self.provider.then),
                 *([CPU_PROVIDER] if self.provider is not CPU else []),
             ]
@@ -125,6 +132,20 @@ class Device:
                 f"{listed(dict.fromkeys(kinds))}: choose from these."
             )
         return [devices[kinds.index(wanted)]]
+
+    def _captures(self) -> bool:
+        wanted = [each for each in _CAPTURING if self._options.get(each, "").lower() not in _OFF]
+        if wanted and (self.provider is not CUDA or wanted != [_CUDA_GRAPH]):
+            raise UserError(
+                f"{option('device_option')} has {wanted[0]}, but steps are captured with "
+                f"{option('device', CUDA.device)} and {_CUDA_GRAPH}=1 alone: leave it out."
+            )
+        return bool(wanted)
+
+    def _of_session(self, capture: bool) -> dict[str, str]:
+        if capture:
+            return self._options
+        return {name: value for name, value in self._options.items() if name != _CUDA_GRAPH}
 
     def _number(self) -> int:
         text = self._options.get(_DEVICE_ID, "0")

@@ -20,6 +20,7 @@ from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.targets.standard_onnx.captured import CapturedSteps
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
@@ -81,6 +82,7 @@ class InferenceTrainingSession:
         tensors, self.progress = checkpoint.load(path, manifest)
         self._session = self._open(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self._inputs = inputs
         self._taken = own.union(inputs)
         self._accumulates = self._update in inputs
         given = {*(tensor.name for tensor in manifest.arrays), self._rate, self._update}
@@ -97,9 +99,24 @@ class InferenceTrainingSession:
         self._other = {**current, **following}
         # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
         # where NumPy has it, for as long as this is held.
-        self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
-        self._binding = self._bind(self._current, self._other, wanted)
-        self._other_binding = self._bind(self._other, self._current, wanted)
+        nothing = np.zeros((), np.float32)
+        self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(nothing)
+        self._captured: CapturedSteps | None = None
+        if self._device.captures:
+            if manifest.random:
+                raise UserError(
+                    f"'{folder}' draws random numbers in each step, and a captured step would draw the same "
+                    f"ones again: leave out {option('device_option')} enable_cuda_graph."
+                )
+            self._loss = self._on_device(nothing)
+            self._captured = CapturedSteps(
+                self._onnxruntime,
+                self._on_device,
+                lambda sizes: self._open(model, sizes=sizes),
+                lambda session: self._bindings(session, wanted),
+            )
+        self._half = 0
+        self._bound = self._bindings(self._session, wanted)
 
     def train_step(
         self,
@@ -110,14 +127,16 @@ class InferenceTrainingSession:
         seed: int | None = None,
     ) -> float:
         """See `Session`."""
-        binding = self._binding
-        for tensor, array in zip(self._manifest.arrays, arrays):
-            binding.bind_cpu_input(tensor.name, array)
-        binding.bind_cpu_input(self._rate, np.array(learning_rate, np.float32))
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        given[self._rate] = np.array(learning_rate, np.float32)
         if self._accumulates:
-            binding.bind_cpu_input(self._update, np.array(update))
+            given[self._update] = np.array(update)
+        captured = self._captured
+        if captured is not None:
+            captured.begin(given, self._inputs)
         with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
-            self._session.run_with_iobinding(binding)
+            if captured is None or not captured.run(self._half, given):
+                self._run(given)
         if self._placement.ran(self._session):
             self._warn_of_another_device()
         loss = float(self._loss.numpy())
@@ -126,8 +145,15 @@ class InferenceTrainingSession:
             self._compare_with_processor(arrays, learning_rate)
         if math.isfinite(loss):
             self._current, self._other = self._other, self._current
-            self._binding, self._other_binding = self._other_binding, self._binding
+            self._half = 1 - self._half
         return loss
+
+    def _run(self, given: Mapping[str, np.ndarray]) -> None:
+        """Makes a step, from the half that is read to the other."""
+        binding = self._bound[self._half]
+        for name, array in given.items():
+            binding.bind_cpu_input(name, array)
+        self._session.run_with_iobinding(binding)
 
     def not_finite(self) -> list[str]:
         """See `Session`."""
@@ -208,7 +234,14 @@ class InferenceTrainingSession:
                 stacklevel=2,
             )
 
-    def _open(self, name: str, profile: Path | None = None, device: Device | None = None) -> Any:
+    def _open(
+        self,
+        name: str,
+        profile: Path | None = None,
+        device: Device | None = None,
+        sizes: Mapping[str, int] | None = None,
+    ) -> Any:
+        """A session of one of the models; with `sizes`, of batches of these alone, to be captured."""
         device = device or self._device
         path = self._files[name]
         options = self._onnxruntime.SessionOptions()
@@ -219,16 +252,18 @@ class InferenceTrainingSession:
         options.enable_mem_pattern = False
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
+        for axis, size in (sizes or {}).items():
+            options.add_free_dimension_override_by_name(axis, size)
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
         if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
             options.register_custom_ops_library(str(custom_op_library()))
-        told = name != EVAL_MODEL and device.provider is not CPU
+        told = name != EVAL_MODEL and device.provider is not CPU and sizes is None
         if told:
             self._placement.prepare(self._onnxruntime, options)
         try:
-            session = device.open(path, options)
+            session = device.open(path, options, capture=sizes is not None)
         except UserError:
             raise
         except Exception as error:  # the binding has an exception class for each status
@@ -274,9 +309,16 @@ class InferenceTrainingSession:
     def _outputs(self) -> set[str]:
         return {value.name for value in self._session.get_outputs()}
 
-    def _bind(self, read: dict[str, Any], written: dict[str, Any], wanted: set[str]) -> Any:
-        binding = self._session.io_binding()
-        binding.bind_ortvalue_output(self._session.get_outputs()[0].name, self._loss)
+    def _bindings(self, session: Any, wanted: set[str]) -> list[Any]:
+        """One that reads the first half and writes the second, and one for the other way."""
+        halves = self._current, self._other
+        return [self._bind(session, *pair, wanted) for pair in (halves, halves[::-1])]
+
+    def _bind(
+        self, session: Any, read: dict[str, Any], written: dict[str, Any], wanted: set[str]
+    ) -> Any:
+        binding = session.io_binding()
+        binding.bind_ortvalue_output(session.get_outputs()[0].name, self._loss)
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:

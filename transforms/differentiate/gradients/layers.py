@@ -105,7 +105,7 @@ def batch_normalization(back: Backward) -> Gradients:
     if all(gradient is None for gradient in running):
         return gradients
     rank, momentum = known_rank(x), number(back.node, "momentum", 0.9)
-    elements = node("Div", node("Size", x), node("Size", scale))
+    elements = node("Div", write.count(x), write.count(scale))
     share = node("Div", write.scalar(1 - momentum), write.cast(elements, "float32"))
     of_mean, of_variance = (
         None if each is None else _per_channel(write, node("Mul", each, share), rank)

@@ -70,7 +70,7 @@ def _count(back: Backward, axes: Sequence[int] | None) -> ir.Value:
     sizes = [None] if shape is None else [shape[axis] for axis in axes or ()]
     if all(isinstance(size, int) for size in sizes):
         return write.scalar(prod(int(size) for size in sizes if isinstance(size, int)))
-    counts = [write.node("Size", value) for value in (back.x, back.y)]
+    counts = [write.count(value) for value in (back.x, back.y)]
     return write.cast(write.node("Div", *counts), "float32")
 
 

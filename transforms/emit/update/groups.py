@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -10,7 +10,7 @@ import onnx_ir as ir
 from svgd_onnx.step_names import UPDATE
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.optimizers.update import Update
-from svgd_onnx.transforms.writer import Writer
+from svgd_onnx.transforms.writer import Writer, in_parts
 
 # Numbers in a vector, up to which the start of an operator takes longer than the operator.
 _SHORT = 1 << 14
@@ -41,7 +41,7 @@ class Group:
 
 
 def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> list[Group]:
-    """All short vectors of one rate and one decay, each other parameter by itself.
+    """Short vectors of one rate and one decay together, each other parameter by itself.
 
     An update is of numbers, each by itself, and of a deep network most operators would be those of vectors.
     They are in their order, as onnxruntime computes what stands last first: the gradients that the backward
@@ -74,8 +74,13 @@ def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> lis
             *update.kind_of(names[0]),
             prefix=names[0] if len(names) == 1 else f"{UPDATE}.{index}" if index else UPDATE,
         )
-        for index, names in enumerate([*vectors.values(), *others])
+        for index, names in enumerate([*_in_parts(vectors.values()), *others])
     ]
+
+
+def _in_parts(kinds: Iterable[list[str]]) -> Iterator[Sequence[str]]:
+    for names in kinds:
+        yield from in_parts(names)
 
 
 def _is_short_vector(parameter: ir.Value) -> bool:
