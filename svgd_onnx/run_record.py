@@ -82,7 +82,8 @@ def _before(path: Path, context: Any) -> dict[str, Any]:
         except UserError:  # it is damaged, and written anew
             return {}
     given: dict[str, Any] = context.meta.get(run_config.__name__, {})
-    commands = context.find_root().command.commands
+    root = context.find_root()
+    commands = {name: root.command.get_command(root, name) for name in given if name != RECORD}
     former = given.get(context.command.name, {}).get("output")
     return {
         name: _elsewhere(table, commands[name], former, path.parent) if name in commands else table
