@@ -29,6 +29,7 @@ from svgd_onnx.finetuning_commands import (
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
+from svgd_onnx.option_types import text_or_numbers
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
 from svgd_onnx.shared_options import (
@@ -96,6 +97,7 @@ def convert(
     weight_decay: list[str] = typer.Option(
         [],
         metavar="W|GLOB=W",
+        parser=text_or_numbers,
         help="Decoupled weight decay, of all that is trained or of what matches; may be repeated.",
     ),
     rate: list[str] = typer.Option(

@@ -10,6 +10,7 @@ import typer
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import check_destination, followed
+from svgd_onnx.option_types import text_of_parts
 
 if TYPE_CHECKING:
     from svgd_onnx.training.sources import Data
@@ -27,6 +28,7 @@ TRANSFORM = typer.Option(
 CLASSES = typer.Option(
     None,
     metavar="A,B,…|FILE.txt",
+    parser=text_of_parts,
     help="The names of classes in the order of their numbers, or a file with one a line; by default those that "
     "the data names, sorted, or that the folder was trained on.",
 )

@@ -23,13 +23,13 @@ from svgd_onnx.data_arguments import (
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.files import is_one_of
+from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
-from svgd_onnx.training.metrics import LOSS
 from svgd_onnx.training.metrics.confusion_matrix import as_text
 from svgd_onnx.training_report import interrupted, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
@@ -56,6 +56,7 @@ def train(
     validation: str | None = typer.Option(
         None,
         metavar="PATH|SHARE",
+        parser=text_or_numbers,
         help="Data to evaluate on after each epoch, or a share of the data, as 0.2.",
     ),
     columns: list[str] = COLUMNS,
@@ -69,6 +70,7 @@ def train(
     schedule: str | None = typer.Option(
         None,
         metavar="STEP:RATE,…|NAME,…",
+        parser=text_of_parts,
         help="The learning rate from a step on (1600:0.005,3600:0.001), or cosine, linear, polynomial, "
         "one-cycle or plateau with settings (warmup=500,cosine,min=0.0001).",
     ),
@@ -181,7 +183,9 @@ def train(
         from_step=trainer.first_step,
         step=trainer.step,
         **result,
-        best_step=trainer.best_step if checkpoint_best else None,
+        best_step=trainer.best_step if checkpoint_best else trainer.best_validation,
+        stopped_early=trainer.stopped_early,
+        why_stopped=trainer.why_stopped,
         classes=known,
         skipped=trainer.skipped,
         waiting=trainer.waiting,
@@ -196,7 +200,7 @@ def train(
         raise typer.Exit(signals.exit_code() or 0)
     if verbose and not told:
         say_placement(trainer)
-    say_results(trainer, result, monitor=monitor or LOSS, patience=early_stopping)
+    say_results(trainer, result)
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 

@@ -16,16 +16,12 @@ def interrupted(trainer: Trainer) -> str:
     return f"interrupted at step {trainer.step}; the checkpoint is of step {saved}: {again}"
 
 
-def say_results(
-    trainer: RecordedTrainer, result: dict[str, Any], *, monitor: str, patience: int | None
-) -> None:
+def say_results(trainer: RecordedTrainer, result: dict[str, Any]) -> None:
     """Says how far training came, why it ended, and what is kept.
 
     Args:
         trainer: which trained.
         result: what `Trainer.train` gave.
-        monitor: what had to improve.
-        patience: for so many epochs, if it had to.
     """
     values = ", ".join(
         f"{'loss of the last batch' if name == 'loss' else name.replace('_', ' ')} {value:.6g}"
@@ -33,10 +29,7 @@ def say_results(
     )
     say(f"Trained from step {trainer.first_step} to {trainer.step}: {values or 'nothing to do'}.")
     if trainer.stopped_early:
-        say(
-            f"Stopped early: validation {monitor} did not improve in {patience} epochs; a larger "
-            "--early-stopping goes on."
-        )
+        say(f"Stopped early: {trainer.why_stopped}; a larger --early-stopping goes on.")
     elif not values:
         say("More --epochs or --steps go on from there; --restart begins anew.")
     if trainer.best_step is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 import numpy as np
@@ -147,6 +148,23 @@ def same_classes(
             )
         trained = trained or classes
     return trained
+
+
+def check_class_names(manifest: Manifest, classes: Sequence[str]) -> None:
+    """Refuses more names of classes than the prediction that labels are compared with has classes.
+
+    Raises:
+        UserError: says how many of each.
+    """
+    term = manifest.terms[0]
+    axis = term.settings.class_axis
+    outputs = None if axis is None else term.logits_shape[axis]
+    if isinstance(outputs, int) and len(classes) > outputs:
+        raise UserError(
+            f"There are {len(classes)} names of classes ({listed(classes, 3)}), and the model's prediction "
+            f"'{term.prediction}' has {outputs}: leave some out, or convert the model with "
+            f"{option('num_classes')} {len(classes)}."
+        )
 
 
 def check_workers(workers: int) -> None:

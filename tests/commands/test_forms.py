@@ -125,6 +125,19 @@ class TestJson:
         assert facts["classes"] == ["a", "b", "c", "d"]
         assert 0 < facts["best_step"] <= facts["step"] and 0 <= facts["waiting"] <= 1
 
+    def test_why_training_stopped_early(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        line = ("train", made, "--data", data, "--validation", data, "--batch-size", 8)
+        line = (*line, "--early-stopping", 1, "--learning-rate", 0, "--epochs", 9)
+        facts = run(*line, "--json").facts
+        assert facts["stopped_early"] and facts["best_step"] == facts["step"] / 2
+        assert facts["why_stopped"].startswith("validation loss did not improve in 1 epoch after")
+        facts = run("train", made, "--data", data, *TRAIN, "--restart", "--json").facts
+        assert not facts["stopped_early"] and facts["why_stopped"] is None
+
 
 def test_quiet_says_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
