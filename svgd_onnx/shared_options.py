@@ -55,7 +55,7 @@ def _of_losses(value: str, help_: str, parser: Any = text_or_numbers) -> Any:
 
 REDUCTION = _of_losses("mean|sum", "Of the loss: mean (the default) or sum.", str)
 CLASS_AXIS = _of_losses(
-    "AXIS", "The logits' axis of classes; by default that of a final Softmax, of the last layer's outputs, or 1."
+    "AXIS", "The logits' axis of classes; by default a Softmax's, the last layer's, or 1."
 )
 IGNORE_INDEX = _of_losses("LABEL", "Labels of this value do not count.")
 CLASS_WEIGHTS = _of_losses("W0,W1,…|FILE.npy", "A weight for each class, or a file of them.")

@@ -170,7 +170,8 @@ class Loop:
     def _warn_of_no_number(self, values: Mapping[str, float]) -> None:
         """Says once that what training depends on is no number."""
         watched = {self.monitor.metric} if self.keeps_best or self.monitor.patience else set()
-        watched |= {self.followed} - {None}
+        if self.followed is not None:
+            watched.add(self.followed)
         missing = sorted(name for name in watched if not isfinite(values[name]))
         if missing and not self._warned:
             self._warned = True
