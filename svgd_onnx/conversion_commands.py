@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 import svgd_onnx
 from svgd_onnx import terminal
 from svgd_onnx.conversion.options import EVERY, UpdateSettings
-from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
+from svgd_onnx.conversion_arguments import parse_axes, parse_loss_scale, parse_numbers, parse_sizes
 from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
@@ -36,6 +36,7 @@ from svgd_onnx.shared_options import (
     BATCH_AXIS,
     CLASS_AXIS,
     CLASS_WEIGHTS,
+    COMPUTE,
     DIFFERENTIATOR,
     ENCAPSULATION,
     FIXED_BATCH,
@@ -47,6 +48,7 @@ from svgd_onnx.shared_options import (
     IGNORE_INDEX,
     LABEL_SMOOTHING,
     LOSS,
+    LOSS_SCALE,
     MARGIN,
     MEMORY_LIMIT,
     PREDICTION,
@@ -149,6 +151,8 @@ def convert(
         "--recompute",
         help="Compute segments of the forward pass again in the backward pass: less memory, more time.",
     ),
+    compute: str = COMPUTE,
+    loss_scale: str | None = LOSS_SCALE,
     verify: bool = typer.Option(
         True,
         "--verify/--no-verify",
@@ -162,6 +166,7 @@ def convert(
     settings = _settings(context)
     settings["rate"] = parse_numbers("rate", rate)
     settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
+    settings["loss_scale"] = parse_loss_scale(loss_scale)
     limit = parse_limit(settings.pop("memory_limit"))
     manifest = svgd_onnx.convert(**settings)
     tell_conversion(output, manifest, record(context, output, target=manifest.target))

@@ -10,6 +10,7 @@ from rich.table import Table
 
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
+from svgd_onnx.conversion_notes import class_axes, numbers
 from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
@@ -39,7 +40,8 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     lines = (
         *(_chosen_target(manifest) if chosen else []),
         *_losses(manifest),
-        *_class_axes(manifest),
+        *class_axes(manifest),
+        *numbers(manifest),
         *_adapters(manifest),
         *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),
@@ -66,20 +68,6 @@ def _losses(manifest: Manifest) -> list[str]:
         for term in manifest.losses
     ]
     return [f"The loss is {' + '.join(parts)}."] if parts else []
-
-
-def _class_axes(manifest: Manifest) -> list[str]:
-    """Which axis was taken for that of classes, and why, where another could be meant."""
-    lines = []
-    for term in manifest.terms:
-        if term.class_axis_reason:
-            shape = ", ".join(map(str, term.logits_shape))
-            other = UserError(option("class_axis")).on_command_line()
-            lines.append(
-                f"Classes lie along axis {term.settings.class_axis} of '{term.logits}' ({shape}): "
-                f"{term.class_axis_reason}. If not: {other}."
-            )
-    return lines
 
 
 def _adapters(manifest: Manifest) -> list[str]:

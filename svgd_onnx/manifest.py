@@ -101,6 +101,8 @@ class Manifest:
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
         class_axis_reason: see `LossTerm`.
+        compute: in which numbers a step computes products and convolutions, "float32" or "float16".
+        loss_scale: of float16, what the loss's gradient is multiplied by: "dynamic", or a number.
         format: of this file.
     """
 
@@ -139,6 +141,8 @@ class Manifest:
     num_classes: int | None = None
     lora: LowRank | None = None
     class_axis_reason: str = ""
+    compute: str = "float32"
+    loss_scale: str = ""
     format: int = FORMAT
 
     @property

@@ -219,8 +219,9 @@ class State:
     Attributes:
         name: its name.
         shape: its shape.
-        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; or what the
-            step of a training session is told before each batch, "update" and "learning_rate".
+        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; of the scale
+            of a loss "loss_scale", "good_steps" and "left_out"; or what the step of a training session is
+            told before each batch, "update" and "learning_rate".
         parameter: the parameter that it is of; None for a state of all.
     """
 

@@ -6,6 +6,8 @@ from typing import Any
 
 import typer
 
+from svgd_onnx.conversion.compute import COMPUTE as CHOICES
+from svgd_onnx.conversion.compute import ComputeSettings
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.option_types import text_or_numbers
 from svgd_onnx.targets import TARGETS
@@ -111,6 +113,16 @@ TARGET = typer.Option(
     f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
 )
 
+COMPUTE = typer.Option(
+    ComputeSettings.compute,
+    help=f"Numbers of matrix products and convolutions: {' or '.join(CHOICES)} (of the target onnx).",
+)
+LOSS_SCALE = typer.Option(
+    None,
+    metavar="N|dynamic",
+    parser=text_or_numbers,
+    help="Of float16: what the loss's gradient is multiplied by; by default dynamic.",
+)
 MEMORY_LIMIT = typer.Option(
     None,
     metavar="SIZE",

@@ -53,7 +53,8 @@ class OpenedFolder:
     @property
     def skipped(self) -> int:
         """How many of the steps were left out."""
-        return self._state.progress.skipped
+        of_scale = [each.name for each in self.manifest.states if each.state == "left_out"]
+        return self._state.progress.skipped + sum(int(self.tensor(name)) for name in of_scale)
 
     @property
     def saved_step(self) -> int:
