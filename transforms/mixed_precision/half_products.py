@@ -15,6 +15,7 @@ _PRODUCTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 _MOVES = frozenset(
     {"Expand", "Flatten", "Identity", "Reshape", "Slice", "Squeeze", "Transpose", "Unsqueeze"}
 )
+_MOST_MOVES = 100
 _PREFIX = "svgd.float16"
 _HALF, _SINGLE = ir.TensorType(ir.DataType.FLOAT16), ir.TensorType(ir.DataType.FLOAT)
 
@@ -51,7 +52,7 @@ class HalfProducts(ir.passes.InPlacePass):
         candidates = [
             node for node in graph if node.op_type in _PRODUCTS and _is_single(node.outputs[0])
         ]
-        forward = [each for each in candidates if each.outputs[0].name in self._products]
+        forward = {each for each in candidates if each.outputs[0].name in self._products}
         read = {root for node in forward for root in _roots(node)}
         chosen = [
             node
@@ -113,12 +114,13 @@ class _Rounding:
         self._graph.insert_after(node, cast)
         self._halves[single] = result
 
-    def _half(self, value: ir.Value) -> ir.Value:
+    def _half(self, value: ir.Value, moves: int = 0) -> ir.Value:
+        """A value in float16, as which it may be moved so often before it is read."""
         if value not in self._halves:
             node = value.producer()
-            if node is not None and _is_move(node):
+            if node is not None and _is_move(node) and moves < _MOST_MOVES:
                 inputs = [
-                    self._half(each) if each in node.inputs[: _data(node)] else each
+                    self._half(each, moves + 1) if each in node.inputs[: _data(node)] else each
                     for each in node.inputs
                     if each is not None
                 ]
@@ -171,11 +173,15 @@ def _roots(node: ir.Node) -> set[ir.Value]:
     """What a node reads, before it was moved."""
     found: set[ir.Value] = set()
     pending = [value for value in node.inputs if value is not None]
+    seen = set(pending)
     while pending:
         value = pending.pop()
         before = value.producer()
-        if before is not None and _is_move(before):
-            pending += [each for each in before.inputs[: _data(before)] if each is not None]
-        else:
+        if before is None or not _is_move(before):
             found.add(value)
+            continue
+        for each in before.inputs[: _data(before)]:
+            if each is not None and each not in seen:
+                seen.add(each)
+                pending.append(each)
     return found
