@@ -252,7 +252,7 @@ def check(
     ),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     batch_size: int = typer.Option(2, help="Examples in the batch."),
     random_size: list[str] = RANDOM_SIZE,
     only: list[str] = typer.Option(

@@ -238,6 +238,8 @@ def _value(parameter: Any, value: Any, place: str) -> Any:
         elif several and _is_of_numbers(value):  # one value of it, in its parts
             value = [",".join(map(str, value))]
     if several:
+        if isinstance(value, str) and parameter.type.name == text_of_parts.__name__:
+            return [value]
         if not (isinstance(value, list) and all(map(kind.takes, value))):
             raise UserError(f"{place} = {_shown(value)}, but it must be a list, each {kind.words}.")
         return value

@@ -16,7 +16,7 @@ from svgd_onnx.data_arguments import (
     WORKERS,
     check_output,
     open_data,
-    parse_classes,
+    parse_names,
     parse_validation,
     show_classes,
 )
@@ -61,7 +61,7 @@ def train(
     ),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     epochs: int | None = typer.Option(None, help="Epochs in all."),
     steps: int | None = typer.Option(None, help="Steps in all, instead of epochs."),
@@ -145,12 +145,17 @@ def train(
         checkpoint=_beginning(checkpoint, restart, resume),
     )
     told = verbose and say_what_runs(trainer)
-    examples = open_data(data_file, columns, transform, classes, trainer.classes)
-    known = label_classes(examples, trainer.manifest)
-    if known and known != trainer.classes:
-        terminal.say(show_classes(known))
+    trained = (trainer.classes, trainer.label_classes)
+    examples = open_data(data_file, columns, transform, classes, *trained)
+    by_label = label_classes(examples, trainer.manifest)
+    labels = [label.name for label in trainer.manifest.labels]
+    known = by_label.get(labels[0], ()) if labels else ()
+    of_several = by_label if len(labels) > 1 else {}
+    if by_label and (known, of_several) != trained:
+        for line in show_classes(by_label):
+            terminal.say(line)
     validated = (
-        open_data(held_out, columns, transform, classes, known)
+        open_data(held_out, columns, transform, classes, known, of_several)
         if isinstance(held_out, Path)
         else held_out
     )
@@ -187,6 +192,7 @@ def train(
         stopped_early=trainer.stopped_early,
         why_stopped=trainer.why_stopped,
         classes=known,
+        label_classes=of_several,
         skipped=trainer.skipped,
         waiting=trainer.waiting,
         seed=trainer.seed,
@@ -220,7 +226,7 @@ def evaluate(
     data_file: Path = typer.Option(..., "--data", help="Data, as for train."),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     metric: list[str] = typer.Option(
         [], metavar="NAME", help="A metric to print besides; may be repeated."
@@ -238,7 +244,8 @@ def evaluate(
         device_options=parse_device_options(device_option),
         checkpoint=checkpoint or LAST,
     )
-    examples = open_data(data_file, columns, transform, classes, trainer.classes)
+    known = (trainer.classes, trainer.label_classes)
+    examples = open_data(data_file, columns, transform, classes, *known)
     scores = trainer.evaluate(examples, metrics=metric, trained=trained, workers=workers)
     terminal.result(artifacts=folder, step=trainer.step, device=trainer.device, **scores)
     for name, value in scores.items():
@@ -258,7 +265,7 @@ def predict(
     output: Path = typer.Option(..., help="The .npz or .csv file to write."),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     batch_size: int = typer.Option(256, help="Examples that are computed at once."),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
@@ -267,10 +274,10 @@ def predict(
     gc.enable()
     count = write_outputs(
         path,
-        open_data(data_file, columns, transform, None),
+        open_data(data_file, columns, transform, []),
         output,
         read=data_file,
-        classes=parse_classes(classes),
+        classes=parse_names(classes),
         workers=workers,
         batch_size=batch_size,
         threads=threads,

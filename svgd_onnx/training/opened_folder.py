@@ -73,8 +73,17 @@ class OpenedFolder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that it was trained on; none where the data did not name them."""
+        """Names of the classes that it was trained on; none where the data did not name them.
+
+        Of several labels, those of the first.
+        """
         return tuple(self._state.progress.classes)
+
+    @property
+    def label_classes(self) -> dict[str, tuple[str, ...]]:
+        """Of several labels, `classes` of each that are known, by label."""
+        known = self._state.progress.label_classes
+        return {label: tuple(names) for label, names in known.items()}
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.

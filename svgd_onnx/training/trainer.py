@@ -17,7 +17,12 @@ from svgd_onnx.training.callbacks import Callback
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.examples import Given, taken_from
-from svgd_onnx.training.feed import check_class_names, check_workers, same_classes
+from svgd_onnx.training.feed import (
+    check_class_names,
+    check_workers,
+    same_classes,
+    same_label_classes,
+)
 from svgd_onnx.training.finite import STOP
 from svgd_onnx.training.kept_checkpoints import LAST
 from svgd_onnx.training.metrics import metrics_for
@@ -249,7 +254,8 @@ class Trainer(OpenedFolder):
         wanted = metrics_for(self.manifest, metrics, tables=True)
         check_workers(workers)
         taken = taken_from(examples, self.manifest)
-        check_class_names(self.manifest, same_classes(self.classes, taken))
+        by_label = same_label_classes(self.label_classes, taken) if self.label_classes else {}
+        check_class_names(self.manifest, same_classes(self.classes, taken), by_label)
         given = (self._session, self.manifest, taken, wanted)
         return evaluate(*given, trained=trained, workers=workers)
 
