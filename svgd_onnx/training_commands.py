@@ -18,7 +18,6 @@ from svgd_onnx.data_arguments import (
     open_data,
     parse_names,
     parse_validation,
-    show_classes,
 )
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.errors import UserError, counted, option
@@ -27,11 +26,10 @@ from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training.adapter_file import export_adapter
-from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
 from svgd_onnx.training.metrics.confusion_matrix import as_text
-from svgd_onnx.training_report import interrupted, say_results
+from svgd_onnx.training_report import interrupted, say_classes, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
 _TRAINED = typer.Option(
@@ -147,13 +145,7 @@ def train(
     told = verbose and say_what_runs(trainer)
     trained = (trainer.classes, trainer.label_classes)
     examples = open_data(data_file, columns, transform, classes, *trained)
-    by_label = label_classes(examples, trainer.manifest)
-    labels = [label.name for label in trainer.manifest.labels]
-    known = by_label.get(labels[0], ()) if labels else ()
-    of_several = by_label if len(labels) > 1 else {}
-    if by_label and (known, of_several) != trained:
-        for line in show_classes(by_label):
-            terminal.say(line)
+    known, of_several = say_classes(trainer, examples)
     validated = (
         open_data(held_out, columns, transform, classes, known, of_several)
         if isinstance(held_out, Path)

@@ -155,8 +155,8 @@ def convert(
                 stacklevel=3,
             )
         manifest.compute, manifest.loss_scale = compute.compute, str(compute.scale or "")
-        graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast, half=half)
-        written = runtime.write(folder, graphs)
+        graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
+        written = runtime.write(folder, replace(graphs, half=half))
         manifest.states, manifest.directs = written.states, written.directs
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if plan.merged is not None:
@@ -185,7 +185,6 @@ def training_graphs(
     update: Update,
     *,
     fast: bool,
-    half: frozenset[str] = frozenset(),
 ) -> TrainingGraphs:
     """What a target writes artifacts from.
 
@@ -196,7 +195,6 @@ def training_graphs(
         manifest: of the artifacts.
         update: of parameters.
         fast: whether a form of fast kernels may lie beside the step.
-        half: see `TrainingGraphs`.
     """
     return TrainingGraphs(
         training=gradients,
@@ -212,7 +210,6 @@ def training_graphs(
         differentiator=manifest.differentiator,
         recompute=manifest.recompute,
         fast=fast,
-        half=half,
     )
 
 
