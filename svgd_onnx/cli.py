@@ -7,6 +7,7 @@ import warnings
 from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 import svgd_onnx
 from svgd_onnx import files, signals, terminal
@@ -15,7 +16,25 @@ from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
+_CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
+
+
+class _Program(TyperGroup):
+    """The commands. Those that need onnx are made when one is asked for: to train takes none of it."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names of all, in the order of the help."""
+        return list(dict.fromkeys([*_CONVERSION_COMMANDS, *super().list_commands(ctx)]))
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name; None where there is none."""
+        if cmd_name not in self.commands:  # so that what is misspelt may be one of them
+            self.commands.update(cast(Any, typer.main.get_group(_conversion())).commands)
+        return super().get_command(ctx, cmd_name)
+
+
 _app = Application(
+    cls=_Program,
     help="Train exported ONNX models with SVGD on onnxruntime, without a deep-learning framework.",
     epilog=WHOLE_EXAMPLE,
     no_args_is_help=True,
@@ -56,24 +75,24 @@ def _options(
     pass
 
 
-_CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
-
-
-def _add_conversion_commands() -> None:
+def _conversion() -> Application:
+    """The commands that need onnx, or what says that they are not here."""
+    app = Application()
     try:
         from svgd_onnx import conversion_commands
     except ModuleNotFoundError as error:
         if error.name not in ("onnx", "onnx_ir"):
             raise
         for name in _CONVERSION_COMMANDS:
-            _app.command(
+            app.command(
                 name,
                 help="Not here: needs onnx and onnx-ir.",
                 context_settings={"ignore_unknown_options": True},
             )(_not_here)
     else:
         for name in _CONVERSION_COMMANDS:
-            _app.command()(getattr(conversion_commands, name))
+            app.command()(getattr(conversion_commands, name))
+    return app
 
 
 def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -> None:
@@ -83,6 +102,5 @@ def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -
     )
 
 
-_add_conversion_commands()
 for _command in (train, evaluate, predict, export):
     _app.command()(_command)

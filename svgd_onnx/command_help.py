@@ -50,7 +50,7 @@ _GROUPS = {
         "lora_targets",
         "lora_alpha",
     ),
-    "How it is made": ("target", "differentiator", "recompute", "verify"),
+    "How it is made": ("target", "differentiator", "compute", "loss_scale", "recompute", "verify"),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
         "epochs",

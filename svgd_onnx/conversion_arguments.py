@@ -96,3 +96,11 @@ def parse_numbers(
 
 def _not(name_of_option: str, item: str, wanted: str) -> UserError:
     return UserError(f"{option(name_of_option)} has '{item}', which is not {wanted}.")
+
+
+def parse_loss_scale(text: str | None) -> float | str | None:
+    """A number, where it is one: another text is refused where it is used."""
+    try:
+        return None if text is None else float(text)
+    except ValueError:
+        return text

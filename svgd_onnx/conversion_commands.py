@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 import svgd_onnx
 from svgd_onnx import terminal
 from svgd_onnx.conversion.options import EVERY, UpdateSettings
-from svgd_onnx.conversion_arguments import parse_axes, parse_numbers, parse_sizes
+from svgd_onnx.conversion_arguments import parse_axes, parse_loss_scale, parse_numbers, parse_sizes
 from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
@@ -29,12 +29,14 @@ from svgd_onnx.finetuning_commands import (
 from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
+from svgd_onnx.option_types import text_or_numbers
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
 from svgd_onnx.shared_options import (
     BATCH_AXIS,
     CLASS_AXIS,
     CLASS_WEIGHTS,
+    COMPUTE,
     DIFFERENTIATOR,
     ENCAPSULATION,
     FIXED_BATCH,
@@ -46,6 +48,7 @@ from svgd_onnx.shared_options import (
     IGNORE_INDEX,
     LABEL_SMOOTHING,
     LOSS,
+    LOSS_SCALE,
     MARGIN,
     MEMORY_LIMIT,
     PREDICTION,
@@ -96,6 +99,7 @@ def convert(
     weight_decay: list[str] = typer.Option(
         [],
         metavar="W|GLOB=W",
+        parser=text_or_numbers,
         help="Decoupled weight decay, of all that is trained or of what matches; may be repeated.",
     ),
     rate: list[str] = typer.Option(
@@ -147,6 +151,8 @@ def convert(
         "--recompute",
         help="Compute segments of the forward pass again in the backward pass: less memory, more time.",
     ),
+    compute: str = COMPUTE,
+    loss_scale: str | None = LOSS_SCALE,
     verify: bool = typer.Option(
         True,
         "--verify/--no-verify",
@@ -160,6 +166,7 @@ def convert(
     settings = _settings(context)
     settings["rate"] = parse_numbers("rate", rate)
     settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
+    settings["loss_scale"] = parse_loss_scale(loss_scale)
     limit = parse_limit(settings.pop("memory_limit"))
     manifest = svgd_onnx.convert(**settings)
     tell_conversion(output, manifest, record(context, output, target=manifest.target))
@@ -245,7 +252,7 @@ def check(
     ),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     batch_size: int = typer.Option(2, help="Examples in the batch."),
     random_size: list[str] = RANDOM_SIZE,
     only: list[str] = typer.Option(

@@ -10,6 +10,7 @@ from rich.table import Table
 
 import svgd_onnx
 from svgd_onnx.conversion.inspection import Inspection
+from svgd_onnx.conversion_notes import class_axes, numbers
 from svgd_onnx.errors import UserError, counted, listed, option
 from svgd_onnx.manifest import FixedBatch, Manifest, Operation, Tensor
 from svgd_onnx.targets import DEFAULT_TARGET, TARGETS
@@ -39,6 +40,8 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     lines = (
         *(_chosen_target(manifest) if chosen else []),
         *_losses(manifest),
+        *class_axes(manifest),
+        *numbers(manifest),
         *_adapters(manifest),
         *_verification(manifest),
         *_examples(manifest.arrays, manifest.fixed_batch),

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import typer
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import check_destination, followed
+from svgd_onnx.option_types import text_of_parts
 
 if TYPE_CHECKING:
     from svgd_onnx.training.sources import Data
@@ -24,11 +26,13 @@ TRANSFORM = typer.Option(
     metavar="NAME[=VALUE],…",
     help="What happens to images: resize, center-crop, random-crop, flip, color, normalize; may be repeated.",
 )
+NO_CLASSES: Mapping[str, Sequence[str]] = MappingProxyType({})
 CLASSES = typer.Option(
-    None,
-    metavar="A,B,…|FILE.txt",
-    help="The names of classes in the order of their numbers, or a file with one a line; by default those that "
-    "the data names, sorted, or that the folder was trained on.",
+    [],
+    metavar="[LABEL=]A,B,…|FILE.txt",
+    parser=text_of_parts,
+    help="The names of classes in the order of their numbers, or a file with one a line; of several labels "
+    "LABEL=A,B for each. By default those that the data names, sorted, or that the folder was trained on.",
 )
 WORKERS = typer.Option(1, help="Threads that prepare batches while a step runs; 0 for none.")
 
@@ -37,8 +41,9 @@ def open_data(
     path: Path,
     columns: Sequence[str],
     transform: Sequence[str],
-    classes: str | None,
+    classes: Sequence[str],
     trained: Sequence[str] = (),
+    trained_by_label: Mapping[str, Sequence[str]] = NO_CLASSES,
 ) -> Data:
     """The data of a command.
 
@@ -46,19 +51,26 @@ def open_data(
         path: where it is.
         columns: as written, "x=a,b".
         transform: as written.
-        classes: as written; None for those of before.
+        classes: as written; what it does not say is that of before.
         trained: those of before, if any.
+        trained_by_label: of several labels those of each.
 
     Raises:
         UserError: an option is not written as it is to be, or the data cannot be read.
     """
     from svgd_onnx.training.sources import load_data
 
+    names, by_label = parse_classes(classes)
+    if names and by_label:
+        raise UserError(
+            f"{option('classes')} has '{names[0]}' beside LABEL=A,B: say of each label which classes it has."
+        )
+    before = {} if names else trained_by_label
     return load_data(
         path,
         columns=parse_columns(columns),
         transform=transform,
-        classes=parse_classes(classes) or trained,
+        classes={**before, **by_label} or names or trained,
     )
 
 
@@ -79,14 +91,39 @@ def parse_columns(items: Sequence[str]) -> dict[str, list[str]]:
     return columns
 
 
-def parse_classes(text: str | None) -> list[str]:
-    """Names with commas between, or in a file, one a line.
+def parse_classes(items: Sequence[str]) -> tuple[list[str], dict[str, list[str]]]:
+    """Names with commas between, or in a file, one a line; and those of labels that are named: "size=s,m,l".
 
     Raises:
-        UserError: the file cannot be read.
+        UserError: a file cannot be read.
     """
-    if not text:
-        return []
+    plain: list[str] = []
+    by_label: dict[str, list[str]] = {}
+    for item in items:
+        label, equals, text = item.partition("=")
+        if not equals or Path(item).is_file():
+            plain += _names(item)
+        else:
+            by_label.setdefault(label, []).extend(_names(text))
+    return plain, by_label
+
+
+def parse_names(items: Sequence[str]) -> list[str]:
+    """As `parse_classes`, where there are no labels.
+
+    Raises:
+        UserError: one is named; or as there.
+    """
+    plain, by_label = parse_classes(items)
+    if by_label:
+        raise UserError(
+            f"{option('classes')} is of the one output that has scores of classes here: give names without a "
+            "label."
+        )
+    return plain
+
+
+def _names(text: str) -> list[str]:
     if not text.endswith(".txt"):
         return [name.strip() for name in text.split(",")]
     try:
@@ -123,6 +160,11 @@ def check_output(path: Path, read: Sequence[Path]) -> None:
             )
 
 
-def show_classes(classes: Sequence[str]) -> str:
-    """A line of the classes with their numbers."""
-    return "Classes: " + ", ".join(f"{number} {name}" for number, name in enumerate(classes)) + "."
+def show_classes(classes: Mapping[str, Sequence[str]]) -> list[str]:
+    """A line of the classes of each label, with their numbers."""
+    lines = []
+    for label, names in classes.items():
+        whose = f" of '{label}'" if len(classes) > 1 else ""
+        numbered = ", ".join(f"{number} {name}" for number, name in enumerate(names))
+        lines.append(f"Classes{whose}: {numbered}.")
+    return lines

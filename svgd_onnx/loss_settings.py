@@ -18,8 +18,8 @@ class LossSettings:
 
     Attributes:
         reduction: "mean" or "sum" over everything that the loss compares.
-        class_axis: the logits' axis with an entry for each class; None for that of a final Softmax, or
-            else 1.
+        class_axis: the logits' axis with an entry for each class; None for that of a final Softmax, of
+            the last layer's outputs, or else 1.
         ignore_index: labels of this value do not count.
         class_weights: a weight for each class, 0 or more; the mean is then divided by the sum of the
             weights of the labels, as in ONNX's SoftmaxCrossEntropyLoss. Labels of a class of weight 0 do not

@@ -100,6 +100,9 @@ class Manifest:
             empty where the fields above say all. `terms` is the same for both.
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
+        class_axis_reason: see `LossTerm`.
+        compute: in which numbers a step computes products and convolutions, "float32" or "float16".
+        loss_scale: of float16, what the loss's gradient is multiplied by: "dynamic", or a number.
         format: of this file.
     """
 
@@ -137,13 +140,17 @@ class Manifest:
     losses: list[LossTerm] = field(default_factory=list)
     num_classes: int | None = None
     lora: LowRank | None = None
+    class_axis_reason: str = ""
+    compute: str = "float32"
+    loss_scale: str = ""
     format: int = FORMAT
 
     @property
     def terms(self) -> list[LossTerm]:
         """The losses whose weighted sum is trained by, one or several."""
         of_one = (self.loss, self.loss_settings, self.prediction, self.logits, self.logits_shape)
-        return self.losses or [LossTerm(*of_one, self.label)]
+        reason = self.class_axis_reason
+        return self.losses or [LossTerm(*of_one, self.label, class_axis_reason=reason)]
 
     @property
     def labels(self) -> list[Tensor]:

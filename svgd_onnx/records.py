@@ -49,6 +49,8 @@ class LossTerm:
         label: the input with what the model should say; None if the loss is the model's own.
         weight: what it counts in the sum.
         source: SHA-256 of its file, if it is one of the user's own.
+        class_axis_reason: why its axis of classes was taken, as the end of a sentence; empty where nothing else
+            could be meant, or it was said.
     """
 
     loss: str
@@ -59,6 +61,7 @@ class LossTerm:
     label: Tensor | None
     weight: float = 1.0
     source: str | None = None
+    class_axis_reason: str = ""
 
     def named(self, what: str) -> str:
         """What belongs to one of several losses: `box_target`, `box_loss`."""
@@ -216,8 +219,9 @@ class State:
     Attributes:
         name: its name.
         shape: its shape.
-        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; or what the
-            step of a training session is told before each batch, "update" and "learning_rate".
+        state: what it is: one of the optimizer's, "average", "accumulated_gradient", "steps"; of the scale
+            of a loss "loss_scale", "good_steps" and "left_out"; or what the step of a training session is
+            told before each batch, "update" and "learning_rate".
         parameter: the parameter that it is of; None for a state of all.
     """
 

@@ -26,6 +26,7 @@ from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, first_line, listed
 from svgd_onnx.hashes import sha256
+from svgd_onnx.option_types import text_of_parts, text_or_numbers
 
 COMMANDS = ("convert", "train", "evaluate", "predict", "export", "apply", "inspect", "check")
 RECORD = "record"
@@ -33,13 +34,11 @@ RECORD = "record"
 HASHED_BYTES = 1 << 30
 """The largest file whose SHA-256 is taken, in about a second."""
 SHA256 = "sha256"
-"""A table in that of a command there: digests of the files that it read, by the options that name them."""
+"""A table in that of a command there: digests of the files that it read, by the options that name them; of one
+that may be given several times a table of them by path."""
 
 # Bytes of a file: one comes with artifacts, which may be anybody's.
 _LARGEST = 1 << 20
-
-# In the form of an option that is text: it may be a number, or numbers.
-_NUMBERS = ("SHARE", "W|", "W0,", "=]AXIS", "=]LABEL", "=]GAMMA", "=]MARGIN")
 
 # Options of which one is given: what the command line says of one takes the place of another in the file.
 _INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
@@ -179,6 +178,36 @@ def takes_files(parameter: Any) -> bool:
     return parameter.type.name in ("path", "file", "filename", "directory")
 
 
+def file_in(value: object) -> tuple[str, Path, str] | None:
+    """The file that a value names: what stands before it (OUTPUT=FILE), itself, and behind it (FILE:WEIGHT)."""
+    if _is_file(value):
+        return "", Path(str(value)), ""
+    if not isinstance(value, str):
+        return None
+    output, equals, rest = value.rpartition("=")
+    file, colon, weight = rest.rpartition(":")
+    for path, behind in ((rest, ""), (file, colon + weight)):
+        if equals and _is_file(path):
+            return f"{output}=", Path(path), behind
+    return None
+
+
+def files_in(value: object) -> list[Path]:
+    """The files that the value of an option, which may be given several times, names."""
+    items = value if isinstance(value, list | tuple) else [value]
+    return [found[1] for found in map(file_in, items) if found is not None]
+
+
+def _is_file(value: object) -> bool:
+    """Whether a value, which may also be something else, names a file."""
+    if not isinstance(value, str | Path) or not Path(value).suffix:
+        return False
+    try:
+        return Path(value).is_file()
+    except (OSError, ValueError):
+        return False
+
+
 def is_hashed(path: Path) -> bool:
     """Whether the SHA-256 of a path is taken: of a file that is not too large."""
     return path.is_file() and path.stat().st_size <= HASHED_BYTES
@@ -203,27 +232,24 @@ def _value(parameter: Any, value: Any, place: str) -> Any:
         _TRUTH if getattr(parameter, "is_flag", False) else _KINDS.get(parameter.type.name, _TEXT)
     )
     several = parameter.multiple or parameter.nargs != 1
-    if kind is _TEXT and _takes_numbers(parameter):
+    if parameter.type.name == text_or_numbers.__name__:
         if _NUMBER.takes(value):
             value = [str(value)] if several else str(value)
         elif several and _is_of_numbers(value):  # one value of it, in its parts
             value = [",".join(map(str, value))]
     if several:
+        if isinstance(value, str) and parameter.type.name == text_of_parts.__name__:
+            return [value]
         if not (isinstance(value, list) and all(map(kind.takes, value))):
             raise UserError(f"{place} = {_shown(value)}, but it must be a list, each {kind.words}.")
         return value
-    if isinstance(value, list) and kind is _TEXT and "," in (parameter.metavar or ""):
+    if isinstance(value, list) and parameter.type.name == text_of_parts.__name__:
         if all(map(_Kind("", (str, int, float)).takes, value)):
             return ",".join(map(str, value))
         raise UserError(f"{place} = {_shown(value)}, but it must be a list of strings or numbers.")
     if not kind.takes(value):
         raise UserError(f"{place} = {_shown(value)}, but it must be {kind.words}.")
     return value
-
-
-def _takes_numbers(parameter: Any) -> bool:
-    """Whether what is text on the command line, since it may be more, may be a number or several."""
-    return any(part in (parameter.metavar or "") for part in _NUMBERS)
 
 
 def _is_of_numbers(value: Any) -> bool:
@@ -244,10 +270,12 @@ def _compare_files(
     parameters = parameters_by_key(command)
     for key, digest in hashes.items() if isinstance(hashes, dict) else ():
         parameter = parameters.get(spelled(key))
-        value = None if parameter is None else values.get(parameter.name)
-        file = Path(value if isinstance(value, str) else "")
-        if is_hashed(file) and sha256(file) != digest:
-            warnings.warn(
-                Advice(f"'{file}' is not the file that '{path}' tells of: its SHA-256 is another."),
-                stacklevel=2,
-            )
+        for file in files_in(None if parameter is None else values.get(parameter.name)):
+            told = digest.get(str(file), "") if isinstance(digest, dict) else digest
+            if told and is_hashed(file) and sha256(file) != told:
+                warnings.warn(
+                    Advice(
+                        f"'{file}' is not the file that '{path}' tells of: its SHA-256 is another."
+                    ),
+                    stacklevel=2,
+                )

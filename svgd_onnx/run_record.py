@@ -18,6 +18,8 @@ from svgd_onnx.hashes import sha256
 from svgd_onnx.run_config import (
     RECORD,
     SHA256,
+    file_in,
+    files_in,
     is_hashed,
     keys_of,
     parameters_by_key,
@@ -82,7 +84,8 @@ def _before(path: Path, context: Any) -> dict[str, Any]:
         except UserError:  # it is damaged, and written anew
             return {}
     given: dict[str, Any] = context.meta.get(run_config.__name__, {})
-    commands = context.find_root().command.commands
+    root = context.find_root()
+    commands = {name: root.command.get_command(root, name) for name in given if name != RECORD}
     former = given.get(context.command.name, {}).get("output")
     return {
         name: _elsewhere(table, commands[name], former, path.parent) if name in commands else table
@@ -123,36 +126,24 @@ def _entries(command: Any, values: Mapping[str, Any]) -> Iterator[tuple[str, Any
 
 def _absolute(parameter: Any, value: Any) -> Any:
     """A value whose path, if there is one in it, does not depend on the folder that the command runs in."""
-    if takes_files(parameter) or _is_file(value):
+    if takes_files(parameter):
         return str(Path(value).absolute())
-    if not isinstance(value, str):
-        return value
-    output, equals, rest = value.rpartition("=")  # OUTPUT=FILE, or OUTPUT=FILE:WEIGHT
-    file, colon, weight = rest.rpartition(":")
-    for path, behind in ((rest, ""), (file, colon + weight)):
-        if equals and _is_file(path):
-            return f"{output}={Path(path).absolute()}{behind}"
-    return value
-
-
-def _is_file(value: Any) -> bool:
-    """Whether a value, which may also be something else, names a file."""
-    if not isinstance(value, str | Path) or not Path(value).suffix:
-        return False
-    try:
-        return Path(value).is_file()
-    except (OSError, ValueError):
-        return False
+    found = file_in(value)
+    return value if found is None else f"{found[0]}{found[1].absolute()}{found[2]}"
 
 
 def _made_with(command: Any, values: Mapping[str, Any], written: Collection[str]) -> dict[str, Any]:
-    files = {
-        next(keys_of(each)): Path(values[each.name])
-        for each in command.params
-        if each.name not in written and _is_file(values.get(each.name))
-    }
-    hashes = {key: sha256(path) for key, path in files.items() if is_hashed(path)}
-    large = sorted(files.keys() - hashes.keys())
+    hashes: dict[str, Any] = {}
+    large = []
+    for each in command.params:
+        value = None if each.name in written else values.get(each.name)
+        files, key = files_in(value), next(keys_of(each))
+        digests = {str(path.absolute()): sha256(path) for path in files if is_hashed(path)}
+        if digests:
+            several = isinstance(value, list | tuple)
+            hashes[key] = digests if several else next(iter(digests.values()))
+        if not all(map(is_hashed, files)):
+            large.append(key)
     imported = [name for name in ("numpy", "onnx", "onnx_ir") if name in sys.modules]
     versions = {
         "python": platform.python_version(),
@@ -161,7 +152,7 @@ def _made_with(command: Any, values: Mapping[str, Any], written: Collection[str]
         **installed_packages(),
     }
     return {
-        **({"too-large-for-sha256": large} if large else {}),
+        **({"too-large-for-sha256": sorted(large)} if large else {}),
         "versions": versions,
         SHA256: hashes,
     }

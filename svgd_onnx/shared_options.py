@@ -6,7 +6,10 @@ from typing import Any
 
 import typer
 
+from svgd_onnx.conversion.compute import COMPUTE as CHOICES
+from svgd_onnx.conversion.compute import ComputeSettings
 from svgd_onnx.conversion.options import TrainingSettings
+from svgd_onnx.option_types import text_or_numbers
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.differentiate.differentiators import DIFFERENTIATOR_NAMES
 from svgd_onnx.transforms.losses import LOSSES
@@ -47,14 +50,14 @@ FIXED_BATCH = typer.Option(
 )
 
 
-def _of_losses(value: str, help_: str) -> Any:
+def _of_losses(value: str, help_: str, parser: Any = text_or_numbers) -> Any:
     """An option about losses, each of which may have its own."""
-    return typer.Option([], metavar=f"[OUTPUT=]{value}", help=help_)
+    return typer.Option([], metavar=f"[OUTPUT=]{value}", parser=parser, help=help_)
 
 
-REDUCTION = _of_losses("mean|sum", "Of the loss: mean (the default) or sum.")
+REDUCTION = _of_losses("mean|sum", "Of the loss: mean (the default) or sum.", str)
 CLASS_AXIS = _of_losses(
-    "AXIS", "The logits' axis of classes; by default that of a final Softmax, or 1."
+    "AXIS", "The logits' axis of classes; by default a Softmax's, the last layer's, or 1."
 )
 IGNORE_INDEX = _of_losses("LABEL", "Labels of this value do not count.")
 CLASS_WEIGHTS = _of_losses("W0,W1,…|FILE.npy", "A weight for each class, or a file of them.")
@@ -110,6 +113,16 @@ TARGET = typer.Option(
     f"{' or '.join(TARGETS)}; by default the former where onnxruntime-training is installed.",
 )
 
+COMPUTE = typer.Option(
+    ComputeSettings.compute,
+    help=f"Numbers of matrix products and convolutions: {' or '.join(CHOICES)} (of the target onnx).",
+)
+LOSS_SCALE = typer.Option(
+    None,
+    metavar="N|dynamic",
+    parser=text_or_numbers,
+    help="Of float16: what the loss's gradient is multiplied by; by default dynamic.",
+)
 MEMORY_LIMIT = typer.Option(
     None,
     metavar="SIZE",

@@ -19,6 +19,12 @@ UPDATE = "svgd.update"
 """Input of a step that accumulates gradients, bool: whether this batch is the last of a step."""
 STEPS = "svgd.steps"
 """How often the parameters have changed, where the optimizer's formula asks for it (adamw)."""
+LOSS_SCALE = "svgd.loss_scale"
+"""What the loss's gradient is multiplied by, of a step that computes in float16 and changes it (float32)."""
+GOOD_STEPS = "svgd.loss_scale.good_steps"
+"""Steps in a row whose gradients were finite, since that last changed (float32)."""
+LEFT_OUT = "svgd.loss_scale.left_out"
+"""Steps whose gradients were not, and which changed nothing else (float32)."""
 NEW_SUFFIX = ".new"
 
 # Private to Unicode; those of options are in errors.

@@ -16,22 +16,20 @@ from svgd_onnx.data_arguments import (
     WORKERS,
     check_output,
     open_data,
-    parse_classes,
+    parse_names,
     parse_validation,
-    show_classes,
 )
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.files import is_one_of
+from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.training.adapter_file import export_adapter
-from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
-from svgd_onnx.training.metrics import LOSS
 from svgd_onnx.training.metrics.confusion_matrix import as_text
-from svgd_onnx.training_report import interrupted, say_results
+from svgd_onnx.training_report import interrupted, say_classes, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
 _TRAINED = typer.Option(
@@ -56,11 +54,12 @@ def train(
     validation: str | None = typer.Option(
         None,
         metavar="PATH|SHARE",
+        parser=text_or_numbers,
         help="Data to evaluate on after each epoch, or a share of the data, as 0.2.",
     ),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     epochs: int | None = typer.Option(None, help="Epochs in all."),
     steps: int | None = typer.Option(None, help="Steps in all, instead of epochs."),
@@ -69,6 +68,7 @@ def train(
     schedule: str | None = typer.Option(
         None,
         metavar="STEP:RATE,…|NAME,…",
+        parser=text_of_parts,
         help="The learning rate from a step on (1600:0.005,3600:0.001), or cosine, linear, polynomial, "
         "one-cycle or plateau with settings (warmup=500,cosine,min=0.0001).",
     ),
@@ -143,12 +143,11 @@ def train(
         checkpoint=_beginning(checkpoint, restart, resume),
     )
     told = verbose and say_what_runs(trainer)
-    examples = open_data(data_file, columns, transform, classes, trainer.classes)
-    known = label_classes(examples, trainer.manifest)
-    if known and known != trainer.classes:
-        terminal.say(show_classes(known))
+    trained = (trainer.classes, trainer.label_classes)
+    examples = open_data(data_file, columns, transform, classes, *trained)
+    known, of_several = say_classes(trainer, examples)
     validated = (
-        open_data(held_out, columns, transform, classes, known)
+        open_data(held_out, columns, transform, classes, known, of_several)
         if isinstance(held_out, Path)
         else held_out
     )
@@ -181,8 +180,11 @@ def train(
         from_step=trainer.first_step,
         step=trainer.step,
         **result,
-        best_step=trainer.best_step if checkpoint_best else None,
+        best_step=trainer.best_step if checkpoint_best else trainer.best_validation,
+        stopped_early=trainer.stopped_early,
+        why_stopped=trainer.why_stopped,
         classes=known,
+        label_classes=of_several,
         skipped=trainer.skipped,
         waiting=trainer.waiting,
         seed=trainer.seed,
@@ -196,7 +198,7 @@ def train(
         raise typer.Exit(signals.exit_code() or 0)
     if verbose and not told:
         say_placement(trainer)
-    say_results(trainer, result, monitor=monitor or LOSS, patience=early_stopping)
+    say_results(trainer, result)
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 
@@ -216,7 +218,7 @@ def evaluate(
     data_file: Path = typer.Option(..., "--data", help="Data, as for train."),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     metric: list[str] = typer.Option(
         [], metavar="NAME", help="A metric to print besides; may be repeated."
@@ -234,7 +236,8 @@ def evaluate(
         device_options=parse_device_options(device_option),
         checkpoint=checkpoint or LAST,
     )
-    examples = open_data(data_file, columns, transform, classes, trainer.classes)
+    known = (trainer.classes, trainer.label_classes)
+    examples = open_data(data_file, columns, transform, classes, *known)
     scores = trainer.evaluate(examples, metrics=metric, trained=trained, workers=workers)
     terminal.result(artifacts=folder, step=trainer.step, device=trainer.device, **scores)
     for name, value in scores.items():
@@ -254,7 +257,7 @@ def predict(
     output: Path = typer.Option(..., help="The .npz or .csv file to write."),
     columns: list[str] = COLUMNS,
     transform: list[str] = TRANSFORM,
-    classes: str | None = CLASSES,
+    classes: list[str] = CLASSES,
     workers: int = WORKERS,
     batch_size: int = typer.Option(256, help="Examples that are computed at once."),
     threads: int | None = typer.Option(None, help="Threads; by default one for each core."),
@@ -263,10 +266,10 @@ def predict(
     gc.enable()
     count = write_outputs(
         path,
-        open_data(data_file, columns, transform, None),
+        open_data(data_file, columns, transform, []),
         output,
         read=data_file,
-        classes=parse_classes(classes),
+        classes=parse_names(classes),
         workers=workers,
         batch_size=batch_size,
         threads=threads,

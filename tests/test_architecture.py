@@ -124,3 +124,30 @@ examples = data.load({str(tmp_path / "data.npz")!r})
 trainer.train(examples, steps=3, batch_size=4, learning_rate=0.1, validation=examples)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "predict", "export"])
+def test_commands_of_a_device_import_no_onnx(command: str) -> None:
+    program = f"""
+import sys
+from svgd_onnx import cli
+sys.argv = ["svgd-onnx", "{command}", "--help"]
+try:
+    cli.main()
+except SystemExit as ended:
+    assert not ended.code
+assert not {{"onnx", "onnx_ir"}} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_without_onnx_its_commands_say_so() -> None:
+    program = """
+import sys
+sys.modules.update(onnx=None, onnx_ir=None)
+from svgd_onnx import cli
+sys.argv = ["svgd-onnx", "convert", "model.onnx", "--output", "artifacts"]
+cli.main()
+"""
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ended.returncode == 2 and "This environment only trains" in ended.stderr

@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion import idle_options
+from svgd_onnx.conversion.compute import ComputeSettings
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
@@ -51,7 +52,7 @@ from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 _LARGE = 1 << 24
 
 
-@keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
+@keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings, ComputeSettings)
 def convert(
     model: PathLike | onnx.ModelProto,
     output: PathLike,
@@ -88,8 +89,9 @@ def convert(
         random_size: of open axes of the made-up data, by the axis's name or a glob.
         external_data: the folder with the files that a model in memory names for tensors, none of which may
             lie outside of it; a model that is a file has them beside it.
-        **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
-            and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
+        **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T),
+            `UpdateSettings` (the optimizer) and `ComputeSettings` (float16), each a keyword, with what it
+            means and its default.
 
     Returns:
         The manifest that was written as `svgd.json`.
@@ -99,6 +101,8 @@ def convert(
             Nothing is written then.
     """
     training, virtual_gradient, update = _checked(settings)
+    compute = take(ComputeSettings, settings)
+    compute.check()
     idle = [
         *idle_options.of_t(virtual_gradient, update),
         *idle_options.of_verification(verify, random_size),
@@ -107,9 +111,10 @@ def convert(
     target = target_here() if target is None else target
     runtime = target_named(target)
     check_range("accumulation_steps", accumulation_steps, accumulation_steps >= 1, "1 or more")
+    compute.check_target(runtime, accumulation_steps)
     runtime.require()
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
-    fast = _may_be_fast(virtual_gradient, update, runtime)
+    fast = compute.scale is None and _may_be_fast(virtual_gradient, update, runtime)
     _check_apart(model, output)
     with (
         whole_folder(Path(output), force=force, foreign=foreign) as folder,
@@ -119,7 +124,7 @@ def convert(
         plan = plan_training(model, training, external_data=external_data)
         idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
         _check_data_apart(plan, output)
-        changes = update_of(plan, update, accumulation_steps)
+        changes = update_of(plan, update, accumulation_steps, compute.scale)
         size = sum(value.nbytes for value in plan.values.values())
         require_room(folder, size)
         if recompute:
@@ -127,6 +132,7 @@ def convert(
         wanted = differentiator_for(runtime, training.differentiator)
         gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
         idle_options.warn_of_no_t(uses, update)
+        half = compute.begin(plan, gradients)
         if update.l1 > 0:
             L1Regularization(plan.selection.decayed, update.l1)(gradients)
         manifest = describe(
@@ -148,8 +154,9 @@ def convert(
                 ),
                 stacklevel=3,
             )
+        manifest.compute, manifest.loss_scale = compute.compute, str(compute.scale or "")
         graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
-        written = runtime.write(folder, graphs)
+        written = runtime.write(folder, replace(graphs, half=half))
         manifest.states, manifest.directs = written.states, written.directs
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if plan.merged is not None:

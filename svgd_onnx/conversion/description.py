@@ -91,6 +91,7 @@ def describe(
         fixed_batch=outcome(plan.canonical),
         num_classes=plan.finetuning.classes,
         lora=describe_adapters(plan),
+        class_axis_reason=terms[0].class_axis_reason,
         losses=terms if len(terms) > 1 or terms[0].weight != 1 or terms[0].source else [],
     )
 
@@ -111,6 +112,7 @@ def describe_loss(planned: PlannedLoss, axes: BatchAxes) -> LossTerm:
         label=None if label is None else describe_tensor(label, axes),
         weight=planned.weight,
         source=planned.source,
+        class_axis_reason=planned.class_axis_reason,
     )
 
 

@@ -155,8 +155,8 @@ def given_batch(
     """
     values = [*plan.canonical.graph.inputs, *plan.labels]
     tensors = [describe_tensor(value, plan.batch_axes) for value in values]
-    label = plan.labels[0].name if plan.labels else None
-    taken = first_examples(arrays, tensors, label, count)
+    labels = [each.name for each in tensors[len(plan.canonical.graph.inputs) :]]
+    taken = first_examples(arrays, tensors, labels, count)
     return {value.name or "": array for value, array in zip(values, taken)}
 
 

@@ -48,12 +48,14 @@ class PlannedLoss(Compared):
         logits: what it reads.
         logits_name: the name of that, which later passes may give to what takes its place.
         class_axis: its axis of classes, or None if it has none.
+        class_axis_reason: why that was taken; empty where nothing else could be meant.
         label: what it compares them with, or None if the loss is the model's own.
     """
 
     logits: ir.Value
     logits_name: str
     class_axis: int | None
+    class_axis_reason: str
     label: ir.Value | None
 
     @property
@@ -121,6 +123,7 @@ def add_losses(
                 logits=_value(model.graph, added.logits),
                 logits_name=added.logits,
                 class_axis=added.class_axis,
+                class_axis_reason=added.class_axis_reason,
                 label=None if added.target is None else model.graph.inputs[-1],
             )
         )

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from svgd_onnx.conversion.options import UpdateSettings
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.transforms.optimizers.loss_scale import LossScale
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.parameter_groups import by_parameter
 
 
-def update_of(plan: TrainingPlan, settings: UpdateSettings, accumulation_steps: int) -> Update:
+def update_of(
+    plan: TrainingPlan,
+    settings: UpdateSettings,
+    accumulation_steps: int,
+    loss_scale: LossScale | None = None,
+) -> Update:
     """The update of a model's parameters.
 
     Raises:
@@ -24,4 +30,5 @@ def update_of(plan: TrainingPlan, settings: UpdateSettings, accumulation_steps: 
         clip_norm=settings.clip_norm,
         average=settings.ema,
         accumulation_steps=accumulation_steps,
+        loss_scale=loss_scale,
     )

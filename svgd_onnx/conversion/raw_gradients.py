@@ -15,13 +15,14 @@ from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_training, inference_runtime
-from svgd_onnx.step_names import beside
+from svgd_onnx.step_names import LOSS_SCALE, beside
 from svgd_onnx.targets.session import seeded
 from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.emit import plain_loss
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
+from svgd_onnx.transforms.mixed_precision import SingleProducts
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import take_place
@@ -73,7 +74,13 @@ class RawGradients:
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
-        given = {**zeros, **batch, **values}
+        # products are in float32 here, of any scale
+        scale = {
+            each.name: np.ones((), np.float32)
+            for each in manifest.states
+            if each.name == LOSS_SCALE
+        }
+        given = {**zeros, **scale, **batch, **values}
         fixed = self._straight_through(model, given)
         given.update(fixed)
         self.is_of_one_run = bool(fixed)
@@ -172,6 +179,7 @@ def _loss_and_gradients(
     graph = model.graph
     for value, name in zip(graph.inputs, inputs):
         value.name = name  # which the training session may have under another
+    SingleProducts()(model)
     NeutralVirtualGradient(states)(model)
     # the loss is asked for many times, and must not ask for the gradients
     step_loss = next(value for value in graph.outputs if value.name == loss)

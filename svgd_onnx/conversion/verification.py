@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx.conversion.compute import FLOAT32
 from svgd_onnx.conversion.example_batch import made_up_batch
 from svgd_onnx.conversion.fast_form import (
     keep_if_gradients_agree,
@@ -169,6 +170,12 @@ def _run(
                 f"The loss is {loss} on made-up data, as {_quoted(infinite)} holds NaN or "
                 f"infinity: export the model with numbers in their place, or do without this with "
                 f"{without('verify')}."
+            )
+        if manifest.compute != FLOAT32 and np.isfinite(evaluated[0]):
+            raise UserError(
+                f"The loss or a gradient is not finite in {manifest.compute} on made-up data, with the "
+                f"{option('loss_scale')} {manifest.loss_scale}: give a smaller one, or leave out "
+                f"{option('compute')}."
             )
         raise _fault(
             f"the loss of the training step is {loss} on made-up data, and that of evaluation is "

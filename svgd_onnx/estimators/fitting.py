@@ -185,8 +185,9 @@ def check_classes(outputs: Dimension, classes: int) -> None:
     """
     if isinstance(outputs, int) and outputs != classes:
         raise UserError(
-            f"The model has {counted(outputs, 'output')}, and y has {classes} classes: give a model of as many "
-            "outputs, or a factory of models."
+            f"The model has {counted(outputs, 'output')}, and y has {classes} classes: "
+            f"convert_options={{'num_classes': {classes}}} makes its last layer anew; or give a model of as "
+            "many outputs, or a factory of models."
         )
 
 

@@ -32,6 +32,8 @@ class TrainingGraphs:
         update: what becomes of parameters.
         differentiator: who made `training`, a key of `DIFFERENTIATORS`.
         recompute: whether segments of the forward pass are computed again, instead of kept.
+        half: names of what is computed in float16, products of the forward pass, and with them those of the
+            backward pass.
     """
 
     training: ir.Model
@@ -47,6 +49,7 @@ class TrainingGraphs:
     differentiator: str = "onnxruntime"
     recompute: bool = False
     fast: bool = False
+    half: frozenset[str] = frozenset()
 
     @property
     def virtual(self) -> set[str]:

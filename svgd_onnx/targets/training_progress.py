@@ -49,7 +49,8 @@ class TrainingProgress:
         best_step: the step of the checkpoint that is kept as the best; None if none is.
         validations: all so far, in their order.
         classes: names of the classes that it was trained on, in the order of their numbers; empty where the
-            data did not name them.
+            data did not name them. Of several labels, those of the first.
+        label_classes: of several labels those that are known, by label.
     """
 
     step: int = 0
@@ -61,3 +62,4 @@ class TrainingProgress:
     best_step: int | None = None
     validations: tuple[Validation, ...] = ()
     classes: list[str] = field(default_factory=list)
+    label_classes: dict[str, list[str]] = field(default_factory=dict)

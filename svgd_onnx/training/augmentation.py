@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +32,7 @@ class AugmentedExamples:
     source = "the augmented training data"
     lazy = True
     classes: tuple[str, ...] = ()
+    label_classes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __init__(
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -21,7 +21,8 @@ class Examples:
         one_by_one: whether a step takes one example, without that axis.
         types: of what a step takes; none where the arrays have them.
         source: what to call them in a message.
-        classes: names of the classes; none where they are not known.
+        classes: names of the classes; none where they are not known. Of several labels, those of the first.
+        label_classes: those that are known, by label.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -30,6 +31,7 @@ class Examples:
     types: tuple[np.dtype, ...] = ()
     source: str = "the data"
     classes: tuple[str, ...] = ()
+    label_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         counts = (array.shape[axis] for array, axis in self._along_axes() if axis is not None)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
-from svgd_onnx.manifest import LOOKS_AT_LABELS, Manifest, Tensor
+from svgd_onnx.manifest import LOOKS_AT_LABELS, LossTerm, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.values import check_values
 from svgd_onnx.transforms.losses import loss_named
@@ -77,7 +77,7 @@ def check(
             examples.
     """
     _check_mapping(arrays, source)
-    wanted, ignored = list(manifest.inputs), {}
+    wanted, ignored, hints = list(manifest.inputs), {}, {}
     for term in manifest.terms:
         label, loss = term.label, loss_named(term.loss)
         if label is None:
@@ -97,7 +97,8 @@ def check(
         wanted.append(label if lowest is None else replace(label, lowest=lowest, highest=highest))
         if term.settings.ignore_index is not None:
             ignored[label.name] = term.settings.ignore_index
-    examples = check_arrays(arrays, wanted, source, ignored=ignored, rows=rows)
+        hints[label.name] = _about_classes(term)
+    examples = check_arrays(arrays, wanted, source, ignored=ignored, rows=rows, hints=hints)
     given = {tensor.name: array for tensor, array in zip(wanted, examples.arrays)}
     for term in manifest.terms:
         # a batch of data that is read as it goes may well have no label that counts
@@ -133,6 +134,7 @@ def check_arrays(
     source: str,
     ignored: Mapping[str, int] | None = None,
     rows: Sequence[int] | np.ndarray | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> Examples:
     """Checks arrays against inputs.
 
@@ -145,6 +147,7 @@ def check_arrays(
         source: what to call the data in a message.
         ignored: of some of them, by name, a number that they may hold whatever their range is.
         rows: the numbers of the examples in the source; None if they count from 0.
+        hints: of some of them, by name, what may be meant where a shape does not fit: the end of a sentence.
 
     Returns:
         An array for each input, in their order.
@@ -173,7 +176,7 @@ def check_arrays(
         stacked = one_by_one and array.ndim == len(tensor.shape) + 1
         if stacked:
             tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
-        _check_form(array, tensor, source)
+        _check_form(array, tensor, source, (hints or {}).get(tensor.name, ""))
         check_values(array, tensor, source, (ignored or {}).get(tensor.name), rows)
         checked.append(array)
         axes.append(tensor.batch_axis)
@@ -198,7 +201,18 @@ def _check_mapping(arrays: object, source: str) -> None:
         )
 
 
-def _check_form(array: np.ndarray, tensor: Tensor, source: str) -> None:
+def _about_classes(term: LossTerm) -> str:
+    """Which axis of the logits was taken for that of classes, where it could be another."""
+    if term.settings.class_axis is None or len(term.logits_shape) < 3:
+        return ""
+    shape = ", ".join(map(str, term.logits_shape))
+    return (
+        f", as classes were taken for axis {term.settings.class_axis} of '{term.logits}' ({shape}): if they "
+        f"lie along another, convert with {option('class_axis')}"
+    )
+
+
+def _check_form(array: np.ndarray, tensor: Tensor, source: str, hint: str) -> None:
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
         numbers = array.dtype.kind in "biuf"
@@ -216,7 +230,7 @@ def _check_form(array: np.ndarray, tensor: Tensor, source: str) -> None:
         shape = ", ".join(map(str, wanted))
         raise UserError(
             f"Array '{tensor.name}' in {source} has shape {array.shape}, but the model wants "
-            f"({shape})."
+            f"({shape}){hint}."
         )
 
 

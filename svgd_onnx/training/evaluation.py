@@ -11,7 +11,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import LossTerm, Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.examples import Taken, one_pass
-from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task, fits
+from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task
 from svgd_onnx.training.streams import StreamExamples
 
 BATCH_SIZE = 256
@@ -23,7 +23,7 @@ class _Term:
     Args:
         term: which.
         manifest: of the artifacts.
-        metrics: those that fit one of the losses.
+        metrics: its own.
     """
 
     def __init__(self, term: LossTerm, manifest: Manifest, metrics: Sequence[Metric]) -> None:
@@ -33,7 +33,7 @@ class _Term:
         self._label = None if term.label is None else names.index(term.label.name)
         self._position = 1 + [each.name for each in manifest.outputs].index(term.prediction)
         self._total, self._weight = 0.0, 0.0
-        self._tallies = {each.name: each.begin() for each in metrics if fits(each, self._task)}
+        self._tallies = {each.name: each.begin() for each in metrics}
 
     def add(
         self, loss: float, batch: list[np.ndarray], results: list[np.ndarray], count: int
@@ -67,21 +67,21 @@ def evaluate(
     session: Session,
     manifest: Manifest,
     examples: Taken | StreamExamples,
-    metrics: Sequence[Metric],
+    metrics: Sequence[Sequence[Metric]],
     *,
     trained: bool = False,
     workers: int = 0,
 ) -> dict[str, Any]:
     """The loss over all examples, and the metrics, by name: numbers, or tables.
 
-    Of several losses the weighted sum, each, as `box_loss`, and the metrics that fit it, as `class_accuracy`.
+    Of several losses the weighted sum, each, as `box_loss`, and its metrics, as `class_accuracy`.
     It is of the averages of parameters where there are some, unless those that are `trained` are asked for.
 
     Args:
         session: of the artifacts.
         manifest: theirs.
         examples: what to evaluate on.
-        metrics: those that fit one of the losses.
+        metrics: of each loss.
         trained: whether of the parameters as they were trained.
         workers: threads that prepare examples which are not there as the model takes them.
 
@@ -93,7 +93,7 @@ def evaluate(
     batch_size = fixed or BATCH_SIZE
     if fixed is not None and not isinstance(examples, StreamExamples) and len(examples) % fixed:
         raise _no_multiple(fixed, len(examples))
-    terms = [_Term(term, manifest, metrics) for term in manifest.terms]
+    terms = [_Term(term, manifest, own) for term, own in zip(manifest.terms, metrics)]
     several = len(terms) > 1
     # each of several stands behind the model's own outputs
     places = range(1 + len(manifest.outputs), 1 + len(manifest.outputs) + len(terms))
@@ -115,16 +115,15 @@ def evaluate(
     return scores
 
 
-def score_names(manifest: Manifest, metrics: Sequence[Metric]) -> list[str]:
+def score_names(manifest: Manifest, metrics: Sequence[Sequence[Metric]]) -> list[str]:
     """The names of what `evaluate` gives beside the loss, in its order."""
     if len(manifest.terms) == 1:
-        return [metric.name for metric in metrics]
-    names = []
-    for term in manifest.terms:
-        task = Task.of(manifest, term)
-        fitting = [each.name for each in metrics if fits(each, task)]
-        names += [term.named(name) for name in (LOSS, *fitting)]
-    return names
+        return [metric.name for metric in metrics[0]]
+    return [
+        term.named(name)
+        for term, own in zip(manifest.terms, metrics)
+        for name in (LOSS, *(metric.name for metric in own))
+    ]
 
 
 def _no_multiple(fixed: int, count: int) -> UserError:

@@ -18,7 +18,7 @@ from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
 from svgd_onnx.training.prepared import Check, PreparedExamples, check_of, check_of_inputs
-from svgd_onnx.training.sources.columns import classes_of, columns_of
+from svgd_onnx.training.sources.columns import check_labels, classes_of_labels, columns_of
 from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
@@ -33,7 +33,8 @@ class Taken(Protocol):
     Attributes:
         source: what to call them in a message.
         lazy: whether taking them takes time: they are read, or changed.
-        classes: names of the classes; none where they are not known.
+        classes: names of the classes; none where they are not known. Of several labels, those of the first.
+        label_classes: those that are known, by label.
     """
 
     @property
@@ -42,6 +43,8 @@ class Taken(Protocol):
     def lazy(self) -> bool: ...
     @property
     def classes(self) -> tuple[str, ...]: ...
+    @property
+    def label_classes(self) -> Mapping[str, tuple[str, ...]]: ...
 
     def __len__(self) -> int: ...
 
@@ -77,20 +80,22 @@ def taken_from(
         return AugmentedExamples(arrays, manifest, augment)
     if arrays is not None or isinstance(given, str | os.PathLike):
         checked = data.check(given if arrays is None else arrays, manifest, source)  # type: ignore[arg-type]
-        return replace(checked, classes=given.classes) if isinstance(given, Data) else checked
-    label = None if manifest.label is None else manifest.label.name
-    return _batch_by_batch(given, manifest.arrays, label, functools.partial(check_of, manifest))
+        if not isinstance(given, Data):
+            return checked
+        return replace(checked, classes=given.classes, label_classes=given.label_classes)
+    labels = [label.name for label in manifest.labels]
+    return _batch_by_batch(given, manifest.arrays, labels, functools.partial(check_of, manifest))
 
 
 def first_examples(
-    given: Given, tensors: Sequence[Tensor], label: str | None, count: int | None
+    given: Given, tensors: Sequence[Tensor], labels: Sequence[str], count: int | None
 ) -> list[np.ndarray]:
     """The first of some data, as a model takes them; one, where it takes one.
 
     Args:
         given: arrays, or what `load_data` gives.
-        tensors: the model's inputs, and the label last if there is one.
-        label: its name; None if there is none.
+        tensors: the model's inputs, and labels last.
+        labels: their names.
         count: how many; None for all.
 
     Raises:
@@ -102,7 +107,7 @@ def first_examples(
         return whole.take(slice(1 if whole.one_by_one else count))
     check = check_of_inputs(tensors, given.source.title)
     one = all(tensor.batch_axis is None for tensor in tensors)
-    return PreparedExamples(given, tensors, label, check).take(slice(1 if one else count))
+    return PreparedExamples(given, tensors, labels, check).take(slice(1 if one else count))
 
 
 def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamples:
@@ -117,18 +122,21 @@ def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamp
     if arrays is not None:
         names = [tensor.name for tensor in inputs if tensor.name in arrays]
         return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")
-    return _batch_by_batch(given, inputs, None, functools.partial(check_of_inputs, inputs))
+    return _batch_by_batch(given, inputs, [], functools.partial(check_of_inputs, inputs))
 
 
 def _batch_by_batch(
-    given: Given, tensors: Sequence[Tensor], label: str | None, check: Callable[[str], Check]
+    given: Given,
+    tensors: Sequence[Tensor],
+    labels: Sequence[str],
+    check: Callable[[str], Check],
 ) -> PreparedExamples | StreamExamples:
     """Examples of what is no arrays by name, which become what a model takes when they are taken.
 
     Args:
         given: by the user.
-        tensors: the model's inputs, and the label where it is wanted.
-        label: its name; None if it is not wanted.
+        tensors: the model's inputs, and the labels where they are wanted.
+        labels: their names.
         check: makes what looks at each batch, of what to call the data in a message.
 
     Raises:
@@ -137,7 +145,7 @@ def _batch_by_batch(
     if not isinstance(given, Data) and has_rows(given):
         given = Data(SequenceSource(given))
     if isinstance(given, Data):
-        return PreparedExamples(given, tensors, label, check(given.source.title))
+        return PreparedExamples(given, tensors, labels, check(given.source.title))
     if callable(given) or hasattr(given, "__iter__"):
         return StreamExamples(Stream(given), tensors, check("the data"))
     raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
@@ -149,16 +157,18 @@ def known_classes(given: Data) -> tuple[str, ...]:
     return given.classes or (given.source.classes_of(own) if own else ())
 
 
-def label_classes(given: Data, manifest: Manifest) -> tuple[str, ...]:
-    """The names of the classes that labels of some data are; none where they are not known.
+def label_classes(given: Data, manifest: Manifest) -> dict[str, tuple[str, ...]]:
+    """The names of the classes that labels of some data are, by label, where they are known.
 
     Raises:
-        UserError: an input, or the label, has no column.
+        UserError: an input, or a label, has no column.
     """
-    if manifest.label is None or _as_arrays(given) is not None:
-        return given.classes
-    label = manifest.label.name
-    return classes_of(given, columns_of(given, manifest.arrays, label)[label])
+    labels = [label.name for label in manifest.labels]
+    if _as_arrays(given) is None:
+        return classes_of_labels(given, columns_of(given, manifest.arrays, labels), labels)
+    check_labels(given, labels)
+    first = {labels[0]: given.classes} if labels and given.classes else {}
+    return {**first, **given.label_classes}
 
 
 def labels_of(examples: Taken, manifest: Manifest) -> np.ndarray | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 import numpy as np
@@ -139,14 +140,63 @@ def same_classes(
         UserError: they are others, or in another order.
     """
     for each in examples:
-        classes = () if each is None else each.classes
-        if each is not None and trained and classes and classes != trained:
-            raise UserError(
-                f"The classes of {each.source} are {listed(classes)}, and those of before are {listed(trained)}"
-                f": give these with {option('classes')}, in this order."
-            )
-        trained = trained or classes
+        if each is not None:
+            trained = _same(trained, each.classes, each.source)
     return trained
+
+
+def same_label_classes(
+    trained: Mapping[str, Sequence[str]], *examples: Taken | StreamExamples | None
+) -> dict[str, tuple[str, ...]]:
+    """As `same_classes`, of each of several labels.
+
+    Raises:
+        UserError: as there.
+    """
+    known = {label: tuple(names) for label, names in trained.items()}
+    for each in examples:
+        if each is None:
+            continue
+        for label, names in each.label_classes.items():
+            known[label] = _same(known.get(label, ()), names, f"'{label}' in {each.source}", label)
+    return known
+
+
+def _same(
+    before: tuple[str, ...], classes: tuple[str, ...], source: str, label: str | None = None
+) -> tuple[str, ...]:
+    if before and classes and classes != before:
+        how = "" if label is None else f" (as {label}=A,B,…)"
+        raise UserError(
+            f"The classes of {source} are {listed(classes)}, and those of before are {listed(before)}"
+            f": give these with {option('classes')}{how}, in this order."
+        )
+    return before or classes
+
+
+def check_class_names(
+    manifest: Manifest, classes: Sequence[str], label_classes: Mapping[str, Sequence[str]]
+) -> None:
+    """Refuses more names of classes than the prediction that labels are compared with has classes.
+
+    Args:
+        manifest: of the artifacts.
+        classes: of the first label.
+        label_classes: of each of several labels.
+
+    Raises:
+        UserError: says how many of each.
+    """
+    for place, term in enumerate(manifest.terms):
+        label, axis = term.label, term.settings.class_axis
+        outputs = None if axis is None else term.logits_shape[axis]
+        names = () if label is None else label_classes.get(label.name, () if place else classes)
+        if isinstance(outputs, int) and len(names) > outputs:
+            raise UserError(
+                f"There are {len(names)} names of classes ({listed(names, 3)}), and the model's prediction "
+                f"'{term.prediction}' has {outputs}: leave some out, or convert the model with "
+                f"{option('num_classes')} {len(names)}."
+            )
 
 
 def check_workers(workers: int) -> None:

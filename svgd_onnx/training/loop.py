@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from pathlib import Path
 
+from svgd_onnx.errors import Advice
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
 from svgd_onnx.training.callbacks import Callback, Record
@@ -34,7 +37,7 @@ class Loop:
         rates: of each step.
         followed: the metric that the rates follow, if they follow one.
         held_out: to evaluate on after each epoch, and at the end; None for no evaluation.
-        metrics: beside the loss.
+        metrics: of each loss, beside it.
         monitor: when to end early, and what is best.
         keeps_best: whether a new best checkpoint is saved and kept.
         log_every: log each step whose number is a multiple of this.
@@ -54,7 +57,7 @@ class Loop:
     rates: Rates
     followed: str | None
     held_out: Taken | StreamExamples | None
-    metrics: Sequence[Metric]
+    metrics: Sequence[Sequence[Metric]]
     monitor: Monitor
     keeps_best: bool
     log_every: int
@@ -65,6 +68,7 @@ class Loop:
     is_stopping: Callable[[], bool] = lambda: False
     waiting: float = 0.0
     _improves_no_more: bool = False
+    _warned: bool = False
     _result: dict[str, float] = field(default_factory=dict)
 
     def run(self, log: Path | None, show_progress: bool) -> dict[str, float]:
@@ -101,6 +105,18 @@ class Loop:
     def stopped_early(self) -> bool:
         """Whether there are steps left that are not made, as validation no longer improves."""
         return self._improves_no_more and self.state.progress.step < self.total
+
+    @property
+    def why_stopped(self) -> str | None:
+        """Why there are steps left, as a clause; None where it did not stop early."""
+        validations = self.state.progress.validations
+        return self.monitor.why_over(validations) if self.stopped_early else None
+
+    @property
+    def best_step(self) -> int | None:
+        """After how many steps what is monitored was the best; None where nothing is."""
+        watched = self.keeps_best or self.monitor.patience is not None
+        return self.monitor.best_step(self.state.progress.validations) if watched else None
 
     def _is_over(self) -> bool:
         return self.state.progress.step >= self.total or self.is_stopping() or self.stopped_early
@@ -141,6 +157,7 @@ class Loop:
         if ends_epoch:
             self.state.note(values)
             self._follow()
+            self._warn_of_no_number(values)
         return values
 
     def _follow(self) -> None:
@@ -149,6 +166,23 @@ class Loop:
         self._improves_no_more = self.monitor.is_over(validations)
         if self.followed is not None:
             self.rates.follow(after_epochs(validations, self.followed))
+
+    def _warn_of_no_number(self, values: Mapping[str, float]) -> None:
+        """Says once that what training depends on is no number."""
+        watched = {self.monitor.metric} if self.keeps_best or self.monitor.patience else set()
+        if self.followed is not None:
+            watched.add(self.followed)
+        missing = sorted(name for name in watched if not isfinite(values[name]))
+        if missing and not self._warned:
+            self._warned = True
+            warnings.warn(
+                Advice(
+                    f"The validation's {missing[0]} is not a finite number after step "
+                    f"{self.state.progress.step} ({values[missing[0]]}): such an epoch counts as one without "
+                    "improvement, and is never the best."
+                ),
+                stacklevel=2,
+            )
 
     def _is_best(self) -> bool:
         progress = self.state.progress

@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from svgd_onnx.errors import check_range
+from svgd_onnx.errors import check_range, counted
 from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.metrics import is_better_higher
@@ -52,6 +52,27 @@ class Monitor:
             better = self._score(value) > best + self.min_delta
             best, waited = (self._score(value), 0) if better else (best, waited + 1)
         return waited >= self.patience
+
+    def why_over(self, validations: Sequence[Validation]) -> str:
+        """Why training `is_over`, as a clause."""
+        values = after_epochs(validations, self.metric)
+        missing = sum(map(math.isnan, values))
+        if missing == len(values):
+            return f"validation {self.metric} was not a finite number after any of {counted(missing, 'epoch')}"
+        return (
+            f"validation {self.metric} did not improve in {counted(self.patience or 0, 'epoch')} after step "
+            f"{self.best_step(validations)}"
+            + (f" (after {missing} of them all it was not a finite number)" if missing else "")
+        )
+
+    def best_step(self, validations: Sequence[Validation]) -> int | None:
+        """After how many steps the value was the best, the first of equals; None where there is none."""
+        scores = {
+            each.after_step: self._score(_number(each.values[self.metric]))
+            for each in validations
+            if each.values.get(self.metric) is not None
+        }
+        return max(scores, key=lambda step: scores[step]) if scores else None
 
     def is_best(self, validations: Sequence[Validation], best_step: int | None) -> bool:
         """Whether the last validation is better than that of the step whose checkpoint is kept as the best."""

@@ -53,7 +53,8 @@ class OpenedFolder:
     @property
     def skipped(self) -> int:
         """How many of the steps were left out."""
-        return self._state.progress.skipped
+        of_scale = [each.name for each in self.manifest.states if each.state == "left_out"]
+        return self._state.progress.skipped + sum(int(self.tensor(name)) for name in of_scale)
 
     @property
     def saved_step(self) -> int:
@@ -72,8 +73,17 @@ class OpenedFolder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes that it was trained on; none where the data did not name them."""
+        """Names of the classes that it was trained on; none where the data did not name them.
+
+        Of several labels, those of the first.
+        """
         return tuple(self._state.progress.classes)
+
+    @property
+    def label_classes(self) -> dict[str, tuple[str, ...]]:
+        """Of several labels, `classes` of each that are known, by label."""
+        known = self._state.progress.label_classes
+        return {label: tuple(names) for label, names in known.items()}
 
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter; of its shape.

@@ -12,7 +12,13 @@ from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.callbacks import Callback, check_callbacks
 from svgd_onnx.training.examples import Given, Taken
-from svgd_onnx.training.feed import check_workers, same_classes, take_data
+from svgd_onnx.training.feed import (
+    check_class_names,
+    check_workers,
+    same_classes,
+    same_label_classes,
+    take_data,
+)
 from svgd_onnx.training.length import check_length, check_positive
 from svgd_onnx.training.loop import Loop
 from svgd_onnx.training.metrics import LOSS, Metric, check_watched, metrics_for
@@ -84,7 +90,12 @@ def prepare(
         epochs=options.epochs,
     )
     classes = same_classes(tuple(state.progress.classes), taken, held_out)
-    state.progress = replace(state.progress, classes=list(classes))
+    by_label: dict[str, tuple[str, ...]] = {}
+    if len(manifest.labels) > 1:
+        by_label = same_label_classes(state.progress.label_classes, taken, held_out)
+    check_class_names(manifest, classes, by_label)
+    named = {label: list(names) for label, names in by_label.items()}
+    state.progress = replace(state.progress, classes=list(classes), label_classes=named)
     order = _order(state, options, taken)
     total = options.steps
     if total is None:
@@ -128,8 +139,8 @@ def _monitor(options: Options) -> Monitor:
 
 def _metrics(
     manifest: Manifest, options: Options, schedule: Schedule, monitor: Monitor, validates: bool
-) -> list[Metric]:
-    """The metrics of validations: those that were asked for, and those that something follows.
+) -> list[list[Metric]]:
+    """The metrics of validations, of each loss: those that were asked for, and those that something follows.
 
     Raises:
         UserError: one does not fit, or there is no validation.

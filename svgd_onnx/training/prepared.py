@@ -11,7 +11,7 @@ from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.training import data as checking
 from svgd_onnx.training.images.grammar import Transform
 from svgd_onnx.training.images.layout import Layout, as_input, layout_of, picture
-from svgd_onnx.training.sources.columns import classes_of, columns_of
+from svgd_onnx.training.sources.columns import classes_of_labels, columns_of
 from svgd_onnx.training.sources.image_folder import IMAGE
 from svgd_onnx.training.sources.source import Data, Values
 
@@ -35,13 +35,14 @@ class PreparedExamples:
 
     Args:
         data: the examples, and how they become that.
-        tensors: the model's inputs, and the label where it is wanted.
-        label: its name; None if the data's labels do not matter.
+        tensors: the model's inputs, and the labels where they are wanted.
+        labels: their names; none if the data's do not matter.
         check: looks at each batch.
 
     Attributes:
         source: what to call the examples in a message.
-        classes: names of the classes, if the data knows them.
+        classes: names of the classes of the first label, if the data knows them.
+        label_classes: those of all labels, by label.
 
     Raises:
         UserError: an input has no column, or more than one may be meant; or the first example does not fit.
@@ -50,15 +51,16 @@ class PreparedExamples:
     lazy = True
 
     def __init__(
-        self, data: Data, tensors: Sequence[Tensor], label: str | None, check: Check
+        self, data: Data, tensors: Sequence[Tensor], labels: Sequence[str], check: Check
     ) -> None:
         self._data, self._tensors, self._check = data, tensors, check
-        self._columns = columns_of(data, tensors, label)
+        self._columns = columns_of(data, tensors, labels)
         self.source = data.source.title
         self._one_by_one = all(tensor.batch_axis is None for tensor in tensors)
         if not self._one_by_one:
             _refuse_whole(tensors, self.source)
-        self.classes = classes_of(data, self._columns.get(label or "", ()))
+        self.label_classes = classes_of_labels(data, self._columns, labels)
+        self.classes = self.label_classes.get(labels[0], ()) if labels else ()
         if not len(data):
             raise UserError(f"There is no example in {self.source}: it is empty.")
         if data.transform is not None:

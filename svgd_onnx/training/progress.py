@@ -10,6 +10,8 @@ from rich import progress
 from rich.table import Column
 
 _REFRESH_SECONDS = 0.1
+_TEN_HOURS = 10 * 3600
+_SPEED = len("1000/s")
 _VALIDATION = "validation_"
 
 
@@ -18,13 +20,14 @@ def _whole(width: int) -> Column:
     return Column(no_wrap=True, min_width=width)
 
 
-def _shown(values: Mapping[str, float]) -> str:
-    """ "loss 0.1, validation: loss 0.2, accuracy 0.9"."""
+def _shown(values: Mapping[str, float], room: int) -> str:
+    """ "loss 0.1, validation: loss 0.2, accuracy 0.9", or as many of them as there is room for, each whole."""
     parts = [f"{name.removeprefix(_VALIDATION)} {value:.4g}" for name, value in values.items()]
     first = next((at for at, name in enumerate(values) if name.startswith(_VALIDATION)), None)
     if first is not None:
         parts[first] = f"validation: {parts[first]}"
-    return ", ".join(parts)
+    lines = [", ".join([*parts[:count], "…"]) for count in range(len(parts) - 1, 0, -1)]
+    return next((line for line in [", ".join(parts), *lines] if len(line) <= room), "")
 
 
 class Progress:
@@ -43,7 +46,7 @@ class Progress:
                 table_column=_whole(len(f"{total}/{total}")),
             ),
             progress.BarColumn(bar_width=20),  # a narrow terminal has none
-            progress.TextColumn("{task.fields[speed]}/s", table_column=_whole(len("1000/s"))),
+            progress.TextColumn("{task.fields[speed]}/s", table_column=_whole(_SPEED)),
             progress.TimeRemainingColumn(table_column=_whole(len("0:00:00"))),
             progress.TextColumn(
                 "{task.fields[values]}", table_column=Column(no_wrap=True, ratio=1)
@@ -86,6 +89,12 @@ class Progress:
 
     def _draw(self) -> None:
         self._shown = now = time.perf_counter()
-        shown = _shown(self._values)
+        shown = _shown(self._values, self._bar.console.width - self._width_before())
         speed = (self._done - self._start) / max(now - self._started, 1e-9)
         self._bar.update(self._task, completed=self._done, values=shown, speed=f"{speed:.0f}")
+
+    def _width_before(self) -> int:
+        """How wide is what stands before the values on a narrow terminal, where the bar is gone."""
+        seconds = self._bar.tasks[self._task].time_remaining or 0.0
+        time_ = len("0:00:00") + (seconds >= _TEN_HOURS)
+        return sum(width + 1 for width in (len(f"{self._total}/{self._total}"), 0, _SPEED, time_))

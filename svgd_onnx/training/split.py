@@ -19,6 +19,7 @@ class Part:
     def __init__(self, examples: Taken, rows: np.ndarray) -> None:
         self._examples, self._rows = examples, rows
         self.source, self.lazy, self.classes = examples.source, examples.lazy, examples.classes
+        self.label_classes = examples.label_classes
 
     def __len__(self) -> int:
         return len(self._rows)

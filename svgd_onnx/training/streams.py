@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 import numpy as np
 
@@ -26,6 +27,7 @@ class StreamExamples:
     lazy = True
     source = "the data"
     classes: tuple[str, ...] = ()
+    label_classes: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
     def __init__(self, stream: Stream, tensors: Sequence[Tensor], check: Check) -> None:
         self._stream, self._tensors, self._check = stream, tensors, check

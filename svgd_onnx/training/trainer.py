@@ -17,7 +17,12 @@ from svgd_onnx.training.callbacks import Callback
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.examples import Given, taken_from
-from svgd_onnx.training.feed import check_workers, same_classes
+from svgd_onnx.training.feed import (
+    check_class_names,
+    check_workers,
+    same_classes,
+    same_label_classes,
+)
 from svgd_onnx.training.finite import STOP
 from svgd_onnx.training.kept_checkpoints import LAST
 from svgd_onnx.training.metrics import metrics_for
@@ -55,6 +60,9 @@ class Trainer(OpenedFolder):
             does, and before a step where onnxruntime does not tell before.
         waiting: the share of the time of the last training's steps that they waited for data; 0 to 1.
         stopped_early: whether the last `train` ended, or did not begin, by `early_stopping`.
+        why_stopped: why it did, as a clause; None where it did not.
+        best_validation: after how many steps what the last `train` monitored was the best; None
+            where nothing was.
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
@@ -83,6 +91,8 @@ class Trainer(OpenedFolder):
             checkpoint=checkpoint,
         )
         self._stopping = self.stopped_early = False
+        self.why_stopped: str | None = None
+        self.best_validation: int | None = None
         self.waiting = 0.0
 
     def train_step(self, batch: Arrays, learning_rate: float) -> float:
@@ -204,6 +214,7 @@ class Trainer(OpenedFolder):
             return loop.run(path, progress)
         finally:
             self._stopping, self.stopped_early = False, loop.stopped_early
+            self.why_stopped, self.best_validation = loop.why_stopped, loop.best_step
             self.waiting = loop.waiting
 
     def fit(
@@ -243,7 +254,8 @@ class Trainer(OpenedFolder):
         wanted = metrics_for(self.manifest, metrics, tables=True)
         check_workers(workers)
         taken = taken_from(examples, self.manifest)
-        same_classes(self.classes, taken)
+        by_label = same_label_classes(self.label_classes, taken) if self.label_classes else {}
+        check_class_names(self.manifest, same_classes(self.classes, taken), by_label)
         given = (self._session, self.manifest, taken, wanted)
         return evaluate(*given, trained=trained, workers=workers)
 

@@ -21,6 +21,7 @@ data, folder, model = attacked.data, attacked.folder, attacked.model
 TRAIN = (*attacked.TRAIN, "--steps", 3)
 
 PROGRAM: Any = typer.main.get_command(cli._app)
+CONTEXT = PROGRAM.context_class(PROGRAM, info_name="svgd-onnx")
 
 
 class TestJson:
@@ -124,6 +125,19 @@ class TestJson:
         assert facts["classes"] == ["a", "b", "c", "d"]
         assert 0 < facts["best_step"] <= facts["step"] and 0 <= facts["waiting"] <= 1
 
+    def test_why_training_stopped_early(
+        self, run: Run, model: Path, data: Path, tmp_path: Path
+    ) -> None:
+        made = tmp_path / "made"
+        run("convert", model, "--output", made, "--target", "onnx", "--no-verify", "-q")
+        line = ("train", made, "--data", data, "--validation", data, "--batch-size", 8)
+        line = (*line, "--early-stopping", 1, "--learning-rate", 0, "--epochs", 9)
+        facts = run(*line, "--json").facts
+        assert facts["stopped_early"] and facts["best_step"] == facts["step"] / 2
+        assert facts["why_stopped"].startswith("validation loss did not improve in 1 epoch after")
+        facts = run("train", made, "--data", data, *TRAIN, "--restart", "--json").facts
+        assert not facts["stopped_early"] and facts["why_stopped"] is None
+
 
 def test_quiet_says_nothing(run: Run, model: Path, data: Path, tmp_path: Path) -> None:
     made = tmp_path / "made"
@@ -150,9 +164,14 @@ def test_json_and_quiet_do_not_go_together(run: Run, model: Path) -> None:
     assert refused.code == 2 and "--json and --quiet do not go together" in refused.err
 
 
+def test_a_misspelt_command_is_told_the_nearest(run: Run) -> None:
+    refused = run("conver", "model.onnx")
+    assert refused.code == 2 and "convert" in refused.err
+
+
 class TestHelp:
     def test_all_commands_are_known_to_config(self) -> None:
-        assert set(COMMANDS) == PROGRAM.commands.keys()
+        assert set(COMMANDS) == set(PROGRAM.list_commands(CONTEXT))
 
     @pytest.mark.parametrize("name", COMMANDS)
     def test_examples_are_commands(self, name: str) -> None:
@@ -160,7 +179,7 @@ class TestHelp:
         for example in EXAMPLES[name]:
             program, command, *arguments = shlex.split(example)
             assert (program, command) == ("svgd-onnx", name)
-            parsed = PROGRAM.commands[name]
+            parsed = PROGRAM.get_command(CONTEXT, name)
             context = parsed.context_class(parsed, info_name=name)
             parsed.make_parser(context).parse_args(arguments)
 
@@ -175,7 +194,8 @@ class TestHelp:
         assert all(example in shown.out for example in EXAMPLES[name])
 
     def test_groups_are_of_options_that_there_are(self) -> None:
-        there = {each.name for command in PROGRAM.commands.values() for each in command.params}
+        commands = [PROGRAM.get_command(CONTEXT, name) for name in COMMANDS]
+        there = {each.name for command in commands for each in command.params}
         assert GROUP_OF.keys() <= there
 
 

@@ -148,3 +148,17 @@ def test_a_damaged_record_is_written_anew(content: bytes, run: Run, made: Path, 
 def test_the_record_is_no_log(run: Run, made: Path, data: Path) -> None:
     refused = run("train", made, "--data", data, *TRAIN, "--log", made / "run.toml")
     assert refused.code == 2 and "is a file that is read" in refused.err
+
+
+def test_files_of_options_that_may_be_repeated_are_recorded(
+    run: Run, model: Path, tmp_path: Path
+) -> None:
+    weights = tmp_path / "weights.npy"
+    np.save(weights, np.ones(4))
+    made = tmp_path / "made"
+    line = ("--class-weights", weights, "--no-verify", "-q")
+    assert run("convert", model, "--output", made, *line).code == 0
+    again = ("convert", "--config", made / "run.toml", "--force")
+    assert "is not the file" not in run(*again).err
+    np.save(weights, np.full(4, 2.0))
+    assert f"'{weights}' is not the file that" in run(*again).err

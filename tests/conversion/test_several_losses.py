@@ -127,6 +127,18 @@ def test_each_is_evaluated_as_one_batch(
     assert whole["loss"] == pytest.approx(whole["class_loss"] + whole["box_loss"])
 
 
+def test_a_metric_is_of_the_output_that_it_names(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(detector(), loss={"class": "cross-entropy", "box": "l1"}, target="onnx")
+    scores = trainer.evaluate(BATCH, metrics=["class_f1", "box_mae"])
+    assert {"class_accuracy", "class_f1", "box_mae"} < scores.keys()
+    both = trainer_of(detector(), loss={"class": "l1", "box": "l1"}, target="onnx")
+    batch = {"x": BATCH["x"], "class_target": BATCH["x"][:, :3], "box_target": BATCH["box_target"]}
+    found = both.evaluate(batch, metrics=["box_mae"])
+    assert found.keys() == {"loss", "class_loss", "box_loss", "box_mae"}
+    with pytest.raises(svgd_onnx.UserError, match="'f1' does not fit"):
+        trainer.evaluate(BATCH, metrics=["box_f1"])
+
+
 def test_what_the_folder_says(trainer_of: MakeTrainer) -> None:
     manifest = trainer_of(detector(), loss=BOTH, freeze=["unused"]).manifest
     assert [each.name for each in manifest.arrays] == ["x", "class_labels", "box_target"]

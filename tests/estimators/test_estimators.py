@@ -178,6 +178,14 @@ def test_what_does_not_fit_is_said_in_a_sentence(options: dict[str, Any], senten
         OnnxClassifier(**options).fit(*classes())
 
 
+def test_the_classes_of_a_model_are_made_as_many_as_the_sentence_says() -> None:
+    X, y = classes()  # noqa: N806
+    with pytest.raises(UserError, match="convert_options={'num_classes': 4} makes its last layer"):
+        OnnxClassifier(narrow(6, 3)).fit(X, y)
+    network = OnnxClassifier(narrow(6, 3), convert_options={"num_classes": 4}, epochs=1).fit(X, y)
+    assert network.predict_proba(X).shape == (len(X), 4)
+
+
 def test_y_of_other_numbers_than_the_model_gives_is_refused() -> None:
     X, y = classes()  # noqa: N806
     with pytest.raises(

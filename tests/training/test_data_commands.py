@@ -76,3 +76,13 @@ def test_a_name_in_the_data_does_not_obey_anyone(
     (images / "ape").rename(images / "\x1b[31mape")
     said = answer("train", folder, "--data", images, "--steps", 1, *TRAIN)
     assert "\x1b[31m" not in said and "\\x1b[31mape" in said
+
+
+def test_more_classes_than_the_model_has_are_refused(
+    answer: Answer, folder: Path, images: Path
+) -> None:
+    line = ("--data", images, "--classes", "ape,bee,cat,dog")
+    for command in (("train", folder, "--steps", 1, *TRAIN), ("evaluate", folder)):
+        refused = answer(*command, *line)
+        assert "There are 4 names of classes (ape, bee, cat and 1 more)" in refused
+        assert "has 3: leave some out, or convert the model with --num-classes 4." in refused

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import svgd_onnx
+from svgd_onnx.errors import Advice
 from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training import loop
 from svgd_onnx.training.monitor import Monitor
@@ -40,7 +41,9 @@ def scored(monkeypatch: pytest.MonkeyPatch) -> Scored:
         ) -> dict[str, float]:
             said = values[len(seen)]
             seen.append(said)
-            return dict.fromkeys(["loss", *(metric.name for metric in metrics)], said)
+            return dict.fromkeys(
+                ["loss", *(metric.name for own in metrics for metric in own)], said
+            )
 
         seen: list[float] = []
         monkeypatch.setattr(loop, "evaluate", evaluate)
@@ -64,6 +67,22 @@ def test_patience_counts_epochs_without_improvement() -> None:
     assert Monitor("loss", patience=2, min_delta=0.5).is_over(history([3.0, 2.6, 2.55]))
     assert not Monitor("loss", patience=2, min_delta=0.5).is_over(history([3.0, 2.6, 2.45]))
     assert not Monitor("loss").is_over(history([1.0] * 99))
+
+
+def test_why_it_is_over() -> None:
+    monitor = Monitor("loss", patience=2)
+    assert (
+        monitor.why_over(history([3.0, 2.0, 2.0, 2.5]))
+        == "validation loss did not improve in 2 epochs after step 4"
+    )
+    assert "after 1 of them all it was not a finite number" in monitor.why_over(
+        history([2.0, None, 2.5])
+    )
+    assert "was not a finite number after any of 2 epochs" in monitor.why_over(
+        history([None, None])
+    )
+    assert monitor.best_step(history([3.0, None, 2.0, 2.0])) == 6
+    assert monitor.best_step(history([None])) is None
 
 
 @TARGETS
@@ -203,3 +222,17 @@ def test_what_does_not_go_together_is_refused_before_the_first_step(
     with pytest.raises(svgd_onnx.UserError, match=sentence):
         one.train(DATA, steps=1, **{**SETTINGS, **options})
     assert one.step == 0
+
+
+@pytest.mark.parametrize("options", [{"early_stopping": 2}, {"checkpoint_best": True}])
+def test_what_is_no_number_is_said_once(
+    options: dict[str, Any], tmp_path: Path, scored: Scored
+) -> None:
+    svgd_onnx.convert(MODEL, tmp_path / "artifacts", target="onnx", verify=False)
+    scored([float("nan")] * 9)
+    one = trainer(tmp_path / "artifacts")
+    with pytest.warns(
+        Advice, match="validation's loss is not a finite number after step 2"
+    ) as said:
+        one.train(DATA, epochs=3, **options, **SETTINGS)
+    assert len(said) == 1 and one.best_step is None

@@ -21,7 +21,8 @@ from svgd_onnx.transforms.virtualize.operator_t import (
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, in_parts, take_place
 
-_PREFIX = "svgd.finite"
+PREFIX = "svgd.finite"
+"""What the names of nodes begin with by which the loss says whether a step may be taken."""
 # Of a product's weight: below it the gradient itself is quicker to read than what it was made of.
 _LARGE = 1 << 14
 _PRODUCTS = frozenset({"Gemm", "MatMul", "FusedMatMul"})
@@ -84,7 +85,7 @@ class FiniteLoss(ir.passes.InPlacePass):
                 products.append(other)
             else:
                 bounded.append(other)
-        write = Writer(_PREFIX, graph.opset_imports[""])
+        write = Writer(PREFIX, graph.opset_imports[""])
         shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
         shown |= _shown_by(_states(graph))
         read = [value for value in read if value not in shown and _size(value) != 0]
@@ -105,7 +106,7 @@ class FiniteLoss(ir.passes.InPlacePass):
 
 def guarded_by(graph: ir.Graph, number: ir.Value) -> None:
     """Makes a graph's loss NaN where a scalar is NaN or infinite, as `FiniteLoss` does."""
-    write = Writer(f"{_PREFIX}/{number.name}", graph.opset_imports[""])
+    write = Writer(f"{PREFIX}/{number.name}", graph.opset_imports[""])
     before = next(value for value in graph.outputs if value.name == LOSS)
     _put(write, graph, _finite_with(write, before, number), before)
 
@@ -113,7 +114,7 @@ def guarded_by(graph: ir.Graph, number: ir.Value) -> None:
 def plain_loss(loss: ir.Value) -> ir.Value:
     """The loss before `FiniteLoss`, of the loss after it, or of one that has not seen it."""
     node = loss.producer()
-    while node is not None and (node.name or "").startswith(f"{_PREFIX}/"):
+    while node is not None and (node.name or "").startswith(f"{PREFIX}/"):
         before = node.inputs[0]
         assert before is not None
         loss, node = before, before.producer()

@@ -40,8 +40,9 @@ class AddLoss(ir.passes.InPlacePass):
 
     Requires: the prediction is an output.
     Ensures: the first output is the scalar float32 loss, the last input the target.
-    After the call, `logits` names the value that the loss reads, `class_axis` its axis of classes, and
-    `target` the target, which gives way to a tensor of the model's own of the loss's name for it.
+    After the call, `logits` names the value that the loss reads, `class_axis` its axis of classes,
+    `class_axis_reason` why that was taken, and `target` the target, which gives way to a tensor of the
+    model's own of the loss's name for it.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class AddLoss(ir.passes.InPlacePass):
         self._settings = settings
         self.logits = ""
         self.class_axis: int | None = None
+        self.class_axis_reason = ""
         self.target: str | None = None
 
     def requires(self, model: ir.Model) -> None:
@@ -123,7 +125,8 @@ class AddLoss(ir.passes.InPlacePass):
         return self._loss.build(write, logits, target, settings), target
 
     def _find_class_axis(self, logits: ir.Value, softmax_axis: int | None) -> int:
-        axis = find_class_axis(logits, softmax_axis, self._settings, self._loss.name)
+        found = find_class_axis(logits, softmax_axis, self._settings, self._loss.name)
+        axis, self.class_axis_reason = found
         if axis == self._batch_axis:
             raise UserError(
                 f"Axis {axis} of the logits '{logits.name}' has the examples, so that it cannot have the "

@@ -8,21 +8,27 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.loss_settings import LossSettings
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.losses.binary_cross_entropy import BinaryCrossEntropy
+from svgd_onnx.transforms.losses.last_layer import axis_of_last_layer
 from svgd_onnx.transforms.losses.mean_squared_error import MeanSquaredError
 from svgd_onnx.transforms.writer import Writer
 
 
 def find_class_axis(
     logits: ir.Value, softmax_axis: int | None, settings: LossSettings, loss: str
-) -> int:
-    """The axis of classes: that of the settings, of a final Softmax, or 1.
+) -> tuple[int, str]:
+    """The axis of classes: that of the settings, of a final Softmax, of the outputs of the last layer, or 1.
 
     Args:
         logits: of known shape.
         softmax_axis: the axis that a final Softmax normalizes, if there is one and it can be told.
         settings: of the loss.
         loss: its name.
+
+    Returns:
+        The axis, from the front; and why it was taken, as the end of a sentence, empty where nothing else could
+        be meant.
 
     Raises:
         UserError: that axis is none of classes, or does not fit the Softmax or the class weights.
@@ -33,9 +39,9 @@ def find_class_axis(
             f"The model's final activation normalizes axis 0 of '{logits.name}', but {loss} needs "
             "examples there, and the classes on another axis."
         )
-    axis = settings.class_axis
+    axis, reason = settings.class_axis, ""
     if axis is None:
-        axis = 1 if softmax_axis is None else softmax_axis
+        axis, reason = _told(logits, softmax_axis)
     elif -rank <= axis < 0:
         axis += rank
     if rank < 2 or not 1 <= axis < rank:
@@ -49,7 +55,21 @@ def find_class_axis(
             f"normalizes axis {softmax_axis}: leave {option('class_axis')} out."
         )
     _check_classes(logits, axis, settings, loss)
-    return axis
+    return axis, reason if rank > 2 else ""
+
+
+def _told(logits: ir.Value, softmax_axis: int | None) -> tuple[int, str]:
+    """The axis of classes as the graph tells it, and how."""
+    if softmax_axis is not None:
+        return softmax_axis, "the final Softmax normalizes it"
+    layer = axis_of_last_layer(logits)
+    if layer is not None and layer[0]:
+        axis, node = layer
+        return (
+            axis,
+            f"the last layer, {node.op_type} '{unquoted(node.name or '')}', has its outputs there",
+        )
+    return 1, "nothing in the model tells, and it is the usual one"
 
 
 def _check_classes(logits: ir.Value, axis: int, settings: LossSettings, loss: str) -> None:

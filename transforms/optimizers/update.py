@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, Optimizer
+from svgd_onnx.transforms.optimizers.loss_scale import LossScale
 from svgd_onnx.transforms.optimizers.session_operator import SessionOperator
 
 WEIGHT_DECAY = "weight_decay"
@@ -27,6 +28,7 @@ class Update:
         clip_norm: the largest norm of all gradients together; None for any.
         average: decay of the moving average of parameters; None without.
         accumulation_steps: batches of a step.
+        loss_scale: of gradients on their way, which are as they are without it by then; None without.
     """
 
     rule: str
@@ -37,6 +39,7 @@ class Update:
     clip_norm: float | None = None
     average: float | None = None
     accumulation_steps: int = 1
+    loss_scale: LossScale | None = None
 
     @property
     def clips(self) -> bool:

@@ -171,6 +171,8 @@ class _Copies:
         """0, or 1 where the gradient begins with what is not a number; (1,) float32."""
         flat = self._write.node("Reshape", gradient, self._write.integers(-1))
         first = self._write.node("Gather", flat, self._write.integers(0), axis=0)
+        if gradient.dtype is None or not gradient.dtype.is_floating_point():
+            first = self._write.cast(first, "float32")  # of sizes, which are whole numbers
         return self._write.cast(self._write.node("IsNaN", first), "float32")
 
     def write(self, values: Iterable[ir.Value]) -> None:

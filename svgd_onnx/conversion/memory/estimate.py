@@ -108,6 +108,11 @@ def estimate_memory(
     Raises:
         NotEstimatedError: the step cannot be read, an axis is open, or a shape does not follow from the graph.
     """
+    if manifest.compute != "float32":
+        raise NotEstimatedError(
+            "Memory is not estimated: that is told of steps on the processor, which computes in float32 "
+            f"what is in {manifest.compute} here."
+        )
     target = target_named(manifest.target)
     fast = (folder / target.fast_step).is_file() and has_custom_op_library()
     step = folder / (target.fast_step if fast else target.step)

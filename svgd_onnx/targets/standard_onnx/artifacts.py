@@ -10,6 +10,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.step_names import LOSS_SCALE
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
@@ -19,6 +20,7 @@ from svgd_onnx.transforms.bodies import all_bodies
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
+from svgd_onnx.transforms.mixed_precision import HalfProducts, LeaveOutSteps
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
@@ -41,6 +43,8 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     StateOutputs()(training)
     fast = with_fast_operators(training, portable=graphs.portable) if graphs.fast else None
     _standard_operators(training, own, portable=graphs.portable)
+    if graphs.half:
+        HalfProducts(graphs.half)(training)
     steps = {TRAINING_STEP: training}
     if fast is not None:
         _standard_operators(fast, own, portable=False)
@@ -59,6 +63,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
         {
             **{names.of(name): value.numpy() for name, value in graphs.values.items()},
             **{names.of(name): np.zeros(shape, np.float32) for name, shape in zeros.items()},
+            **_first_scale(graphs, states, names),
             **{names.of(name): graphs.values[of].numpy() for name, of in averages.items()},
         },
         TrainingProgress(),
@@ -72,10 +77,27 @@ def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[Sta
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     GradientsLast()(step)
-    FiniteLoss(selection.trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
-    update = ParameterUpdate(selection.trainable, graphs.update, fast)
+    # what stands for a gradient in float32 may be finite where that is not in float16
+    cheap = not (graphs.recompute or graphs.half)
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
+    scale, when, kept = graphs.update.loss_scale, None, []
+    if scale is not None and scale.is_dynamic:
+        leaving = LeaveOutSteps(scale)
+        leaving(step)
+        when, kept = leaving.is_fine, leaving.states
+    update = ParameterUpdate(selection.trainable, graphs.update, fast, when)
     update(step)
-    return update.states
+    return [*update.states, *kept]
+
+
+def _first_scale(
+    graphs: TrainingGraphs, states: Collection[State], names: FinalNames
+) -> dict[str, np.ndarray]:
+    scale = graphs.update.loss_scale
+    if scale is None:
+        return {}
+    first = np.array(scale.initial, np.float32)
+    return {names.of(each.name): first for each in states if each.name == LOSS_SCALE}
 
 
 def _save(model: ir.Model, path: Path, names: FinalNames) -> None:

@@ -45,7 +45,6 @@ __all__ = [
     "Tally",
     "Task",
     "check_watched",
-    "fits",
     "is_better_higher",
     "metric_named",
     "metrics_for",
@@ -87,26 +86,34 @@ def is_better_higher(name: str) -> bool:
     return metric.higher_is_better
 
 
-def metrics_for(manifest: Manifest, names: Iterable[str], *, tables: bool) -> list[Metric]:
-    """The metrics of names, each once, after the accuracy where a loss has one.
+def metrics_for(manifest: Manifest, names: Iterable[str], *, tables: bool) -> list[list[Metric]]:
+    """The metrics of each loss, each once, after its accuracy where it has one.
 
     Args:
         manifest: of the artifacts.
-        names: of the table, or top-k; of several losses an output's may stand before one, as in "class_f1".
+        names: of the table, or top-k; of several losses each is of those that it fits, or, with an output's
+            name before it, as in "class_f1", of that output's alone.
         tables: whether a metric may be no number.
 
     Raises:
-        UserError: there is none of a name, or it fits no loss.
+        UserError: there is none of a name, or it fits no loss that it is asked of.
     """
     check_several("metrics", names)
     tasks = [Task.of(manifest, term) for term in manifest.terms]
-    wanted = dict.fromkeys(_alone(name, manifest) for name in names)
-    found = [metric_named(name) for name in wanted if name != LOSS]
-    for metric in found:
-        _check(metric, tasks, tables)
-    if ACCURACY.name not in wanted and any(fits(ACCURACY, task) for task in tasks):
-        found.insert(0, ACCURACY)
-    return found
+    found: list[dict[str, Metric]] = [{} for _ in tasks]
+    for name in names:
+        places, alone = _asked(name, manifest)
+        if alone == LOSS:
+            continue
+        metric = metric_named(alone)
+        _check(metric, [tasks[place] for place in places], tables)
+        for place in places:
+            if _fits(metric, tasks[place]):
+                found[place][alone] = metric
+    for place, task in enumerate(tasks):
+        if ACCURACY.name not in found[place] and _fits(ACCURACY, task):
+            found[place] = {ACCURACY.name: ACCURACY, **found[place]}
+    return [list(each.values()) for each in found]
 
 
 def check_watched(manifest: Manifest, name: str) -> None:
@@ -115,24 +122,30 @@ def check_watched(manifest: Manifest, name: str) -> None:
     Raises:
         UserError: says how to name it.
     """
-    if len(manifest.terms) > 1 and name != LOSS and _alone(name, manifest) == name:
+    if len(manifest.terms) > 1 and name != LOSS and _asked(name, manifest)[1] == name:
         outputs = [term.named(name) for term in manifest.terms]
         raise UserError(
             f"There are several losses: say which '{name}' is meant, as '{outputs[0]}'."
         )
 
 
-def fits(metric: Metric, task: Task) -> bool:
+def _fits(metric: Metric, task: Task) -> bool:
     """Whether a metric is defined for a task."""
     return _refusal(metric, task) is None
 
 
-def _alone(name: str, manifest: Manifest) -> str:
-    """A metric's name without that of the output before it."""
-    if len(manifest.terms) == 1:
-        return name
-    prefixes = [term.named("") for term in manifest.terms]
-    return next((name[len(each) :] for each in prefixes if name.startswith(each)), name)
+def _asked(name: str, manifest: Manifest) -> tuple[Sequence[int], str]:
+    """The places of the losses that a metric is asked of, and its name without that of an output before it."""
+    every = range(len(manifest.terms))
+    if len(every) == 1:
+        return every, name
+    prefixes = {term.named(""): place for place, term in enumerate(manifest.terms)}
+    for each in sorted(
+        prefixes, key=len, reverse=True
+    ):  # an output's name may begin with another's
+        if name.startswith(each):
+            return [prefixes[each]], name[len(each) :]
+    return every, name
 
 
 def _refusal(metric: Metric, task: Task) -> str | None:

@@ -76,7 +76,7 @@ def load_data(
     *,
     columns: Mapping[str, str | Sequence[str]] | None = None,
     transform: str | Sequence[str] = (),
-    classes: Sequence[str] = (),
+    classes: Sequence[str] | Mapping[str, Sequence[str]] = (),
 ) -> Data:
     """Opens examples for `train`, `evaluate` and `predict`; what is large stays on disk.
 
@@ -88,8 +88,8 @@ def load_data(
         columns: for an input of the model, or its label, the columns that it is made of: names or globs, whose
             columns stand next to each other. An input that is not among them has the column of its name.
         transform: what happens to images, as `"resize=256,random-crop=224,flip,normalize=imagenet"`.
-        classes: names of the classes in the order of their numbers. By default those that the data names, in
-            sorted order.
+        classes: names of the classes in the order of their numbers; of several labels those of the first, or
+            those of each, by label. By default those that the data names, in sorted order.
 
     Returns:
         The examples; `len`, and `classes`, the names of classes where they are known.
@@ -99,12 +99,18 @@ def load_data(
             option does not fit.
     """
     check_several("classes", classes)
-    chosen = tuple(classes)
-    if len(set(chosen)) != len(chosen):
+    by_label: dict[str, tuple[str, ...]] = {}
+    if isinstance(classes, Mapping):
+        for label, names in classes.items():
+            check_several("classes", names)
+            by_label[label] = tuple(names)
+    chosen = () if by_label or isinstance(classes, Mapping) else tuple(classes)
+    if any(len(set(each)) != len(each) for each in (chosen, *by_label.values())):
         raise UserError(f"{option('classes')} names a class twice.")
-    source = _source(examples, chosen)
+    only = next(iter(by_label.values())) if len(by_label) == 1 else ()
+    source = _source(examples, chosen or only)
     made = {name: [of] if isinstance(of, str) else list(of) for name, of in (columns or {}).items()}
-    return Data(source, made, parse_transform(transform), chosen)
+    return Data(source, made, parse_transform(transform), chosen, by_label)
 
 
 def _source(examples: Any, classes: Sequence[str]) -> Source:

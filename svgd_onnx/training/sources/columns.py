@@ -11,32 +11,67 @@ from svgd_onnx.training.sources.python import is_positional
 from svgd_onnx.training.sources.source import LABELS, Data, Source
 
 
-def classes_of(data: Data, columns: Sequence[str]) -> tuple[str, ...]:
+def classes_of_labels(
+    data: Data, columns: Mapping[str, Sequence[str]], labels: Sequence[str]
+) -> dict[str, tuple[str, ...]]:
+    """The names of the classes of each label, where they are known.
+
+    Args:
+        data: the examples.
+        columns: those that each label is made of.
+        labels: by name; what `data.classes` are is the first.
+
+    Raises:
+        UserError: those that are given are others than the data's, or are of no label.
+    """
+    check_labels(data, labels)
+    found = {}
+    for place, label in enumerate(labels):
+        given = data.label_classes.get(label) or (() if place else data.classes)
+        found[label] = _classes_of(data, columns[label], tuple(given))
+    return {label: names for label, names in found.items() if names}
+
+
+def check_labels(data: Data, labels: Sequence[str]) -> None:
+    """Refuses classes of what is no label, where labels matter.
+
+    Raises:
+        UserError: names it.
+    """
+    unknown = [name for name in data.label_classes if labels and name not in labels]
+    if unknown:
+        raise UserError(
+            f"{option('classes')} names '{unknown[0]}', which is none of the labels: there is "
+            f"{listed(_quoted(labels))}."
+        )
+
+
+def _classes_of(data: Data, columns: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
     """The names of the classes of labels in some column.
 
     Raises:
         UserError: those that are given are others than the data's.
     """
-    known = data.source.classes_of(columns[0]) if len(columns) == 1 else ()
-    if known and data.classes and known != data.classes:
+    known = data.source.classes_of(columns[0], given) if len(columns) == 1 else ()
+    if known and given and known != given:
         raise UserError(
-            f"The classes of {data.source.title} are {listed(known)}, and not {listed(data.classes)}: "
+            f"The classes of {data.source.title} are {listed(known)}, and not {listed(given)}: "
             "training, validation and evaluation take the same, in the same order."
         )
-    return data.classes or known
+    return given or known
 
 
 def columns_of(
-    data: Data, tensors: Sequence[Tensor], label: str | None
+    data: Data, tensors: Sequence[Tensor], labels: Sequence[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The columns that each input, and the label, is made of, by its name.
+    """The columns that each input, and each label, is made of, by its name.
 
     Raises:
         UserError: some has none; or columns are given for what is no input.
     """
     source, names = data.source, [tensor.name for tensor in tensors]
     unknown = [name for name in data.columns if name not in names]
-    if unknown and label is not None:
+    if unknown and labels:
         raise UserError(
             f"{option('columns')} names '{unknown[0]}', which is no input of the model: it wants "
             f"{listed(_quoted(names))}."
@@ -49,7 +84,8 @@ def columns_of(
             found[name] = (name,)
         elif str(place) in source.columns and source.own_names:
             found[name] = (str(place),)
-    found |= _by_role(source, [name for name in names if name not in found], label, found)
+    missing = [name for name in names if name not in found]
+    found |= _by_role(source, missing, labels[0] if labels else None, found)
     missing = [name for name in names if name not in found]
     if missing:
         raise UserError(
@@ -60,7 +96,7 @@ def columns_of(
     texts = [
         name
         for each, names in found.items()
-        if each != label
+        if each not in labels
         for name in names
         if name in source.texts
     ]

@@ -73,7 +73,7 @@ class ImageFolder:
             taken[LABELS] = self._labels[rows]
         return taken
 
-    def classes_of(self, column: str) -> tuple[str, ...]:
+    def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         return self._classes if column == LABELS else ()
 
     def name_of(self, row: int) -> str | None:

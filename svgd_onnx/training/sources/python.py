@@ -45,7 +45,7 @@ class SequenceSource:
     def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
         return stacked([as_mapping(self._rows[int(row)]) for row in rows], columns)
 
-    def classes_of(self, column: str) -> tuple[str, ...]:
+    def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         return ()
 
     def name_of(self, row: int) -> str | None:

@@ -48,8 +48,14 @@ class Source(Protocol):
         """
         ...
 
-    def classes_of(self, column: str) -> tuple[str, ...]:
-        """The names of classes, whose numbers a column has; none where they are not known."""
+    def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
+        """The names of classes, whose numbers a column has; none where they are not known.
+
+        Args:
+            column: which.
+            given: of texts the names that count, in their order; none for those that occur, sorted. What is
+                said first holds. None for those that the source was opened with.
+        """
         ...
 
     def name_of(self, row: int) -> str | None:
@@ -92,7 +98,7 @@ class ArraySource:
             release(self.arrays[name])
         return taken
 
-    def classes_of(self, column: str) -> tuple[str, ...]:
+    def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         return self._classes if column == LABELS else ()
 
     def name_of(self, row: int) -> str | None:
@@ -108,13 +114,16 @@ class Data:
         columns: for an input of a model (or the labels) the names or globs of the columns that it is made of,
             next to each other; inputs that are not in it have a column of their name.
         transform: what happens to images; None leaves them as they are.
-        classes: names of the classes, in the order of their numbers; none where they are not known.
+        classes: names of the classes, in the order of their numbers; none where they are not known. Of several
+            labels, those of the first.
+        label_classes: the same by label.
     """
 
     source: Source
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     transform: Transform | None = None
     classes: tuple[str, ...] = ()
+    label_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.source)

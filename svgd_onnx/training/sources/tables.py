@@ -85,16 +85,17 @@ class TableSource:
             for name, each in values.items()
         }
 
-    def classes_of(self, column: str) -> tuple[str, ...]:
+    def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         if column in self.texts and column not in self._classes:
+            chosen = self._chosen if given is None else tuple(given)
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
-            unknown = sorted(found - set(self._chosen))
-            if self._chosen and unknown:
+            unknown = sorted(found - set(chosen))
+            if chosen and unknown:
                 raise UserError(
                     f"Column '{column}' of {self.title} has '{unknown[0]}', which is none of the classes "
-                    f"{listed(self._chosen)}: {option('classes')} lists them."
+                    f"{listed(chosen)}: {option('classes')} lists them."
                 )
-            self._classes[column] = self._chosen or tuple(sorted(found))
+            self._classes[column] = chosen or tuple(sorted(found))
         return self._classes.get(column, ())
 
     def name_of(self, row: int) -> str | None:

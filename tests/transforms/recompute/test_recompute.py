@@ -13,6 +13,7 @@ import pytest
 from conftest import MakeTrainer
 from onnx import helper
 
+import svgd_onnx
 from svgd_onnx.runtime import has_training
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.recompute.memory import owner
@@ -139,3 +140,9 @@ class TestKeeps:
         gradient = next(name for name in model.graph.initializers if name.endswith("loss_grad"))
         assert gradient
         assert not Recompute([])(model).modified
+
+
+def test_a_gradient_that_is_read_for_its_sizes(tmp_path: Path) -> None:
+    model = Path(__file__).parents[2] / "fixtures" / "gpt2_transformers_dynamo.onnx"
+    manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", recompute=True)
+    assert manifest.verified is not None

@@ -32,6 +32,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         update: what becomes of them. Above one batch a step the graph has an input `svgd.update`, bool:
             whether this batch is the last of them, and parameters change.
         fast: whether operators of ours may be used.
+        when: whether parameters change, bool, where one batch is a step; None if they always do.
 
     Requires: each parameter is an input and its gradient an output; so is the loss.
     Ensures: the loss is the first output, and no gradient is one; there is an input
@@ -42,12 +43,19 @@ class ParameterUpdate(ir.passes.InPlacePass):
         states: the tensors that are kept from one step to the next.
     """
 
-    def __init__(self, parameters: Sequence[str], update: Update, fast: bool = False) -> None:
+    def __init__(
+        self,
+        parameters: Sequence[str],
+        update: Update,
+        fast: bool = False,
+        when: ir.Value | None = None,
+    ) -> None:
         super().__init__()
         self.states: list[State] = []
         self._parameters = list(parameters)
         self._update = update
         self._fast = fast
+        self._when = when
 
     def requires(self, model: ir.Model) -> None:
         inputs = {value.name for value in model.graph.inputs}
@@ -65,6 +73,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         rate = ir.val(LEARNING_RATE, ir.DataType.FLOAT, [])
         graph.inputs.append(rate)
         kept = _Outputs(graph, self._update)
+        kept.is_last, kept.leaves_out = self._when, self._when is not None
         if self._update.accumulation_steps > 1:
             kept.is_last = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(kept.is_last)

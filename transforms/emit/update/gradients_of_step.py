@@ -60,6 +60,8 @@ def _clipped(
     ratio = write.node("Div", write.scalar(most), write.node("Add", norm, write.scalar(_LITTLE)))
     factor = write.node("Min", ratio, write.scalar(1))
     clipped = [(group, write.node("Mul", gradient, factor)) for group, gradient in gradients]
+    if kept.is_last is not None and kept.leaves_out:
+        square = write.node("Where", kept.is_last, square, write.scalar(0))
     write.append_to(graph)
     guarded_by(graph, square)
     yield from clipped

@@ -26,11 +26,13 @@ class KeptTensors(ABC):
     Attributes:
         states: an account of them. They are zero before the first step, an average is its parameter.
         is_last: whether this batch changes more than the accumulated gradients; None if each does.
+        leaves_out: whether that is because a batch of gradients that are not finite changes nothing.
     """
 
     def __init__(self, graph: ir.Graph, update: Update) -> None:
         self.states: list[State] = []
         self.is_last: ir.Value | None = None
+        self.leaves_out = False
         self._graph = graph
         self._update = update
         self._inputs: dict[str, ir.Value] = {}

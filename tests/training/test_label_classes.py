@@ -1,0 +1,131 @@
+"""Classes by their names, of each of several labels."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from conftest import Answer, Run
+from models import Network
+
+import svgd_onnx
+from svgd_onnx import UserError
+
+KINDS, SIZES = ("ape", "bee", "cow"), ("large", "small")
+TRAIN = ("--batch-size", 4, "--learning-rate", 0.1, "--steps", 3)
+
+
+def two_heads() -> onnx.ModelProto:
+    """x (batch, 2) -> kind (batch, 3) and size (batch, 2)."""
+    net = Network()
+    hidden = net.node("Tanh", net.node("MatMul", "x", net.weight("w", 2, 4)))
+    net.node("MatMul", hidden, net.weight("a", 4, 3), output="kind")
+    net.node("MatMul", hidden, net.weight("b", 4, 2), output="size")
+    return net.model({"x": ("batch", 2)}, {"kind": ("batch", 3), "size": ("batch", 2)})
+
+
+def table(path: Path, sizes: tuple[str, ...] = SIZES, kinds: tuple[str, ...] = KINDS) -> Path:
+    """12 rows of two numbers, a kind and a size."""
+    lines = ["u,v,kind_labels,size_labels"]
+    for row in range(12):
+        lines.append(f"{row / 12},{-row / 7},{kinds[row % len(kinds)]},{sizes[row % len(sizes)]}")
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    pytest.importorskip("pyarrow")
+    losses: dict[str, Any] = {"kind": "cross-entropy", "size": "cross-entropy"}
+    svgd_onnx.convert(two_heads(), tmp_path / "a", loss=losses, target="onnx", verify=False)
+    return tmp_path / "a"
+
+
+def of(path: Path) -> tuple[str, ...]:
+    return ("--data", str(path), "--columns", "x=u,v")
+
+
+def test_texts_are_labels_of_each_loss(answer: Answer, folder: Path, tmp_path: Path) -> None:
+    said = answer("train", folder, *of(table(tmp_path / "t.csv")), *TRAIN)
+    assert "Classes of 'kind_labels': 0 ape, 1 bee, 2 cow." in said
+    assert "Classes of 'size_labels': 0 large, 1 small." in said
+    trainer = svgd_onnx.Trainer(folder)
+    assert trainer.classes == KINDS
+    assert trainer.label_classes == {"kind_labels": KINDS, "size_labels": SIZES}
+    # what is numbered by itself is scored as what has the numbers
+    rows = np.arange(12)
+    numbers = {
+        "x": np.stack([rows / 12, -rows / 7], axis=1).astype(np.float32),
+        "kind_labels": rows % 3,
+        "size_labels": rows % 2,
+    }
+    data = svgd_onnx.load_data(tmp_path / "t.csv", columns={"x": ["u", "v"]})
+    assert trainer.evaluate(data) == pytest.approx(trainer.evaluate(numbers))
+
+
+def test_data_that_lack_some_are_numbered_as_before(run: Run, folder: Path, tmp_path: Path) -> None:
+    whole, part = table(tmp_path / "t.csv"), table(tmp_path / "p.csv", sizes=("small",))
+    assert run("train", folder, *of(whole), "--validation", part, *TRAIN).code == 0
+    scores = run("evaluate", folder, *of(part), "--json").facts
+    data = svgd_onnx.load_data(
+        part, columns={"x": ["u", "v"]}, classes={"kind_labels": KINDS, "size_labels": SIZES}
+    )
+    assert scores["size_loss"] == pytest.approx(
+        svgd_onnx.Trainer(folder).evaluate(data)["size_loss"]
+    )
+    with pytest.raises(UserError, match="'size_labels' in .* are small, and those of before"):
+        alone = svgd_onnx.load_data(part, columns={"x": ["u", "v"]})
+        svgd_onnx.Trainer(folder).evaluate(alone)
+
+
+def test_each_may_be_given(run: Run, folder: Path, tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv")
+    (tmp_path / "kinds.txt").write_text("cow\nbee\nape\n")
+    given = ("--classes", "size_labels=small,large")
+    given = (*given, "--classes", f"kind_labels={tmp_path / 'kinds.txt'}")
+    facts = run("train", folder, *of(path), *TRAIN, *given, "--json").facts
+    assert facts["classes"] == ["cow", "bee", "ape"]
+    assert facts["label_classes"]["size_labels"] == ["small", "large"]
+    again = run("train", "--config", folder / "run.toml", "--steps", 5, "--json").facts
+    assert again["label_classes"] == facts["label_classes"]
+
+
+@pytest.mark.parametrize(
+    ("classes", "sentence"),
+    [
+        (["a,b"], "which is none of the classes a, b"),
+        (["colour=a,b"], "--classes names 'colour', which is none of the labels"),
+        (["a,b,c", "size_labels=a,b"], "beside LABEL=A,B"),
+        (["size_labels=small,large,huge"], "There are 3 names of classes"),
+        (["size_labels=small"], "'size_labels' of .* has 'large', which is none of the classes"),
+        (["size_labels=small,small"], "names a class twice"),
+    ],
+)
+def test_what_is_refused(
+    classes: list[str], sentence: str, run: Run, folder: Path, tmp_path: Path
+) -> None:
+    options = [part for each in classes for part in ("--classes", each)]
+    refused = run("train", folder, *of(table(tmp_path / "t.csv")), *TRAIN, *options)
+    assert refused.code == 2
+    assert re.search(sentence, refused.err)
+
+
+def test_a_config_has_classes_as_text_or_list(run: Run, folder: Path, tmp_path: Path) -> None:
+    path = table(tmp_path / "t.csv")
+    for written in ('"cow,bee,ape"', '["cow", "bee", "ape"]', '["kind_labels=cow,bee,ape"]'):
+        config = tmp_path / "run.toml"
+        config.write_text(
+            f"[train]\nfolder = '{folder}'\ndata = '{path}'\ncolumns = ['x=u,v']\nbatch-size = 4\n"
+            f"learning-rate = 0.1\nsteps = 1\nrestart = true\nclasses = {written}\n"
+        )
+        assert run("train", "--config", config, "--json").facts["classes"] == ["cow", "bee", "ape"]
+
+
+def test_predict_takes_names_of_one_output(run: Run, folder: Path, tmp_path: Path) -> None:
+    line = ("predict", folder, *of(table(tmp_path / "t.csv")), "--output", tmp_path / "p.csv")
+    refused = run(*line, "--classes", "kind_labels=a,b,c")
+    assert refused.code == 2 and "give names without a label" in refused.err
