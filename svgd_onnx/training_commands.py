@@ -25,12 +25,14 @@ from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.files import is_one_of
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
+from svgd_onnx.run_report import facts_of_run, show_run
 from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.examples import label_classes
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
 from svgd_onnx.training.metrics import LOSS
 from svgd_onnx.training.metrics.confusion_matrix import as_text
+from svgd_onnx.training.run_summary import RunSummary
 from svgd_onnx.training_report import interrupted, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
@@ -153,6 +155,7 @@ def train(
         else held_out
     )
     stop = trainer.stop if checkpoint_on_stop else None
+    summary = RunSummary()
     with signals.during(lambda: interrupted(trainer), stop):
         result = trainer.train(
             examples,
@@ -173,6 +176,7 @@ def train(
             checkpoint_keep=checkpoint_keep,
             log=log,
             log_every=log_every,
+            callbacks=[summary],
             resume=resume,
             progress=terminal.shows_text(),
         )
@@ -190,6 +194,7 @@ def train(
         log=log,
         config=trainer.config,
         interrupted=signals.exit_code() is not None,
+        **facts_of_run(trainer, summary),
     )
     if signals.exit_code() is not None:
         terminal.complain(f"{interrupted(trainer)}.")
@@ -197,6 +202,7 @@ def train(
     if verbose and not told:
         say_placement(trainer)
     say_results(trainer, result, monitor=monitor or LOSS, patience=early_stopping)
+    show_run(trainer, summary)
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 
