@@ -69,6 +69,7 @@ _GROUPS = {
     "Log and checkpoints": (
         "log",
         "log_every",
+        "tensorboard",
         "checkpoint_every",
         "checkpoint_best",
         "checkpoint_keep",

@@ -15,6 +15,7 @@ from svgd_onnx.data_arguments import (
     TRANSFORM,
     WORKERS,
     check_output,
+    check_outside,
     open_data,
     parse_classes,
     parse_validation,
@@ -105,6 +106,9 @@ def train(
     ),
     log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
+    tensorboard: Path | None = typer.Option(
+        None, metavar="DIR", help="A folder for TensorBoard's event files of this training."
+    ),
     checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
@@ -133,6 +137,8 @@ def train(
     held_out = parse_validation(validation)
     if log is not None:
         check_output(log, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
+    if tensorboard is not None:
+        check_outside(tensorboard, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
     trainer = RecordedTrainer(
         context,
         folder,
@@ -176,6 +182,7 @@ def train(
             checkpoint_keep=checkpoint_keep,
             log=log,
             log_every=log_every,
+            tensorboard=tensorboard,
             callbacks=[summary],
             resume=resume,
             progress=terminal.shows_text(),
@@ -192,6 +199,7 @@ def train(
         seed=trainer.seed,
         **what_runs(trainer),
         log=log,
+        tensorboard=tensorboard,
         config=trainer.config,
         interrupted=signals.exit_code() is not None,
         **facts_of_run(trainer, summary),
