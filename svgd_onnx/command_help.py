@@ -79,6 +79,7 @@ _GROUPS = {
         "restart",
     ),
     "What is checked": ("only", "directions", "tolerance"),
+    "The picture": ("smooth", "log_scale"),
     "Every command": ("config", "json", "quiet"),
 }
 
@@ -109,6 +110,10 @@ EXAMPLES = {
         "svgd-onnx export artifacts --output trained.onnx",
         "svgd-onnx export artifacts --output trained.onnx --requantize",
         "svgd-onnx export artifacts --adapter trained.safetensors",
+    ),
+    "plot": (
+        "svgd-onnx plot log.csv",
+        "svgd-onnx plot svgd.csv adamw.csv --metric loss --metric accuracy --smooth 20 --output runs.svg",
     ),
     "apply": (
         "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",

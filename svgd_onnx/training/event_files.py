@@ -26,7 +26,7 @@ _VERSION = "brain.Event:2"
 _FLUSH_SECONDS = 1.0
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), 4
 
-# By heading and title: "Margin" of the tags of a curve and the two around it, or "Multiline" of patterns of tags.
+# By heading and title: a "Margin" of the tags of a curve and those around it, or "Multiline" of patterns.
 Charts = dict[str, dict[str, tuple[str, list[str]]]]
 
 

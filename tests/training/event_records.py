@@ -1,4 +1,4 @@
-"""Reads TensorBoard's event files without any code that writes them: records, checksums and protobuf by hand."""
+"""Reads TensorBoard's event files without any code that writes them: records, checksums, protobuf by hand."""
 
 from __future__ import annotations
 
