@@ -50,7 +50,7 @@ _GROUPS = {
         "lora_targets",
         "lora_alpha",
     ),
-    "How it is made": ("target", "differentiator", "recompute", "verify"),
+    "How it is made": ("target", "differentiator", "recompute", "gradient_norms", "verify"),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
         "epochs",

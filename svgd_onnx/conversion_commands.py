@@ -147,6 +147,11 @@ def convert(
         "--recompute",
         help="Compute segments of the forward pass again in the backward pass: less memory, more time.",
     ),
+    gradient_norms: bool = typer.Option(
+        False,
+        "--gradient-norms",
+        help="Let a step give norms of gradients, without T and with it, for train --tensorboard.",
+    ),
     verify: bool = typer.Option(
         True,
         "--verify/--no-verify",

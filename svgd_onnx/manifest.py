@@ -100,6 +100,7 @@ class Manifest:
             empty where the fields above say all. `terms` is the same for both.
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
+        gradient_norms: the parameters whose gradients' norms a step gives, in this order; empty if none.
         format: of this file.
     """
 
@@ -137,6 +138,7 @@ class Manifest:
     losses: list[LossTerm] = field(default_factory=list)
     num_classes: int | None = None
     lora: LowRank | None = None
+    gradient_norms: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property

@@ -20,6 +20,10 @@ UPDATE = "svgd.update"
 STEPS = "svgd.steps"
 """How often the parameters have changed, where the optimizer's formula asks for it (adamw)."""
 NEW_SUFFIX = ".new"
+GRADIENT_NORMS = "svgd.gradient_norms"
+"""Output of a step that was asked for it: the norm of each trainable parameter's gradient, float32."""
+VIRTUAL_GRADIENT_NORMS = "svgd.virtual_gradient_norms"
+"""The same of virtual gradients, where there is a T."""
 
 # Private to Unicode; those of options are in errors.
 _FIRST_MARK, _LAST_MARK = "\ue000", "\ue004"

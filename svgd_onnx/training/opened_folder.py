@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import check_choice
+from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
@@ -97,6 +97,26 @@ class OpenedFolder:
             UserError: there is none of that name.
         """
         return np.array(self._session.tensor(name))
+
+    def gradient_norms(self) -> dict[str, tuple[float, float]]:
+        """Norms of the gradient and the virtual gradient that the last batch gave each parameter, by its name.
+
+        Both are without L1's part and before clipping; without T they are the same, and before a step 0.
+
+        Raises:
+            UserError: the artifacts do not give them.
+        """
+        parameters = self.manifest.gradient_norms
+        if not parameters:
+            raise UserError(
+                f"A step of '{self._folder}' gives no norms of gradients: convert with "
+                f"{option('gradient_norms')}."
+            )
+        norms = self._session.gradient_norms()
+        return {
+            name: (float(plain), float(virtual))
+            for name, plain, virtual in zip(parameters, norms[0], norms[-1])
+        }
 
     def factors(self) -> list[Factors]:
         """T's factors s / sqrt(r + epsilon) of the last step, for each operation that T acts on.

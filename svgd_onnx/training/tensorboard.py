@@ -1,22 +1,22 @@
-"""What TensorBoard shows of a training: loss, metrics, rates, and T's factors by operation."""
+"""What TensorBoard shows of a training: loss, metrics, rates, T's factors by operation, norms of gradients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 
-from svgd_onnx.manifest import Manifest
 from svgd_onnx.printable import printable
 from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.event_files import Charts, EventFile
-from svgd_onnx.training.factors import Factors, factors_of
 from svgd_onnx.training.metrics import LOSS
+from svgd_onnx.training.opened_folder import OpenedFolder
 
 _LAYERS_EVERY = 50
 """What is of each operation is looked at no more often: its tensors may be large."""
+
+_NORMS = ("norm_of_gradient", "norm_of_virtual_gradient")
 
 
 class TensorBoard(Callback):
@@ -27,30 +27,23 @@ class TensorBoard(Callback):
 
     Args:
         folder: for the event files.
-        training: the folder of artifacts.
-        manifest: theirs.
-        tensor: gives a tensor of the checkpoint as it is.
-        step: the step that training starts after.
+        trainer: whose training it is, before it goes on.
         every: which steps are logged: those whose number is a multiple.
 
     Raises:
         UserError: as `EventFile`.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        training: Path,
-        manifest: Manifest,
-        tensor: Callable[[str], np.ndarray],
-        step: int,
-        every: int,
-    ) -> None:
-        self._file = EventFile(folder, training, step)
-        self._manifest, self._tensor = manifest, tensor
+    def __init__(self, folder: Path, trainer: OpenedFolder, every: int) -> None:
+        self._file = EventFile(folder, trainer.checkpoint_file.parent, trainer.step)
+        self._trainer = trainer
+        manifest = trainer.manifest
+        self._has_norms = bool(manifest.gradient_norms)
+        has_t = any(each.state is not None for each in manifest.operations)
+        self._norms = _NORMS if has_t else _NORMS[:1]
         self._every = every
         self._layers_every = -(-_LAYERS_EVERY // every) * every
-        self._layers_step = step
+        self._layers_step = trainer.step
 
     def __enter__(self) -> TensorBoard:
         self._file.__enter__()
@@ -78,36 +71,45 @@ class TensorBoard(Callback):
         self._file.flush()
 
     def _of_step(self, record: Record) -> dict[str, float]:
-        rates = {f"learning_rate/{each}": f for each, f in self._manifest.rates.items()}
+        rates = {f"learning_rate/{each}": f for each, f in self._trainer.manifest.rates.items()}
         return {
             f"{LOSS}/training": record.loss,
             "learning_rate": record.rate,
             **{printable(tag): factor * record.rate for tag, factor in rates.items()},
             **{f"{name}/validation": value for name, value in record.metrics.items()},
+            **self._of_all_gradients(),
         }
+
+    def _of_all_gradients(self) -> dict[str, float]:
+        """The norms of all parameters' gradients as one vector."""
+        if not self._has_norms:
+            return {}
+        norms = np.array([*self._trainer.gradient_norms().values()])
+        return dict(zip(self._norms, np.sqrt(np.square(norms).sum(axis=0)).tolist()))
 
     def _write_layers(self, step: int) -> None:
         if step > self._layers_step:
             self._layers_step = step
             values = self._of_factors()
+            if self._has_norms:
+                for parameter, norms in self._trainer.gradient_norms().items():
+                    tags = (f"{each}/{printable(parameter)}" for each in self._norms)
+                    values.update(zip(tags, norms))
             if values:
                 self._file.write(step, values)
 
-    def _of_factors(self) -> Mapping[str, float]:
+    def _of_factors(self) -> dict[str, float]:
         values = {}
-        for each in self._factors():
+        for each in self._trainer.factors():
             name = printable(each.name)
             values[f"r_below_epsilon/{name}"] = each.below_epsilon
             for tag, value in zip(_tags(name), (each.mean, each.lowest, each.highest)):
                 values[tag] = value
         return values
 
-    def _factors(self) -> list[Factors]:
-        return factors_of(self._manifest, self._tensor)
-
     def _charts(self) -> Charts:
         """Charts of several curves each, for the page "Custom scalars"; with a tag for each curve."""
-        names = [printable(each.name) for each in self._factors()]
+        names = [printable(each.name) for each in self._trainer.factors()]
         charts: Charts = {"Loss": {"Training and validation": ("Multiline", [f"^{LOSS}/"])}}
         if names:
             charts["T's factor: mean, lowest and highest"] = {

@@ -169,7 +169,8 @@ class Trainer(OpenedFolder):
             log: a CSV file with a row for each logged step.
             log_every: log each step whose number (from 1) is a multiple of this.
             tensorboard: a folder for TensorBoard's event files of this training alone: of each logged step, and
-                of T's factors by operation every 50 steps or so.
+                every 50 steps or so of each operation (T's factors, and norms of gradients by a step that
+                gives them).
             callbacks: told of steps, epochs and checkpoints.
             resume: refuse to train where nothing was trained yet.
             progress: show a progress bar.
@@ -204,14 +205,7 @@ class Trainer(OpenedFolder):
         loop = prepare(self._folder, self._state, options, examples, validation, augment)
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
         if tensorboard is not None:
-            given = (
-                Path(tensorboard),
-                self._folder,
-                self.manifest,
-                self._session.tensor,
-                self.step,
-            )
-            board = TensorBoard(*given, log_every)
+            board = TensorBoard(Path(tensorboard), self, log_every)
             loop.board, loop.callbacks = board, [board, *loop.callbacks]
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
         try:

@@ -220,3 +220,25 @@ def test_the_command_line(folder: Path, tmp_path: Path, run: Run, answer: Answer
         np.save(columns / f"{name}.npy", array)
     inside = ("train", folder, "--data", columns, *fixed, "--tensorboard", columns / "board")
     assert "which is read" in answer(*inside)
+
+
+@pytest.mark.parametrize("optimizer", ["svgd", "adamw"])
+def test_norms_of_gradients_by_a_step_that_gives_them(optimizer: str, tmp_path: Path) -> None:
+    folder, board = tmp_path / "artifacts", tmp_path / "board"
+    options = {"target": "onnx", "verify": False, "optimizer": optimizer}
+    svgd_onnx.convert(MODEL, folder, gradient_norms=True, **options)
+    trainer = train(folder, board, steps=2)
+    norms = trainer.gradient_norms()
+    found = points(board)
+    tags = ["norm_of_gradient", "norm_of_virtual_gradient"]
+    if optimizer != "svgd":
+        assert tags.pop() not in found  # it would be the same
+    for place, tag in enumerate(tags):
+        assert {each for each in found if each.startswith(f"{tag}/")} == {
+            f"{tag}/{name}" for name in norms
+        }
+        for name, values in norms.items():
+            assert found[f"{tag}/{name}"] == [(2, pytest.approx(values[place], rel=1e-6))]
+        squares = np.square([values[place] for values in norms.values()])
+        assert steps(found, tag) == [1, 2]
+        assert found[tag][-1][1] == pytest.approx(np.sqrt(squares.sum()), rel=1e-6)

@@ -18,7 +18,7 @@ from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
-from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, seeded
+from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
 from svgd_onnx.targets.standard_onnx.device import Device
@@ -98,6 +98,12 @@ class InferenceTrainingSession:
         # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
         # where NumPy has it, for as long as this is held.
         self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros((), np.float32))
+        # that of a device too: it is a number a parameter
+        zeros = np.zeros(len(manifest.gradient_norms), np.float32)
+        self._norms = {
+            name: self._onnxruntime.OrtValue.ortvalue_from_numpy(zeros.copy())
+            for name in norm_outputs(manifest)
+        }
         self._binding = self._bind(self._current, self._other, wanted)
         self._other_binding = self._bind(self._other, self._current, wanted)
 
@@ -173,6 +179,10 @@ class InferenceTrainingSession:
         raise UserError(
             f"Artifacts of the target onnx keep no gradients: use {option('target', 'ort-training')}."
         )
+
+    def gradient_norms(self) -> list[np.ndarray]:
+        """See `Session`."""
+        return [np.array(each.numpy()) for each in self._norms.values()]
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
@@ -277,6 +287,8 @@ class InferenceTrainingSession:
     def _bind(self, read: dict[str, Any], written: dict[str, Any], wanted: set[str]) -> Any:
         binding = self._session.io_binding()
         binding.bind_ortvalue_output(self._session.get_outputs()[0].name, self._loss)
+        for name, value in self._norms.items():
+            binding.bind_ortvalue_output(name, value)
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:
