@@ -94,7 +94,8 @@ def columns_of(metric: str, logs: Sequence[Log]) -> list[str]:
 
 def names_of(logs: Sequence[Log]) -> list[str]:
     """What to call runs: the files' names without ending, with as many folders as tell them apart."""
-    parts = [log.path.absolute().with_suffix("").parts for log in logs]
+    paths = [log.path.absolute() for log in logs]
+    parts = [(*path.parent.parts, path.name.removesuffix(".csv")) for path in paths]
     for count in range(1, max(map(len, parts)) + 1):
         names = ["/".join(each[-count:]) for each in parts]
         if len(set(names)) == len(names):

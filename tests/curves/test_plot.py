@@ -104,6 +104,7 @@ def test_names_are_no_formulas_and_none_is_left_out(tmp_path: Path) -> None:
 def test_runs_of_one_name_have_their_folders_too(tmp_path: Path) -> None:
     logs = [read_log(write_log(tmp_path / folder / "log.csv")) for folder in ("sgd", "svgd")]
     assert names_of(logs) == ["sgd/log", "svgd/log"]
+    assert names_of([read_log(write_log(tmp_path / "rate_0.1"))]) == ["rate_0.1"]
 
 
 @pytest.mark.parametrize(("highest", "few"), [(1.7, 3), (30.0, 3), (1e5, 3)])

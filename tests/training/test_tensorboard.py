@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import sys
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,20 @@ class TestRefused:
         with pytest.raises(svgd_onnx.UserError, match="cannot be written"):
             train(folder, tmp_path / "board", steps=2)
         assert (tmp_path / "board").read_text() == "mine"
+
+    def test_a_disk_that_is_full(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Training ends with a sentence, and the last checkpoint stays."""
+
+        def write(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        train(folder, tmp_path / "board", steps=2)
+        monkeypatch.setattr("tensorboardX.RecordWriter.write", write)
+        with pytest.raises(svgd_onnx.UserError, match="no space left to write"):
+            train(folder, tmp_path / "board", steps=4)
+        assert svgd_onnx.Trainer(folder).step == 2
 
     def test_without_the_package_that_writes_it(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
