@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from svgd_onnx.conversion.inspection import inspect
     from svgd_onnx.conversion.ort_artifacts.arguments import SVGD
     from svgd_onnx.conversion.ort_artifacts.generate import generate_artifacts
+    from svgd_onnx.curves.picture import plot
     from svgd_onnx.errors import UserError
     from svgd_onnx.estimators.classifier import OnnxClassifier
     from svgd_onnx.estimators.regressor import OnnxRegressor
@@ -49,6 +50,7 @@ __all__ = [
     "generate_artifacts",
     "inspect",
     "load_data",
+    "plot",
 ]
 
 _MODULES = {
@@ -70,6 +72,7 @@ _MODULES = {
     "generate_artifacts": "conversion.ort_artifacts.generate",
     "inspect": "conversion.inspection",
     "load_data": "training.sources",
+    "plot": "curves.picture",
 }
 
 find_transforms()

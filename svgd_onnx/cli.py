@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | predict | export | apply | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export | plot | inspect | ...`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError
+from svgd_onnx.plot_command import plot
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
 _CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
@@ -102,5 +103,5 @@ def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -
     )
 
 
-for _command in (train, evaluate, predict, export):
+for _command in (train, evaluate, predict, export, plot):
     _app.command()(_command)

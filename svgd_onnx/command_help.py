@@ -50,7 +50,15 @@ _GROUPS = {
         "lora_targets",
         "lora_alpha",
     ),
-    "How it is made": ("target", "differentiator", "compute", "loss_scale", "recompute", "verify"),
+    "How it is made": (
+        "target",
+        "differentiator",
+        "compute",
+        "loss_scale",
+        "recompute",
+        "gradient_norms",
+        "verify",
+    ),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
         "epochs",
@@ -69,6 +77,7 @@ _GROUPS = {
     "Log and checkpoints": (
         "log",
         "log_every",
+        "tensorboard",
         "checkpoint_every",
         "checkpoint_best",
         "checkpoint_keep",
@@ -78,6 +87,7 @@ _GROUPS = {
         "restart",
     ),
     "What is checked": ("only", "directions", "tolerance"),
+    "The picture": ("smooth", "log_scale"),
     "Every command": ("config", "json", "quiet"),
 }
 
@@ -108,6 +118,10 @@ EXAMPLES = {
         "svgd-onnx export artifacts --output trained.onnx",
         "svgd-onnx export artifacts --output trained.onnx --requantize",
         "svgd-onnx export artifacts --adapter trained.safetensors",
+    ),
+    "plot": (
+        "svgd-onnx plot log.csv",
+        "svgd-onnx plot svgd.csv adamw.csv --metric loss --metric accuracy --smooth 20 --output runs.svg",
     ),
     "apply": (
         "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",

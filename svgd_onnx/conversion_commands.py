@@ -153,6 +153,11 @@ def convert(
     ),
     compute: str = COMPUTE,
     loss_scale: str | None = LOSS_SCALE,
+    gradient_norms: bool = typer.Option(
+        False,
+        "--gradient-norms",
+        help="Let a step give norms of gradients, without T and with it, for train --tensorboard.",
+    ),
     verify: bool = typer.Option(
         True,
         "--verify/--no-verify",

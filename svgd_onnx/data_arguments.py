@@ -152,7 +152,17 @@ def check_output(path: Path, read: Sequence[Path]) -> None:
     Raises:
         UserError: says what is there.
     """
-    final = followed(check_destination(path, read))
+    check_destination(path, read)
+    check_outside(path, read)
+
+
+def check_outside(path: Path, read: Sequence[Path]) -> None:
+    """Refuses a place in a folder of data that the same command reads.
+
+    Raises:
+        UserError: says which.
+    """
+    final = followed(path)
     for folder in read:
         if folder.is_dir() and final.is_relative_to(followed(folder)):
             raise UserError(

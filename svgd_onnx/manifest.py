@@ -103,6 +103,7 @@ class Manifest:
         class_axis_reason: see `LossTerm`.
         compute: in which numbers a step computes products and convolutions, "float32" or "float16".
         loss_scale: of float16, what the loss's gradient is multiplied by: "dynamic", or a number.
+        gradient_norms: the parameters whose gradients' norms a step gives, in this order; empty if none.
         format: of this file.
     """
 
@@ -143,6 +144,7 @@ class Manifest:
     class_axis_reason: str = ""
     compute: str = "float32"
     loss_scale: str = ""
+    gradient_norms: list[str] = field(default_factory=list)
     format: int = FORMAT
 
     @property

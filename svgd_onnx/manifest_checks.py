@@ -47,6 +47,9 @@ def check(manifest: Manifest) -> None:
             parameter.stored_as
         ):
             raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
+    trained = {each.name for each in manifest.parameters if each.trainable}
+    if not trained.issuperset(manifest.gradient_norms):
+        raise MisfitError("'gradient_norms' has what is no trainable parameter")
     _check_update(manifest)
 
 

@@ -35,4 +35,6 @@ class RecordedTrainer(Trainer):
         if self.step > self.first_step and not self._is_recorded:
             self._is_recorded = True
             chosen = {"seed": self.seed, "device": self.device, "resume": self.first_step > 0}
-            self.config = record(self._context, self._folder, written=["log"], **chosen)
+            self.config = record(
+                self._context, self._folder, written=["log", "tensorboard"], **chosen
+            )

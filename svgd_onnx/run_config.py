@@ -28,7 +28,17 @@ from svgd_onnx.errors import Advice, UserError, first_line, listed
 from svgd_onnx.hashes import sha256
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
 
-COMMANDS = ("convert", "train", "evaluate", "predict", "export", "apply", "inspect", "check")
+COMMANDS = (
+    "convert",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "plot",
+    "apply",
+    "inspect",
+    "check",
+)
 RECORD = "record"
 """A table beside those of commands: what a run was made with, which is no option."""
 HASHED_BYTES = 1 << 30

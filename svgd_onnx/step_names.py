@@ -26,6 +26,10 @@ GOOD_STEPS = "svgd.loss_scale.good_steps"
 LEFT_OUT = "svgd.loss_scale.left_out"
 """Steps whose gradients were not, and which changed nothing else (float32)."""
 NEW_SUFFIX = ".new"
+GRADIENT_NORMS = "svgd.gradient_norms"
+"""Output of a step that was asked for it: the norm of each trainable parameter's gradient, float32."""
+VIRTUAL_GRADIENT_NORMS = "svgd.virtual_gradient_norms"
+"""The same of virtual gradients, where there is a T."""
 
 # Private to Unicode; those of options are in errors.
 _FIRST_MARK, _LAST_MARK = "\ue000", "\ue004"

@@ -15,6 +15,7 @@ from svgd_onnx.data_arguments import (
     TRANSFORM,
     WORKERS,
     check_output,
+    check_outside,
     open_data,
     parse_names,
     parse_validation,
@@ -25,10 +26,12 @@ from svgd_onnx.files import is_one_of
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
+from svgd_onnx.run_report import facts_of_run, show_run
 from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
 from svgd_onnx.training.metrics.confusion_matrix import as_text
+from svgd_onnx.training.run_summary import RunSummary
 from svgd_onnx.training_report import interrupted, say_classes, say_results
 from svgd_onnx.what_runs import say_placement, say_what_runs, what_runs
 
@@ -103,6 +106,9 @@ def train(
     ),
     log: Path | None = typer.Option(None, help="A CSV file to log steps to."),
     log_every: int = typer.Option(1, help="Log each so many steps."),
+    tensorboard: Path | None = typer.Option(
+        None, metavar="DIR", help="A folder for TensorBoard's event files of this training."
+    ),
     checkpoint_every: int | None = typer.Option(
         None, help="Save each so many steps, not only at the end."
     ),
@@ -131,6 +137,8 @@ def train(
     held_out = parse_validation(validation)
     if log is not None:
         check_output(log, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
+    if tensorboard is not None:
+        check_outside(tensorboard, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
     trainer = RecordedTrainer(
         context,
         folder,
@@ -152,6 +160,7 @@ def train(
         else held_out
     )
     stop = trainer.stop if checkpoint_on_stop else None
+    summary = RunSummary()
     with signals.during(lambda: interrupted(trainer), stop):
         result = trainer.train(
             examples,
@@ -172,6 +181,8 @@ def train(
             checkpoint_keep=checkpoint_keep,
             log=log,
             log_every=log_every,
+            tensorboard=tensorboard,
+            callbacks=[summary],
             resume=resume,
             progress=terminal.shows_text(),
         )
@@ -190,8 +201,10 @@ def train(
         seed=trainer.seed,
         **what_runs(trainer),
         log=log,
+        tensorboard=tensorboard,
         config=trainer.config,
         interrupted=signals.exit_code() is not None,
+        **facts_of_run(trainer, summary),
     )
     if signals.exit_code() is not None:
         terminal.complain(f"{interrupted(trainer)}.")
@@ -199,6 +212,7 @@ def train(
     if verbose and not told:
         say_placement(trainer)
     say_results(trainer, result)
+    show_run(trainer, summary)
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 

@@ -89,6 +89,10 @@ export class Trainer {
       }
       for (const [output, tensor] of Object.entries(updates)) {
         const name = output.slice(0, -NEW.length);
+        if (!output.endsWith(NEW)) {
+          tensor.dispose(); // norms of gradients
+          continue;
+        }
         this.#state.get(name).dispose();
         this.#state.set(name, tensor);
       }

@@ -53,8 +53,10 @@ class ComputeSettings:
                 f"{option('loss_scale')} is {given}, but must be above 0, as float32, or '{DYNAMIC}'."
             )
 
-    def check_target(self, target: Target, accumulation_steps: int) -> None:
-        """Refuses what a target cannot do.
+    def check_target(
+        self, target: Target, accumulation_steps: int, gradient_norms: bool = False
+    ) -> None:
+        """Refuses what a target, or a step with these settings, cannot do.
 
         Raises:
             UserError: says what can.
@@ -65,6 +67,11 @@ class ComputeSettings:
             raise UserError(
                 f"{option('compute', FLOAT16)} is of the target onnx: onnxruntime's training session, which "
                 f"{target.name} is for, has no loss scaling; give {option('target', 'onnx')}."
+            )
+        if gradient_norms:
+            raise UserError(
+                f"{option('gradient_norms')} is of gradients as they are, which {option('compute', FLOAT16)} "
+                "scales on their way: leave one of them out."
             )
         if accumulation_steps > 1 and self.scale is not None and self.scale.is_dynamic:
             raise UserError(

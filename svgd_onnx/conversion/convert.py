@@ -35,6 +35,7 @@ from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
+from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
@@ -42,6 +43,7 @@ from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
+    GradientNorms,
     L1Regularization,
     ParameterUse,
     VirtualGradientSettings,
@@ -60,6 +62,7 @@ def convert(
     target: str | None = None,
     accumulation_steps: int = 1,
     recompute: bool = False,
+    gradient_norms: bool = False,
     force: bool = False,
     verify: bool = True,
     random_size: Mapping[str, int] | None = None,
@@ -84,6 +87,9 @@ def convert(
         accumulation_steps: batches of a step, over which gradients are averaged.
         recompute: whether segments of the forward pass are computed again in the backward pass, instead of
             kept for it: less memory, more time, the same numbers.
+        gradient_norms: whether a step also gives the norm of each parameter's gradient, without T and with it,
+            as `Trainer.gradient_norms` and TensorBoard show them; where T is not a factor for each channel, the
+            gradient without it is computed for that alone.
         force: whether to replace a folder that is not empty.
         verify: whether to run what was made on made-up data, and hold its gradients against its loss.
         random_size: of open axes of the made-up data, by the axis's name or a glob.
@@ -111,7 +117,7 @@ def convert(
     target = target_here() if target is None else target
     runtime = target_named(target)
     check_range("accumulation_steps", accumulation_steps, accumulation_steps >= 1, "1 or more")
-    compute.check_target(runtime, accumulation_steps)
+    compute.check_target(runtime, accumulation_steps, gradient_norms)
     runtime.require()
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = compute.scale is None and _may_be_fast(virtual_gradient, update, runtime)
@@ -133,6 +139,8 @@ def convert(
         gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
         idle_options.warn_of_no_t(uses, update)
         half = compute.begin(plan, gradients)
+        if gradient_norms:
+            GradientNorms(plan.selection.trainable)(gradients)
         if update.l1 > 0:
             L1Regularization(plan.selection.decayed, update.l1)(gradients)
         manifest = describe(
@@ -146,6 +154,8 @@ def convert(
             differentiator=differentiator,
             recompute=recompute,
         )
+        if gradient_norms:
+            manifest.gradient_norms = list(map(unquoted, plan.selection.trainable))
         if plan.exported.obstacle is not None:
             warnings.warn(
                 Advice(

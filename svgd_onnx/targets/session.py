@@ -13,6 +13,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.manifest import FILE_NAME, Manifest, Tensor
+from svgd_onnx.step_names import GRADIENT_NORMS, VIRTUAL_GRADIENT_NORMS, beside
 from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 from svgd_onnx.targets.training_progress import TrainingProgress
 
@@ -113,6 +114,15 @@ def check_tensor(
         f"The checkpoint of '{folder}' is that of another model: '{name}' {has}; put the one back that belongs "
         "here, or convert the model again."
     )
+
+
+def norm_outputs(manifest: Manifest) -> list[str]:
+    """The outputs of a step that are norms of gradients."""
+    if not manifest.gradient_norms:
+        return []
+    has_t = any(each.state is not None for each in manifest.operations)
+    names = (GRADIENT_NORMS, VIRTUAL_GRADIENT_NORMS) if has_t else (GRADIENT_NORMS,)
+    return [beside(name, manifest.own_names) for name in names]
 
 
 class BatchError(UserError):
@@ -236,6 +246,13 @@ class Session(Protocol):
 
         Raises:
             UserError: it is no trainable parameter, or the target keeps no gradients.
+        """
+        ...
+
+    def gradient_norms(self) -> list[np.ndarray]:
+        """Norms of the gradients that the last batch gave each parameter of the manifest's `gradient_norms`.
+
+        Those of gradients without T, and where there is a T those of virtual gradients; float32 (parameters).
         """
         ...
 

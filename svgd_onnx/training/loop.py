@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -44,6 +45,7 @@ class Loop:
         checkpoint_every: save after each so many steps; None for at the end only.
         callbacks: to call.
         workers: threads that prepare batches.
+        board: opened while it runs, and one of the callbacks; for TensorBoard.
         save: saves the checkpoint.
         is_stopping: whether to end after the step that is under way.
         waiting: the share of the time of steps that they waited for data.
@@ -64,6 +66,7 @@ class Loop:
     checkpoint_every: int | None
     callbacks: Sequence[Callback]
     workers: int = 0
+    board: AbstractContextManager[object] = field(default_factory=nullcontext)
     save: Callable[[], None] = lambda: None
     is_stopping: Callable[[], bool] = lambda: False
     waiting: float = 0.0
@@ -91,6 +94,7 @@ class Loop:
         with (
             self.state.claim,
             TrainingLog(log, step, names) as rows,
+            self.board,
             Progress(self.total, step, show_progress) as bar,
             Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
         ):

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import check_choice
+from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.session import Session
 from svgd_onnx.training.adapter_file import write_adapter
 from svgd_onnx.training.exported_model import write_model
+from svgd_onnx.training.factors import Factors, factors_of
 from svgd_onnx.training.finite import NON_FINITE
 from svgd_onnx.training.start import check_seed, check_threads
 from svgd_onnx.training.state import TrainingState
@@ -72,6 +74,11 @@ class OpenedFolder:
         return self._state.progress.best_step
 
     @property
+    def checkpoint_file(self) -> Path:
+        """The folder's own checkpoint, by its first file."""
+        return self._folder / target_named(self.manifest.target).checkpoint_files[0]
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that it was trained on; none where the data did not name them.
 
@@ -100,6 +107,34 @@ class OpenedFolder:
             UserError: there is none of that name.
         """
         return np.array(self._session.tensor(name))
+
+    def gradient_norms(self) -> dict[str, tuple[float, float]]:
+        """Norms of the gradient and the virtual gradient that the last batch gave each parameter, by its name.
+
+        Both are without L1's part and before clipping; without T they are the same, and before a step 0.
+
+        Raises:
+            UserError: the artifacts do not give them.
+        """
+        parameters = self.manifest.gradient_norms
+        if not parameters:
+            raise UserError(
+                f"A step of '{self._folder}' gives no norms of gradients: convert with "
+                f"{option('gradient_norms')}."
+            )
+        norms = self._session.gradient_norms()
+        return {
+            name: (float(plain), float(virtual))
+            for name, plain, virtual in zip(parameters, norms[0], norms[-1])
+        }
+
+    def factors(self) -> list[Factors]:
+        """T's factors s / sqrt(r + epsilon) of the last step, for each operation that T acts on.
+
+        Where all of an operation's are practically one number (`are_constant`), T does not adapt: its gradient
+        is scaled as a whole. They are computed from r as it is now, so that steps do nothing for them.
+        """
+        return factors_of(self.manifest, self._session.tensor)
 
     def check_finite(self) -> None:
         """Refuses what has diverged, as `save` does, but writes nothing.

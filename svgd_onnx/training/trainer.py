@@ -30,6 +30,7 @@ from svgd_onnx.training.opened_folder import OpenedFolder
 from svgd_onnx.training.prediction import BATCH_SIZE, joined, open_artifacts
 from svgd_onnx.training.preparation import Options, prepare
 from svgd_onnx.training.schedules import Schedule
+from svgd_onnx.training.tensorboard import TensorBoard
 
 
 class Trainer(OpenedFolder):
@@ -136,6 +137,7 @@ class Trainer(OpenedFolder):
         checkpoint_keep: int | None = None,
         log: PathLike | None = None,
         log_every: int = 1,
+        tensorboard: PathLike | None = None,
         callbacks: Iterable[Callback] = (),
         resume: bool = False,
         progress: bool = False,
@@ -176,6 +178,9 @@ class Trainer(OpenedFolder):
             checkpoint_keep: keep the last so many checkpoints, the folder's own among them.
             log: a CSV file with a row for each logged step.
             log_every: log each step whose number (from 1) is a multiple of this.
+            tensorboard: a folder for TensorBoard's event files of this training alone: of each logged step, and
+                every 50 steps or so of each operation (T's factors, and norms of gradients by a step that
+                gives them).
             callbacks: told of steps, epochs and checkpoints.
             resume: refuse to train where nothing was trained yet.
             progress: show a progress bar.
@@ -209,6 +214,9 @@ class Trainer(OpenedFolder):
         )
         loop = prepare(self._folder, self._state, options, examples, validation, augment)
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
+        if tensorboard is not None:
+            board = TensorBoard(Path(tensorboard), self, log_every)
+            loop.board, loop.callbacks = board, [board, *loop.callbacks]
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
         try:
             return loop.run(path, progress)

@@ -258,6 +258,7 @@ def test_a_run_is_resumed_to_the_same_bits(tmp_path: Path) -> None:
             "loss_scale is much, but must be above 0, as float32, or 'dynamic'",
         ),
         ({"loss_scale": True}, "loss_scale is True"),
+        ({"gradient_norms": True}, "gradients as they are, which compute='float16' scales"),
     ],
 )
 def test_what_is_refused(options: dict[str, Any], sentence: str, tmp_path: Path) -> None:

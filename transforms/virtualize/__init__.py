@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from svgd_onnx.transforms.virtualize.gradient_norms import GradientNorms
 from svgd_onnx.transforms.virtualize.l1_regularization import L1Regularization
 from svgd_onnx.transforms.virtualize.merge_parameter_uses import MergeParameterUses
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
@@ -15,6 +16,7 @@ from svgd_onnx.transforms.virtualize.virtual_gradient import VirtualGradient
 
 __all__ = [
     "DOMAIN",
+    "GradientNorms",
     "L1Regularization",
     "MergeParameterUses",
     "ParameterUse",

@@ -24,7 +24,7 @@ from svgd_onnx.targets.ort_training.file_names import (
     OPTIMIZER_MODEL,
     TRAINING_MODEL,
 )
-from svgd_onnx.targets.session import batch_at_fault, no_tensor, seeded
+from svgd_onnx.targets.session import batch_at_fault, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
@@ -94,6 +94,8 @@ class OrtTrainingSession:
             each.state: arrays[each.name] for each in manifest.states if each.parameter is None
         }
         self._not_finite: list[str] = []
+        zeros = np.zeros(len(manifest.gradient_norms), np.float32)
+        self._norms = [zeros for _ in norm_outputs(manifest)]
 
     def train_step(
         self,
@@ -111,6 +113,7 @@ class OrtTrainingSession:
             with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
                 self._module.train_step(list(arrays), fetches)
             loss = float(fetches[0].numpy())
+            self._norms = [np.array(fetches[1 + at].numpy()) for at in range(len(self._norms))]
         except BaseException:
             self._put_back()
             raise
@@ -196,6 +199,10 @@ class OrtTrainingSession:
         return [
             name for name, array in {**gradients, **states}.items() if not np.isfinite(array).all()
         ]
+
+    def gradient_norms(self) -> list[np.ndarray]:
+        """See `Session`."""
+        return self._norms
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""

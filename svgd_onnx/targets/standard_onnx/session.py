@@ -18,7 +18,7 @@ from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
-from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, seeded
+from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.captured import CapturedSteps
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
@@ -100,8 +100,7 @@ class InferenceTrainingSession:
         self._other = {**current, **following}
         # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
         # where NumPy has it, for as long as this is held.
-        nothing = np.zeros((), np.float32)
-        self._loss = self._onnxruntime.OrtValue.ortvalue_from_numpy(nothing)
+        hold = self._onnxruntime.OrtValue.ortvalue_from_numpy
         self._captured: CapturedSteps | None = None
         if self._device.captures:
             if manifest.random:
@@ -109,13 +108,16 @@ class InferenceTrainingSession:
                     f"'{folder}' draws random numbers in each step, and a captured step would draw the same "
                     f"ones again: leave out {option('device_option')} enable_cuda_graph."
                 )
-            self._loss = self._on_device(nothing)
+            hold = self._on_device
             self._captured = CapturedSteps(
                 self._onnxruntime,
                 self._on_device,
                 lambda sizes: self._open(model, sizes=sizes),
                 lambda session: self._bindings(session, wanted),
             )
+        self._loss = hold(np.zeros((), np.float32))
+        zeros = np.zeros(len(manifest.gradient_norms), np.float32)
+        self._norms = {name: hold(zeros.copy()) for name in norm_outputs(manifest)}
         self._half = 0
         self._bound = self._bindings(self._session, wanted)
 
@@ -200,6 +202,10 @@ class InferenceTrainingSession:
         raise UserError(
             f"Artifacts of the target onnx keep no gradients: use {option('target', 'ort-training')}."
         )
+
+    def gradient_norms(self) -> list[np.ndarray]:
+        """See `Session`."""
+        return [np.array(each.numpy()) for each in self._norms.values()]
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
@@ -320,6 +326,8 @@ class InferenceTrainingSession:
     ) -> Any:
         binding = session.io_binding()
         binding.bind_ortvalue_output(session.get_outputs()[0].name, self._loss)
+        for name, value in self._norms.items():
+            binding.bind_ortvalue_output(name, value)
         for name in wanted:
             binding.bind_ortvalue_input(name, read[name])
         for name in self._changing:

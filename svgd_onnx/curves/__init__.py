@@ -1,0 +1,1 @@
+"""Logs of trainings as curves in a picture."""

@@ -1,0 +1,171 @@
+"""TensorBoard's event files of a training: a file a run, in a folder of the training's own.
+
+A file is a row of records: length (uint64), its checksum, an `Event` of TensorBoard's protobuf, its checksum.
+When a training goes on, events of steps that were lost with an interruption go, as rows of its log do, and what
+is new goes into another file beside, as TensorBoard reads all that are there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import socket
+import struct
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import explained, followed, whole_file
+
+_MARK = "tfevents"  # by which TensorBoard knows event files
+_VERSION = "brain.Event:2"
+_FLUSH_SECONDS = 1.0
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), 4
+
+# By heading and title: a "Margin" of the tags of a curve and those around it, or "Multiline" of patterns.
+Charts = dict[str, dict[str, tuple[str, list[str]]]]
+
+
+class EventFile:
+    """Writes the events of a run; within a `with` block.
+
+    They are on the disk within a second, after `flush` and at the end.
+
+    Args:
+        folder: for event files of this training alone; made if it is not there.
+        training: the folder of artifacts.
+        step: the step that training starts after.
+
+    Raises:
+        UserError: the folder holds events of something else or lies among the artifacts, it cannot be written,
+            a file in it is damaged, or tensorboardX is not installed.
+    """
+
+    def __init__(self, folder: Path, training: Path, step: int) -> None:
+        self._folder, self._step = folder, step
+        if followed(folder).is_relative_to(followed(training)):
+            raise UserError(
+                f"'{folder}' lies in '{training}', which is for artifacts alone: choose another "
+                f"{option('tensorboard')}."
+            )
+        self._ending = f".svgd-{hashlib.sha256(os.fsencode(followed(training))).hexdigest()[:8]}"
+        self._events = _events()
+        self._flushed = 0.0
+        self._is_empty = True
+
+    def __enter__(self) -> EventFile:
+        from tensorboardX import RecordWriter
+
+        with explained(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            files = sorted(each for each in self._folder.iterdir() if _MARK in each.name)
+        for file in files:
+            if self._ending not in file.name:
+                raise UserError(
+                    f"'{self._folder}' has events of something else, '{file.name}', which would be one run "
+                    f"with these: give each training a {option('tensorboard')} of its own."
+                )
+            self._drop_lost(file)
+        name = f"events.out.{_MARK}.{time.time():.0f}.{socket.gethostname()}{self._ending}-{self._step:09d}"
+        self._path = self._folder / name
+        with explained(self._path):
+            self._writer = RecordWriter(str(self._path))
+        self._write(self._events.Event(wall_time=time.time(), file_version=_VERSION))
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if error is None:
+                self.flush()
+        finally:
+            with contextlib.suppress(OSError):  # which the last write has said
+                self._writer.close()
+                if self._is_empty:
+                    self._path.unlink()
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Numbers at a step, by tag."""
+        self._is_empty = False
+        event = self._events.Event(wall_time=time.time(), step=step)
+        for tag, value in values.items():
+            event.summary.value.add(tag=tag, simple_value=value)
+        self._write(event)
+
+    def arrange(self, charts: Charts) -> None:
+        """Says which curves TensorBoard's page "Custom scalars" shows together."""
+        from tensorboardX.summary import custom_scalars
+
+        self._write(self._events.Event(wall_time=time.time(), summary=custom_scalars(charts)))
+
+    def flush(self) -> None:
+        """Puts what was written onto the disk."""
+        with explained(self._path):
+            self._writer.flush()
+        self._flushed = time.monotonic()
+
+    def _write(self, event: Any) -> None:
+        with explained(self._path):
+            self._writer.write(event.SerializeToString())
+        if time.monotonic() - self._flushed > _FLUSH_SECONDS:
+            self.flush()
+
+    def _drop_lost(self, file: Path) -> None:
+        """Leaves the events of a file up to the step that training starts after; a file without any goes."""
+        with explained(file):
+            content = file.read_bytes()
+        kept, is_any = [], False
+        for record in _records(content):
+            event = self._parsed(file, record)
+            if event.step <= self._step:
+                kept.append(record)
+                is_any = is_any or event.step > 0
+        if not is_any:
+            with explained(file):
+                file.unlink()
+        elif sum(map(len, kept)) < len(content):
+            with whole_file(file) as temporary:
+                temporary.write_bytes(b"".join(kept))
+
+    def _parsed(self, file: Path, record: bytes) -> Any:
+        from google.protobuf.message import DecodeError
+
+        try:
+            body = record[_LENGTH.size + _CHECKSUM : -_CHECKSUM]
+            return self._events.Event.FromString(body)
+        except DecodeError as error:
+            raise UserError(
+                f"'{file}' is damaged: delete it, or choose another {option('tensorboard')}."
+            ) from error
+
+
+def _records(content: bytes) -> Iterator[bytes]:
+    """The whole records of a file; the last may be cut, where a process was killed."""
+    begin = 0
+    while begin + _LENGTH.size <= len(content):
+        (length,) = _LENGTH.unpack_from(content, begin)
+        end = begin + _LENGTH.size + length + 2 * _CHECKSUM
+        if end > len(content):
+            return
+        yield content[begin:end]
+        begin = end
+
+
+def _events() -> Any:
+    """What tensorboardX knows of TensorBoard's events."""
+    try:
+        from tensorboardX.proto import event_pb2
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{option('tensorboard')} needs tensorboardX, which is not installed: pip install "
+            "'svgd-onnx[tensorboard]'."
+        ) from error
+    return event_pb2
