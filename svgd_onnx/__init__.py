@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from svgd_onnx.estimators.classifier import OnnxClassifier
     from svgd_onnx.estimators.regressor import OnnxRegressor
     from svgd_onnx.gradient_check.check import ParameterCheck, check
+    from svgd_onnx.graph.pictures import write_graph_drawing, write_graph_page
     from svgd_onnx.loss_settings import LossSettings, OutputLoss
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
@@ -49,6 +50,8 @@ __all__ = [
     "generate_artifacts",
     "inspect",
     "load_data",
+    "write_graph_drawing",
+    "write_graph_page",
 ]
 
 _MODULES = {
@@ -70,6 +73,8 @@ _MODULES = {
     "generate_artifacts": "conversion.ort_artifacts.generate",
     "inspect": "conversion.inspection",
     "load_data": "training.sources",
+    "write_graph_drawing": "graph.pictures",
+    "write_graph_page": "graph.pictures",
 }
 
 find_transforms()

@@ -78,6 +78,7 @@ _GROUPS = {
         "restart",
     ),
     "What is checked": ("only", "directions", "tolerance"),
+    "Pictures of the training graph": ("html", "svg"),
     "Every command": ("config", "json", "quiet"),
 }
 
@@ -116,6 +117,7 @@ EXAMPLES = {
     "inspect": (
         "svgd-onnx inspect model.onnx --target onnx",
         "svgd-onnx inspect artifacts --json",
+        "svgd-onnx inspect model.onnx --html graph.html --svg graph.svg",
     ),
     "check": (
         "svgd-onnx check model.onnx",

@@ -1,0 +1,165 @@
+"""The layer that each forward node lies in: as the exporter says, by its name, or by its parameters' names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from svgd_onnx.graph.training_graph import PlainNode
+from svgd_onnx.step_names import unquoted
+
+Path = tuple[str, ...]
+
+LOSS = "loss"
+# What PyTorch's exporters add to the name of an operation.
+_OUTPUT = re.compile(r"_output_\d+$")
+
+
+def layers_of(
+    forward: Sequence[PlainNode],
+    known: Mapping[str, Path],
+    parameters: Collection[str],
+    losses: Collection[str],
+) -> dict[str, Path]:
+    """The path of groups of each forward node, outermost first.
+
+    Args:
+        forward: the nodes, in the graph's order.
+        known: paths that the exporter noted, by the names of nodes and values of the model as it came.
+        parameters: the names of what is learned.
+        losses: the names of nodes that make the loss.
+    """
+    paths = {}
+    for node in forward:
+        path = _noted(node, known)
+        paths[node.name] = (LOSS,) if node.name in losses else path or _of_name(node.name)
+    in_a_layer = sum(bool(path) for path in paths.values())
+    if in_a_layer * 2 < len(forward) - len(losses):
+        _by_parameters(forward, paths, parameters)
+    else:
+        _by_neighbours(forward, paths)
+    return paths
+
+
+def _noted(node: PlainNode, known: Mapping[str, Path]) -> Path:
+    """The path noted for a node, or for what it was made of, whose name stands before its own."""
+    if node.scope:
+        return node.scope
+    for name in map(unquoted, (node.name, *node.outputs)):
+        parts = name.split("/")
+        for count in range(len(parts), 0, -1):
+            path = known.get("/".join(parts[:count]))
+            if path:
+                return (*path, *_shortened(parts[count - 1 : -1])) if count < len(parts) else path
+    return ()
+
+
+def _of_name(name: str) -> Path:
+    """The path that a name is, as "/layer1/layer1.0/conv1/Conv"."""
+    path: list[str] = []
+    around = ""
+    for part in filter(None, unquoted(name).split("/")[:-1]):
+        path.append(part.removeprefix(f"{around}.") if around else part)
+        around = part
+    return tuple(_shortened(path))
+
+
+def _shortened(parts: Sequence[str]) -> list[str]:
+    return [_OUTPUT.sub("", part) for part in parts if part]
+
+
+def _by_parameters(
+    forward: Sequence[PlainNode], paths: dict[str, Path], parameters: Collection[str]
+) -> None:
+    """By the modules that parameters are named after; what has none follows what it reads."""
+    of_value: dict[str, Path] = {}
+    for node in forward:
+        own = next((name for name in node.inputs if name in parameters), None)
+        module: Path = ()
+        if own is not None:
+            module = tuple(filter(None, re.split(r"[./]", own)[:-1]))
+        if not module:
+            before = next((of_value[each] for each in node.inputs if each in of_value), ())
+            module = before[:-1] if own is None else ()
+            around = before
+        else:
+            around = module
+        paths[node.name] = paths[node.name] or module
+        of_value.update(dict.fromkeys(node.outputs, around))
+
+
+@dataclass
+class Group:
+    """A layer: other layers and the names of nodes, in the order in which they come first."""
+
+    name: str
+    members: list[Group | str] = field(default_factory=list)
+
+
+def _by_neighbours(forward: Sequence[PlainNode], paths: dict[str, Path]) -> None:
+    """What lies in no layer lies in that around both what it reads and what reads it."""
+    maker = {value: node.name for node in forward for value in node.outputs}
+    readers: dict[str, list[str]] = {}
+    for node in forward:
+        for value in node.inputs:
+            readers.setdefault(value, []).append(node.name)
+    for node in forward:
+        if not paths[node.name]:
+            before = [paths[maker[value]] for value in node.inputs if value in maker]
+            after = [paths[name] for value in node.outputs for name in readers.get(value, ())]
+            around = [path for path in (*before[:1], *after[:1]) if path != (LOSS,)]
+            paths[node.name] = _common(around) if len(around) == 2 else ()
+
+
+def _common(paths: Sequence[Path]) -> Path:
+    one, other = paths
+    count = next((at for at, (a, b) in enumerate(zip(one, other)) if a != b), min(map(len, paths)))
+    return one[:count]
+
+
+def tree_of(paths: Mapping[str, Path]) -> Group:
+    """Groups within groups, of the paths of nodes.
+
+    A group of one group is run together with it, and one of very many is cut into sections, in order.
+    """
+    groups: dict[Path, Group] = {(): Group("")}
+    for node, path in paths.items():
+        for depth in range(1, len(path) + 1):
+            if path[:depth] not in groups:
+                groups[path[:depth]] = Group(path[depth - 1])
+                groups[path[: depth - 1]].members.append(groups[path[:depth]])
+        groups[path].members.append(node)
+    root = groups[()]
+    root.members = [_joined(each) for each in root.members]
+    _cut(root)
+    return root
+
+
+def _joined(member: Group | str) -> Group | str:
+    if isinstance(member, str):
+        return member
+    member.members = [_joined(each) for each in member.members]
+    (first, *more) = member.members
+    if isinstance(first, Group) and not more:
+        return Group(f"{member.name}/{first.name}", first.members)
+    return member
+
+
+# More than so many things in one group are no picture any more.
+_MOST, _SECTION = 60, 24
+
+
+def _cut(group: Group) -> None:
+    for each in group.members:
+        if isinstance(each, Group):
+            _cut(each)
+    while len(group.members) > _MOST:
+        members = group.members
+        group.members = [
+            Group(
+                f"{start + 1} to {min(start + _SECTION, len(members))}",
+                members[start : start + _SECTION],
+            )
+            for start in range(0, len(members), _SECTION)
+        ]
