@@ -73,28 +73,16 @@ def _by_parameters(
     forward: Sequence[PlainNode], paths: dict[str, Path], parameters: Collection[str]
 ) -> None:
     """By the modules that parameters are named after; what has none follows what it reads."""
+    modules = {
+        name: tuple(filter(None, re.split(r"[./]", unquoted(name))[:-1])) for name in parameters
+    }
+    around_all = len(_common(list(modules.values())))
     of_value: dict[str, Path] = {}
     for node in forward:
-        own = next((name for name in node.inputs if name in parameters), None)
-        module: Path = ()
-        if own is not None:
-            module = tuple(filter(None, re.split(r"[./]", own)[:-1]))
-        if not module:
-            before = next((of_value[each] for each in node.inputs if each in of_value), ())
-            module = before[:-1] if own is None else ()
-            around = before
-        else:
-            around = module
-        paths[node.name] = paths[node.name] or module
-        of_value.update(dict.fromkeys(node.outputs, around))
-
-
-@dataclass
-class Group:
-    """A layer: other layers and the names of nodes, in the order in which they come first."""
-
-    name: str
-    members: list[Group | str] = field(default_factory=list)
+        own = next((modules[name][around_all:] for name in node.inputs if name in modules), None)
+        before = next((of_value[value] for value in node.inputs if value in of_value), ())
+        paths[node.name] = paths[node.name] or (before[:-1] if own is None else own)
+        of_value.update(dict.fromkeys(node.outputs, own or before))
 
 
 def _by_neighbours(forward: Sequence[PlainNode], paths: dict[str, Path]) -> None:
@@ -113,9 +101,19 @@ def _by_neighbours(forward: Sequence[PlainNode], paths: dict[str, Path]) -> None
 
 
 def _common(paths: Sequence[Path]) -> Path:
-    one, other = paths
-    count = next((at for at, (a, b) in enumerate(zip(one, other)) if a != b), min(map(len, paths)))
-    return one[:count]
+    """The layer that all of some lie in."""
+    if not paths:
+        return ()
+    first, last = min(paths), max(paths)
+    return first[: next((at for at, (a, b) in enumerate(zip(first, last)) if a != b), len(first))]
+
+
+@dataclass
+class Group:
+    """A layer: other layers and the names of nodes, in the order in which they come first."""
+
+    name: str
+    members: list[Group | str] = field(default_factory=list)
 
 
 def tree_of(paths: Mapping[str, Path]) -> Group:
@@ -156,10 +154,11 @@ def _cut(group: Group) -> None:
             _cut(each)
     while len(group.members) > _MOST:
         members = group.members
-        group.members = [
-            Group(
-                f"{start + 1} to {min(start + _SECTION, len(members))}",
-                members[start : start + _SECTION],
-            )
-            for start in range(0, len(members), _SECTION)
-        ]
+        parts = [members[at : at + _SECTION] for at in range(0, len(members), _SECTION)]
+        group.members = [Group(f"{_name(part[0])} … {_name(part[-1])}", part) for part in parts]
+
+
+def _name(member: Group | str) -> str:
+    if isinstance(member, Group):
+        return member.name.split(" … ")[0]
+    return unquoted(member).rstrip("/").split("/")[-1]

@@ -113,6 +113,9 @@ def _kinds(
     needed = [*outputs, *(str(flow.differentiated(each)) for each in gradients)]
     needed += [value for name in checks for value in flow.by_name[name].inputs]
     forward = flow.upstream(needed, backward | checks | t)
+    # a builder leaves nodes behind that nothing reads
+    read = flow.upstream((value for name in backward for value in flow.by_name[name].inputs), ())
+    forward |= flow.by_name.keys() - backward - checks - t - read
     of_kind = (
         (T, t),
         (CHECK, checks),

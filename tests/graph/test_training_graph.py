@@ -144,9 +144,13 @@ class TestLayers:
         assert layers_of([node], {}, (), ())[node.name] == ("layer1", "0", "conv1")
 
     def test_are_those_of_parameters_where_names_of_nodes_say_nothing(self) -> None:
-        nodes = [plain("n0", "x features.0.weight", "a"), plain("n1", "a", "b")]
-        layers = layers_of(nodes, {}, {"features.0.weight"}, ())
-        assert layers == {"n0": ("features", "0"), "n1": ("features",)}
+        nodes = [
+            plain("n0", "x features.0.weight", "a"),
+            plain("n1", "a", "b"),
+            plain("n2", "b head.weight", "c"),
+        ]
+        layers = layers_of(nodes, {}, {"features.0.weight", "head.weight"}, ())
+        assert layers == {"n0": ("features", "0"), "n1": ("features",), "n2": ("head",)}
 
     def test_of_a_node_between_two_that_have_one_is_what_these_share(self) -> None:
         nodes = [
@@ -167,13 +171,18 @@ class TestLayers:
 
     def test_very_many_nodes_are_cut_into_sections(self) -> None:
         tree = tree_of({f"n{number}": () for number in range(100)})
-        assert [each.name for each in tree.members if isinstance(each, Group)] == [
-            "1 to 24",
-            "25 to 48",
-            "49 to 72",
-            "73 to 96",
-            "97 to 100",
+        names = [each.name for each in tree.members if isinstance(each, Group)]
+        assert names[0] == "n0 … n23" and names[-1] == "n96 … n99"
+        assert sum(len(each.members) for each in tree.members if isinstance(each, Group)) == 100
+
+    def test_a_module_that_all_parameters_lie_in_is_none(self) -> None:
+        nodes = [
+            plain("n0", "x gpu_0/w", "a"),
+            plain("n1", "a", "b"),
+            plain("n2", "b gpu_0/v", "c"),
         ]
+        layers = layers_of(nodes, {}, {"gpu_0/w", "gpu_0/v"}, ())
+        assert set(layers.values()) == {()}
 
 
 def test_a_node_with_bodies_is_one_and_reads_what_they_read(tmp_path: Path) -> None:

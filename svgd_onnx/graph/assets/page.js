@@ -42,20 +42,20 @@ function look() { layer.setAttribute('transform', `translate(${view.x} ${view.y}
 
 /** Opens or closes a box, which stays where it is on the screen. */
 function toggle(box) {
-  const [x, y] = [box.left, box.top];
   box.open = !box.open;
-  renew(box);
-  arrangeAnd(() => {
-    view.x += (x - box.left) * view.scale;
-    view.y += (y - box.top) * view.scale;
-  });
+  for (let each = box; each; each = each.parent) each.stale = true;
+  keeping(box, () => box, render);
+  box.element.focus({preventScroll: true});
 }
 
-function renew(box) { for (let each = box; each; each = each.parent) each.stale = true; }
-
-function arrangeAnd(move) {
-  render();
-  move();
+/** Draws anew so that a box stays where it is: the one that stands for it afterwards. */
+function keeping(box, after, redraw) {
+  const [x, y] = [box.left, box.top];
+  redraw();
+  const same = after();
+  if (!same) return;
+  view.x += (x - same.left) * view.scale;
+  view.y += (y - same.top) * view.scale;
   look();
 }
 
@@ -104,8 +104,7 @@ function fit() {
 function reveal(number) {
   if (!picture.nodes[number]) return;
   const box = picture.boxOf.get(number);
-  for (let each = box.parent; each; each = each.parent) each.open = true;
-  renew(box);
+  for (let each = box.parent; each; each = each.parent) Object.assign(each, {open: true, stale: true});
   render();
   const {width, height} = canvas.getBoundingClientRect();
   view.scale = Math.max(view.scale, 0.8);
@@ -185,13 +184,19 @@ function legend() {
   document.getElementById('legend').replaceChildren(html('span', 'dim', 'Nodes'), ...entries, html('span', 'dim', 'Tensors'), ...values);
 }
 
-/** The other graph, opened as this one is. */
+/** The other graph, opened as this one is, and at the same place. */
 function setStage(stage) {
   const open = new Set([...picture.root.within()].filter((box) => box.open).map((box) => box.key));
-  picture = new Picture(content, stage);
-  for (const box of picture.root.within()) box.open ||= open.has(box.key);
-  chosen = null;
-  render();
+  const {width, height} = canvas.getBoundingClientRect();
+  const far = (box) => Math.hypot(view.x + box.left * view.scale - width / 2, view.y + box.top * view.scale - height / 2);
+  const seen = [...picture.root.within()].filter((box) => box.openable && isSeen(box));
+  const middle = seen.reduce((nearest, box) => (far(box) < far(nearest) ? box : nearest));
+  keeping(middle, () => [...picture.root.within()].find((box) => box.key === middle.key), () => {
+    picture = new Picture(content, stage);
+    for (const box of picture.root.within()) box.open ||= open.has(box.key);
+    chosen = null;
+    render();
+  });
   legend();
   panel.overview(picture);
 }
