@@ -6,7 +6,7 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from svgd_onnx.graph.training_graph import PlainNode
+from svgd_onnx.graph.training_graph import PlainNode, modules_of
 from svgd_onnx.step_names import unquoted
 
 Path = tuple[str, ...]
@@ -57,12 +57,7 @@ def _noted(node: PlainNode, known: Mapping[str, Path]) -> Path:
 
 def _of_name(name: str) -> Path:
     """The path that a name is, as "/layer1/layer1.0/conv1/Conv"."""
-    path: list[str] = []
-    around = ""
-    for part in filter(None, unquoted(name).split("/")[:-1]):
-        path.append(part.removeprefix(f"{around}.") if around else part)
-        around = part
-    return tuple(_shortened(path))
+    return tuple(_shortened(modules_of(unquoted(name).split("/")[:-1])))
 
 
 def _shortened(parts: Sequence[str]) -> list[str]:
@@ -72,17 +67,20 @@ def _shortened(parts: Sequence[str]) -> list[str]:
 def _by_parameters(
     forward: Sequence[PlainNode], paths: dict[str, Path], parameters: Collection[str]
 ) -> None:
-    """By the modules that parameters are named after; what has none follows what it reads."""
+    """By the modules that parameters are named after; what has none is where the last is that it reads."""
     modules = {
         name: tuple(filter(None, re.split(r"[./]", unquoted(name))[:-1])) for name in parameters
     }
     around_all = len(_common(list(modules.values())))
-    of_value: dict[str, Path] = {}
-    for node in forward:
+    following: dict[str, tuple[int, Path]] = {}
+    for place, node in enumerate(forward):
         own = next((modules[name][around_all:] for name in node.inputs if name in modules), None)
-        before = next((of_value[value] for value in node.inputs if value in of_value), ())
-        paths[node.name] = paths[node.name] or (before[:-1] if own is None else own)
-        of_value.update(dict.fromkeys(node.outputs, own or before))
+        latest = max(
+            (following[value] for value in node.inputs if value in following), default=(0, ())
+        )
+        paths[node.name] = paths[node.name] or (latest[1] if own is None else own)
+        after = latest[1] if own is None else own[:-1]
+        following.update(dict.fromkeys(node.outputs, (place, after)))
 
 
 def _by_neighbours(forward: Sequence[PlainNode], paths: dict[str, Path]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import onnx_ir as ir
@@ -130,12 +130,17 @@ def _in_words(attribute: ir.Attr, node: ir.Node) -> str:
 
 
 def scope_of(metadata: Mapping[str, str]) -> tuple[str, ...]:
-    """The modules of `torch.onnx.export`, each under its own name; the last entry there is the operation."""
+    """The modules that `torch.onnx.export` notes, each under its own name; the last entry is the operation."""
     text = metadata.get("pkg.torch.onnx.name_scopes", "")
-    names = [each.strip().strip("'\"") for each in text.strip("[]").split(",")][:-1]
-    path, around = [], ""
+    return modules_of([each.strip().strip("'\"") for each in text.strip("[]").split(",")][:-1])
+
+
+def modules_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Names of modules, each of which may begin with that around it: "h", "h.0", "h.0.attn" is h, 0, attn."""
+    path: list[str] = []
+    around = ""
     for name in filter(None, names):
-        path.append(name.removeprefix(around).lstrip("."))
+        path += [name.removeprefix(f"{around}.")] if around else name.split(".")
         around = name
     return tuple(path)
 

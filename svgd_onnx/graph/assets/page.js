@@ -4,7 +4,7 @@ const content = JSON.parse(document.getElementById('graph').textContent);
 const canvas = document.getElementById('picture');
 const panel = new Panel(document.getElementById('panel'), (number) => reveal(number));
 const view = {x: 0, y: 0, scale: 1};
-const FEW = 32;
+const FEW = 32, FEW_LAYERS = 48;
 let picture = new Picture(content, AFTER);
 let chosen = null;
 let layer, links;
@@ -71,7 +71,7 @@ function openSome() {
   let level = picture.root.members;
   while (level.length) {
     const groups = level.filter((box) => box.type === 'group' && !box.aside && box.label !== 'loss');
-    level = opened(groups.sort((a, b) => size(b) - size(a)), FEW, 1).flatMap((box) => box.members);
+    level = opened(groups.sort((a, b) => size(b) - size(a)), FEW_LAYERS, 1).flatMap((box) => box.members);
   }
   const cells = [...picture.root.within()].filter((box) => box.type === 'cell' && box.hasT && isSeen(box));
   opened(cells, FEW, 2);
