@@ -23,6 +23,7 @@ function draw(picture, box, layer, x, y, hooks) {
 }
 
 function classOf(picture, box) {
+  if (!box.depth) return 'root';
   const kind = box.node >= 0 && box.type === 'node' ? picture.nodes[box.node][KIND] : box.type === 'pill' ? box.mark : 'forward';
   const names = ['box', box.type, box.open ? 'open' : 'closed', box.depth % 2 ? 'odd' : 'even', `kind-${kind.replace(' ', '-')}`];
   if (box.hasT && box.type !== 'node') names.push('has-t');
