@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from svgd_onnx.errors import Advice
 from svgd_onnx.terminal import result, say
 
 HTML = typer.Option(
@@ -51,7 +53,9 @@ def write_pictures(wanted: dict[str, Path], settings: dict[str, Any]) -> None:
     from svgd_onnx.graph.pictures import write
 
     others = {name: each for name, each in settings.items() if name not in ("path", "random_size")}
-    write(wanted, Path(settings["path"]), others.pop("target"), others)
+    with warnings.catch_warnings():  # the inspection has said all that there is to say
+        warnings.simplefilter("ignore", Advice)
+        write(wanted, Path(settings["path"]), others.pop("target"), others)
     for name, file in wanted.items():
         result(**{name: file})
         say(f"{file}: the training graph, as {_KINDS[name]}.")

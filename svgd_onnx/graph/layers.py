@@ -30,10 +30,12 @@ def layers_of(
         parameters: the names of what is learned.
         losses: the names of nodes that make the loss.
     """
+    scopes = [*known.values(), *(node.scope for node in forward)]
+    modules = {".".join(path[:end]): path[:end] for path in scopes for end in range(1 + len(path))}
     paths = {}
     for node in forward:
-        path = _noted(node, known)
-        paths[node.name] = (LOSS,) if node.name in losses else path or _of_name(node.name)
+        path = _noted(node, known) or _within(_of_name(node.name), modules)
+        paths[node.name] = (LOSS,) if node.name in losses else path
     in_a_layer = sum(bool(path) for path in paths.values())
     if in_a_layer * 2 < len(forward) - len(losses):
         _by_parameters(forward, paths, parameters)
@@ -58,6 +60,18 @@ def _noted(node: PlainNode, known: Mapping[str, Path]) -> Path:
 def _of_name(name: str) -> Path:
     """The path that a name is, as "/layer1/layer1.0/conv1/Conv"."""
     return tuple(_shortened(modules_of(unquoted(name).split("/")[:-1])))
+
+
+def _within(path: Path, modules: Mapping[str, Path]) -> Path:
+    """A path whose first parts are those of a module that the exporter noted, where they are its name.
+
+    So what lies beside a weight, as a low-rank adapter does, lies in the weight's module.
+    """
+    for end in range(len(path), 0, -1):
+        around = modules.get(".".join(path[:end]))
+        if around is not None:
+            return (*around, *path[end:])
+    return path
 
 
 def _shortened(parts: Sequence[str]) -> list[str]:

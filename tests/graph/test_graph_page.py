@@ -190,6 +190,16 @@ class TestTheCommand:
         values = Page(output.read_text(encoding="utf-8")).content["values"]
         assert {value[0] for value in values if value[2] == "frozen"} >= {"fc1.weight", "fc1.bias"}
 
+    def test_warns_once(self, run: Run, tmp_path: Path) -> None:
+        network = Network()
+        for weight, output in (("w", "logits"), ("aside", "other")):
+            network.node("MatMul", "image", network.weight(weight, 4, 4), output=output)
+        shapes = {"logits": ("N", 4), "other": ("N", 4)}
+        path = tmp_path / "model.onnx"
+        onnx.save(network.model({"image": ("N", 4)}, shapes), path)
+        told = run("inspect", path, "--prediction", "logits", "--html", tmp_path / "graph.html").err
+        assert told.count("does not depend on 'aside'") == 1
+
     def test_writes_over_no_input(self, run: Run, model: Path, tmp_path: Path) -> None:
         before = model.read_bytes()
         assert "must end in .html" in run("inspect", model, "--html", model).err

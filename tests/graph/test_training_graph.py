@@ -139,6 +139,11 @@ class TestLayers:
         node = plain("ln/Mul_3", "x", "y")
         assert layers_of([node], {"ln": ("h.0",)}, (), ()) == {"ln/Mul_3": ("h.0", "ln")}
 
+    def test_of_what_is_named_after_a_weight_is_within_its_module(self) -> None:
+        nodes = [plain("node_gemm", "x", "y", ("h.0", "fc")), plain("h.0.fc.lora/MatMul", "x", "z")]
+        layers = layers_of(nodes, {}, (), ())
+        assert layers["h.0.fc.lora/MatMul"] == ("h.0", "fc", "lora")
+
     def test_are_read_from_names_with_slashes_and_prefixes_said_once(self) -> None:
         node = plain("/layer1/layer1.0/conv1/Conv", "x", "y")
         assert layers_of([node], {}, (), ())[node.name] == ("layer1", "0", "conv1")
