@@ -15,7 +15,7 @@ MOST_OPERATIONS = 32
 
 # Heights within a lane: parameters, the operation, its gradient, T with the gradient behind it, what is given.
 _PARAMETER, _OPERATION, _RAW, _VIRTUAL, _GIVEN, _LANE = 16, 74, 158, 222, 284, 322
-_HALF, _T_BESIDE, _APART, _MOST_LETTERS = 15, 46, 26, 18
+_HALF, _T_BESIDE, _APART, _MOST_LETTERS = 15, 46, 26, 20
 _FORWARD, _GRADIENT, _T, _TRAINED, _FROZEN, _INK = (
     "#3466ad",
     "#7d4fa8",
@@ -59,6 +59,7 @@ class _Drawing:
         size = {"viewBox": f"0 0 {width} {height}", "width": f"{width}", "height": f"{height}"}
         font = {"font-family": "Helvetica, Arial, sans-serif", "font-size": str(_FONT)}
         self.root = Xml.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", **size, **font})
+        self._element("rect", width=width, height=height, fill="#ffffff")
         heads = self._element("defs")
         for color in (_FORWARD, _GRADIENT, _T):
             head = {"id": f"to-{color[1:]}", "viewBox": "0 0 8 8", "refX": "7", "refY": "4"}
@@ -112,8 +113,6 @@ class _Drawing:
         self._box(x, top + _VIRTUAL, _gradient_label(step, step.virtual or ["Mul"]), _T, box)
         for name in step.virtual_gradients:
             self._line([(x, top + _VIRTUAL + _HALF), (places[name], top + _GIVEN - 12)], _T)
-        if not step.gradient:  # dY comes to T alone
-            self._line([(right + 20, top + _RAW), (right, top + _RAW)], _GRADIENT, head=False)
 
     def _between(self, source: Step, reader: Step) -> None:
         """A value: straight on to the next column, and beneath what stands between."""
@@ -136,23 +135,32 @@ class _Drawing:
             down -= 0 if beside else _HALF + 1
             self._curve(x, y - _HALF, to, down, _GRADIENT, -_ARCH)
         else:
-            to = self._side(reader, 0.5) + 2 + beside
-            self._curve(self._side(source, -0.5), y, to, down, _GRADIENT)
+            to = self._side(reader, 0.5) + 2 * bool(reader.gradient) + beside
+            head = bool(reader.gradient)  # else dY comes to T alone, which has one
+            self._curve(self._side(source, -0.5), y, to, down, _GRADIENT, head=head)
 
     def _side(self, step: Step, part: float) -> float:
         return self._centers[step.column] + part * self._boxes[step.column]
 
     def _curve(
-        self, x: float, y: float, to: float, down: float, color: str, arch: float = 0
+        self,
+        x: float,
+        y: float,
+        to: float,
+        down: float,
+        color: str,
+        arch: float = 0,
+        *,
+        head: bool = True,
     ) -> None:
         if y == down and not arch:
-            self._line([(x, y), (to, down)], color)
+            self._line([(x, y), (to, down)], color, head=head)
             return
         lean = (to - x) * (0.12 if arch else 1 / 3)
         way = (
             f"M{x:g} {y:g}C{x + lean:g} {y + arch:g} {to - lean:g} {down + arch:g} {to:g} {down:g}"
         )
-        self._path(way, color)
+        self._path(way, color, head=head)
 
     def _line(
         self,
@@ -243,8 +251,9 @@ def _beside(x: float, names: Sequence[str]) -> list[tuple[float, str]]:
 
 
 def _gradient_label(step: Step, operators: Sequence[str]) -> str:
-    """The operator of a gradient; of several nodes, whose gradient they are."""
-    return operators[0] if len(operators) == 1 else f"∇{step.label}"
+    """The operator of a gradient; of several nodes, or a long name, whose gradient it is."""
+    is_short = len(operators) == 1 and len(operators[0]) <= _MOST_LETTERS
+    return operators[0] if is_short else f"∇{step.label}"
 
 
 def _end(name: str) -> str:

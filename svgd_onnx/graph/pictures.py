@@ -15,6 +15,7 @@ from svgd_onnx.graph.drawing import drawing_of
 from svgd_onnx.graph.page import layout_script, page_of
 from svgd_onnx.graph.sources import training_graph
 from svgd_onnx.graph.training_graph import TrainingGraph
+from svgd_onnx.manifest import FILE_NAME
 from svgd_onnx.transforms.virtualize import VirtualGradientSettings
 
 PAGE, DRAWING = "html", "svg"
@@ -97,7 +98,7 @@ def check_pictures(files: Mapping[str, Path], path: Path) -> None:
     for kind, file in files.items():
         if file.suffix.lower() != f".{kind}":
             raise UserError(f"'{file}' must end in .{kind}: give it that name.")
-        check_output(file, [path])
+        check_output(file, [path.parent if path.name == FILE_NAME else path])
     if PAGE in files:
         layout_script()
 

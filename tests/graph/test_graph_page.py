@@ -212,8 +212,9 @@ class TestTheCommand:
         self, run: Run, model: Path, tmp_path: Path
     ) -> None:
         run("convert", model, "--output", tmp_path / "made", "--no-verify")
-        refused = run("inspect", tmp_path / "made", "--html", tmp_path / "made" / "graph.html")
-        assert refused.code == 2 and "lies in" in refused.err
+        for path in (tmp_path / "made", tmp_path / "made" / "svgd.json"):
+            refused = run("inspect", path, "--html", tmp_path / "made" / "graph.html")
+            assert refused.code == 2 and "lies in" in refused.err
 
     def test_leaves_nothing_where_the_model_is_refused(self, run: Run, tmp_path: Path) -> None:
         path, output = tmp_path / "model.onnx", tmp_path / "graph.html"
