@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from svgd_onnx.estimators.classifier import OnnxClassifier
     from svgd_onnx.estimators.regressor import OnnxRegressor
     from svgd_onnx.gradient_check.check import ParameterCheck, check
+    from svgd_onnx.graph.pictures import write_graph_drawing, write_graph_page
     from svgd_onnx.loss_settings import LossSettings, OutputLoss
     from svgd_onnx.manifest import Manifest
     from svgd_onnx.runtime import custom_op_library
@@ -51,6 +52,8 @@ __all__ = [
     "inspect",
     "load_data",
     "plot",
+    "write_graph_drawing",
+    "write_graph_page",
 ]
 
 _MODULES = {
@@ -73,6 +76,8 @@ _MODULES = {
     "inspect": "conversion.inspection",
     "load_data": "training.sources",
     "plot": "curves.picture",
+    "write_graph_drawing": "graph.pictures",
+    "write_graph_page": "graph.pictures",
 }
 
 find_transforms()

@@ -88,6 +88,7 @@ _GROUPS = {
     ),
     "What is checked": ("only", "directions", "tolerance"),
     "The picture": ("smooth", "log_scale"),
+    "Pictures of the training graph": ("html", "svg"),
     "Every command": ("config", "json", "quiet"),
 }
 
@@ -130,6 +131,7 @@ EXAMPLES = {
     "inspect": (
         "svgd-onnx inspect model.onnx --target onnx",
         "svgd-onnx inspect artifacts --json",
+        "svgd-onnx inspect model.onnx --html graph.html --svg graph.svg",
     ),
     "check": (
         "svgd-onnx check model.onnx",

@@ -30,6 +30,7 @@ from svgd_onnx.gradient_check.check import DEFAULT_TOLERANCE
 from svgd_onnx.loss_arguments import take_losses
 from svgd_onnx.memory_table import parse_limit, say_memory_of, show_memory
 from svgd_onnx.option_types import text_or_numbers
+from svgd_onnx.picture_arguments import HTML, SVG, take_pictures, write_pictures
 from svgd_onnx.printable import printable
 from svgd_onnx.run_record import record
 from svgd_onnx.shared_options import (
@@ -213,14 +214,18 @@ def inspect(
     target: str | None = TARGET,
     random_size: list[str] = RANDOM_SIZE,
     memory_limit: str | None = MEMORY_LIMIT,
+    html: Path | None = HTML,
+    svg: Path | None = SVG,
 ) -> None:
     """Show where T acts, and what it costs; of a folder, as it was converted."""
     settings = _settings(context)
     limit = parse_limit(settings.pop("memory_limit"))
+    pictures = take_pictures(settings)
     found = svgd_onnx.inspect(**settings)
     tell_inspection(found)
     show_inspection(found)
     show_memory(found.memory, found.memory_unknown, limit)
+    write_pictures(pictures, settings)
 
 
 def check(

@@ -129,16 +129,7 @@ def inspect(
     check_choice("target", target, TARGETS)
     source = Path(path)
     if source.is_dir() or source.name == FILE_NAME:
-        given = _given(training, virtual_gradient, training.loss_settings)
-        if given:
-            raise UserError(
-                f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
-                "the model."
-            )
-        folder = source if source.is_dir() else source.parent
-        manifest = Manifest.load(folder)
-        check_choice("target", manifest.target, TARGETS)
-        check_choice("optimizer", manifest.update, OPTIMIZERS)
+        folder, manifest = folder_as_made(source, training, virtual_gradient)
         check_sizes(manifest, random_size or {})
         return Inspection(
             manifest.operations,
@@ -150,6 +141,27 @@ def inspect(
         )
     with garbage_kept(), model_at_fault(source):
         return _inspect_model(source, training, virtual_gradient, target, random_size)
+
+
+def folder_as_made(
+    path: Path, training: TrainingSettings, virtual_gradient: VirtualGradientSettings
+) -> tuple[Path, Manifest]:
+    """A folder of artifacts, which has options of its own, by its name or that of its manifest.
+
+    Raises:
+        UserError: options were given, or it is none.
+    """
+    given = _given(training, virtual_gradient, training.loss_settings)
+    if given:
+        raise UserError(
+            f"'{path}' shows what was made, with its own options: leave out {listed(given)}, or inspect "
+            "the model."
+        )
+    folder = path if path.is_dir() else path.parent
+    manifest = Manifest.load(folder)
+    check_choice("target", manifest.target, TARGETS)
+    check_choice("optimizer", manifest.update, OPTIMIZERS)
+    return folder, manifest
 
 
 def _inspect_model(
