@@ -24,6 +24,7 @@ _GROUPS = {
         "momentum",
         "weight_decay",
         "l1",
+        "proximal",
         "rate",
         "clip_norm",
         "clip_value",
