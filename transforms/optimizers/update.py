@@ -15,8 +15,8 @@ WEIGHT_DECAY = "weight_decay"
 class Update:
     """The update of all parameters.
 
-    In this order: the mean of the gradients over the batches of a step, the proximal term's gradient added to it,
-    clipped by value and by norm; the rule's direction, and weight decay in it; the parameter, and its average.
+    In this order: the mean of the gradients over the batches of a step, with that of the proximal term, clipped
+    by value and by norm; the rule's direction, and weight decay in it; the parameter, and its average.
 
     Attributes:
         rule: a key of `OPTIMIZERS`.

@@ -131,9 +131,18 @@ def refuse_settings(settings: Mapping[str, Any], optimizer: str) -> None:
 
 
 _REFUSED_SETTINGS = {
-    "accumulation_steps": (1, "onnxruntime's Module adds gradients up until lazy_reset_grad; leave it out"),
-    "ema": (None, "onnxruntime has no place for averages; leave it out, or convert for svgd_onnx.Trainer"),
-    "proximal": (0, "onnxruntime has no place for what it draws to; leave it out, or convert for svgd_onnx.Trainer"),
+    "accumulation_steps": (
+        1,
+        "onnxruntime's Module adds gradients up until lazy_reset_grad; leave it out",
+    ),
+    "ema": (
+        None,
+        "onnxruntime has no place for averages; leave it out, or convert for svgd_onnx.Trainer",
+    ),
+    "proximal": (
+        0,
+        "onnxruntime has no place for anchors; leave it out, or convert for svgd_onnx.Trainer",
+    ),
 }
 
 

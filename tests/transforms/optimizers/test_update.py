@@ -206,7 +206,7 @@ class TestAverages:
 
 @each_target
 class TestProximalTerm:
-    """Of the gradient of mu / 2 * |w - w0|^2, in float64: a sum of its own here, as gradients are those of x alone."""
+    """The gradient of mu / 2 * |w - w0|^2, beside float64: that of the rest is of x alone."""
 
     @pytest.mark.parametrize("accumulation_steps", [1, 2])
     def test_of_plain_descent_it_is_the_step_of_fedprox(

@@ -35,9 +35,9 @@ class AccumulateGradients(ir.passes.InPlacePass):
     `lazy_reset_grad` that says whether to overwrite the buffers instead. The session feeds the
     buffers, and hides the outputs.
 
-    What the session's optimizers do not know comes before: the mean over several batches, a proximal term, clipping, and, where
-    none of them is the update, directions, which are in the buffers then. Tensors that are kept for that lie in
-    the checkpoint, are inputs, and are overwritten where they lie.
+    What the session's optimizers do not know comes before: the mean over several batches, a proximal term,
+    clipping, and, where none of them is the update, directions, which are in the buffers then. Tensors that are
+    kept for that lie in the checkpoint, are inputs, and are overwritten where they lie.
 
     Args:
         parameters: the trainable parameters, in the order of their checkpoint.

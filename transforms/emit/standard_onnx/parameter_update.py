@@ -36,7 +36,8 @@ class ParameterUpdate(ir.passes.InPlacePass):
     Requires: each parameter is an input and its gradient an output; so is the loss.
     Ensures: the loss is the first output, and no gradient is one; there is an input
         `svgd.learning_rate`, float32 scalar; for each parameter and each tensor of `states` there is an
-        input, and, but for anchors, an output of its name with `NEW_SUFFIX`; each state of the optimizer is in `states`.
+        input, and, but for anchors, an output of its name with `NEW_SUFFIX`; each state of the optimizer is in
+        `states`.
 
     Attributes:
         states: the tensors that are kept from one step to the next.
