@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | predict | export | apply | inspect | check`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export`, and the others."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError
+from svgd_onnx.federated_command import federate
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
 _app = Application(
@@ -84,5 +85,5 @@ def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -
 
 
 _add_conversion_commands()
-for _command in (train, evaluate, predict, export):
+for _command in (train, evaluate, predict, export, federate):
     _app.command()(_command)

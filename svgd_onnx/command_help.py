@@ -110,6 +110,9 @@ EXAMPLES = {
         "svgd-onnx export artifacts --output trained.onnx --requantize",
         "svgd-onnx export artifacts --adapter trained.safetensors",
     ),
+    "federate": (
+        "svgd-onnx federate my-app --artifacts artifacts --data train.npz --test-data test.npz",
+    ),
     "apply": (
         "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",
         "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx --json",
