@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from svgd_onnx.errors import UserError
 from svgd_onnx.files import FOLDER_FILES, PathLike, whole_folder
 from svgd_onnx.manifest import Manifest
 
@@ -20,7 +21,8 @@ def device_folder(artifacts: PathLike, folder: PathLike) -> Path:
         The copy.
 
     Raises:
-        UserError: there are no artifacts, they are damaged, or the copy cannot be written.
+        UserError: there are no artifacts, they are damaged, what is there is a copy of others, or it cannot be
+            written.
     """
     source, path = Path(artifacts), Path(folder)
     Manifest.load(source)
@@ -29,5 +31,9 @@ def device_folder(artifacts: PathLike, folder: PathLike) -> Path:
             for file in source.iterdir():
                 if file.is_file() and file.name not in FOLDER_FILES:
                     shutil.copyfile(file, made / file.name)
-    Manifest.load(path)
+    if Manifest.load(path).files != Manifest.load(source).files:
+        raise UserError(
+            f"'{path}' has a client's copy of other artifacts than '{source}' has: remove it, or give another "
+            "folder of clients."
+        )
     return path

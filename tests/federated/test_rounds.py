@@ -82,6 +82,14 @@ def test_what_a_device_keeps_outlives_its_process(trainer_of: MakeTrainer, tmp_p
     np.testing.assert_array_equal(converted.tensor("fc1.weight"), begun["fc1.weight"])
 
 
+def test_a_copy_of_other_artifacts_is_refused(trainer_of: MakeTrainer, tmp_path: Path) -> None:
+    folders = [trainer_of(models.mlp(), target="onnx", scale=scale)._folder for scale in (1, 2)]
+    device_folder(folders[0], tmp_path / "copy")
+    device_folder(folders[0], tmp_path / "copy")
+    with pytest.raises(UserError, match="a client's copy of other artifacts"):
+        device_folder(folders[1], tmp_path / "copy")
+
+
 def test_an_epoch_is_of_whole_steps(trainer_of: MakeTrainer) -> None:
     model = models.mlp()
     trainer = trainer_of(model, target="onnx", accumulation_steps=2)
