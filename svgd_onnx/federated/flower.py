@@ -27,8 +27,7 @@ def require_flower() -> None:
         import flwr.app  # noqa: F401
     except ImportError as error:
         raise UserError(
-            "Federated training needs Flower from 1.22 on (Python 3.11 and up for its newest): pip install "
-            "'svgd-onnx[federated]'."
+            "Federated training needs Flower from 1.24 on: pip install " "'svgd-onnx[federated]'."
         ) from error
 
 
