@@ -2,11 +2,12 @@
 
     python -m tools.federated_mnist [--mnist FOLDER] [--rounds N] [--local-epochs N] [--short]
 
-In an environment with `svgd-onnx[convert,train,federated-simulation]`; FOLDER has MNIST's four files, without it
-the data are the digits of scikit-learn. 10 simulated clients have a tenth of the data each, at random (IID) or of
-two classes, and train by SVGD, SGD and Adam, and by SVGD with a proximal term. Then a SuperLink and two SuperNodes
-make a run that has to come to the same bits as its simulation. All is on loopback, and in one temporary folder.
-Tables are Markdown. --short is of the digits, SVGD and a round or two, for which a minute and a half is enough.
+In an environment with `svgd-onnx[convert,train,federated-simulation]`; FOLDER has MNIST's four files, without
+it the data are the digits of scikit-learn. 10 simulated clients have a tenth of the data each, at random (IID)
+or of two classes, and train by SVGD, SGD and Adam, and by SVGD with a proximal term. Then a SuperLink and two
+SuperNodes make a run that has to come to the same bits as its simulation. All is on loopback, and in one
+temporary folder. Tables are Markdown. --short is of the digits, SVGD and a round or two, for which a minute and
+a half is enough.
 """
 
 from __future__ import annotations
@@ -159,8 +160,8 @@ def _same_as_real(work: Work) -> bool:
     trained, expected = (parameters_of(svgd_onnx.Trainer(each)) for each in (original, simulated))
     same = all(np.array_equal(trained[name], array) for name, array in expected.items())
     print(
-        f"\nA SuperLink and two SuperNodes: accuracy {_accuracies(rows)[-1]:.2%} after round {work.rounds}, and "
-        f"{'bit for bit the parameters' if same else 'OTHER parameters than those'} of their simulation."
+        f"\nA SuperLink and two SuperNodes: accuracy {_accuracies(rows)[-1]:.2%} after round {work.rounds}, "
+        f"and {'bit for bit the parameters' if same else 'OTHER parameters than those'} of their simulation."
     )
     return same
 
