@@ -111,6 +111,7 @@ EXAMPLES = {
         "svgd-onnx export artifacts --adapter trained.safetensors",
     ),
     "federate": (
+        "svgd-onnx federate my-app",
         "svgd-onnx federate my-app --artifacts artifacts --data train.npz --test-data test.npz",
     ),
     "apply": (

@@ -27,7 +27,17 @@ from typing import Any
 from svgd_onnx.errors import Advice, UserError, first_line, listed
 from svgd_onnx.hashes import sha256
 
-COMMANDS = ("convert", "train", "evaluate", "predict", "export", "apply", "inspect", "check")
+COMMANDS = (
+    "convert",
+    "train",
+    "evaluate",
+    "predict",
+    "export",
+    "federate",
+    "apply",
+    "inspect",
+    "check",
+)
 RECORD = "record"
 """A table beside those of commands: what a run was made with, which is no option."""
 HASHED_BYTES = 1 << 30

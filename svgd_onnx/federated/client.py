@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from svgd_onnx.errors import UserError
 from svgd_onnx.federated.device_folder import device_folder
 from svgd_onnx.federated.exchange import parameters_of, set_parameters
 from svgd_onnx.federated.flower import (
@@ -91,8 +92,13 @@ def folder_of(context: Context) -> Path:
         UserError: neither is said, or as `device_folder`.
     """
     settings = settings_of(context.run_config, context.node_config)
-    if "artifacts" in context.node_config or _PARTITION not in context.node_config:
+    if "artifacts" in context.node_config:
         return Path(settings.artifacts)
+    if _PARTITION not in context.node_config:
+        raise UserError(
+            "This device does not know where its artifacts lie: start its flower-supernode with --node-config "
+            "'artifacts=\"FOLDER\"'."
+        )
     clients = Path(settings.clients or f"{settings.artifacts}.clients")
     own = clients / f"run-{context.run_id}" / f"client-{context.node_config[_PARTITION]}"
     return device_folder(settings.artifacts, own)

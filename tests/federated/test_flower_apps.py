@@ -194,6 +194,13 @@ def test_a_device_trains_its_own_folder(config: Any) -> None:
     assert svgd_onnx.Trainer(run["artifacts"]).step == 10
 
 
+def test_a_device_is_told_where_its_artifacts_are(config: Any) -> None:
+    """Not by who begins a run: on the server's machine that would be the server's."""
+    content = RecordDict({"arrays": record_of({}), "config": ConfigRecord()})
+    with pytest.raises(UserError, match="does not know where its artifacts lie"):
+        client_app(examples)(message_of("train", content), context_of(config()))
+
+
 def test_a_client_needs_neither_onnx_nor_a_framework(config: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "data.npz", **DATA)
     program = f"""
