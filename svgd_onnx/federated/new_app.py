@@ -25,6 +25,7 @@ _PACKAGE = ("client_app.py", "server_app.py")
 
 def write_app(
     name: str,
+    folder: PathLike = ".",
     *,
     artifacts: PathLike = "artifacts",
     data: PathLike = "train.npz",
@@ -34,6 +35,7 @@ def write_app(
 
     Args:
         name: letters, digits and hyphens, up to 32, a letter first. The package in it has `_` for `-`.
+        folder: where its folder is made.
         artifacts: the server's; they need not be there yet.
         data: an `.npz` file that simulated clients divide among themselves.
         test_data: what the server evaluates on.
@@ -45,9 +47,9 @@ def write_app(
         UserError: the name is none, or something of it is there; or it cannot be written.
     """
     package = _package_of(name)
-    path = Path(name)
+    path = Path(folder) / name
     if path.exists() or path.is_symlink():
-        raise UserError(f"'{name}' exists: choose another name, or remove it.")
+        raise UserError(f"'{path}' exists: choose another name, or remove it.")
     given = {
         "name": name,
         "package": package,
@@ -55,11 +57,11 @@ def write_app(
         "data": _text(data),
         "test_data": '""' if test_data is None else _text(test_data),
     }
-    with whole_folder(path, force=False, foreign=lambda _: None) as folder:
+    with whole_folder(path, force=False, foreign=lambda _: None) as made:
         for file, source in _FILLED_IN.items():
             text = Template((_TEMPLATE / source).read_text("utf-8")).substitute(given)
-            (folder / file).write_text(text, "utf-8")
-        inner = folder / package
+            (made / file).write_text(text, "utf-8")
+        inner = made / package
         inner.mkdir()
         (inner / "__init__.py").write_text(f'"""{name}."""\n', "utf-8")
         for file in _PACKAGE:

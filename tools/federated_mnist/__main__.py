@@ -17,7 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -40,10 +40,17 @@ class Training:
     Attributes:
         learning_rate: alpha.
         options: of `convert`.
+        settings: of a run, beside those that all have; it is of clients alone where there are any.
     """
 
     learning_rate: float
     options: Mapping[str, Any]
+    settings: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def is_of_clients(self) -> bool:
+        """Whether there is nothing like it in central training."""
+        return bool(self.settings) or "proximal" in self.options
 
 
 # The paper's learning rates for its MLP on MNIST (Table 1), Adam's that of RMSProp.
@@ -51,6 +58,7 @@ TRAININGS = {
     "SVGD": Training(0.01, {"scale": 0.1}),
     "SGD": Training(0.1, {"optimizer": "sgd"}),
     "Adam": Training(0.001, {"optimizer": "adam"}),
+    "SVGD, r sent": Training(0.01, {"scale": 0.1}, {"send-r": True}),
     "SVGD, μ = 0.1": Training(0.01, {"scale": 0.1, "proximal": 0.1}),
 }
 
@@ -82,6 +90,7 @@ class Work:
             "learning-rate": training.learning_rate,
             "classes-per-client": classes,
             "threads": 1,
+            **training.settings,
         }
 
 
@@ -98,24 +107,16 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="federated-") as temporary:
         folder = Path(temporary)
         files = write(folder, None if given.short else given.mnist, SEED)
-        app = _app(folder, files)
+        app = write_app("app", folder, data=files.train, test_data=files.test)
         rounds = 2 if given.short else given.rounds
         work = Work(folder, files, app, Flower(folder / "flower"), rounds, given.local_epochs)
         names = list(TRAININGS)[:1] if given.short else list(TRAININGS)
         for split, classes in list(SPLITS.items())[given.short :]:
             columns = {name: _simulated(work, name, classes) for name in names}
             _show(f"{split}, {CLIENTS} clients", columns)
-        _show("central", {name: _central(work, name) for name in names if "μ" not in name})
+        central = [name for name in names if not TRAININGS[name].is_of_clients]
+        _show("central", {name: _central(work, name) for name in central})
         return 0 if _same_as_real(replace(work, rounds=1 if given.short else 2)) else 1
-
-
-def _app(folder: Path, files: Files) -> Path:
-    """What `svgd-onnx federate` writes, as it is."""
-    import contextlib
-
-    with contextlib.chdir(folder):
-        name = write_app("app", data=files.train, test_data=files.test)
-    return folder / name
 
 
 def _simulated(work: Work, name: str, classes: int) -> list[float]:
