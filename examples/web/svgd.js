@@ -214,6 +214,8 @@ export class Trainer {
   }
 
   #exchanged(statistics) {
+    if (this.manifest.format < FORMAT)
+      throw new Error('svgd.json does not say what is a running statistic: convert the model again.');
     if ((this.manifest.states ?? []).some(({ state }) => state === 'average'))
       throw new Error('The artifacts keep moving averages of parameters: convert without --ema.');
     return this.manifest.parameters

@@ -13,6 +13,9 @@ from svgd_onnx.records import ANCHOR
 from svgd_onnx.training.trainer import Trainer
 
 
+_SAYS_STATISTICS = 3  # the first format of svgd.json that surely does
+
+
 @dataclass(frozen=True)
 class Exchange:
     """Which tensors leave a device, beside the parameters that are trained; what is frozen never does.
@@ -30,8 +33,14 @@ class Exchange:
         """The tensors' names: parameters and statistics in the manifest's order, and r after them.
 
         Raises:
-            UserError: the artifacts have moving averages, which nobody could bring up to date.
+            UserError: the artifacts have moving averages, which nobody could bring up to date, or are so old
+                that they do not say what is a running statistic.
         """
+        if manifest.format < _SAYS_STATISTICS:
+            raise UserError(
+                "The artifacts are of an older version, which does not say what is a running statistic: convert "
+                "the model again."
+            )
         if manifest.averages:
             raise UserError(
                 "The artifacts keep moving averages of parameters, which follow one training and not what a "

@@ -127,6 +127,12 @@ class TestRefusals:
         with pytest.raises(UserError, match=r"missing: bn.mean, bn.variance; strange: none"):
             set_parameters(trainer, arrays)
 
+    def test_artifacts_that_do_not_say_what_a_statistic_is(self, trainer_of: MakeTrainer) -> None:
+        trainer = trainer_of(MODEL, target="onnx")
+        trainer.manifest.format = 2
+        with pytest.raises(UserError, match="convert the model again"):
+            parameters_of(trainer)
+
     def test_moving_averages(self, trainer_of: MakeTrainer) -> None:
         with pytest.raises(UserError, match="convert without ema"):
             parameters_of(trainer_of(MODEL, target="onnx", ema=0.9))
