@@ -16,6 +16,7 @@ const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
 const FORMAT = 3; // of svgd.json, the newest that is known
+const SAYS_STATISTICS = 3; // the first format that surely tells running statistics from frozen weights
 const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
 const STEP = /("step": *)\d+/;
 
@@ -214,7 +215,7 @@ export class Trainer {
   }
 
   #exchanged(statistics) {
-    if (this.manifest.format < FORMAT)
+    if (this.manifest.format < SAYS_STATISTICS)
       throw new Error('svgd.json does not say what is a running statistic: convert the model again.');
     if ((this.manifest.states ?? []).some(({ state }) => state === 'average'))
       throw new Error('The artifacts keep moving averages of parameters: convert without --ema.');

@@ -12,7 +12,6 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.records import ANCHOR
 from svgd_onnx.training.trainer import Trainer
 
-
 _SAYS_STATISTICS = 3  # the first format of svgd.json that surely does
 
 
@@ -38,8 +37,8 @@ class Exchange:
         """
         if manifest.format < _SAYS_STATISTICS:
             raise UserError(
-                "The artifacts are of an older version, which does not say what is a running statistic: convert "
-                "the model again."
+                "The artifacts are of an older version, which does not say what is a running statistic: "
+                "convert the model again."
             )
         if manifest.averages:
             raise UserError(
