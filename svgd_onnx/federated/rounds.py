@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.examples import Given, taken_from
+from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.streams import StreamExamples
 from svgd_onnx.training.trainer import Trainer
 
@@ -49,6 +50,7 @@ def train_round(
     Raises:
         UserError: as `Trainer.train`, or there are too few examples for one step.
     """
+    check_positive(epochs=epochs, batch_size=batch_size)
     taken = taken_from(examples, trainer.manifest)
     if isinstance(taken, StreamExamples):
         raise UserError(
@@ -56,10 +58,6 @@ def train_round(
         )
     count = len(taken)
     batch_size = min(batch_size, count)
-    if batch_size < 1 or epochs < 1:
-        raise UserError(
-            f"A round of {epochs} epochs over {count} examples is no step: give one of each at least."
-        )
     of_step = trainer.manifest.accumulation_steps
     steps = epochs * (count // batch_size) // of_step * of_step
     if not steps:

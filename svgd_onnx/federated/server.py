@@ -65,11 +65,12 @@ def server_app(
             if strategy is None
             else strategy(context)
         )
+        begun = record_of(parameters_of(trainer, settings.exchange))
         result = chosen.start(
             grid=grid,
-            initial_arrays=record_of(parameters_of(trainer, settings.exchange)),
+            initial_arrays=begun,
             num_rounds=settings.num_server_rounds,
-            evaluate_fn=lambda number, arrays: _after(number, arrays, trainer, settings, examples),
+            evaluate_fn=_after_each_round(begun, trainer, settings, examples),
         )
         if not result.train_metrics_clientapp:
             raise UserError(
@@ -83,16 +84,23 @@ def server_app(
     return app
 
 
-def _after(
-    number: int, arrays: Any, trainer: Trainer, settings: Settings, examples: Given | None
-) -> Any:
-    """Saves what a round has come to, and evaluates it; 0 is before the first."""
+def _after_each_round(
+    begun: Any, trainer: Trainer, settings: Settings, examples: Given | None
+) -> Callable[[int, Any], Any]:
+    """Saves what a round has come to, unless nobody trained in it, and evaluates; also before the first."""
     from flwr.app import MetricRecord
 
-    if number:
-        set_parameters(trainer, arrays_of(arrays), settings.exchange, steps=1)
-        trainer.save()
-    return None if examples is None else MetricRecord(trainer.evaluate(examples))
+    saved = begun
+
+    def after(_: int, arrays: Any) -> Any:
+        nonlocal saved
+        if arrays is not saved:
+            set_parameters(trainer, arrays_of(arrays), settings.exchange, steps=1)
+            trainer.save()
+            saved = arrays
+        return None if examples is None else MetricRecord(trainer.evaluate(examples))
+
+    return after
 
 
 def _strategy(trainer: Trainer, settings: Settings, clients_evaluate: bool) -> Strategy:

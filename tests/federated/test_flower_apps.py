@@ -194,6 +194,18 @@ def test_a_device_trains_its_own_folder(config: Any) -> None:
     assert svgd_onnx.Trainer(run["artifacts"]).step == 10
 
 
+def test_a_run_in_which_nobody_trains_leaves_the_checkpoint(config: Any) -> None:
+    run = config()
+
+    class Nobody(Clients):
+        def send_and_receive(self, messages: Iterable[Message], **_: Any) -> list[Message]:
+            return []
+
+    with pytest.raises(UserError, match="No client has trained in any round"):
+        server_app()(Nobody(client_app(examples), run), context_of(run))
+    assert svgd_onnx.Trainer(run["artifacts"]).step == 0
+
+
 def test_a_device_is_told_where_its_artifacts_are(config: Any) -> None:
     """Not by who begins a run: on the server's machine that would be the server's."""
     content = RecordDict({"arrays": record_of({}), "config": ConfigRecord()})

@@ -95,6 +95,8 @@ def test_an_epoch_is_of_whole_steps(trainer_of: MakeTrainer) -> None:
     trainer = trainer_of(model, target="onnx", accumulation_steps=2)
     examples = models.examples(model, 11)
     assert train_round(trainer, examples, epochs=3, batch_size=3, learning_rate=RATE).steps == 8
+    with pytest.raises(UserError, match="batch_size is 0"):
+        train_round(trainer, examples, epochs=1, batch_size=0, learning_rate=RATE)
     with pytest.raises(UserError, match="fewer than the 2 batches of a step"):
         train_round(trainer, examples, epochs=1, batch_size=11, learning_rate=RATE)
 
