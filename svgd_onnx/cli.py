@@ -1,4 +1,4 @@
-"""The command line: `svgd-onnx convert | train | evaluate | predict | export | plot | inspect | ...`."""
+"""The command line: `svgd-onnx convert | train | evaluate | predict | export`, and the others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
 from svgd_onnx.errors import Advice, UserError
+from svgd_onnx.federated_command import federate
 from svgd_onnx.plot_command import plot
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
@@ -103,5 +104,5 @@ def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -
     )
 
 
-for _command in (train, evaluate, predict, export, plot):
+for _command in (train, evaluate, predict, export, plot, federate):
     _app.command()(_command)

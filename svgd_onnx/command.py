@@ -42,7 +42,8 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads --config before all else: what it says holds where the command line says nothing."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
-        if not (ctx.resilient_parsing or given.get("help")):
+        shows_help = self.get_help_option(ctx)  # whose name differs from one click to another
+        if not (ctx.resilient_parsing or (shows_help and given.get(shows_help.name))):
             terminal.use(_form(given))
             if given.get(_CONFIG):
                 path = Path(given[_CONFIG])

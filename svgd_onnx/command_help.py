@@ -24,6 +24,7 @@ _GROUPS = {
         "momentum",
         "weight_decay",
         "l1",
+        "proximal",
         "rate",
         "clip_norm",
         "clip_value",
@@ -123,6 +124,10 @@ EXAMPLES = {
     "plot": (
         "svgd-onnx plot log.csv",
         "svgd-onnx plot svgd.csv adamw.csv --metric loss --metric accuracy --smooth 20 --output runs.svg",
+    ),
+    "federate": (
+        "svgd-onnx federate my-app",
+        "svgd-onnx federate my-app --artifacts artifacts --data train.npz --test-data test.npz",
     ),
     "apply": (
         "svgd-onnx apply model.onnx --adapter trained.safetensors --output trained.onnx",

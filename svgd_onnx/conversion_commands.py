@@ -118,6 +118,11 @@ def convert(
         help="Keep a moving average of the parameters, to be evaluated and exported.",
     ),
     l1: float = typer.Option(_UPDATE.l1, help="L1 regularization of weights and biases."),
+    proximal: float = typer.Option(
+        _UPDATE.proximal,
+        metavar="MU",
+        help="Draw parameters to what they were first, or to what a federated server sent (FedProx).",
+    ),
     train: list[str] = TRAIN,
     freeze: list[str] = FREEZE,
     freeze_bn: bool = FREEZE_BN,

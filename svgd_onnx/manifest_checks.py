@@ -8,7 +8,7 @@ from math import isfinite
 from typing import TYPE_CHECKING
 
 from svgd_onnx.json_reading import MisfitError
-from svgd_onnx.records import AVERAGE, Dimension, LossTerm, Tensor
+from svgd_onnx.records import OF_THE_PARAMETER, Dimension, LossTerm, Tensor
 from svgd_onnx.transforms.losses import loss_if_known
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def _check_update(manifest: Manifest) -> None:
         _check_sizes(state.name, state.shape)
         if state.parameter is not None and state.parameter not in trained:
             raise MisfitError(f"'{state.name}' is of '{state.parameter}', which is not trained")
-        if state.state == AVERAGE and state.shape != list(trained.get(str(state.parameter), ())):
+        shape = list(trained.get(str(state.parameter), ()))
+        if state.state in OF_THE_PARAMETER and state.shape != shape:
             raise MisfitError(f"'{state.name}' has not the shape of '{state.parameter}'")
     for glob, number in (*manifest.rates.items(), *manifest.weight_decays.items()):
         if not (isfinite(number) and number >= 0):

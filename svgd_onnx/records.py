@@ -9,6 +9,10 @@ from svgd_onnx.loss_settings import LossSettings
 
 AVERAGE = "average"
 """The state of a parameter that is its moving average."""
+ANCHOR = "anchor"
+"""The state of a parameter that a proximal term pulls it towards; a step reads it, and leaves it as it is."""
+OF_THE_PARAMETER = frozenset({AVERAGE, ANCHOR})
+"""States that have the parameter's shape, and before the first step its value; others are zero then."""
 
 # A fixed size, or the name of a size that each run may choose.
 Dimension = int | str

@@ -35,6 +35,7 @@ COMMANDS = (
     "predict",
     "export",
     "plot",
+    "federate",
     "apply",
     "inspect",
     "check",

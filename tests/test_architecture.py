@@ -101,7 +101,10 @@ def test_transforms_read_nothing_above_them(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", sorted(each for each in MODULES if each.startswith("svgd_onnx.training"))
+    "name",
+    sorted(
+        each for each in MODULES if each.startswith(("svgd_onnx.training", "svgd_onnx.federated"))
+    ),
 )
 def test_training_reaches_nothing_that_imports_onnx(name: str) -> None:
     ways = reached(name)

@@ -286,6 +286,7 @@ class TestConvert:
             ("--clip-norm", "0", "--clip-norm is 0.0, but must be more than 0."),
             ("--clip-value", "-1", "--clip-value is -1.0, but must be more than 0."),
             ("--ema", "1", "--ema is 1.0, but must be at least 0 and below 1."),
+            ("--proximal", "-1", "--proximal is -1.0, but must be 0 or more."),
         ],
     )
     def test_settings_of_the_update(

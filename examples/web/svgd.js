@@ -16,6 +16,7 @@ const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
 const FORMAT = 3; // of svgd.json, the newest that is known
+const SAYS_STATISTICS = 3; // the first format that surely tells running statistics from frozen weights
 const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
 const STEP = /("step": *)\d+/;
 
@@ -146,6 +147,39 @@ export class Trainer {
     return this.#next(async () => this.#setState(bytes));
   }
 
+  /**
+   * What a federated server averages: trained parameters, and running statistics unless they are to stay.
+   *
+   * @returns for each its name, its shape and a copy of its numbers, in the order of the manifest
+   */
+  getParameters({ statistics = true } = {}) {
+    return this.#next(async () => {
+      const values = await this.#values(this.#exchanged(statistics));
+      return values.map(({ name, shape, data }) => ({ name, shape: [...shape], data: data.slice() }));
+    });
+  }
+
+  /**
+   * Goes on from what a server sent; r, and what the optimizer keeps, stay as they are.
+   *
+   * @param parameters as `getParameters` gives them, or the numbers alone, in that order
+   * @throws if they are of another model, or not finite; everything is as before then
+   */
+  setParameters(parameters, { statistics = true } = {}) {
+    return this.#next(async () => {
+      const names = this.#exchanged(statistics);
+      const given = parameters.map((each) => each.data ?? each);
+      const fits = (data, name) => data.length === this.#state.get(name).size && data.every(Number.isFinite);
+      if (given.length !== names.length || !names.every((name, index) => fits(given[index], name)))
+        throw new Error('These are parameters of another model, or they are not finite.');
+      const anchors = (this.manifest.states ?? []).filter(({ state }) => state === 'anchor');
+      names.forEach((name, index) => {
+        const drawn = anchors.filter(({ parameter }) => parameter === name);
+        for (const each of [name, ...drawn.map((anchor) => anchor.name)]) this.#replace(each, given[index]);
+      });
+    });
+  }
+
   /** Frees the sessions and all tensors. */
   release() {
     return this.#next(async () => {
@@ -182,6 +216,22 @@ export class Trainer {
     const known = shape.reduce((product, size) => (typeof size === 'string' ? product : product * size), 1);
     const dims = shape.map((size) => (typeof size === 'string' ? values.length / known : size));
     return new this.#ort.Tensor(dtype, values, dims);
+  }
+
+  #exchanged(statistics) {
+    if (this.manifest.format < SAYS_STATISTICS)
+      throw new Error('svgd.json does not say what is a running statistic: convert the model again.');
+    if ((this.manifest.states ?? []).some(({ state }) => state === 'average'))
+      throw new Error('The artifacts keep moving averages of parameters: convert without --ema.');
+    return this.manifest.parameters
+      .filter(({ trainable, statistic }) => trainable || (statistics && statistic))
+      .map(({ name }) => name);
+  }
+
+  #replace(name, values) {
+    const before = this.#state.get(name);
+    this.#state.set(name, new this.#ort.Tensor('float32', Float32Array.from(values), before.dims));
+    before.dispose();
   }
 
   #setState(checkpoint) {

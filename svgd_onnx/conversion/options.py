@@ -166,6 +166,8 @@ class UpdateSettings:
         ema: decay of an exponential moving average of the parameters, which is what is evaluated and exported;
             None without.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
+        proximal: mu of a term mu / 2 * |w - w0|^2 of the loss, of all that is trained: w0 is the parameter
+            before the first step, or what a federated server sent last (FedProx); 0 is none.
     """
 
     optimizer: str = SVGD
@@ -176,6 +178,7 @@ class UpdateSettings:
     clip_value: float | None = None
     ema: float | None = None
     l1: float = 0.0
+    proximal: float = 0.0
 
     def check(self) -> None:
         """Refuses values out of range, and settings that the optimizer does not have.
@@ -195,6 +198,7 @@ class UpdateSettings:
         if self.ema is not None:
             check_range("ema", self.ema, 0 <= self.ema < 1, "at least 0 and below 1")
         check_range("l1", self.l1, self.l1 >= 0, "0 or more")
+        check_range("proximal", self.proximal, self.proximal >= 0, "0 or more")
 
     @property
     def adapts(self) -> bool:
@@ -214,6 +218,7 @@ class UpdateSettings:
             "clip_norm": self.clip_norm,
             "clip_value": self.clip_value,
             "ema": self.ema,
+            "proximal": self.proximal or None,
         }
         given = {name: float(value) for name, value in asked.items() if value is not None}
         return {**self._update_rule()[1], **given}

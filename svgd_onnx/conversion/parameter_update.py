@@ -26,6 +26,7 @@ def update_of(
         hyper_parameters=settings.hyper_parameters,
         rates=by_parameter(graph, trained, "rate", settings.rate),
         weight_decays=by_parameter(graph, trained, "weight_decay", settings.decays),
+        proximal=settings.proximal,
         clip_value=settings.clip_value,
         clip_norm=settings.clip_norm,
         average=settings.ema,

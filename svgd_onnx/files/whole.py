@@ -73,8 +73,9 @@ def whole_folder(
         temporary.mkdir()
         yield temporary
         temporary.chmod(0o777 & ~_umask())
-        for file in temporary.iterdir():
-            _flush(file)
+        for file in temporary.rglob("*"):
+            if file.is_file():
+                _flush(file)
         _flush_folder(temporary)
         if replaced:
             _check_replaceable(final, force, foreign)  # what came meanwhile is not lost either

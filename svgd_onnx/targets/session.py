@@ -241,6 +241,18 @@ class Session(Protocol):
         """
         ...
 
+    def set_tensor(self, name: str, array: np.ndarray) -> None:
+        """Replaces a tensor of the checkpoint as it is now.
+
+        Args:
+            name: its name.
+            array: float32, of its shape.
+
+        Raises:
+            UserError: the checkpoint has none of that name.
+        """
+        ...
+
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a parameter.
 

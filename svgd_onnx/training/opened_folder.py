@@ -136,6 +136,18 @@ class OpenedFolder:
         """
         return factors_of(self.manifest, self._session.tensor)
 
+    def set_tensors(self, tensors: Mapping[str, np.ndarray], *, steps: int = 0) -> None:
+        """Replaces tensors that `tensor` gives, by arrays of their shapes; all, or none if one is refused.
+
+        Args:
+            tensors: by name, as those that were trained elsewhere.
+            steps: how many steps that counts as.
+
+        Raises:
+            UserError: there is none of a name, or an array is of another shape or not finite as float32.
+        """
+        self._state.take(tensors, steps)
+
     def check_finite(self) -> None:
         """Refuses what has diverged, as `save` does, but writes nothing.
 

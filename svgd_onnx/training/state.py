@@ -104,6 +104,29 @@ class TrainingState:
             self.check_finite()
         return loss
 
+    def take(self, tensors: Mapping[str, np.ndarray], steps: int) -> None:
+        """As `Trainer.set_tensors`."""
+        checked = {name: self._checked(name, array) for name, array in tensors.items()}
+        for name, array in checked.items():
+            self.session.set_tensor(name, array)
+        self.progress = replace(self.progress, step=self.progress.step + steps)
+        self.is_saved = False
+
+    def _checked(self, name: str, given: np.ndarray) -> np.ndarray:
+        shape, array = self.session.tensor(name).shape, np.asarray(given)
+        if array.shape != shape or array.dtype.kind not in "fiu":
+            raise UserError(
+                f"'{name}' is to become {array.dtype} of shape {array.shape}, but is float32 of shape {shape} "
+                f"in '{self._folder}': give one of the same model."
+            )
+        with np.errstate(over="ignore"):
+            array = array.astype(np.float32)
+        if not np.isfinite(array).all():
+            raise UserError(
+                f"'{name}' is to become NaN or infinite: what was trained elsewhere has diverged."
+            )
+        return array
+
     def _seed_of_step(self) -> int:
         """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""
         progress = self.progress

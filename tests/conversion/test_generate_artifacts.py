@@ -318,6 +318,7 @@ class Block:
         ({"loss_input_names": ["y", "product"]}, "a loss compares one value with the label"),
         ({"accumulation_steps": 2}, "accumulation_steps is not done here: onnxruntime's Module"),
         ({"ema": 0.9}, "ema is not done here"),
+        ({"proximal": 1}, "proximal is not done here"),
         ({"optimizer": "adamw", "rate": {"w": 2}}, "rate by globs is not done here under AdamW"),
         (
             {"optimizer": "adamw", "weight_decay": {"w": 2}},

@@ -78,6 +78,7 @@ UPDATES: list[dict[str, Any]] = [
     {"optimizer": "adafactor", "accumulation_steps": 4, "ema": 0.9},
     {"optimizer": "lamb", "weight_decay": {"*.weight": 0.1}},
     {"ema": 0.9, "rate": {"*.bias": 2.0}},
+    {"proximal": 0.5},
 ]
 
 

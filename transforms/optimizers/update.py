@@ -16,14 +16,15 @@ WEIGHT_DECAY = "weight_decay"
 class Update:
     """The update of all parameters.
 
-    In this order: the mean of the gradients over the batches of a step, clipped by value and by norm; the
-    rule's direction, and weight decay in it; the parameter, and its average.
+    In this order: the mean of the gradients over the batches of a step, with that of the proximal term, clipped
+    by value and by norm; the rule's direction, and weight decay in it; the parameter, and its average.
 
     Attributes:
         rule: a key of `OPTIMIZERS`.
         hyper_parameters: values for all of the rule's `defaults`.
         rates: factors on the learning rate by parameter; 1 where there is none.
         weight_decays: decoupled weight decay by parameter; 0 where there is none.
+        proximal: mu, by which a loss mu / 2 * |parameter - anchor|^2 is added; 0 without.
         clip_value: the largest size of an entry of a gradient; None for any.
         clip_norm: the largest norm of all gradients together; None for any.
         average: decay of the moving average of parameters; None without.
@@ -35,6 +36,7 @@ class Update:
     hyper_parameters: Mapping[str, float]
     rates: Mapping[str, float] = field(default_factory=dict)
     weight_decays: Mapping[str, float] = field(default_factory=dict)
+    proximal: float = 0.0
     clip_value: float | None = None
     clip_norm: float | None = None
     average: float | None = None
@@ -42,9 +44,9 @@ class Update:
     loss_scale: LossScale | None = None
 
     @property
-    def clips(self) -> bool:
-        """Whether gradients are clipped."""
-        return self.clip_value is not None or self.clip_norm is not None
+    def changes_gradients(self) -> bool:
+        """Whether the rule takes others than those of the loss."""
+        return bool(self.proximal) or self.clip_value is not None or self.clip_norm is not None
 
     @property
     def optimizer(self) -> Optimizer:

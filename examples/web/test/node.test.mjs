@@ -76,6 +76,50 @@ test('what goes wrong is said, and changes nothing', async () => {
   await trainer.release();
 });
 
+test('a federated round', async () => {
+  const [server, client] = [await Trainer.load(ort, artifact), await Trainer.load(ort, artifact)];
+  const digits = new Digits(data.train, client.manifest);
+  const batch = digits.batch([0, 1, 2]);
+  const sent = await server.getParameters();
+  const trained = server.manifest.parameters.filter((each) => each.trainable || each.statistic);
+  assert.deepEqual(
+    sent.map(({ name, shape }) => [name, shape]),
+    trained.map(({ name, shape }) => [name, shape]),
+  );
+  const learned = (await client.getParameters({ statistics: false })).map(({ name }) => name);
+  assert.deepEqual(
+    learned,
+    trained.filter((each) => !each.statistic).map(({ name }) => name),
+  );
+
+  // What was taken is what is trained and evaluated; what stays, as r, is the client's own.
+  await client.step(batch, 0.1);
+  const kept = readSafetensors(await client.saveCheckpoint()).tensors;
+  await client.setParameters(sent);
+  assert.deepEqual(await client.getParameters(), sent);
+  const now = readSafetensors(await client.saveCheckpoint()).tensors;
+  const own = [...kept.keys()].filter((name) => name.startsWith('svgd.r.'));
+  assert.ok(own.length > 0);
+  own.forEach((name) => assert.deepEqual(now.get(name), kept.get(name)));
+  assert.equal((await client.evaluate(batch)).loss, (await server.evaluate(batch)).loss);
+
+  // The average of two clients, as the numbers alone.
+  await client.step(batch, 0.1);
+  const ours = await client.getParameters();
+  const mean = ours.map(({ data: values }, index) => values.map((x, i) => (x + sent[index].data[i]) / 2));
+  await server.setParameters(mean);
+  assert.deepEqual(
+    (await server.getParameters()).map(({ data: values }) => values),
+    mean,
+  );
+
+  for (const wrong of [mean.slice(1), mean.toReversed(), mean.map((values) => values.fill(NaN))])
+    await assert.rejects(client.setParameters(wrong), /another model, or they are not finite/);
+  assert.deepEqual(await client.getParameters(), ours);
+  await server.release();
+  await client.release();
+});
+
 test('calls may overlap', async () => {
   const [together, alone] = [await Trainer.load(ort, artifact), await Trainer.load(ort, artifact)];
   const batch = new Digits(data.train, together.manifest).batch([0, 1, 2]);

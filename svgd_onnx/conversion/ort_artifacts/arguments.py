@@ -119,8 +119,8 @@ def refuse_settings(settings: Mapping[str, Any], optimizer: str) -> None:
     Raises:
         UserError: says what to do instead.
     """
-    for name, reason in _REFUSED_SETTINGS.items():
-        if settings.get(name) not in (None, 1):
+    for name, (usual, reason) in _REFUSED_SETTINGS.items():
+        if settings.get(name, usual) != usual:
             raise UserError(f"{name} is not done here: {reason}.")
     for name in ("rate", "weight_decay"):
         if optimizer == ADAMW and isinstance(settings.get(name), Mapping):
@@ -131,8 +131,18 @@ def refuse_settings(settings: Mapping[str, Any], optimizer: str) -> None:
 
 
 _REFUSED_SETTINGS = {
-    "accumulation_steps": "onnxruntime's Module adds gradients up until lazy_reset_grad; leave it out",
-    "ema": "onnxruntime has no place for averages; leave it out, or convert for svgd_onnx.Trainer",
+    "accumulation_steps": (
+        1,
+        "onnxruntime's Module adds gradients up until lazy_reset_grad; leave it out",
+    ),
+    "ema": (
+        None,
+        "onnxruntime has no place for averages; leave it out, or convert for svgd_onnx.Trainer",
+    ),
+    "proximal": (
+        0,
+        "onnxruntime has no place for anchors; leave it out, or convert for svgd_onnx.Trainer",
+    ),
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.records import OF_THE_PARAMETER, State
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.ort_training import checkpoint_file
 from svgd_onnx.targets.ort_training.file_names import (
@@ -105,7 +105,8 @@ def lower(model: ir.Model, differentiator: str, *, portable: bool) -> None:
 
 
 def _initial(state: State, values: Mapping[str, ir.TensorProtocol]) -> ir.TensorProtocol:
-    return values[str(state.parameter)] if state.state == AVERAGE else _zeros(state.shape)
+    of_it = state.state in OF_THE_PARAMETER
+    return values[str(state.parameter)] if of_it else _zeros(state.shape)
 
 
 def _zeros(shape: Sequence[int]) -> ir.TensorProtocol:

@@ -150,6 +150,10 @@ class OrtTrainingSession:
             raise no_tensor(self._folder, name)
         return checkpoint.array(self._state, name)
 
+    def set_tensor(self, name: str, array: np.ndarray) -> None:
+        """See `Session`."""
+        np.copyto(self.tensor(name), array)
+
     def gradient(self, parameter: str) -> np.ndarray:
         """See `Session`."""
         if parameter not in {each.name for each in self._manifest.parameters if each.trainable}:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.records import OF_THE_PARAMETER, State
 from svgd_onnx.step_names import LOSS_SCALE
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.standard_onnx import checkpoint
@@ -57,14 +57,14 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
         AveragedInputs(graphs.selection.trainable)(evaluation)
     _save(evaluation, folder / EVAL_MODEL, names)
     zeros = {**graphs.states, **{each.name: each.shape for each in states}}
-    averages = {each.name: str(each.parameter) for each in states if each.state == AVERAGE}
+    copies = {each.name: str(each.parameter) for each in states if each.state in OF_THE_PARAMETER}
     checkpoint.save(
         folder / CHECKPOINT,
         {
             **{names.of(name): value.numpy() for name, value in graphs.values.items()},
             **{names.of(name): np.zeros(shape, np.float32) for name, shape in zeros.items()},
             **_first_scale(graphs, states, names),
-            **{names.of(name): graphs.values[of].numpy() for name, of in averages.items()},
+            **{names.of(name): graphs.values[of].numpy() for name, of in copies.items()},
         },
         TrainingProgress(),
     )

@@ -193,6 +193,12 @@ class InferenceTrainingSession:
             raise no_tensor(self._folder, name)
         return np.asarray(self._current[name].numpy())
 
+    def set_tensor(self, name: str, array: np.ndarray) -> None:
+        """See `Session`."""
+        if name not in self._current:
+            raise no_tensor(self._folder, name)
+        self._current[name].update_inplace(np.ascontiguousarray(array))
+
     def gradient(self, parameter: str) -> np.ndarray:
         """Not known: the step gives the parameters after it.
 

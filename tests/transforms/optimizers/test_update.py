@@ -204,6 +204,56 @@ class TestAverages:
             np.testing.assert_array_equal(arrays["fc1.weight"], trainer.tensor(f"fc1.weight{kind}"))
 
 
+@each_target
+class TestProximalTerm:
+    """The gradient of mu / 2 * |w - w0|^2, beside float64: that of the rest is of x alone."""
+
+    @pytest.mark.parametrize("accumulation_steps", [1, 2])
+    def test_of_plain_descent_it_is_the_step_of_fedprox(
+        self, accumulation_steps: int, target: str, trained_by: MakeTrainer
+    ) -> None:
+        """w <- w - rate (gradient + mu (w - w0)), as Li et al.'s PerturbedGradientDescent has it."""
+        mu, x = 3.0, batches(4 * accumulation_steps)
+        trainer = trained_by(target=target, proximal=mu, accumulation_steps=accumulation_steps)
+        start = {name: trainer.tensor(name).astype(np.float64) for name in ("scale", "shift")}
+        expected = dict(start)
+        for step in range(4):
+            of_step = x[step * accumulation_steps : (step + 1) * accumulation_steps]
+            for batch in of_step:
+                trainer.train_step({"x": batch}, RATE)
+            for name in start:
+                mean = sum(gradients(batch)[name] for batch in of_step) / accumulation_steps
+                away = expected[name] - start[name]
+                expected[name] = expected[name] - RATE * (mean + mu * away)
+        for name, array in expected.items():
+            np.testing.assert_allclose(trainer.tensor(name), array, rtol=1e-5, atol=1e-5)
+            np.testing.assert_array_equal(trainer.tensor(f"{name}.anchor"), np.float32(start[name]))
+
+    def test_it_is_a_term_of_the_loss_to_every_rule(
+        self, target: str, trained_by: MakeTrainer
+    ) -> None:
+        """Of adam it goes through the moments, as what Flower's clients add to the loss does."""
+        mu, x = 3.0, batches(4)
+        trainer = trained_by(target=target, proximal=mu, optimizer="adam")
+        start = w = trainer.tensor("scale").astype(np.float64)
+        first = second = np.zeros_like(w)
+        for step, batch in enumerate(x, start=1):
+            trainer.train_step({"x": batch}, RATE)
+            gradient = gradients(batch)["scale"] + mu * (w - start)
+            first = 0.9 * first + 0.1 * gradient
+            second = 0.999 * second + 0.001 * gradient**2
+            root = np.sqrt(second / (1 - 0.999**step))
+            w = w - RATE * first / (1 - 0.9**step) / (root + 1e-8)
+        np.testing.assert_allclose(trainer.tensor("scale"), w, rtol=1e-4, atol=1e-5)
+
+    def test_it_is_in_what_is_clipped(self, target: str, trained_by: MakeTrainer) -> None:
+        trainer = trained_by(target=target, proximal=100.0, clip_value=0.5)
+        x = np.ones((2, 3, 4), np.float32)
+        trainer.train_step({"x": x}, RATE)
+        found = changes(trainer, 0 * x)["scale"]
+        np.testing.assert_allclose(found, np.full((3, 4), -0.5), rtol=1e-4)
+
+
 @pytest.mark.parametrize("kernels", ["standard", "fast"])
 @pytest.mark.parametrize("optimizer", OPTIMIZER_NAMES)
 def test_losses_of_all_together_are_those_of_the_first_target(
@@ -217,6 +267,7 @@ def test_losses_of_all_together_are_those_of_the_first_target(
         "clip_value": 0.2,
         "ema": 0.9,
         "l1": 0.01,
+        "proximal": 0.5,
     }
     trainers = []
     for target in TARGETS:
@@ -278,6 +329,7 @@ class TestSettings:
             ({"clip_norm": 0.0}, "--clip-norm is 0.0, but must be more than 0."),
             ({"clip_value": float("inf")}, "--clip-value is inf, but must be more than 0."),
             ({"ema": 1.0}, "--ema is 1.0, but must be at least 0 and below 1."),
+            ({"proximal": -1.0}, "--proximal is -1.0, but must be 0 or more."),
         ],
         ids=str,
     )

@@ -35,9 +35,9 @@ class AccumulateGradients(ir.passes.InPlacePass):
     `lazy_reset_grad` that says whether to overwrite the buffers instead. The session feeds the
     buffers, and hides the outputs.
 
-    What the session's optimizers do not know comes before: the mean over several batches, clipping, and, where
-    none of them is the update, directions, which are in the buffers then. Tensors that are kept for that lie in
-    the checkpoint, are inputs, and are overwritten where they lie.
+    What the session's optimizers do not know comes before: the mean over several batches, a proximal term,
+    clipping, and, where none of them is the update, directions, which are in the buffers then. Tensors that are
+    kept for that lie in the checkpoint, are inputs, and are overwritten where they lie.
 
     Args:
         parameters: the trainable parameters, in the order of their checkpoint.
@@ -88,7 +88,7 @@ class AccumulateGradients(ir.passes.InPlacePass):
     def _given(self, graph: ir.Graph, kept: _InPlace) -> dict[ir.Value, ir.Value]:
         """What comes into buffers in place of gradients."""
         update = self._update
-        if update.accumulation_steps == 1 and not update.clips and not self._directs:
+        if not (update.accumulation_steps > 1 or update.changes_gradients or self._directs):
             return {}
         if update.accumulation_steps > 1:
             kept.is_last = _is_last(graph, kept)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.records import State
+from svgd_onnx.records import ANCHOR, State
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
 from svgd_onnx.transforms.emit.update import (
     Group,
@@ -37,7 +37,8 @@ class ParameterUpdate(ir.passes.InPlacePass):
     Requires: each parameter is an input and its gradient an output; so is the loss.
     Ensures: the loss is the first output, and no gradient is one; there is an input
         `svgd.learning_rate`, float32 scalar; for each parameter and each tensor of `states` there is an
-        input, and an output of its name with `NEW_SUFFIX`; each state of the optimizer is in `states`.
+        input, and, but for anchors, an output of its name with `NEW_SUFFIX`; each state of the optimizer is in
+        `states`.
 
     Attributes:
         states: the tensors that are kept from one step to the next.
@@ -120,7 +121,8 @@ class ParameterUpdate(ir.passes.InPlacePass):
         rate = inputs.get(LEARNING_RATE)
         if rate is None or rate.dtype != ir.DataType.FLOAT or rate.shape != ir.Shape([]):
             raise ir.passes.PostconditionError("the learning rate is not a float32 scalar input")
-        for name in (*self._parameters, *(state.name for state in self.states)):
+        changing = [state.name for state in self.states if state.state != ANCHOR]
+        for name in (*self._parameters, *changing):
             if name not in inputs or f"{name}{NEW_SUFFIX}" not in outputs:
                 raise ir.passes.PostconditionError(f"'{name}' does not change")
         kept = {(state.parameter, state.state) for state in self.states}

@@ -1,4 +1,4 @@
-"""What an update is made of: the mean of a step's gradients, clipped."""
+"""What an update is made of: the mean of a step's gradients, a proximal term's with it, clipped."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
+from svgd_onnx.records import ANCHOR
 from svgd_onnx.transforms.emit.finite_loss import guarded_by
 from svgd_onnx.transforms.emit.update.groups import Group, joined
 from svgd_onnx.transforms.emit.update.kept_tensors import KeptTensors
 from svgd_onnx.transforms.optimizers.update import Update
+from svgd_onnx.transforms.writer import Writer
 
 # By which PyTorch keeps a norm of 0 from dividing.
 _LITTLE = 1e-6
@@ -39,11 +41,22 @@ def _mean(graph: ir.Graph, group: Group, update: Update, kept: KeptTensors) -> i
     gradient = joined(write, group.gradients)
     if update.accumulation_steps > 1:
         gradient = kept.accumulate(write, group.parameters, gradient)
+    if update.proximal:
+        gradient = _drawn_to_anchors(write, group, gradient, update.proximal, kept)
     if update.clip_value is not None:
         most = update.clip_value
         gradient = write.node("Clip", gradient, write.scalar(-most), write.scalar(most))
     write.append_to(graph)
     return gradient
+
+
+def _drawn_to_anchors(
+    write: Writer, group: Group, gradient: ir.Value, mu: float, kept: KeptTensors
+) -> ir.Value:
+    """Adds the gradient of mu / 2 * |w - anchor|^2, as of a term of the loss (Li et al. 2020, FedProx)."""
+    anchor = kept.as_one(write, group.parameters, ANCHOR)
+    away = write.node("Sub", joined(write, group.parameters), anchor)
+    return write.node("Add", gradient, write.node("Mul", away, write.scalar(mu)))
 
 
 def _clipped(

@@ -24,7 +24,7 @@ class KeptTensors(ABC):
         update: what asks for them.
 
     Attributes:
-        states: an account of them. They are zero before the first step, an average is its parameter.
+        states: an account of them. Before the first step they are zero, averages and anchors their parameters.
         is_last: whether this batch changes more than the accumulated gradients; None if each does.
         leaves_out: whether that is because a batch of gradients that are not finite changes nothing.
     """

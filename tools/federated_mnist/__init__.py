@@ -1,0 +1,1 @@
+"""Federated MNIST over simulated clients, and over processes of their own, beside central training."""
