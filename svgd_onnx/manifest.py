@@ -101,6 +101,11 @@ class Manifest:
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
         format: of this file.
+
+    Example:
+        >>> manifest = svgd_onnx.Manifest.load(pathlib.Path("artifacts"))
+        >>> manifest.optimizer, manifest.hyper_parameters["scale"], [each.name for each in manifest.arrays]
+        ('svgd', 0.01, ['image', 'labels'])
     """
 
     versions: dict[str, str]
@@ -230,13 +235,24 @@ class Manifest:
         return self.t_kernel == "fused" and any(item.state for item in self.operations)
 
     def save(self, folder: Path) -> None:
-        """Writes `svgd.json` into a folder."""
+        """Writes `svgd.json` into a folder.
+
+        Args:
+            folder: which is there.
+        """
         # numbers that were given may be NumPy's
         text = json.dumps(asdict(self), indent=1, default=lambda number: number.item())
         (folder / FILE_NAME).write_text(text + "\n")
 
     def check_file(self, folder: Path, name: str) -> Path:
         """The path of a model of the folder, which is the one that was made with this manifest.
+
+        Args:
+            folder: that this manifest is of.
+            name: the file's.
+
+        Returns:
+            The path.
 
         Raises:
             UserError: it is missing, or another one.
@@ -255,6 +271,12 @@ class Manifest:
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Reads `svgd.json` from a folder.
+
+        Args:
+            folder: of training artifacts.
+
+        Returns:
+            What it says.
 
         Raises:
             UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or
