@@ -30,6 +30,7 @@ include_patterns = ["*.md", "docs/**.md", "examples/*/README.md"]
 exclude_patterns = ["**/node_modules"]  # those that Git passes over, too, if they have pages
 myst_heading_anchors = 4
 highlight_language = "none"  # of blocks that name none
+smartquotes = False  # what stands in a message is to be copied
 
 autodoc_member_order = "bysource"
 maximum_signature_line_length = 80
@@ -39,6 +40,7 @@ napoleon_use_rtype = False
 napoleon_use_ivar = True
 
 html_theme = "furo"
+pygments_dark_style = "github-dark"
 html_title = f"svgd-onnx {release}"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -126,8 +126,8 @@ def inspect(
 
     Example:
         >>> found = svgd_onnx.inspect("model.onnx")
-        >>> [(each.op_type, each.parameter, each.state_shape) for each in found.operations if each.state]
-        [('Gemm', 'fc1.weight', [16]), ('Gemm', 'fc2.weight', [10])]
+        >>> {each.parameter: each.state_shape for each in found.operations if each.state}
+        {'fc1.weight': [16], 'fc2.weight': [10]}
         >>> found.parameter_bytes, found.state_bytes["svgd"], found.state_bytes["adamw"]
         (4840, 104, 9680)
     """

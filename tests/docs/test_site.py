@@ -21,8 +21,10 @@ def test_a_section_of_links_becomes_a_part_of_the_menu() -> None:
         "# Title\n- [no](no.md)\n## First\n- [a](a.md): words\n- [b](../b.md)\n## Second\nwords\n"
     )
     listed = toctree.parts(text, "docs")
-    assert listed == {"First": ["docs/a", "b"]}
-    assert ":caption: More\n\n/docs/c\n" in toctree.toctrees(listed, ["docs/a", "b", "docs/c"])
+    assert listed == {"First": {"docs/a": "a", "b": "b"}}
+    menu = toctree.toctrees(listed, ["docs/a", "b", "docs/c"])
+    assert ":caption: First\n\na </docs/a>\nb </b>\n" in menu
+    assert ":caption: More\n\n/docs/c\n" in menu
 
 
 @pytest.mark.parametrize("name", options.commands())

@@ -50,8 +50,22 @@ def _paragraph(kind: str, parts: tuple[str, ...]) -> nodes.paragraph:
     return paragraph
 
 
+def _readable(app: Any, what: str, name: str, object_: Any, options: Any, *signature: str) -> Any:
+    """A signature that can be parsed, and so has a line for each parameter."""
+    return tuple(each and each.replace("<factory>", "...") for each in signature)
+
+
+def _with_dashes(app: Any, document: nodes.document) -> None:
+    """A dash between a parameter and what is said of it, where Sphinx writes two hyphens."""
+    for text in list(document.findall(nodes.Text)):
+        if text == " -- ":
+            text.parent.replace(text, nodes.Text(" \N{EN DASH} "))
+
+
 def setup(app: Any) -> dict[str, bool]:
     """For Sphinx."""
+    app.connect("autodoc-process-signature", _readable)
+    app.connect("doctree-read", _with_dashes)
     app.add_directive("command", CommandDirective)
     app.add_directive("messages", MessagesDirective)
     return {"parallel_read_safe": True}

@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-_LINK = re.compile(r"^- \[[^\]]*\]\(([^)#:]+)\.md\)", re.MULTILINE)
+_LINK = re.compile(r"^- \[([^\]]*)\]\(([^)#:]+)\.md\)", re.MULTILINE)
 _REST = "More"
 
 
-def parts(text: str, folder: str) -> dict[str, list[str]]:
-    """The pages that each section of a page's text lists, as Sphinx calls them.
+def parts(text: str, folder: str) -> dict[str, dict[str, str]]:
+    """What each section of a page's text calls the pages that it lists, by the names that Sphinx has for them.
 
     Args:
         text: Markdown, with sections of the second level.
@@ -23,23 +23,29 @@ def parts(text: str, folder: str) -> dict[str, list[str]]:
     """
     found = {}
     for section in re.split(r"^## ", text, flags=re.MULTILINE)[1:]:
-        pages = [
-            posixpath.normpath(posixpath.join(folder, link)) for link in _LINK.findall(section)
-        ]
+        pages = {
+            posixpath.normpath(posixpath.join(folder, link)): title
+            for title, link in _LINK.findall(section)
+        }
         if pages:
             found[section.partition("\n")[0].strip()] = pages
     return found
 
 
-def toctrees(listed: dict[str, list[str]], pages: Iterable[str]) -> str:
-    """The directives of the menu; what no section lists is its last part."""
-    rest = sorted(set(pages) - {page for part in listed.values() for page in part})
-    every = {**listed, **({_REST: rest} if rest else {})}
-    return "".join(_toctree(caption, part) for caption, part in every.items())
+def toctrees(listed: dict[str, dict[str, str]], pages: Iterable[str]) -> str:
+    """The directives of the menu; what no section lists is its last part, under its own title."""
+    rest = sorted(set(pages).difference(*listed.values()))
+    entries = {
+        caption: [f"{title} </{page}>" for page, title in part.items()]
+        for caption, part in listed.items()
+    }
+    if rest:
+        entries[_REST] = [f"/{page}" for page in rest]
+    return "".join(_toctree(caption, part) for caption, part in entries.items())
 
 
-def _toctree(caption: str, pages: Iterable[str]) -> str:
-    lines = "\n".join(f"/{page}" for page in pages)
+def _toctree(caption: str, entries: Iterable[str]) -> str:
+    lines = "\n".join(entries)
     return f"\n```{{toctree}}\n:hidden:\n:caption: {caption}\n\n{lines}\n```\n"
 
 
