@@ -74,8 +74,11 @@ def test_every_message_stands_in_one_part_of_its_page() -> None:
 
 
 def test_every_part_of_that_page_has_a_cause_and_a_cure() -> None:
-    for part in re.split(r"^## ", ERRORS, flags=re.MULTILINE)[1:]:
+    often, *parts = re.split(r"^## ", ERRORS, flags=re.MULTILINE)[1:]
+    for part in parts:
         assert "**Cause.**" in part and "**Cure.**" in part, part.partition("\n")[0]
+    for quoted in re.findall(r"^\| `([^`]+)`", often, re.MULTILINE):
+        assert any(quoted in message.text for message in messages.messages()), quoted
 
 
 def test_sentences_are_read_off_the_source() -> None:
