@@ -1,6 +1,7 @@
 # make demo   train two networks on handwritten digits, from export to export
 # make test   all tests
 # make lint   formatting, style, types
+# make docs   the site, in build/docs, warnings being errors, and its links
 # make clean  remove what these have made
 #
 # Everything is installed into .venv, with the python3 of this machine or PYTHON=...
@@ -13,7 +14,7 @@ VENV := .venv
 RUN := $(VENV)/bin
 SOURCES := pyproject.toml CMakeLists.txt svgd_onnx/version.py $(shell find custom_ops -type f)
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: $(VENV)/installed
 	$(RUN)/python -m tools.demo
@@ -29,6 +30,12 @@ lint: $(VENV)/installed
 	$(RUN)/pip install --quiet --no-deps --target build/types .
 	MYPYPATH=build/types $(RUN)/mypy -p svgd_onnx
 	$(RUN)/clang-format --dry-run --Werror $(shell find custom_ops examples/cpp -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
+
+docs: $(VENV)/installed
+	$(RUN)/pip install --quiet 'svgd-onnx[docs]'
+	rm -rf build/docs
+	$(RUN)/sphinx-build -q -W --keep-going -c docs . build/docs
+	$(RUN)/python -m tools.docs.links build/docs
 
 $(VENV)/installed: $(SOURCES)
 	$(PYTHON) -m venv $(VENV)

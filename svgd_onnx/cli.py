@@ -100,7 +100,7 @@ def _conversion() -> Application:
 def _not_here(arguments: list[str] | None = typer.Argument(None, hidden=True)) -> None:
     raise UserError(
         "This environment only trains. To convert, inspect or check a model, or to apply adapters, pip install "
-        "'svgd-onnx[convert]' here, or in another."
+        "'svgd-onnx[convert]'."
     )
 
 

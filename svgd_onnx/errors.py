@@ -38,6 +38,12 @@ class UserError(_Sentence, Exception):
 
     The message is one sentence that says what is wrong, where, and what to do about it. The command
     line prints it and exits with code 2; every other exception is a bug of this package.
+
+    Example:
+        >>> svgd_onnx.convert("model.onnx", "new", optimizer="adamax")
+        Traceback (most recent call last):
+        ...
+        svgd_onnx.errors.UserError: Unknown optimizer 'adamax': choose from svgd, ...
     """
 
 

@@ -30,6 +30,12 @@ class LossSettings:
         focal_gamma: the exponent of (1 - p) in the focal loss, 0 or more (Lin et al., arXiv 1708.02002).
         margin: of hinge, by how much a label's score should be above all others; of triplet, by how much
             farther others should be away than those of the same label. Above 0.
+
+    Example:
+        >>> settings = svgd_onnx.LossSettings(label_smoothing=0.1, ignore_index=-1)
+        >>> manifest = svgd_onnx.convert("model.onnx", "new", loss_settings=settings)
+        >>> manifest.loss_settings.label_smoothing
+        0.1
     """
 
     reduction: str = "mean"
@@ -80,6 +86,12 @@ class OutputLoss:
         loss: its name, or an ONNX file that computes it.
         weight: what it counts in the sum that is trained by; above 0.
         settings: what is chosen about it.
+
+    Example:
+        >>> loss = svgd_onnx.OutputLoss("cross-entropy", weight=0.5)
+        >>> manifest = svgd_onnx.convert("model.onnx", "new", loss={"scores": loss})
+        >>> [(each.prediction, each.weight) for each in manifest.terms]
+        [('scores', 0.5)]
     """
 
     loss: str | os.PathLike[str] = "cross-entropy"

@@ -105,6 +105,11 @@ class Manifest:
         loss_scale: of float16, what the loss's gradient is multiplied by: "dynamic", or a number.
         gradient_norms: the parameters whose gradients' norms a step gives, in this order; empty if none.
         format: of this file.
+
+    Example:
+        >>> manifest = svgd_onnx.Manifest.load(pathlib.Path("artifacts"))
+        >>> manifest.optimizer, manifest.hyper_parameters["scale"], [each.name for each in manifest.arrays]
+        ('svgd', 0.01, ['image', 'labels'])
     """
 
     versions: dict[str, str]
@@ -239,13 +244,24 @@ class Manifest:
         return self.t_kernel == "fused" and any(item.state for item in self.operations)
 
     def save(self, folder: Path) -> None:
-        """Writes `svgd.json` into a folder."""
+        """Writes `svgd.json` into a folder.
+
+        Args:
+            folder: which is there.
+        """
         # numbers that were given may be NumPy's
         text = json.dumps(asdict(self), indent=1, default=lambda number: number.item())
         (folder / FILE_NAME).write_text(text + "\n")
 
     def check_file(self, folder: Path, name: str) -> Path:
         """The path of a model of the folder, which is the one that was made with this manifest.
+
+        Args:
+            folder: that this manifest is of.
+            name: the file's.
+
+        Returns:
+            The path.
 
         Raises:
             UserError: it is missing, or another one.
@@ -264,6 +280,12 @@ class Manifest:
     @classmethod
     def load(cls, folder: Path) -> Manifest:
         """Reads `svgd.json` from a folder.
+
+        Args:
+            folder: of training artifacts.
+
+        Returns:
+            What it says.
 
         Raises:
             UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or

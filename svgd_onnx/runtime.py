@@ -137,8 +137,15 @@ def custom_op_library() -> Path:
     Give it to `SessionOptions.register_custom_ops_library` before loading artifacts that were
     converted with the `fused` kernel.
 
+    Returns:
+        Where it lies.
+
     Raises:
         UserError: the package was installed without its library, or in another version than this.
+
+    Example:
+        >>> svgd_onnx.custom_op_library().suffix in (".so", ".dylib", ".dll")
+        True
     """
     found = _find_library()
     if found is not None:

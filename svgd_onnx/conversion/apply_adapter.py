@@ -61,6 +61,13 @@ def apply_adapter(
 
     Raises:
         UserError: a file is not what it should be, or the adapters are another model's, and how that differs.
+
+    Example:
+        >>> manifest = svgd_onnx.convert("model.onnx", "adapted", lora=2, lora_targets=["fc1.weight"])
+        >>> adapted = svgd_onnx.Trainer("adapted")
+        >>> result = adapted.train(examples, epochs=1, batch_size=16, learning_rate=0.1)
+        >>> adapted.export_adapter("adapter.safetensors")
+        >>> svgd_onnx.apply_adapter("model.onnx", "adapter.safetensors", "tuned.onnx")
     """
     metadata, tensors = read_adapter(adapter)
     with model_at_fault(model):

@@ -105,6 +105,11 @@ def convert(
     Raises:
         UserError: the model, an option or the output folder is at fault, or what was made is not right.
             Nothing is written then.
+
+    Example:
+        >>> manifest = svgd_onnx.convert("model.onnx", "new", optimizer="adamw", freeze=["*.bias"])
+        >>> manifest.update, sorted(each.name for each in manifest.parameters if each.trainable)
+        ('adamw', ['fc1.weight', 'fc2.weight'])
     """
     training, virtual_gradient, update = _checked(settings)
     compute = take(ComputeSettings, settings)

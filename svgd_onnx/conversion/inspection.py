@@ -118,8 +118,18 @@ def inspect(
         **settings: the fields of `TrainingSettings` and `VirtualGradientSettings`, as for `convert`; not
             of a folder.
 
+    Returns:
+        What T acts on, what is trained, and what that takes.
+
     Raises:
         UserError: it is neither, an option does not fit, or it has nothing to train.
+
+    Example:
+        >>> found = svgd_onnx.inspect("model.onnx")
+        >>> {each.parameter: each.state_shape for each in found.operations if each.state}
+        {'fc1.weight': [16], 'fc2.weight': [10]}
+        >>> found.parameter_bytes, found.state_bytes["svgd"], found.state_bytes["adamw"]
+        (4840, 104, 9680)
     """
     training = take(TrainingSettings, settings)
     virtual_gradient = take(VirtualGradientSettings, settings)

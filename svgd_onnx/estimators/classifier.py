@@ -53,6 +53,11 @@ class OnnxClassifier(ClassifierMixin, OnnxEstimator):
         validation_loss_curve_: the loss on the validation data after each epoch.
         onnx_: the trained model, the bytes of an ONNX file.
         manifest_: what the training artifacts said of themselves (`svgd_onnx.Manifest`).
+
+    Example:
+        >>> classifier = svgd_onnx.OnnxClassifier(epochs=20, random_state=0).fit(images, labels)
+        >>> classifier.predict(images[:5]).shape, classifier.score(images, labels) > 0.9
+        ((5,), True)
     """
 
     _losses = ("cross-entropy",)
@@ -97,6 +102,9 @@ class OnnxClassifier(ClassifierMixin, OnnxEstimator):
                 width). Rows of features are brought to that shape.
             y: (n,) labels: integers, texts, anything that can be sorted.
 
+        Returns:
+            Itself.
+
         Raises:
             UserError: an option, the model or the data does not fit.
             ValueError: scikit-learn refuses X or y.
@@ -111,7 +119,14 @@ class OnnxClassifier(ClassifierMixin, OnnxEstimator):
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The probability of each class of `classes_`: (n, classes) float64."""
+        """The probability of each class.
+
+        Args:
+            X: as of `fit`.
+
+        Returns:
+            (n, classes) float64, in the order of `classes_`.
+        """
         scores = self._predictions(X).astype(np.float64)
         check_classes(scores.shape[1], len(self.classes_))
         if self.manifest_.logits != self.manifest_.prediction and (scores >= 0).all():
@@ -121,6 +136,13 @@ class OnnxClassifier(ClassifierMixin, OnnxEstimator):
         return np.asarray(shares / shares.sum(axis=1, keepdims=True))
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The most probable label of each row: (n,), of the type of y."""
+        """The most probable label of each row.
+
+        Args:
+            X: as of `fit`.
+
+        Returns:
+            (n,), of the type of y.
+        """
         probabilities = self.predict_proba(X)
         return np.asarray(self.classes_[probabilities.argmax(axis=1)])

@@ -20,11 +20,16 @@ class OnnxRegressor(MultiOutputMixin, RegressorMixin, OnnxEstimator):
     Args:
         model: as of `OnnxClassifier`; a factory is a function of the number of features and of outputs.
         loss: "mse", "l1" or "huber".
-        optimizer, learning_rate, epochs, batch_size, validation_fraction, target, convert_options, folder,
-            threads, random_state: as of `OnnxClassifier`.
+        optimizer, learning_rate, epochs, batch_size, validation_fraction: as of `OnnxClassifier`.
+        target, convert_options, folder, threads, random_state: as of `OnnxClassifier`.
 
     Attributes:
         n_features_in_, loss_curve_, validation_loss_curve_, onnx_, manifest_: as of `OnnxClassifier`.
+
+    Example:
+        >>> regressor = svgd_onnx.OnnxRegressor(epochs=20, random_state=0).fit(images, images.mean(axis=1))
+        >>> regressor.predict(images[:5]).shape, regressor.loss_curve_[-1] < regressor.loss_curve_[0]
+        ((5,), True)
     """
 
     _losses = ("mse", "l1", "huber")
@@ -67,6 +72,9 @@ class OnnxRegressor(MultiOutputMixin, RegressorMixin, OnnxEstimator):
             X: as of `OnnxClassifier.fit`.
             y: (n,) or (n, outputs) numbers.
 
+        Returns:
+            Itself.
+
         Raises:
             UserError: an option, the model or the data does not fit.
             ValueError: scikit-learn refuses X or y.
@@ -80,6 +88,13 @@ class OnnxRegressor(MultiOutputMixin, RegressorMixin, OnnxEstimator):
         return self
 
     def predict(self, X: Any) -> np.ndarray:  # noqa: N803
-        """The prediction for each row: (n,), or (n, outputs) where y had that shape; float64."""
+        """The prediction for each row.
+
+        Args:
+            X: as of `fit`.
+
+        Returns:
+            (n,), or (n, outputs) where y had that shape; float64.
+        """
         predicted = self._predictions(X).astype(np.float64)
         return predicted.reshape(len(predicted), *self._outputs)

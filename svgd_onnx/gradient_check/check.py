@@ -98,6 +98,11 @@ def check(
 
     Warns:
         of what was given and changes nothing.
+
+    Example:
+        >>> found = svgd_onnx.check("model.onnx", only=["fc2.*"])
+        >>> [(each.parameter, each.is_right()) for each in found]
+        [('fc2.weight', True), ('fc2.bias', True)]
     """
     if not (1 <= batch_size <= _MOST and 1 <= directions <= _MOST):
         raise UserError(

@@ -34,6 +34,11 @@ class ParameterCheck:
         rounding: how far float32 can be trusted here: how much the gradient changes, relative to its
             norm, when all numbers that go in change by a few units of their last place. It is large
             in deep networks, where rounding decides which side of a kink a value lies on.
+
+    Example:
+        >>> (found,) = svgd_onnx.check("model.onnx", only=["fc2.bias"], directions=3)
+        >>> found.shape, len(found.computed), found.error < 0.005
+        ((10,), 3, True)
     """
 
     parameter: str
@@ -49,7 +54,14 @@ class ParameterCheck:
         return _ROUNDING_FACTOR * self.rounding >= 1
 
     def is_right(self, tolerance: float = DEFAULT_TOLERANCE) -> bool:
-        """Whether the error is within `tolerance` and what rounding explains."""
+        """Whether the error is small enough.
+
+        Args:
+            tolerance: the largest that needs no explanation; what rounding explains comes on top.
+
+        Returns:
+            Whether it is within both.
+        """
         return self.error <= tolerance + _ROUNDING_FACTOR * self.rounding
 
     @property

@@ -33,16 +33,38 @@ class Callback:
 
     `trainer.stop()` in one of them ends training after the step, with a checkpoint. An exception ends it at
     once, and reaches who called `train`; the last checkpoint stays.
+
+    Example:
+        >>> class UntilItIsGood(svgd_onnx.Callback):
+        ...     def on_epoch(self, record):
+        ...         if record.metrics["accuracy"] >= 0.99:
+        ...             trainer.stop()
+        >>> options = {"epochs": 50, "batch_size": 16, "learning_rate": 0.1, "callbacks": [UntilItIsGood()]}
+        >>> result = trainer.fit(examples, examples, **options)
+        >>> result["validation_accuracy"] >= 0.99, trainer.step < 50 * 4
+        (True, True)
     """
 
     def on_step(self, record: Record) -> None:
-        """After each step, and its validation if it had one."""
+        """After each step, and its validation if it had one.
+
+        Args:
+            record: of this step.
+        """
 
     def on_epoch(self, record: Record) -> None:
-        """After the last step of each epoch."""
+        """After the last step of each epoch.
+
+        Args:
+            record: of that step.
+        """
 
     def on_checkpoint(self, record: Record) -> None:
-        """After the checkpoint was saved."""
+        """After the checkpoint was saved.
+
+        Args:
+            record: of the step that it is of.
+        """
 
 
 def check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:

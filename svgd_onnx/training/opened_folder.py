@@ -93,7 +93,13 @@ class OpenedFolder:
         return {label: tuple(names) for label, names in known.items()}
 
     def gradient(self, parameter: str) -> np.ndarray:
-        """The (virtual) gradient that the last step gave a trainable parameter; of its shape.
+        """The (virtual) gradient that the last step gave a trainable parameter.
+
+        Args:
+            parameter: its name.
+
+        Returns:
+            An array of its shape.
 
         Raises:
             UserError: it is none, or the artifacts are of the target onnx, which keeps none.
@@ -101,10 +107,20 @@ class OpenedFolder:
         return self._session.gradient(parameter)
 
     def tensor(self, name: str) -> np.ndarray:
-        """The value of a parameter, a running statistic, an r or another state, as it is now; a copy.
+        """The value of a parameter, a running statistic, an r or another state, as it is now.
+
+        Args:
+            name: as `manifest` has it.
+
+        Returns:
+            A copy.
 
         Raises:
             UserError: there is none of that name.
+
+        Example:
+            >>> trainer.tensor("fc1.weight").shape
+            (64, 16)
         """
         return np.array(self._session.tensor(name))
 

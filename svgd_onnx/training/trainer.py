@@ -67,6 +67,13 @@ class Trainer(OpenedFolder):
 
     Raises:
         UserError: the folder is not one, is damaged, or this environment cannot train.
+
+    Example:
+        >>> trainer = svgd_onnx.Trainer("artifacts")
+        >>> result = trainer.train(examples, epochs=2, batch_size=16, learning_rate=0.1)
+        >>> trainer.evaluate(examples)["accuracy"], trainer.predict({"image": images})["scores"].shape
+        (..., (64, 10))
+        >>> trainer.export("trained.onnx")
     """
 
     def __init__(
@@ -110,6 +117,13 @@ class Trainer(OpenedFolder):
         Raises:
             UserError: the batch does not fit the model, another process writes into the folder, or the loss
                 or a gradient is NaN or infinite; everything is as before the step then.
+
+        Example:
+            >>> batch = {"image": images[:8], "labels": labels[:8]}
+            >>> losses = [trainer.train_step(batch, learning_rate=0.1) for _ in range(20)]
+            >>> losses[-1] < losses[0]
+            True
+            >>> trainer.save()
         """
         arrays = data.check_batch(batch, self.manifest, "the batch")
         self._state.claim.take()
@@ -192,6 +206,13 @@ class Trainer(OpenedFolder):
             UserError: an option or the data does not fit, another process writes into the folder, it has no
                 room for a checkpoint, or the loss or a gradient becomes NaN or infinite; the last checkpoint
                 is kept then.
+
+        Example:
+            >>> result = trainer.train(
+            ...     examples, validation=0.25, epochs=3, batch_size=16, learning_rate=0.1, schedule="cosine"
+            ... )
+            >>> sorted(result)
+            ['loss', 'validation_accuracy', 'validation_loss']
         """
         options = Options(
             epochs=epochs,
@@ -228,7 +249,16 @@ class Trainer(OpenedFolder):
     def fit(
         self, examples: Given, validation: Given | float | None = None, **options: Any
     ) -> dict[str, float]:
-        """`train`, with the validation data second."""
+        """`train`, with the validation data second.
+
+        Args:
+            examples: as of `train`.
+            validation: as of `train`.
+            **options: the other keywords of `train`.
+
+        Returns:
+            What `train` returns.
+        """
         return self.train(examples, validation=validation, **options)
 
     def stop(self) -> None:
@@ -256,6 +286,9 @@ class Trainer(OpenedFolder):
             trained: whether of the parameters as they are where there are averages (`convert(ema=...)`).
             workers: see `train`.
 
+        Returns:
+            `loss`, `accuracy`, and each metric that was asked for.
+
         Raises:
             UserError: the data does not fit the model, or a metric not the loss.
         """
@@ -276,6 +309,9 @@ class Trainer(OpenedFolder):
             examples: as `train` takes them; labels need not be there.
             batch_size: how many examples are computed at once, where the model leaves a choice.
             workers: see `train`.
+
+        Returns:
+            An array for each output.
 
         Raises:
             UserError: the data does not fit the model, or onnxruntime cannot run it.

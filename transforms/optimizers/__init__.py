@@ -59,7 +59,7 @@ def update_rule(optimizer: str, given: Mapping[str, float]) -> tuple[str, dict[s
     Raises:
         UserError: there is no such optimizer, an option is out of range, or it is of another optimizer.
     """
-    check_choice("optimizer", optimizer, OPTIMIZER_NAMES)
+    check_choice("optimizer", optimizer, (SVGD, *OPTIMIZERS))
     rules = UNDER_T if optimizer == SVGD else (optimizer,)
     taken = OPTIMIZERS[rules[-1]].options
     for name, value in given.items():

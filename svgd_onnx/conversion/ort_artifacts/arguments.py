@@ -33,6 +33,10 @@ class SVGD(VirtualGradientSettings):
             `svgd_onnx.custom_op_library()`.
         momentum: of the update; None for none.
         l1: lambda of L1 regularization.
+
+    Example:
+        >>> svgd_onnx.SVGD(scale=0.001, granularity="channel").t_kernel
+        'portable'
     """
 
     t_kernel: str | None = PORTABLE

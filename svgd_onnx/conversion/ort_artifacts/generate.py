@@ -80,6 +80,12 @@ def generate_artifacts(
 
     Raises:
         UserError: an argument has no counterpart here, or does not fit the model. Nothing is written then.
+
+    Example:
+        >>> optimizer = svgd_onnx.SVGD(scale=0.001)
+        >>> svgd_onnx.generate_artifacts("model.onnx", loss="cross-entropy", optimizer=optimizer, prefix="my_")
+        >>> sorted(path.name for path in pathlib.Path().glob("my_*"))
+        ['my_checkpoint', 'my_eval_model.onnx', 'my_optimizer_model.onnx', 'my_training_model.onnx']
     """
     arguments.refuse(
         {

@@ -44,7 +44,7 @@ class Provider:
     is_proven: bool = False
 
 
-_GPU = "svgd-onnx[train-gpu]"
+_GPU = "onnxruntime-gpu"
 CPU = Provider("cpu", CPU_PROVIDER, is_proven=True)
 CUDA = Provider("cuda", CUDA_PROVIDER, _GPU, "cuda", is_proven=True)
 _PROVIDERS = (
@@ -104,8 +104,10 @@ def provider_of(device: str, onnxruntime: Any) -> Provider:
             f"machine: choose from {names}."
         )
     if known is CUDA:
+        installed = " ".join(installed_packages())
         raise UserError(
-            f"This onnxruntime has no CUDA: pip install '{_GPU}' in another environment (it has {names})."
+            f"This onnxruntime has no CUDA (it has {names}): run pip uninstall -y {installed}, then "
+            "pip install 'svgd-onnx[train-gpu]'."
         )
     package = listed(f"{name} {version}" for name, version in installed_packages().items())
     advice = f": install {known.package}, in another environment" if known.package else ""

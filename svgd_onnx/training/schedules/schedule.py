@@ -22,6 +22,13 @@ class Schedule:
 
     Attributes:
         name: in the text of a schedule.
+
+    Example:
+        >>> class Halved(svgd_onnx.Schedule):
+        ...     def rate(self, step, learning_rate, steps):
+        ...         return learning_rate * 0.5 ** (step // 100)
+        >>> options = {"steps": 3, "batch_size": 16, "learning_rate": 0.1}
+        >>> result = trainer.train(examples, schedule=Halved(warmup=2), **options)
     """
 
     name: ClassVar[str] = ""
@@ -35,6 +42,9 @@ class Schedule:
             step: counted from the end of warm-up, from 0.
             learning_rate: alpha.
             steps: how many there are after warm-up.
+
+        Returns:
+            The rate of that step.
         """
         raise NotImplementedError
 
@@ -44,6 +54,9 @@ class Schedule:
         Args:
             learning_rate: alpha.
             values: `metric` after each epoch so far; NaN where it was not finite.
+
+        Returns:
+            That rate.
         """
         return learning_rate
 

@@ -97,6 +97,11 @@ def load_data(
     Raises:
         UserError: there is nothing of a known form, it is damaged, what reads it is not installed, or an
             option does not fit.
+
+    Example:
+        >>> data = svgd_onnx.load_data("train.npz", columns={"image": "image"})
+        >>> len(data)
+        64
     """
     check_several("classes", classes)
     by_label: dict[str, tuple[str, ...]] = {}
