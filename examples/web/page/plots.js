@@ -33,6 +33,16 @@ const decades = (_, lowest, highest) => [
   10 ** Math.ceil(Math.log10(highest ?? 10) - 1e-9),
 ].map((value, at, [low, high]) => (at && high <= low ? 10 * low : value));
 
+function areFarApart(lines) {
+  let [lowest, highest] = [Infinity, -Infinity];
+  for (const value of lines.flat()) {
+    if (value === null) continue;
+    lowest = Math.min(lowest, value);
+    highest = Math.max(highest, value);
+  }
+  return lowest > 0 && highest > 10 * lowest;
+}
+
 /** A plot of two lines; `as` says how: { scale: "log" | "linear" | "percent", first, series }. */
 export class Plot {
   #target;
@@ -49,10 +59,10 @@ export class Plot {
     matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#make());
   }
 
-  /** Shows other numbers; those of x first. On a logarithmic scale only while all are above 0. */
+  /** Shows other numbers; those of x first. A logarithmic scale is for those above 0 that are far apart. */
   set(data, as = {}) {
     const wanted = { ...this.#as, ...as };
-    if (wanted.scale === 'log' && data.slice(1).flat().some((value) => value <= 0)) wanted.scale = 'linear';
+    if (wanted.scale === 'log' && !areFarApart(data.slice(1))) wanted.scale = 'linear';
     this.#data = data;
     const same = wanted.scale === this.#as.scale;
     this.#as = wanted;
@@ -89,7 +99,7 @@ export class Plot {
           { ...axis, size: 28, space: 60, values: (_, values) => values.map((value) => value.toLocaleString('en')), incrs: WHOLE },
           { ...axis, size: widthOf, values: labels, ...y.axis },
         ],
-        series: [{}, ...series.map(({ color: name, width = 2, points }) => ({ stroke: color(name), width, points }))],
+        series: [{}, ...series.map(({ color: name, width = 2, points }) => ({ stroke: color(name), width, points: { fill: color('--paper'), ...points } }))],
       },
       this.#data,
       this.#target,

@@ -13,7 +13,8 @@ export function askOf(form, { kind, columns = [], size, classes = [] }, model) {
       columns.map(({ name, text }) => {
         const input = made('input', { type: 'text', value: text, name, spellcheck: false });
         input.dataset.column = name;
-        return made('label', {}, model.labels.some((label) => label.name === name) ? 'Label ' : 'Input ', made('code', {}, name), ' from columns', input);
+        const role = model.labels.some((label) => label.name === name) ? 'Label ' : 'Input ';
+        return made('label', {}, made('span', {}, role, made('code', {}, name), ' from columns'), input);
       }),
     images: () => [
       made('label', {}, 'Images', choice('resize', [['yes', size ? `resized to ${size}` : 'resized to the first'], ['no', 'as they are']])),
@@ -43,7 +44,7 @@ export function answersOf(form) {
 /** A table of what a step takes. */
 export function showTensors(table, { inputs, labels }) {
   const rows = [...inputs, ...labels].map(({ name, dtype, shape }) =>
-    made('tr', {}, made('td', {}, made('code', {}, name)), made('td', {}, dtype), made('td', {}, shape.join(' × '))),
+    made('tr', {}, made('td', {}, made('code', {}, name)), made('td', {}, dtype), made('td', {}, shape.map((size) => (size === '?' ? 'any' : size)).join(' × '))),
   );
   const head = made('tr', {}, ...['takes', 'type', 'shape'].map((text) => made('th', {}, text)));
   table.replaceChildren(head, ...rows);
