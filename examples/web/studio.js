@@ -8,9 +8,10 @@ import { COLUMNS, DATA, labelsOf, readerOf } from './data/kinds.js';
 import { split } from './data/order.js';
 import { highest, score } from './data/score.js';
 import { guessColumns } from './data/table.js';
-import { shown } from './data/words.js';
-import { lossesOf, Trainer } from './svgd.js';
+import { quoted, shown } from './data/words.js';
+import { lossesOf, readSafetensors, Trainer } from './svgd.js';
 import { parseManifest } from './svgd/artifacts.js';
+import { readProgress } from './svgd/progress.js';
 import { train } from './train.js';
 
 const SHOWN_EVERY = 50; // milliseconds
@@ -29,8 +30,10 @@ export class Studio {
   async open(given) {
     const files = await filesOf(given);
     const kind = kindOf(files);
-    const title = given.length === 1 ? `'${shown(given[0].path)}'` : `'${shown(given[0].path.split('/')[0])}'`;
-    if (kind === 'artifacts') return { kind, name: title, ...(await this.#openArtifacts(readerOf(files, title))) };
+    const title =
+      given.length === 1 ? `'${shown(given[0].path)}'` : `'${shown(given[0].path.split('/')[0])}'`;
+    if (kind === 'artifacts')
+      return { kind, name: title, ...(await this.#openArtifacts(readerOf(files, title))) };
     if (kind === 'checkpoint') return { kind, name: title, bytes: await files[0].bytes() };
     const data = { kind, title, ...(await DATA[kind](files, title)) };
     this.#data = data;
@@ -42,11 +45,15 @@ export class Studio {
   async openExample(folder) {
     const bytes = async (name) => {
       const response = await fetch(`${folder}/${name}`);
-      if (!response.ok) throw new Error('There is no example to train yet: run prepare.py, or give your own.');
+      if (!response.ok)
+        throw new Error('There is no example to train yet: run prepare.py, or give your own.');
       return new Uint8Array(await response.arrayBuffer());
     };
     const split = async (name) => {
-      const arrays = ['image', 'labels'].map(async (array) => [array, readNpy(await bytes(`${name}/${array}.npy`), array)]);
+      const arrays = ['image', 'labels'].map(async (array) => [
+        array,
+        readNpy(await bytes(`${name}/${array}.npy`), array),
+      ]);
       return new Map(await Promise.all(arrays));
     };
     const [columns, test] = await Promise.all(['train', 'test'].map(split));
@@ -55,7 +62,12 @@ export class Studio {
     const title = "scikit-learn's digits";
     this.#data = { kind: 'arrays', title, columns, test, count: columns.get('labels').shape[0] };
     this.#prepared = undefined;
-    return { kind: 'example', name: 'A small network', ...described, data: { name: title, count: this.#data.count } };
+    return {
+      kind: 'example',
+      name: 'A small network',
+      ...described,
+      data: { name: title, count: this.#data.count },
+    };
   }
 
   async #openArtifacts(read) {
@@ -64,12 +76,18 @@ export class Studio {
     this.#prepared = undefined;
     await this.#trainer?.release();
     this.#trainer = undefined;
-    return { inputs: manifest.inputs, labels: labelsOf(manifest), loss: manifest.loss, optimizer: manifest.optimizer };
+    return {
+      inputs: manifest.inputs,
+      labels: labelsOf(manifest),
+      loss: manifest.loss,
+      optimizer: manifest.optimizer,
+    };
   }
 
   /** Loads the artifacts on a device, "auto", "webgpu" or "wasm", and says on which they are. */
   async load(provider) {
-    const gpu = provider === 'wasm' ? undefined : await globalThis.navigator?.gpu?.requestAdapter().catch(() => null);
+    const gpu =
+      provider === 'wasm' ? undefined : await globalThis.navigator?.gpu?.requestAdapter().catch(() => null);
     const software = gpu?.info?.isFallbackAdapter ?? false;
     if (provider === 'webgpu' && !gpu) throw new Error('WebGPU cannot be used here: this browser has none.');
     const chosen = provider === 'auto' ? (gpu && !software ? 'webgpu' : 'wasm') : provider;
@@ -83,7 +101,8 @@ export class Studio {
         logSeverityLevel: 3, // errors: onnxruntime warns of each operator that WebGPU leaves to the processor
       });
       const threads = globalThis.crossOriginIsolated ? '' : ', one thread: the page is not isolated';
-      const why = provider === 'auto' && chosen === 'wasm' ? (gpu ? 'WebGPU is software here' : 'no WebGPU here') : '';
+      const why =
+        provider === 'auto' && chosen === 'wasm' ? (gpu ? 'WebGPU is software here' : 'no WebGPU here') : '';
       const names = { webgpu: 'WebGPU', wasm: `WebAssembly${why && ` (${why})`}${threads}` };
       return { provider: chosen, text: `onnxruntime-web ${ort.env.versions.web} on ${names[chosen]}` };
     } catch (error) {
@@ -104,7 +123,9 @@ export class Studio {
     }
     if (kind !== 'images') return { kind };
     const { height, width, pixels } = layoutOf(manifest.inputs[0]);
-    const size = [height, width].every(Number.isInteger) ? `${height} × ${width}` : pixels && `${pixels} pixels`;
+    const size = [height, width].every(Number.isInteger)
+      ? `${height} × ${width}`
+      : pixels && `${pixels} pixels`;
     return { kind, size, classes: this.#data.classes };
   }
 
@@ -123,7 +144,12 @@ export class Studio {
       this.#validation = { examples: test, rows: all.slice(0, test.length) };
     } else {
       if (options.validation > 0)
-        ({ training, validation } = split(examples.length, examples.labels, options.validation, options.seed));
+        ({ training, validation } = split(
+          examples.length,
+          examples.labels,
+          options.validation,
+          options.seed,
+        ));
       this.#validation = { examples, rows: validation };
     }
     this.#training = { examples, rows: training };
@@ -142,39 +168,39 @@ export class Studio {
    * Trains until the last epoch, or `stop`.
    *
    * @param settings of `train`; the learning rate is a number
-   * @param report called now and then with { epoch, losses, speed }, and after epochs with `evaluation`
+   * @param report called some times a second with { epoch, losses, speed, evaluations }: what is new of each step
+   *   and, with its `epoch`, of each epoch
    */
   async train(settings, report) {
     this.#running = true;
     this.learningRate = settings.learningRate;
     const { examples, rows } = this.#training;
-    const steps = train(this.#trainer, examples, rows, { ...settings, learningRate: () => this.learningRate });
-    let losses = [];
-    let epoch;
-    let [shown, made, busy] = [performance.now(), 0, 0];
-    const send = async (evaluation) => {
-      busy += performance.now() - shown;
-      report({ epoch, losses, speed: (1000 * made) / busy, evaluation });
-      losses = [];
+    const learningRate = () => this.learningRate;
+    let [epoch, losses, evaluations] = [undefined, [], []];
+    let [shownAt, made, stepping] = [performance.now(), 0, 0];
+    const send = async () => {
+      report({ epoch, losses, speed: (1000 * made) / stepping, evaluations });
+      [losses, evaluations] = [[], []];
       await new Promise((resolve) => setTimeout(resolve)); // hears of `stop`
-      shown = performance.now();
+      shownAt = performance.now();
     };
     try {
-      for await (const step of steps) {
+      let began = performance.now();
+      for await (const step of train(this.#trainer, examples, rows, { ...settings, learningRate })) {
+        stepping += performance.now() - began;
         losses.push(step.loss);
         made++;
         epoch = step.epoch + 1;
-        if (step.endOfEpoch) {
-          await send();
-          await send(await this.evaluate());
-        } else if (performance.now() - shown > SHOWN_EVERY) await send();
+        if (step.endOfEpoch) evaluations.push({ epoch, ...(await this.evaluate()) });
+        if (performance.now() - shownAt > SHOWN_EVERY) await send();
         if (!this.#running) break;
+        began = performance.now();
       }
     } finally {
       this.#running = false;
       if (losses.length) await send();
     }
-    return { stopped: epoch === undefined ? false : epoch < settings.epochs, done: epoch === undefined };
+    return { stopped: epoch < settings.epochs, done: epoch === undefined };
   }
 
   stop() {
@@ -189,7 +215,14 @@ export class Studio {
   async evaluate() {
     const { examples, rows } = this.#training;
     const every = Math.ceil(rows.length / TRAINING_SAMPLE);
-    const training = await score(this.#trainer, examples, whole(rows.filter((_, at) => at % every === 0), examples));
+    const training = await score(
+      this.#trainer,
+      examples,
+      whole(
+        rows.filter((_, at) => at % every === 0),
+        examples,
+      ),
+    );
     const validation = this.#validation;
     if (!validation.rows.length) return { training };
     const mistakes = this.#mistakes();
@@ -236,8 +269,15 @@ export class Studio {
     return this.#trainer.saveCheckpoint();
   }
 
-  loadCheckpoint(bytes) {
-    return this.#trainer.loadCheckpoint(bytes);
+  /** Goes on from a checkpoint; one that was trained on other classes is refused. */
+  async loadCheckpoint(bytes) {
+    const { classes: before = [] } = readProgress(readSafetensors(bytes).metadata);
+    const classes = this.#training?.examples.classes ?? [];
+    if (before.length && classes.length && String(before) !== String(classes))
+      throw new Error(
+        `This checkpoint was trained on the classes ${quoted(before)}, and not ${quoted(classes)}.`,
+      );
+    await this.#trainer.loadCheckpoint(bytes);
   }
 }
 

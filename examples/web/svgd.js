@@ -101,7 +101,9 @@ export class Trainer {
         [this.#update]: new Tensor('bool', [update], []),
       });
       const [loss] = results[this.#training.outputNames[0]].data;
-      const updates = [...this.#new].flatMap(([name, after]) => (results[after] ? [[name, results[after]]] : []));
+      const updates = [...this.#new].flatMap(([name, after]) =>
+        results[after] ? [[name, results[after]]] : [],
+      );
       if (!Number.isFinite(loss)) {
         updates.forEach(([, tensor]) => tensor.dispose());
         throw new Error(
@@ -129,7 +131,9 @@ export class Trainer {
       const [loss, ...names] = this.#evaluation.outputNames;
       const own = this.manifest.outputs.length; // each of several losses stands behind them
       const outputs = Object.fromEntries(names.slice(0, own).map((name) => [name, results[name]]));
-      const several = names.slice(own).map((name, i) => [this.manifest.losses[i].prediction, results[name].data[0]]);
+      const several = names
+        .slice(own)
+        .map((name, i) => [this.manifest.losses[i].prediction, results[name].data[0]]);
       return { loss: results[loss].data[0], outputs, losses: Object.fromEntries(several) };
     });
   }
@@ -219,7 +223,8 @@ export class Trainer {
     const progress = readProgress(metadata);
     checkTensors(this.manifest, tensors);
     for (const name of this.#state?.keys() ?? []) {
-      if (!tensors.has(name)) throw new Error(`This is a checkpoint of another model: '${name}' is not in it.`);
+      if (!tensors.has(name))
+        throw new Error(`This is a checkpoint of another model: '${name}' is not in it.`);
     }
     checkConversion(this.manifest, progress);
     this.#state?.forEach((tensor) => tensor.dispose());

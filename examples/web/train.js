@@ -10,7 +10,12 @@ import { BatchOrder } from './data/order.js';
  * @returns steps { epoch, loss, endOfEpoch }; epochs count from 0. What does not fill a last batch is left out of an
  *   epoch
  */
-export async function* train(trainer, examples, rows, { epochs, batchSize, seed, shuffle = true, learningRate }) {
+export async function* train(
+  trainer,
+  examples,
+  rows,
+  { epochs, batchSize, seed, shuffle = true, learningRate },
+) {
   checkBatchSize(batchSize, examples.fixedBatch, rows.length);
   const order = orderOf(trainer, rows.length, batchSize, seed, shuffle);
   for (let step = trainer.steps; order.place(step).epoch < epochs; step++) {
@@ -24,7 +29,9 @@ function checkBatchSize(batchSize, fixed, count) {
   if (fixed !== undefined && batchSize !== fixed)
     throw new Error(`The batch size is ${batchSize}, but the model takes ${fixed} examples at once.`);
   if (!(Number.isInteger(batchSize) && batchSize >= 1 && batchSize <= count))
-    throw new Error(`The batch size is ${batchSize}, but must be 1 to ${count}, as many as there are examples.`);
+    throw new Error(
+      `The batch size is ${batchSize}, but must be 1 to ${count}, as many as there are examples.`,
+    );
 }
 
 /** Where training goes on: another batch size, or seed, begins where the last one is. */

@@ -39,7 +39,10 @@ async function examplesOf(path, manifest) {
   });
   const paths = found.isDirectory() ? (await readdir(path)).map((name) => join(path, name)) : [path];
   const given = await Promise.all(
-    paths.map(async (each) => ({ path: each.slice(each.lastIndexOf('/') + 1), blob: await openAsBlob(each) })),
+    paths.map(async (each) => ({
+      path: each.slice(each.lastIndexOf('/') + 1),
+      blob: await openAsBlob(each),
+    })),
   );
   const { columns } = await DATA.arrays(await filesOf(given));
   return new Examples(columns, manifest, `'${path}'`);

@@ -36,9 +36,13 @@ export function readNpy(bytes, name) {
   const header = text(start, end);
   const [, order, code, width] = /'descr': *'([<>|=])([biuf])(\d+)'/.exec(header) ?? [];
   const [, fortran, sizes] = /'fortran_order': *(True|False), *'shape': *\(([\d, ]*)\)/.exec(header) ?? [];
-  if (!code || sizes === undefined) throw unreadable(shown(/'descr': *([^,]*)/.exec(header)?.[1] ?? 'damaged'));
+  if (!code || sizes === undefined)
+    throw unreadable(shown(/'descr': *([^,]*)/.exec(header)?.[1] ?? 'damaged'));
   const dtype = code === 'b' ? CODES.b1 : `${CODES[code]}${8 * Number(width)}`;
-  const shape = sizes.split(',').filter((each) => each.trim()).map(Number);
+  const shape = sizes
+    .split(',')
+    .filter((each) => each.trim())
+    .map(Number);
   const content = new Uint8Array(bytes.subarray(end)); // a copy, so that numbers are aligned
   if (content.length !== size(shape) * Number(width)) throw unreadable('it is not as long as it states');
   if (order === '>') swap(content, Number(width));

@@ -110,10 +110,13 @@ function checked(column, tensor, oneByOne, title) {
   if (!isKnown(tensor.dtype))
     throw new Error(`Input '${shown(tensor.name)}' is of ${tensor.dtype}: train this model with Python.`);
   if (column instanceof ImageColumn) {
-    if (tensor.batch_axis !== 0) throw new Error(`'${shown(tensor.name)}' has no images along its first axis.`);
+    if (tensor.batch_axis !== 0)
+      throw new Error(`'${shown(tensor.name)}' has no images along its first axis.`);
     const { layout } = column;
     if (layout.pixels && layout.pixels !== layout.height * layout.width)
-      throw new Error(`Images of ${layout.height} × ${layout.width} pixels are not the ${layout.pixels} of the input.`);
+      throw new Error(
+        `Images of ${layout.height} × ${layout.width} pixels are not the ${layout.pixels} of the input.`,
+      );
     return tensor;
   }
   if (oneByOne && column.shape.length === tensor.shape.length + 1)
@@ -140,7 +143,8 @@ function checkValues({ data, shape, dtype }, tensor, title) {
   const inner = axis === null ? 1 : shape.slice(axis + 1).reduce((product, size) => product * size, 1);
   const place = (at) => (axis === null ? `place ${at}` : `row ${Math.floor(at / inner) % shape[axis]}`);
   if (kindOfType(dtype) === 'f') {
-    const finite = tensor.dtype === 'float32' ? (value) => Number.isFinite(Math.fround(value)) : Number.isFinite;
+    const finite =
+      tensor.dtype === 'float32' ? (value) => Number.isFinite(Math.fround(value)) : Number.isFinite;
     const at = data.findIndex((value) => !finite(value) || value < (lowest ?? -Infinity));
     if (at < 0) return;
     if (finite(data[at]))
@@ -148,7 +152,9 @@ function checkValues({ data, shape, dtype }, tensor, title) {
         `Array '${shown(name)}' in ${title} has ${data[at]} in ${place(at)}, where only numbers of ${lowest} or more ` +
           'are in range.',
       );
-    throw new Error(`Array '${shown(name)}' in ${title} contains NaN or infinity (${data[at]} in ${place(at)}).`);
+    throw new Error(
+      `Array '${shown(name)}' in ${title} contains NaN or infinity (${data[at]} in ${place(at)}).`,
+    );
   }
   const [least, most] = limits(tensor.dtype);
   const [from, to] = [lowest ?? least, highest ?? most];

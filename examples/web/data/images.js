@@ -19,7 +19,9 @@ export function imagesByClass(files, title) {
     );
   const other = images.find(({ path }) => NOT_HERE.test(path));
   if (other)
-    throw new Error(`Browsers cannot read '${shown(other.path)}' in ${title}: give PNG, JPEG, WebP, GIF or BMP.`);
+    throw new Error(
+      `Browsers cannot read '${shown(other.path)}' in ${title}: give PNG, JPEG, WebP, GIF or BMP.`,
+    );
   const classes = [...new Set(folders)].sort(byCodePoint);
   const numbers = new Map(classes.map((name, number) => [name, number]));
   const labels = Int32Array.from(folders, (folder) => numbers.get(folder));
@@ -47,11 +49,18 @@ export function layoutOf({ name, shape, batch_axis: batch }) {
     const channels = channelsLast ? sizes[2] : sizes[0];
     const [height, width] = channelsLast ? sizes : sizes.slice(1);
     if (typeof channels !== 'number' || isChannels(channels))
-      return { axes: channelsLast ? 'HWC' : 'CHW', channels: typeof channels === 'number' ? channels : 3, height, width };
+      return {
+        axes: channelsLast ? 'HWC' : 'CHW',
+        channels: typeof channels === 'number' ? channels : 3,
+        height,
+        width,
+      };
   }
   if (sizes.length === 2) return { axes: 'CHW', channels: 1, height: sizes[0], width: sizes[1] };
   if (sizes.length === 1) return { axes: 'CHW', channels: 1, pixels: sizes[0] };
-  throw new Error(`Input '${shown(name)}' of shape (${shape.join(', ')}) takes no images of 1 or 3 channels.`);
+  throw new Error(
+    `Input '${shown(name)}' of shape (${shape.join(', ')}) takes no images of 1 or 3 channels.`,
+  );
 }
 
 /**
@@ -77,7 +86,9 @@ export async function decodeAll(images, tensor, { resize, normalize, title }, pr
       );
     const size = image.data.length;
     if (size * images.length > LIMITS.bytes)
-      throw new Error(`${images.length} images of ${height} × ${width} pixels are more than 1 GiB: give fewer.`);
+      throw new Error(
+        `${images.length} images of ${height} × ${width} pixels are more than 1 GiB: give fewer.`,
+      );
     data ??= new Uint8Array(size * images.length);
     data.set(image.data, row * size);
     await progress?.(row + 1);
@@ -89,10 +100,14 @@ async function decoded(file, channels, title) {
   const called = `'${shown(file.path)}' in ${title}`;
   const bytes = await file.bytes();
   const isPng = bytes[0] === 0x89 && bytes[1] === 0x50;
-  if (isPng && bytes[24] === 16) throw new Error(`The image ${called} has 16 bits a channel, and not 8: convert it.`);
+  if (isPng && bytes[24] === 16)
+    throw new Error(`The image ${called} has 16 bits a channel, and not 8: convert it.`);
   let bitmap;
   try {
-    bitmap = await createImageBitmap(new Blob([bytes]), { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
+    bitmap = await createImageBitmap(new Blob([bytes]), {
+      premultiplyAlpha: 'none',
+      colorSpaceConversion: 'none',
+    });
   } catch {
     throw new Error(`The image ${called} cannot be read: leave it out, or replace it.`);
   }
@@ -124,7 +139,9 @@ export class ImageColumn {
     const { channels, height, width } = this.layout;
     const from = row * height * width * channels;
     const value = (at) => this.data[from + (at >> 2) * channels + (channels === 3 ? at % 4 : 0)];
-    const rgba = Uint8ClampedArray.from({ length: 4 * height * width }, (_, at) => (at % 4 === 3 ? 255 : value(at)));
+    const rgba = Uint8ClampedArray.from({ length: 4 * height * width }, (_, at) =>
+      at % 4 === 3 ? 255 : value(at),
+    );
     return { rgba, width, height };
   }
 
@@ -136,7 +153,9 @@ export class ImageColumn {
     const isFloat = dtype.startsWith('float');
     const taken = new Float32Array(rows.length * size);
     for (let c = 0; c < channels; c++) {
-      const [mean, std] = this.normalize ? [this.normalize.mean[c], this.normalize.std[c]].map(Math.fround) : [0, 1];
+      const [mean, std] = this.normalize
+        ? [this.normalize.mean[c], this.normalize.std[c]].map(Math.fround)
+        : [0, 1];
       const value = Float32Array.from({ length: 256 }, (_, byte) =>
         isFloat ? Math.fround(Math.fround(Math.fround(byte / 255) - mean) / std) : byte,
       );
@@ -147,7 +166,10 @@ export class ImageColumn {
         }
       });
     }
-    const sizes = { 4: { CHW: [channels, height, width], HWC: [height, width, channels] }[axes], 3: [height, width] };
+    const sizes = {
+      4: { CHW: [channels, height, width], HWC: [height, width, channels] }[axes],
+      3: [height, width],
+    };
     return { data: taken, dtype, dims: [rows.length, ...(sizes[shape.length] ?? [size])] };
   }
 }

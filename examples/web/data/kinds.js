@@ -30,7 +30,10 @@ export const DATA = {
     const arrays = files.filter(({ path }) => /\.npy$/i.test(path));
     const columns = new Map();
     for (const file of arrays) {
-      const name = file.path.split('/').at(-1).replace(/\.npy$/i, '');
+      const name = file.path
+        .split('/')
+        .at(-1)
+        .replace(/\.npy$/i, '');
       columns.set(name, readNpy(await file.bytes(), file.path));
     }
     return { columns, count: Math.max(...[...columns.values()].map(({ shape }) => shape[0] ?? 1)) };

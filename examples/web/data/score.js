@@ -17,7 +17,9 @@ export async function score(trainer, examples, rows, perBatch) {
   const sums = terms.map(() => ({ total: 0, weight: 0, right: 0, counted: 0 }));
   const size = examples.fixedBatch ?? BATCH_SIZE;
   if (rows.length % (examples.fixedBatch ?? 1))
-    throw new Error(`The model's batch axis is fixed at ${size}, and ${rows.length} examples are no multiple of that.`);
+    throw new Error(
+      `The model's batch axis is fixed at ${size}, and ${rows.length} examples are no multiple of that.`,
+    );
   for (let start = 0; start < rows.length; start += size) {
     const some = rows.slice(start, start + size);
     const batch = examples.take(some);
@@ -35,7 +37,8 @@ export async function score(trainer, examples, rows, perBatch) {
     });
     await perBatch?.(some, outputs);
   }
-  const value = ({ total, weight }, { settings }) => (settings.reduction === 'sum' || !weight ? total : total / weight);
+  const value = ({ total, weight }, { settings }) =>
+    settings.reduction === 'sum' || !weight ? total : total / weight;
   const loss = terms.reduce((all, term, at) => all + (term.weight ?? 1) * value(sums[at], term), 0);
   const first = sums.find(({ counted }) => counted);
   return { loss, accuracy: first && first.right / first.counted };

@@ -5,8 +5,21 @@ import { byCodePoint, quoted, shown } from './words.js';
 
 // What pyarrow takes for no value.
 const NOTHING = new Set(
-  ['', '#N/A', '#N/A N/A', '#NA', '-1.#IND', '-1.#QNAN', '-NaN', '-nan', '1.#IND', '1.#QNAN', 'N/A', 'NA', 'NULL']
-    .concat(['NaN', 'n/a', 'nan', 'null']),
+  [
+    '',
+    '#N/A',
+    '#N/A N/A',
+    '#NA',
+    '-1.#IND',
+    '-1.#QNAN',
+    '-NaN',
+    '-nan',
+    '1.#IND',
+    '1.#QNAN',
+    'N/A',
+    'NA',
+    'NULL',
+  ].concat(['NaN', 'n/a', 'nan', 'null']),
 );
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
 const INFINITY = /^[+-]?inf(inity)?$/i;
@@ -24,9 +37,19 @@ export function readTable(bytes, name) {
   }
   const [names = [], ...rows] = lines;
   const twice = names.find((each, at) => names.indexOf(each) < at);
-  if (twice !== undefined) throw new Error(`${title} has several columns '${shown(twice)}': give each its own name.`);
+  if (twice !== undefined)
+    throw new Error(`${title} has several columns '${shown(twice)}': give each its own name.`);
   if (!rows.length) throw new Error(`There is no example in ${title}: it is empty.`);
-  const columns = new Map(names.map((each, at) => [each, columnOf(rows.map((row) => row[at]), each, title)]));
+  const columns = new Map(
+    names.map((each, at) => [
+      each,
+      columnOf(
+        rows.map((row) => row[at]),
+        each,
+        title,
+      ),
+    ]),
+  );
   return { columns, count: rows.length, title };
 }
 
@@ -48,7 +71,8 @@ function columnOf(cells, name, title) {
     return { dtype: 'int32', shape: [cells.length], data, classes, check };
   }
   const isInteger = given.every((cell) => /^\s*[+-]?\d{1,15}\s*$/.test(cell));
-  const number = (cell) => (INFINITY.test(cell.trim()) ? (/-/.test(cell) ? -Infinity : Infinity) : Number(cell));
+  const number = (cell) =>
+    INFINITY.test(cell.trim()) ? (/-/.test(cell) ? -Infinity : Infinity) : Number(cell);
   const data = isInteger
     ? BigInt64Array.from(cells, (cell) => BigInt(NOTHING.has(cell) ? 0 : Number(cell)))
     : Float64Array.from(cells, number);
@@ -77,8 +101,17 @@ export function guessColumns({ columns }, inputs, labels) {
 /** The columns of names and globs, as `--columns` takes them: with commas between. */
 export function matching({ columns, title }, text, tensor) {
   const found = new Set();
-  for (const glob of text.split(',').map((part) => part.trim()).filter(Boolean)) {
-    const pattern = new RegExp(`^${glob.replace(/[.+^${}()|[\]\\]/g, '\\$&').replace(/\*/g, '.*').replace(/\?/g, '.')}$`, 's');
+  for (const glob of text
+    .split(',')
+    .map((part) => part.trim())
+    .filter(Boolean)) {
+    const pattern = new RegExp(
+      `^${glob
+        .replace(/[.+^${}()|[\]\\]/g, '\\$&')
+        .replace(/\*/g, '.*')
+        .replace(/\?/g, '.')}$`,
+      's',
+    );
     const fits = columns.has(glob) ? [glob] : [...columns.keys()].filter((name) => pattern.test(name));
     if (!fits.length)
       throw new Error(

@@ -10,7 +10,9 @@ export function shown(text) {
 }
 
 export const listed = (names, most = 8) =>
-  names.length > most ? `${names.slice(0, most).join(', ')} and ${names.length - most} more` : names.join(', ');
+  names.length > most
+    ? `${names.slice(0, most).join(', ')} and ${names.length - most} more`
+    : names.join(', ');
 
 export const quoted = (names) => listed([...names].map((name) => `'${shown(name)}'`));
 

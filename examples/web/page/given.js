@@ -5,8 +5,9 @@ export const chosen = (input) =>
   [...input.files].map((blob) => ({ path: blob.webkitRelativePath || blob.name, blob }));
 
 /** Of a drop: one list for each thing that was dropped, a folder with all that is in it. */
-export async function dropped({ items }) {
+export async function dropped({ items, files }) {
   const entries = [...items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.length) return [...files].map((blob) => [{ path: blob.name, blob }]);
   return await Promise.all(entries.map(inEntry));
 }
 

@@ -45,7 +45,9 @@ export class Pad {
     this.#draw(context, 20);
     const drawn = this.#strokes.length > 0;
     const pixels = drawn ? this.#pixels() : new Array(SIZE * SIZE).fill(0);
-    const rgba = Uint8ClampedArray.from({ length: 4 * SIZE * SIZE }, (_, at) => (at % 4 < 3 ? 255 * pixels[at >> 2] : 255));
+    const rgba = Uint8ClampedArray.from({ length: 4 * SIZE * SIZE }, (_, at) =>
+      at % 4 < 3 ? 255 * pixels[at >> 2] : 255,
+    );
     this.#element.seen.getContext('2d').putImageData(new ImageData(rgba, SIZE, SIZE), 0, 0);
     const probabilities = drawn ? await this.#predict(pixels) : undefined;
     const answer = probabilities?.indexOf(Math.max(...probabilities));

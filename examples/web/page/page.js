@@ -35,7 +35,9 @@ const guarded = (handler) => async (event) => {
     say(error.message, true);
   }
 };
-worker.addEventListener('error', (event) => say(`The worker has ended (${event.message}): load this page again.`, true));
+worker.addEventListener('error', (event) =>
+  say(`The worker has ended (${event.message}): load this page again.`, true),
+);
 
 // What is given
 
@@ -92,7 +94,8 @@ async function load() {
   say('Loading…');
   const { provider, text } = await studio.load(element.provider.value);
   element.device.textContent = text;
-  element.provider.options[0].text = element.provider.value === 'auto' ? `Automatic: ${NAMES[provider]}` : 'Automatic';
+  element.provider.options[0].text =
+    element.provider.value === 'auto' ? `Automatic: ${NAMES[provider]}` : 'Automatic';
   if (!data) return say('The model is open. Give data now.');
   askOf(element.questions, await studio.questions(), model);
   if (isExample) await evaluate();
@@ -106,8 +109,14 @@ const NAMES = { webgpu: 'WebGPU', wasm: 'WebAssembly' };
 // The course of training
 
 async function prepare() {
-  const options = { ...answersOf(element.questions), validation: element.validation.valueAsNumber, seed: element.seed.valueAsNumber };
-  const told = Comlink.proxy((done) => say(`Reading image ${done.toLocaleString('en')} of ${data.count.toLocaleString('en')}…`));
+  const options = {
+    ...answersOf(element.questions),
+    validation: element.validation.valueAsNumber,
+    seed: element.seed.valueAsNumber,
+  };
+  const told = Comlink.proxy((done) =>
+    say(`Reading image ${done.toLocaleString('en')} of ${data.count.toLocaleString('en')}…`),
+  );
   const { training, validation, fixedBatch } = await studio.prepare(options, told);
   if (fixedBatch) element.batchSize.value = fixedBatch;
   element.batchSize.max = training;
@@ -118,21 +127,25 @@ async function run() {
   setRunning(true);
   const counts = await prepare();
   say(`Training: ${counts}.`);
-  const settings = Object.fromEntries(['epochs', 'batchSize', 'seed', 'learningRate'].map((id) => [id, element[id].valueAsNumber]));
+  const settings = Object.fromEntries(
+    ['epochs', 'batchSize', 'seed', 'learningRate'].map((id) => [id, element[id].valueAsNumber]),
+  );
   const result = await studio.train(settings, Comlink.proxy(report));
   stopped = result.stopped;
   setRunning(false);
-  if (result.done) return say(`${settings.epochs} epochs are done: raise the number of epochs, or start over.`);
+  if (result.done)
+    return say(`${settings.epochs} epochs are done: raise the number of epochs, or start over.`);
   say(`${stopped ? 'Stopped' : 'Done'}: ${counts}.`);
 }
 
-function report({ epoch, losses: some, speed, evaluation }) {
+function report({ epoch, losses: some, speed, evaluations }) {
   losses.push(...some);
   element.epoch.textContent = `${epoch} / ${element.epochs.value}`;
-  if (some.length) element.loss.textContent = some.at(-1).toPrecision(3);
+  element.loss.textContent = losses.at(-1).toPrecision(3);
   element.speed.textContent = speed < 10 ? speed.toFixed(1) : Math.round(speed);
   drawLosses();
-  if (evaluation) showEvaluation(evaluation, epoch);
+  evaluations.forEach(keepScores);
+  if (evaluations.length) showEvaluation(evaluations.at(-1));
 }
 
 async function evaluate() {
@@ -140,21 +153,25 @@ async function evaluate() {
   showEvaluation(await studio.evaluate());
 }
 
-function showEvaluation({ training, validation, mistakes }, epoch) {
+/** What is shown of an evaluation: the accuracy in percent, or the loss where there is none. */
+const scoreOf = (found) => (found?.accuracy === undefined ? found?.loss : 100 * found.accuracy);
+
+function keepScores({ epoch, training, validation }) {
+  scores.epochs.push(epoch);
+  scores.training.push(scoreOf(training));
+  scores.validation.push(scoreOf(validation) ?? null);
+}
+
+function showEvaluation({ training, validation, mistakes }) {
   const isAccuracy = training.accuracy !== undefined;
-  const value = (found) => (found ? (isAccuracy ? 100 * found.accuracy : found.loss) : undefined);
-  const text = (found) => (found ? (isAccuracy ? `${value(found).toFixed(2)} %` : value(found).toPrecision(4)) : '–');
+  const text = (found) =>
+    found ? (isAccuracy ? `${scoreOf(found).toFixed(2)} %` : scoreOf(found).toPrecision(4)) : '–';
   const name = isAccuracy ? 'accuracy' : 'loss';
   element.trainTitle.textContent = `Training ${name}`;
   element.validationTitle.textContent = `Validation ${name}`;
   element.scoreTitle.textContent = isAccuracy ? 'Accuracy' : 'Loss';
   element.trainScore.textContent = text(training);
   element.validationScore.textContent = text(validation);
-  if (epoch) {
-    scores.epochs.push(epoch);
-    scores.training.push(value(training));
-    scores.validation.push(value(validation) ?? null);
-  }
   scorePlot.set(Object.values(scores), { scale: isAccuracy ? 'percent' : 'log' });
   element.mistakesCard.hidden = !mistakes;
   if (mistakes) showMistakes(element, mistakes);
@@ -207,7 +224,10 @@ const pad = new Pad(
   async (pixels) => {
     if (!loaded) return undefined;
     // The evaluation model wants a label for its loss, which is not looked at.
-    const batch = { [model.inputs[0].name]: Float32Array.from(pixels), [model.labels[0].name]: BigInt64Array.of(0n) };
+    const batch = {
+      [model.inputs[0].name]: Float32Array.from(pixels),
+      [model.labels[0].name]: BigInt64Array.of(0n),
+    };
     return [...(await studio.predict(batch)).data];
   },
   guarded,
@@ -217,10 +237,12 @@ const pad = new Pad(
 
 async function goOnFrom(bytes, name) {
   if (!model || !data) throw new Error('Give the model and data first, and then the checkpoint.');
+  await prepare();
   await studio.loadCheckpoint(bytes);
   clear();
   const { step, seed, batch_size: size } = await studio.progress;
-  if (size > 0) Object.assign(element.batchSize, { value: size }), Object.assign(element.seed, { value: seed });
+  if (size > 0)
+    (Object.assign(element.batchSize, { value: size }), Object.assign(element.seed, { value: seed }));
   await evaluate();
   say(`Going on from ${name}, after ${step.toLocaleString('en')} steps.`);
 }
@@ -246,9 +268,15 @@ on(document, 'drop', async (event) => {
 });
 on(element.example, 'click', takeExample);
 on(element.saveModel, 'click', async () => download(await studio.exportModel(), 'trained.onnx'));
-on(element.saveCheckpoint, 'click', async () => download(await studio.saveCheckpoint(), 'checkpoint.safetensors'));
+on(element.saveCheckpoint, 'click', async () =>
+  download(await studio.saveCheckpoint(), 'checkpoint.safetensors'),
+);
 on(element.questions, 'submit', (event) => event.preventDefault());
-on(element.learningRate, 'change', () => running && studio.setLearningRate(element.learningRate.valueAsNumber));
+on(
+  element.learningRate,
+  'change',
+  () => running && studio.setLearningRate(element.learningRate.valueAsNumber),
+);
 on(element.settings, 'submit', async (event) => {
   event.preventDefault();
   if (!running) return await run();

@@ -28,10 +28,11 @@ const powersOfTen = (_, values) => {
   return powers.filter((value) => value !== null).length > 1 ? powers : values;
 };
 
-const decades = (_, lowest, highest) => [
-  10 ** Math.floor(Math.log10(lowest ?? 0.001) + 1e-9),
-  10 ** Math.ceil(Math.log10(highest ?? 10) - 1e-9),
-].map((value, at, [low, high]) => (at && high <= low ? 10 * low : value));
+const decades = (_, lowest, highest) =>
+  [
+    10 ** Math.floor(Math.log10(lowest ?? 0.001) + 1e-9),
+    10 ** Math.ceil(Math.log10(highest ?? 10) - 1e-9),
+  ].map((value, at, [low, high]) => (at && high <= low ? 10 * low : value));
 
 function areFarApart(lines) {
   let [lowest, highest] = [Infinity, -Infinity];
@@ -80,7 +81,10 @@ export class Plot {
     const lines = { stroke: color('--line'), width: 1 };
     const axis = { stroke: color('--muted'), font: FONT, grid: lines, ticks: { show: false } };
     const y = {
-      log: { scale: { distr: 3, range: decades }, axis: { filter: powersOfTen, grid: { ...lines, filter: powersOfTen } } },
+      log: {
+        scale: { distr: 3, range: decades },
+        axis: { filter: powersOfTen, grid: { ...lines, filter: powersOfTen } },
+      },
       linear: { scale: {}, axis: {} },
       percent: {
         scale: { range: (_, lowest) => [Math.max(0, 5 * Math.ceil((lowest ?? 80) / 5 - 1)), 100] },
@@ -94,12 +98,28 @@ export class Plot {
         legend: { show: false },
         cursor: { show: false },
         padding: [8, 24, 0, 0],
-        scales: { x: { time: false, range: (_, first, last) => [1, Math.max(last ?? 0, least)] }, y: y.scale },
+        scales: {
+          x: { time: false, range: (_, first, last) => [1, Math.max(last ?? 0, least)] },
+          y: y.scale,
+        },
         axes: [
-          { ...axis, size: 28, space: 60, values: (_, values) => values.map((value) => value.toLocaleString('en')), incrs: WHOLE },
+          {
+            ...axis,
+            size: 28,
+            space: 60,
+            values: (_, values) => values.map((value) => value.toLocaleString('en')),
+            incrs: WHOLE,
+          },
           { ...axis, size: widthOf, values: labels, ...y.axis },
         ],
-        series: [{}, ...series.map(({ color: name, width = 2, points }) => ({ stroke: color(name), width, points: { fill: color('--paper'), ...points } }))],
+        series: [
+          {},
+          ...series.map(({ color: name, width = 2, points }) => ({
+            stroke: color(name),
+            width,
+            points: { fill: color('--paper'), ...points },
+          })),
+        ],
       },
       this.#data,
       this.#target,
@@ -108,4 +128,6 @@ export class Plot {
 }
 
 // steps between labels: there is no half a step
-const WHOLE = [1, 2, 5].flatMap((first) => Array.from({ length: 9 }, (_, power) => first * 10 ** power)).sort((a, b) => a - b);
+const WHOLE = [1, 2, 5]
+  .flatMap((first) => Array.from({ length: 9 }, (_, power) => first * 10 ** power))
+  .sort((a, b) => a - b);

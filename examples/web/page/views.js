@@ -17,9 +17,29 @@ export function askOf(form, { kind, columns = [], size, classes = [] }, model) {
         return made('label', {}, made('span', {}, role, made('code', {}, name), ' from columns'), input);
       }),
     images: () => [
-      made('label', {}, 'Images', choice('resize', [['yes', size ? `resized to ${size}` : 'resized to the first'], ['no', 'as they are']])),
-      made('label', {}, 'Pixels', choice('normalize', [['no', 'from 0 to 1'], ['yes', "ImageNet's mean and deviation"]])),
-      made('p', { className: 'note' }, `${classes.length} classes: ${classes.slice(0, 20).join(', ')}${classes.length > 20 ? ', …' : ''}`),
+      made(
+        'label',
+        {},
+        'Images',
+        choice('resize', [
+          ['yes', size ? `resized to ${size}` : 'resized to the first'],
+          ['no', 'as they are'],
+        ]),
+      ),
+      made(
+        'label',
+        {},
+        'Pixels',
+        choice('normalize', [
+          ['no', 'from 0 to 1'],
+          ['yes', "ImageNet's mean and deviation"],
+        ]),
+      ),
+      made(
+        'p',
+        { className: 'note' },
+        `${classes.length} classes: ${classes.slice(0, 20).join(', ')}${classes.length > 20 ? ', …' : ''}`,
+      ),
     ],
   }[kind];
   form.replaceChildren(...(fields?.() ?? []));
@@ -44,7 +64,13 @@ export function answersOf(form) {
 /** A table of what a step takes. */
 export function showTensors(table, { inputs, labels }) {
   const rows = [...inputs, ...labels].map(({ name, dtype, shape }) =>
-    made('tr', {}, made('td', {}, made('code', {}, name)), made('td', {}, dtype), made('td', {}, shape.map((size) => (size === '?' ? 'any' : size)).join(' × '))),
+    made(
+      'tr',
+      {},
+      made('td', {}, made('code', {}, name)),
+      made('td', {}, dtype),
+      made('td', {}, shape.map((size) => (size === '?' ? 'any' : size)).join(' × ')),
+    ),
   );
   const head = made('tr', {}, ...['takes', 'type', 'shape'].map((text) => made('th', {}, text)));
   table.replaceChildren(head, ...rows);

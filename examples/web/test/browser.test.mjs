@@ -55,7 +55,9 @@ test('training on WebAssembly', async () => {
     const { manifest } = await Trainer.load(ort, ARTIFACTS);
     const examples = await digits('test', manifest);
     const { image, labels } = examples.take(rowsOf(examples));
-    const outputs = await model.run({ [model.inputNames[0]]: new ort.Tensor('float32', image.data, image.dims) });
+    const outputs = await model.run({
+      [model.inputNames[0]]: new ort.Tensor('float32', image.data, image.dims),
+    });
     const { data, dims } = outputs[model.outputNames[0]];
     const right = highest(data, dims, 1).filter((answer, row) => BigInt(answer) === labels.data[row]);
     assert.equal(`${((100 * right.length) / examples.length).toFixed(2)} %`, accuracy);
@@ -102,7 +104,11 @@ test('training on WebGPU', async (context) => {
     await train(page, 1);
     const expected = await lossesOf(page);
     await page.selectOption('#provider', 'webgpu');
-    await page.waitForFunction(() => /WebGPU/.test(document.querySelector('#device').textContent + document.querySelector('#status').textContent));
+    await page.waitForFunction(() =>
+      /WebGPU/.test(
+        document.querySelector('#device').textContent + document.querySelector('#status').textContent,
+      ),
+    );
     if (!/on WebGPU/.test(await text(page, 'device'))) return context.skip('this Chromium has no WebGPU');
     await says(page, 'Ready');
     await train(page, 1);

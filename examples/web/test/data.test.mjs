@@ -46,7 +46,12 @@ const INPUT = { name: 'x', dtype: 'float32', shape: ['batch', 2] };
 test('columns of a table', () => {
   const of = (names, isLabel = false, text = 'name,a,b\nx,1,2.5\ny,3,7\n') => {
     const read = table(text);
-    return joined(read, matching(read, names, 'x'), isLabel ? { name: 'y', dtype: 'int64', shape: ['batch'] } : INPUT, isLabel);
+    return joined(
+      read,
+      matching(read, names, 'x'),
+      isLabel ? { name: 'y', dtype: 'int64', shape: ['batch'] } : INPUT,
+      isLabel,
+    );
   };
   assert.deepEqual([...of('a, b').data], [1, 2.5, 3, 7]);
   assert.deepEqual([...of('?').data], [1, 2.5, 3, 7]);
@@ -63,19 +68,38 @@ test('what does not fit a model is said', async () => {
   const { manifest } = await Trainer.load(ort, own('cnn'));
   const image = { dtype: 'float32', shape: [2, 1, 8, 8], data: new Float32Array(128) };
   const labels = { dtype: 'int64', shape: [2], data: BigInt64Array.of(0n, 4n) };
-  const made = (changes) => new Examples(new Map(Object.entries({ image, labels, ...changes })), manifest, 'it');
+  const made = (changes) =>
+    new Examples(new Map(Object.entries({ image, labels, ...changes })), manifest, 'it');
   assert.equal(made({}).length, 2);
-  const infinite = { ...image, data: image.data.with?.(70, NaN) ?? image.data.map((_, at) => (at === 70 ? NaN : 0)) };
+  const infinite = {
+    ...image,
+    data: image.data.with?.(70, NaN) ?? image.data.map((_, at) => (at === 70 ? NaN : 0)),
+  };
   const cases = [
-    [{ labels: { ...labels, data: BigInt64Array.of(0n, 5n) } }, "'labels' in it has 5 in row 1, where only 0 to 4"],
-    [{ labels: { ...labels, dtype: 'float32', data: new Float32Array(2) } }, 'is float32, but the model wants int64'],
-    [{ labels: { ...labels, shape: [1], data: BigInt64Array.of(0n) } }, 'differ in length (image: 2, labels: 1)'],
-    [{ image: { ...image, shape: [2, 64] } }, "'image' in it has shape (2, 64), but the model wants (examples, 1, 8, 8)"],
+    [
+      { labels: { ...labels, data: BigInt64Array.of(0n, 5n) } },
+      "'labels' in it has 5 in row 1, where only 0 to 4",
+    ],
+    [
+      { labels: { ...labels, dtype: 'float32', data: new Float32Array(2) } },
+      'is float32, but the model wants int64',
+    ],
+    [
+      { labels: { ...labels, shape: [1], data: BigInt64Array.of(0n) } },
+      'differ in length (image: 2, labels: 1)',
+    ],
+    [
+      { image: { ...image, shape: [2, 64] } },
+      "'image' in it has shape (2, 64), but the model wants (examples, 1, 8, 8)",
+    ],
     [{ image: infinite }, "'image' in it contains NaN or infinity (NaN in row 1)"],
     [{ more: labels }, "'more' in it is no input of the model"],
   ];
   for (const [changes, sentence] of cases)
-    assert.throws(() => made(changes), ({ message }) => message.includes(sentence) || assert.fail(message));
+    assert.throws(
+      () => made(changes),
+      ({ message }) => message.includes(sentence) || assert.fail(message),
+    );
 });
 
 const REFUSED = {

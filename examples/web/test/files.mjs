@@ -16,7 +16,9 @@ export const own = (name) => output(`own/${name}`);
 export const json = async (path) => JSON.parse(await readFile(path));
 
 /** A file as the page gets it from the user. */
-export const given = async (path) => [{ path: path.split('/').at(-1), blob: new Blob([await readFile(path)]) }];
+export const given = async (path) => [
+  { path: path.split('/').at(-1), blob: new Blob([await readFile(path)]) },
+];
 
 /** The digits, "train" or "test". */
 export async function digits(split, manifest) {

@@ -107,7 +107,10 @@ test('wrong folders are refused in a sentence', async (context) => {
   const changed = async (name, changes) => {
     const path = join(folder, name);
     await cp(ARTIFACTS, path, { recursive: true });
-    await writeFile(join(path, 'svgd.json'), JSON.stringify({ ...(await json(join(path, 'svgd.json'))), ...changes }));
+    await writeFile(
+      join(path, 'svgd.json'),
+      JSON.stringify({ ...(await json(join(path, 'svgd.json'))), ...changes }),
+    );
     return path;
   };
   const damaged = await changed('damaged', {});
@@ -121,7 +124,10 @@ test('wrong folders are refused in a sentence', async (context) => {
     [damaged, 'training_step.onnx is not the file that was made with svgd.json'],
   ];
   for (const [path, sentence] of wrong)
-    await assert.rejects(Trainer.load(ort, path), ({ message }) => message.includes(sentence) || assert.fail(message));
+    await assert.rejects(
+      Trainer.load(ort, path),
+      ({ message }) => message.includes(sentence) || assert.fail(message),
+    );
 });
 
 test('integers, several inputs, several losses and open axes', async () => {
@@ -134,7 +140,10 @@ test('integers, several inputs, several losses and open axes', async () => {
     ]),
   );
   const first = await trainer.evaluate(batch);
-  assert.deepEqual(Object.keys(first.losses).sort(), trainer.manifest.losses.map(({ prediction }) => prediction).sort());
+  assert.deepEqual(
+    Object.keys(first.losses).sort(),
+    trainer.manifest.losses.map(({ prediction }) => prediction).sort(),
+  );
   for (const loss of expected) assert.ok(Math.abs((await trainer.step(batch, 0.1)) / loss - 1) < 1e-4);
   await trainer.release();
 });

@@ -41,7 +41,11 @@ export async function withPage({ args = [], ...settings }, work) {
     proxy: { server: proxy.server, bypass: 'localhost' },
   });
   try {
-    const page = await browser.newPage({ viewport: { width: 1280, height: 960 }, deviceScaleFactor: 1.5, ...settings });
+    const page = await browser.newPage({
+      viewport: { width: 1280, height: 960 },
+      deviceScaleFactor: 1.5,
+      ...settings,
+    });
     page.setDefaultTimeout(TIMEOUT);
     const faults = [];
     page.on('pageerror', (error) => faults.push(String(error)));
