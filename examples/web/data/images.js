@@ -5,6 +5,7 @@ import { resized } from './resize.js';
 import { byCodePoint, shown } from './words.js';
 
 const MOST_PIXELS = 89_478_485; // of one image, as in Python
+const TOLD_EVERY = 100; // milliseconds
 const NOT_HERE = /\.(tiff?|pgm|ppm)$/i;
 const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
 
@@ -74,6 +75,7 @@ export async function decodeAll(images, tensor, { resize, normalize, title }, pr
   const side = Number.isInteger(Math.sqrt(layout.pixels)) ? Math.sqrt(layout.pixels) : undefined;
   let { height = side, width = side } = layout;
   let data;
+  let told = performance.now();
   for (const [row, file] of images.entries()) {
     let image = await decoded(file, layout.channels, title);
     height = typeof height === 'number' ? height : image.height;
@@ -91,7 +93,9 @@ export async function decodeAll(images, tensor, { resize, normalize, title }, pr
       );
     data ??= new Uint8Array(size * images.length);
     data.set(image.data, row * size);
-    await progress?.(row + 1);
+    if (performance.now() - told < TOLD_EVERY) continue;
+    progress?.(row + 1);
+    told = performance.now();
   }
   return new ImageColumn(data, images.length, { ...layout, height, width }, normalize ? IMAGENET : undefined);
 }
@@ -99,8 +103,9 @@ export async function decodeAll(images, tensor, { resize, normalize, title }, pr
 async function decoded(file, channels, title) {
   const called = `'${shown(file.path)}' in ${title}`;
   const bytes = await file.bytes();
-  const isPng = bytes[0] === 0x89 && bytes[1] === 0x50;
-  if (isPng && bytes[24] === 16)
+  const stated = statedSize(bytes);
+  checkSize(stated, called);
+  if (stated?.bits === 16)
     throw new Error(`The image ${called} has 16 bits a channel, and not 8: convert it.`);
   let bitmap;
   try {
@@ -112,20 +117,46 @@ async function decoded(file, channels, title) {
     throw new Error(`The image ${called} cannot be read: leave it out, or replace it.`);
   }
   const { width, height } = bitmap;
-  if (width * height > MOST_PIXELS)
-    throw new Error(`The image ${called} has ${width} × ${height} pixels: leave it out, or make it smaller.`);
+  checkSize(bitmap, called);
   const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   const rgba = context.getImageData(0, 0, width, height).data;
   const data = new Uint8Array(width * height * channels);
-  for (let pixel = 0; pixel < width * height; pixel++) {
-    const [r, g, b, alpha] = rgba.subarray(4 * pixel, 4 * pixel + 4);
-    if (alpha < 255) throw new Error(`The image ${called} is transparent in places: save it without.`);
-    if (channels === 3) data.set([r, g, b], 3 * pixel);
-    else data[pixel] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+  for (let from = 0, to = 0; from < rgba.length; from += 4) {
+    const [r, g, b] = [rgba[from], rgba[from + 1], rgba[from + 2]];
+    if (rgba[from + 3] < 255)
+      throw new Error(`The image ${called} is transparent in places: save it without.`);
+    if (channels === 1) data[to++] = Math.round(0.299 * r + 0.587 * g + 0.114 * b);
+    else [data[to++], data[to++], data[to++]] = [r, g, b];
   }
   return { data, height, width, channels };
+}
+
+/** The size that a file states, so that one of billions of pixels is not decoded; undefined where it does not. */
+function statedSize(bytes) {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  if (bytes.length < 26) return undefined;
+  const magic = view.getUint32(0);
+  if (magic === 0x89504e47) return { width: view.getUint32(16), height: view.getUint32(20), bits: bytes[24] };
+  if (magic === 0x47494638) return { width: view.getUint16(6, true), height: view.getUint16(8, true) };
+  if (magic >>> 16 === 0x424d)
+    return { width: Math.abs(view.getInt32(18, true)), height: Math.abs(view.getInt32(22, true)) };
+  if (magic >>> 16 !== 0xffd8) return undefined;
+  // JPEG: segments, of which that of a frame (SOF) has the size
+  for (let at = 2; at + 9 < bytes.length && bytes[at] === 0xff; at += 2 + view.getUint16(at + 2)) {
+    const isFrame = (bytes[at + 1] & 0xf0) === 0xc0 && ![0xc4, 0xc8, 0xcc].includes(bytes[at + 1]);
+    if (isFrame) return { width: view.getUint16(at + 7), height: view.getUint16(at + 5) };
+  }
+  return undefined;
+}
+
+function checkSize(size, called) {
+  if (size && size.width * size.height > MOST_PIXELS)
+    throw new Error(
+      `The image ${called} has ${size.width} × ${size.height} pixels, and ${MOST_PIXELS.toLocaleString('en')} are ` +
+        'the most: leave it out, or make it smaller.',
+    );
 }
 
 /** Images as a column of examples: bytes, which become what an input takes when they are taken. */

@@ -129,7 +129,7 @@ const LATER = new Set(['other_model', 'incomplete']);
 
 test('zip files that mean harm are refused, each in a sentence', async () => {
   const made = (await readdir(own('hostile'))).map((name) => name.replace('.zip', ''));
-  assert.deepEqual(made.filter((name) => name !== 'not_an_image').sort(), Object.keys(REFUSED).sort());
+  assert.deepEqual(made.filter((name) => !name.endsWith('_image')).sort(), Object.keys(REFUSED).sort());
   for (const [name, sentence] of Object.entries(REFUSED)) {
     const studio = new Studio();
     const start = performance.now();

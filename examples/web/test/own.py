@@ -198,6 +198,7 @@ def write_hostile(folder: Path) -> None:
         "other_target": [manifest(ours, target="ort-training")],
         "other_json": [("svgd.json", b'{"name": "mine"}')],
         "no_json": [("svgd.json", b"\xff\xfe")],
+        "huge_image": [("a/1.png", png_that_states(100_000, 100_000)), ("b/2.png", b"")],
         "not_an_image": [("a/1.png", b"<svg onload=hacked=1>"), ("b/2.png", b"")],
     }
     for name, entries in files.items():
@@ -211,6 +212,13 @@ def write_hostile(folder: Path) -> None:
     (folder / "cut.zip").write_bytes(whole[: len(whole) // 2])
     (folder / "bomb.zip").write_bytes(bomb(states=3 << 30))
     (folder / "bomb_that_lies.zip").write_bytes(bomb(states=100))
+
+
+def png_that_states(width: int, height: int) -> bytes:
+    """The beginning of a PNG file."""
+    size = width.to_bytes(4, "big") + height.to_bytes(4, "big")
+    content = b"IHDR" + size + b"\x08\x02\0\0\0"
+    return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + content + zlib.crc32(content).to_bytes(4, "big")
 
 
 def manifest(ours: dict[str, bytes], **changes: object) -> tuple[str, bytes]:

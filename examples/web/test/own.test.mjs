@@ -153,12 +153,18 @@ test('a hostile zip file does nothing but a sentence', async () => {
     }
     await page.setInputFiles('#artifactsZip', own('cnn.zip'));
     await says(page, 'Give data now');
-    await page.setInputFiles('#dataFile', own('hostile/not_an_image.zip'));
-    await says(page, 'Ready');
     await page.fill('#batchSize', '1');
     await page.fill('#validation', '0');
-    await page.click('#train');
-    await says(page, "The image 'a/1.png' in 'not_an_image.zip' cannot be read");
+    const images = {
+      not_an_image: "The image 'a/1.png' in 'not_an_image.zip' cannot be read",
+      huge_image: "The image 'a/1.png' in 'huge_image.zip' has 100000 × 100000 pixels",
+    };
+    for (const [name, sentence] of Object.entries(images)) {
+      await page.setInputFiles('#dataFile', own(`hostile/${name}.zip`));
+      await says(page, 'Ready');
+      await page.click('#train');
+      await says(page, sentence);
+    }
     assert.equal(await page.evaluate(() => globalThis.hacked), undefined);
   });
 });
