@@ -3,12 +3,13 @@
 import { readNpy } from './data/arrays.js';
 import { Examples } from './data/examples.js';
 import { filesOf, kindOf } from './data/files.js';
-import { layoutOf } from './data/images.js';
+import { grayPicture, layoutOf } from './data/images.js';
 import { COLUMNS, DATA, labelsOf, readerOf } from './data/kinds.js';
 import { split } from './data/order.js';
 import { highest, score } from './data/score.js';
 import { guessColumns } from './data/table.js';
 import { quoted, shown } from './data/words.js';
+import { runtimeFor } from './device.js';
 import { lossesOf, readSafetensors, Trainer } from './svgd.js';
 import { parseManifest } from './svgd/artifacts.js';
 import { readProgress } from './svgd/progress.js';
@@ -24,6 +25,7 @@ export class Studio {
   #training; // { examples, rows }
   #validation;
   #prepared; // the settings by which the two were made
+  #device; // { asked, provider }
   #running = false;
 
   /** Opens whatever is given, { path, blob } each; returns what it is. */
@@ -57,7 +59,7 @@ export class Studio {
       return new Map(await Promise.all(arrays));
     };
     const [columns, test] = await Promise.all(['train', 'test'].map(split));
-    test.get('image').picture = (row) => digit(test.get('image'), row);
+    test.get('image').picture = (row) => grayPicture(test.get('image'), row, 8, 8);
     const described = await this.#openArtifacts((name) => bytes(`artifacts/${name}`));
     const title = "scikit-learn's digits";
     this.#data = { kind: 'arrays', title, columns, test, count: columns.get('labels').shape[0] };
@@ -85,30 +87,21 @@ export class Studio {
   }
 
   /** Loads the artifacts on a device, "auto", "webgpu" or "wasm", and says on which they are. */
-  async load(provider) {
-    const gpu =
-      provider === 'wasm' ? undefined : await globalThis.navigator?.gpu?.requestAdapter().catch(() => null);
-    const software = gpu?.info?.isFallbackAdapter ?? false;
-    if (provider === 'webgpu' && !gpu) throw new Error('WebGPU cannot be used here: this browser has none.');
-    const chosen = provider === 'auto' ? (gpu && !software ? 'webgpu' : 'wasm') : provider;
+  async load(asked) {
+    const { ort, provider, text } = await runtimeFor(asked);
     await this.#trainer?.release();
     this.#trainer = undefined;
     try {
-      const ort = await import(`./node_modules/onnxruntime-web/dist/ort.${chosen}.bundle.min.mjs`);
-      ort.env.wasm.wasmPaths = new URL('node_modules/onnxruntime-web/dist/', import.meta.url).href;
       this.#trainer = await Trainer.load(ort, this.#artifacts, {
-        executionProviders: [chosen],
+        executionProviders: [provider],
         logSeverityLevel: 3, // errors: onnxruntime warns of each operator that WebGPU leaves to the processor
       });
-      const threads = globalThis.crossOriginIsolated ? '' : ', one thread: the page is not isolated';
-      const why =
-        provider === 'auto' && chosen === 'wasm' ? (gpu ? 'WebGPU is software here' : 'no WebGPU here') : '';
-      const names = { webgpu: 'WebGPU', wasm: `WebAssembly${why && ` (${why})`}${threads}` };
-      return { provider: chosen, text: `onnxruntime-web ${ort.env.versions.web} on ${names[chosen]}` };
+      this.#device = { asked, provider };
+      return { provider, text };
     } catch (error) {
-      if (provider !== 'auto' || chosen === 'wasm') throw error;
-      const { text } = await this.load('wasm');
-      return { provider: 'wasm', text: `${text}, since WebGPU does not run this model (${error.message})` };
+      if (asked !== 'auto' || provider === 'wasm') throw error;
+      const found = await this.load('wasm');
+      return { ...found, text: `${found.text}, since WebGPU does not run this model (${error.message})` };
     }
   }
 
@@ -170,8 +163,26 @@ export class Studio {
    * @param settings of `train`; the learning rate is a number
    * @param report called some times a second with { epoch, losses, speed, evaluations }: what is new of each step
    *   and, with its `epoch`, of each epoch
+   * @returns { stopped, done, device }: whether it may go on, whether there was nothing to do, and where it went
+   *   on if the device could not run the model
    */
   async train(settings, report) {
+    try {
+      return await this.#train(settings, report);
+    } catch (error) {
+      if (this.#device.provider !== 'webgpu' || !error.message.startsWith('onnxruntime cannot run'))
+        throw error;
+      if (this.#device.asked !== 'auto')
+        throw new Error(`${error.message} Or WebGPU lacks an operator: choose WebAssembly, which has all.`);
+      const checkpoint = await this.saveCheckpoint(); // a step that does not end changes nothing
+      const { provider, text } = await this.load('wasm');
+      await this.loadCheckpoint(checkpoint);
+      const device = { provider, text: `${text}, since WebGPU lacks an operator of this model` };
+      return { ...(await this.#train(settings, report)), device };
+    }
+  }
+
+  async #train(settings, report) {
     this.#running = true;
     this.learningRate = settings.learningRate;
     const { examples, rows } = this.#training;
@@ -283,10 +294,3 @@ export class Studio {
 
 /** As many rows as whole batches take, where the model fixes them. */
 const whole = (rows, { fixedBatch = 1 }) => rows.slice(0, rows.length - (rows.length % fixedBatch));
-
-/** One of the digits to show: 8 by 8 numbers from 0 to 1. */
-function digit({ data }, row) {
-  const pixels = data.subarray(64 * row, 64 * row + 64);
-  const rgba = Uint8ClampedArray.from({ length: 256 }, (_, at) => (at % 4 < 3 ? 255 * pixels[at >> 2] : 255));
-  return { rgba, width: 8, height: 8 };
-}

@@ -204,3 +204,10 @@ export class ImageColumn {
     return { data: taken, dtype, dims: [rows.length, ...(sizes[shape.length] ?? [size])] };
   }
 }
+
+/** A picture of a row of an array, numbers from 0 to 1: { rgba, width, height }. */
+export function grayPicture({ data }, row, height, width) {
+  const size = height * width;
+  const value = (at) => (at % 4 === 3 ? 255 : 255 * data[size * row + (at >> 2)]);
+  return { rgba: Uint8ClampedArray.from({ length: 4 * size }, (_, at) => value(at)), width, height };
+}

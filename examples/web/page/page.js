@@ -92,16 +92,19 @@ async function load() {
   element.device.textContent = '';
   if (!model) return say('The data is open. Give the model now: what svgd-onnx convert --target onnx made.');
   say('Loading…');
-  const { provider, text } = await studio.load(element.provider.value);
-  element.device.textContent = text;
-  element.provider.options[0].text =
-    element.provider.value === 'auto' ? `Automatic: ${NAMES[provider]}` : 'Automatic';
+  showDevice(await studio.load(element.provider.value));
   if (!data) return say('The model is open. Give data now.');
   askOf(element.questions, await studio.questions(), model);
   if (isExample) await evaluate();
   loaded = true;
   setRunning(false);
   say('Ready.');
+}
+
+function showDevice({ provider, text }) {
+  element.device.textContent = text;
+  const isAutomatic = element.provider.value === 'auto';
+  element.provider.options[0].text = isAutomatic ? `Automatic: ${NAMES[provider]}` : 'Automatic';
 }
 
 const NAMES = { webgpu: 'WebGPU', wasm: 'WebAssembly' };
@@ -131,6 +134,7 @@ async function run() {
     ['epochs', 'batchSize', 'seed', 'learningRate'].map((id) => [id, element[id].valueAsNumber]),
   );
   const result = await studio.train(settings, Comlink.proxy(report));
+  if (result.device) showDevice(result.device);
   stopped = result.stopped;
   setRunning(false);
   if (result.done)

@@ -7,6 +7,7 @@ import * as ort from 'onnxruntime-node';
 import { json, output, own } from './files.mjs';
 import { assertClose, lossesOf, ready, save, says, text, withPage } from './page.mjs';
 
+const SOFTWARE_GPU = ['--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'];
 const SETTINGS = { '#batchSize': 16, '#seed': 3, '#validation': 0.2, '#learningRate': 0.05 };
 
 async function give(page, artifacts, data) {
@@ -63,6 +64,29 @@ test('a regression from a table, dark and narrow', async () => {
       'nothing sticks out',
     );
     await page.screenshot({ path: output('own_table_dark_narrow.png'), fullPage: true });
+  });
+});
+
+test('where WebGPU lacks an operator, training goes on on WebAssembly', async (context) => {
+  await withPage({ args: SOFTWARE_GPU }, async (page, { faults }) => {
+    // Software counts as a card here.
+    const [worker] = page.workers();
+    const has = await worker.evaluate(async () => {
+      if (!(await navigator.gpu?.requestAdapter())) return false;
+      Object.defineProperty(GPUAdapterInfo.prototype, 'isFallbackAdapter', { get: () => false });
+      return true;
+    });
+    if (!has) return context.skip('this Chromium has no WebGPU');
+    await give(page, 'cnn.zip', 'photos.zip'); // its step asks MaxPool for places
+    assert.match(await text(page, 'device'), /on WebGPU$/);
+    await run(page, 4);
+    assertClose(await lossesOf(page), await json(own('cnn.json')), 1e-3);
+    const told = faults.splice(0); // onnxruntime logs it
+    assert.ok(
+      told.every((line) => /MaxPool/.test(line)),
+      String(told),
+    );
+    assert.match(await text(page, 'device'), /on WebAssembly.*, since WebGPU lacks an operator|on WebGPU$/);
   });
 });
 
