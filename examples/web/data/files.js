@@ -83,7 +83,7 @@ function checked(files, title) {
   if (total > LIMITS.bytes) {
     const largest = files.reduce((one, other) => (other.size > one.size ? other : one));
     throw new Error(
-      `${title} holds ${gib(total)} GiB, and ${gib(LIMITS.bytes)} are the most ('${shown(largest.path)}' has ` +
+      `${title} holds ${gib(total)} GiB, and at most ${gib(LIMITS.bytes)} is read ('${shown(largest.path)}' has ` +
         `${gib(largest.size)}): it is not unpacked.`,
     );
   }

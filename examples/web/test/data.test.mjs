@@ -121,7 +121,7 @@ const REFUSED = {
   no_json: 'svgd.json is damaged',
   no_zip: 'is no zip file that can be read',
   cut: 'is no zip file that can be read',
-  bomb: "holds 3 GiB, and 1 are the most ('svgd.json' has 3)",
+  bomb: "holds 3 GiB, and at most 1 is read ('svgd.json' has 3)",
   bomb_that_lies: 'cannot be unpacked',
 };
 // These are read as what they seem to be, and refused when they are loaded or decoded.
