@@ -1,28 +1,34 @@
-// Trains in C++ what examples/web trains in JavaScript:
+// Trains any artifacts of the target onnx:
 //
-//     svgd_train FOLDER [--epochs 20] [--batch-size 32] [--learning-rate 0.3] [--threads N]
-//     [--curve FILE]
+//     svgd_train ARTIFACTS --data FOLDER [--validation FOLDER] [--epochs 20] [--batch-size 32]
+//     [--learning-rate 0.3] [--seed 0] [--threads N] [--curve FILE]
 //
-// FOLDER is what examples/web/prepare.py writes. The trained checkpoint replaces the one in
-// FOLDER/artifacts, for `svgd-onnx export`; --curve writes the loss of each step, as JSON.
+// A folder of data has a .npy file for each input and label of the model. Examples come in the
+// order in which `svgd-onnx train` takes them by the same seed, and a checkpoint that was trained
+// goes on. It replaces the one in ARTIFACTS, for `svgd-onnx export`; --curve writes the loss of
+// each step, as JSON.
 #include <chrono>
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <optional>
 #include <stdexcept>
 
-#include "digits.h"
+#include "examples.h"
+#include "order.h"
 #include "trainer.h"
 
 namespace {
 
-std::map<std::string, std::string> Options(int count, char** arguments) {
-  std::map<std::string, std::string> options = {{"--epochs", "20"},
-                                                {"--batch-size", "32"},
-                                                {"--learning-rate", "0.3"},
-                                                {"--threads", "0"},
-                                                {"--curve", ""}};
-  if (count % 2) throw std::invalid_argument("usage: svgd_train FOLDER [--option VALUE]...");
+using Options = std::map<std::string, std::string>;
+
+Options ReadOptions(int count, char** arguments) {
+  Options options = {{"--data", ""},         {"--validation", ""}, {"--epochs", "20"},
+                     {"--batch-size", "32"}, {"--seed", "0"},      {"--learning-rate", "0.3"},
+                     {"--threads", "0"},     {"--curve", ""}};
+  if (count % 2) {
+    throw std::invalid_argument("usage: svgd_train ARTIFACTS --data FOLDER [--option VALUE]...");
+  }
   for (int i = 2; i + 1 < count; i += 2) {
     const auto option = options.find(arguments[i]);
     if (option == options.end()) {
@@ -33,49 +39,107 @@ std::map<std::string, std::string> Options(int count, char** arguments) {
   return options;
 }
 
-void Train(const std::filesystem::path& folder, std::map<std::string, std::string> options) {
-  const auto data = nlohmann::json::parse(std::ifstream(folder / "digits.json"));
-  svgd::Trainer trainer(folder / "artifacts", std::stoi(options["--threads"]));
-  const svgd::Digits digits(data.at("train"), trainer.manifest());
-  const svgd::Digits test(data.at("test"), trainer.manifest());
-  const svgd::Batch test_batch = test.All();
-  const auto orders = data.at("orders").get<std::vector<std::vector<size_t>>>();
-  const size_t epochs = std::stoul(options["--epochs"]);
-  const size_t batch_size = std::stoul(options["--batch-size"]);
-  const float learning_rate = std::stof(options["--learning-rate"]);
-  if (batch_size == 0 || batch_size > digits.size() || !(learning_rate >= 0)) {
-    throw std::invalid_argument("The batch size or the learning rate is out of range.");
+// A number of an option, all of whose text it is.
+template <typename Number>
+Number NumberOf(const Options& options, const char* name,
+                Number (*read)(const std::string&, size_t*)) {
+  const std::string& text = options.at(name);
+  size_t end = 0;
+  try {
+    const Number number = read(text, &end);
+    if (end == text.size() && number >= 0) return number;
+  } catch (const std::logic_error&) {
   }
+  throw std::invalid_argument(std::string(name) + " is '" + text + "', but a number of 0 or more.");
+}
+
+size_t Whole(const Options& options, const char* name) {
+  return NumberOf<unsigned long long>(
+      options, name, [](const std::string& text, size_t* end) { return std::stoull(text, end); });
+}
+
+// Refuses to go on otherwise than the checkpoint was trained, which `svgd-onnx train` can do.
+void CheckProgress(const nlohmann::json& progress, uint64_t seed, size_t batch_size) {
+  const auto trained_with = progress.value("batch_size", size_t{0});
+  if (progress.at("step") == 0 || trained_with == 0) return;
+  const auto origin = progress.value("origin", nlohmann::json::object());
+  if (trained_with != batch_size || progress.value("seed", uint64_t{0}) != seed ||
+      origin.value("first_step", 0) != 0) {
+    throw std::invalid_argument("The checkpoint was trained with batches of " +
+                                std::to_string(trained_with) + " and the seed " +
+                                progress.value("seed", nlohmann::json(0)).dump() +
+                                ": go on with these, or with svgd-onnx train.");
+  }
+}
+
+void Validate(svgd::Trainer& trainer, const svgd::Batch& batch) {
+  const auto results = trainer.Evaluate(batch);
+  std::printf(", validation loss %.4f", static_cast<double>(*results.at(0).GetTensorData<float>()));
+  const double accuracy = svgd::Accuracy(trainer.manifest(), batch, results);
+  if (accuracy >= 0) std::printf(", accuracy %.2f %%", 100 * accuracy);
+}
+
+void Train(const std::filesystem::path& folder, const Options& options) {
+  const size_t epochs = Whole(options, "--epochs");
+  const size_t batch_size = Whole(options, "--batch-size");
+  const uint64_t seed = Whole(options, "--seed");
+  const auto learning_rate =
+      NumberOf<float>(options, "--learning-rate",
+                      [](const std::string& text, size_t* end) { return std::stof(text, end); });
+  svgd::Trainer trainer(folder, static_cast<int>(Whole(options, "--threads")));
+  if (options.at("--data").empty()) throw std::invalid_argument("--data is missing.");
+  const svgd::Examples examples(options.at("--data"), trainer.manifest());
+  std::optional<svgd::Batch> validation;
+  if (!options.at("--validation").empty()) {
+    const svgd::Examples held_out(options.at("--validation"), trainer.manifest());
+    if (held_out.fixed_batch() > 0 && held_out.size() != held_out.fixed_batch()) {
+      throw std::invalid_argument("The model takes " + std::to_string(held_out.fixed_batch()) +
+                                  " examples at once: give so many to validate.");
+    }
+    validation = held_out.All();
+  }
+  const size_t fixed = examples.fixed_batch();
+  if (batch_size == 0 || batch_size > examples.size() || (fixed > 0 && batch_size != fixed)) {
+    throw std::invalid_argument(
+        "--batch-size is " + std::to_string(batch_size) + ", but must be " +
+        (fixed > 0 ? std::to_string(fixed) : "1 to " + std::to_string(examples.size())) + ".");
+  }
+  CheckProgress(trainer.progress(), seed, batch_size);
+  trainer.Describe(seed, batch_size);
 
   std::vector<float> losses;
   const auto start = std::chrono::steady_clock::now();
-  for (size_t epoch = 0; epoch < epochs; ++epoch) {
-    const std::vector<size_t>& order = orders.at(epoch % orders.size());
-    // What does not fill a last batch is left out.
-    for (auto row = order.begin(); static_cast<size_t>(order.end() - row) >= batch_size;) {
+  const size_t steps = examples.size() / batch_size;  // what does not fill a last batch is left out
+  for (auto step = static_cast<size_t>(trainer.steps()); step < epochs * steps;) {
+    const size_t epoch = step / steps;
+    const std::vector<size_t> order = svgd::ShuffledRows(examples.size(), seed, epoch);
+    for (; step < (epoch + 1) * steps; ++step) {
+      const auto row = order.begin() + static_cast<std::ptrdiff_t>(step % steps * batch_size);
       const auto next = row + static_cast<std::ptrdiff_t>(batch_size);
-      losses.push_back(trainer.Step(digits.At({row, next}), learning_rate));
-      row = next;
+      losses.push_back(trainer.Step(examples.At({row, next}), learning_rate));
     }
-    const auto evaluation = trainer.Evaluate(test_batch);
-    std::printf("epoch %zu: loss %.4f, test accuracy %.2f %%\n", epoch + 1,
-                static_cast<double>(losses.back()), 100 * test.Accuracy(evaluation.at(1)));
+    std::printf("epoch %zu: loss %.4f", epoch + 1, static_cast<double>(losses.back()));
+    if (validation) Validate(trainer, *validation);
+    std::printf("\n");
   }
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::printf("%zu steps in %.1f s\n", losses.size(), seconds.count());
   trainer.Save();
-  if (!options["--curve"].empty()) std::ofstream(options["--curve"]) << nlohmann::json(losses);
+  if (!options.at("--curve").empty()) {
+    std::ofstream(options.at("--curve")) << nlohmann::json(losses);
+  }
 }
 
 }  // namespace
 
 int main(int count, char** arguments) {
   try {
-    const auto options = Options(count, arguments);
+    const Options options = ReadOptions(count, arguments);
     Train(arguments[1], options);
     return 0;
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "svgd_train: %s\n", error.what());
+    const std::string text = error.what();
+    std::fprintf(stderr, "svgd_train: %s\n", text.substr(0, text.find('\n')).c_str());
     return 2;
   }
 }

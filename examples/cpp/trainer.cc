@@ -8,7 +8,6 @@
 namespace svgd {
 namespace {
 
-constexpr const char* kLoss = "svgd.loss";
 constexpr const char* kLearningRate = "svgd.learning_rate";
 constexpr const char* kUpdate = "svgd.update";  // of steps that accumulate gradients
 constexpr const char* kNew = ".new";
@@ -31,17 +30,56 @@ Ort::Value Scalar(Element& element) {
   return Ort::Value::CreateTensor<Element>(Cpu(), &element, 1, nullptr, 0);
 }
 
-// Refuses a model whose own tensors are called as those of a step, which then have other names.
-void CheckNames(const nlohmann::json& manifest) {
-  for (const char* kind : {"inputs", "outputs", "parameters"}) {
-    for (const nlohmann::json& tensor : manifest.at(kind)) {
-      const std::string name = tensor.at("name");
-      const size_t stem = name.size() - std::min(name.size(), std::string(kNew).size());
-      if (name == kLoss || name == kLearningRate || name == kUpdate || name.substr(stem) == kNew) {
-        throw std::runtime_error("The model has a tensor '" + name +
-                                 "', as a training step has: train it with Python.");
-      }
-    }
+// A name of a step beside those of the model's own tensors, which keep theirs: the first that is
+// free.
+std::string Beside(std::string name, const std::set<std::string>& own) {
+  while (own.count(name) > 0) name += '~';
+  return name;
+}
+
+nlohmann::json ReadManifest(const std::filesystem::path& folder) {
+  const std::string title = "'" + folder.string() + "'";
+  std::ifstream file(folder / "svgd.json");
+  if (!file) {
+    throw std::runtime_error(title +
+                             " holds no training artifacts (there is no svgd.json in it): make "
+                             "them with svgd-onnx convert --target onnx.");
+  }
+  const auto manifest = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  if (manifest.is_discarded()) {
+    throw std::runtime_error("The svgd.json of " + title + " is damaged: convert the model again.");
+  }
+  if (!manifest.is_object() || !manifest.contains("format") || !manifest.contains("target")) {
+    throw std::runtime_error("The svgd.json of " + title + " is none of svgd-onnx's.");
+  }
+  if (manifest["format"] > kFormat) {
+    throw std::runtime_error(title + " has format " + manifest["format"].dump() +
+                             ", and this reads up to " + std::to_string(kFormat) + ": update it.");
+  }
+  if (manifest["target"] != "onnx") {
+    throw std::runtime_error(title + " is of the target " + manifest["target"].dump() +
+                             ", and this trains those of onnx: convert with --target onnx.");
+  }
+  return manifest;
+}
+
+// Refuses a checkpoint that lacks a tensor of svgd.json, or has it in another shape.
+void CheckTensors(const nlohmann::json& manifest, const Checkpoint& checkpoint) {
+  const auto check = [&](const std::string& name, const nlohmann::json& shape) {
+    const auto found = checkpoint.tensors.find(name);
+    if (found != checkpoint.tensors.end() && nlohmann::json(found->second.shape) == shape) return;
+    throw std::runtime_error("The checkpoint is that of another model: '" + name +
+                             "' is missing or has another shape.");
+  };
+  for (const auto& parameter : manifest.at("parameters")) {
+    check(parameter.at("name"), parameter.at("shape"));
+  }
+  for (const auto& operation : manifest.at("operations")) {
+    const auto& state = operation.at("state");
+    if (!state.is_null()) check(state, operation.at("state_shape"));
+  }
+  for (const auto& state : manifest.value("states", nlohmann::json::array())) {
+    check(state.at("name"), state.at("shape"));
   }
 }
 
@@ -51,17 +89,33 @@ bool Contains(const std::vector<std::string>& names, const std::string& name) {
 
 }  // namespace
 
+nlohmann::json LossesOf(const nlohmann::json& manifest) {
+  const auto several = manifest.value("losses", nlohmann::json::array());
+  if (!several.empty()) return several;
+  nlohmann::json one = {{"settings", manifest.at("loss_settings")}};
+  for (const char* key : {"loss", "prediction", "label"}) one[key] = manifest.at(key);
+  return nlohmann::json::array({one});
+}
+
+std::vector<nlohmann::json> ArraysOf(const nlohmann::json& manifest) {
+  auto arrays = manifest.at("inputs").get<std::vector<nlohmann::json>>();
+  for (const nlohmann::json& loss : LossesOf(manifest)) {
+    if (!loss.at("label").is_null()) arrays.push_back(loss.at("label"));
+  }
+  return arrays;
+}
+
 Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(folder) {
-  if (!(std::ifstream(folder / "svgd.json") >> manifest_)) {
-    throw std::runtime_error("'" + folder.string() + "' has no svgd.json.");
+  manifest_ = ReadManifest(folder);
+  for (const char* kind : {"inputs", "outputs", "parameters"}) {
+    for (const nlohmann::json& tensor : manifest_.at(kind)) taken_.insert(tensor.at("name"));
   }
-  if (manifest_.value("format", 1) > kFormat) {
-    throw std::runtime_error("'" + folder.string() + "' is of a newer svgd-onnx: update this.");
-  }
-  CheckNames(manifest_);
+  rate_ = Beside(kLearningRate, taken_);
+  update_ = Beside(kUpdate, taken_);
   options_.SetIntraOpNumThreads(threads);
   training_ = Open("training_step.onnx");
   evaluation_ = Open("eval_model.onnx");
+  for (const std::string& name : training_.GetInputNames()) taken_.insert(name);
 
   const Checkpoint checkpoint = ReadCheckpoint(folder / kCheckpoint);
   const auto progress = checkpoint.metadata.find(kProgress);
@@ -72,12 +126,13 @@ Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(fol
     throw std::runtime_error("The checkpoint of '" + folder.string() +
                              "' does not say how far it is.");
   }
+  CheckTensors(manifest_, checkpoint);
   const std::vector<std::string> outputs = training_.GetOutputNames();
   for (const auto& [name, tensor] : checkpoint.tensors) {
     Ort::Value value = Allocate(tensor.shape);
     std::copy(tensor.data.begin(), tensor.data.end(), value.GetTensorMutableData<float>());
     halves_[0].emplace(name, std::move(value));
-    if (Contains(outputs, name + kNew)) halves_[1].emplace(name, Allocate(tensor.shape));
+    if (Contains(outputs, New(name))) halves_[1].emplace(name, Allocate(tensor.shape));
   }
   bindings_.push_back(Bind(halves_[0], halves_[1]));
   bindings_.push_back(Bind(halves_[1], halves_[0]));
@@ -86,13 +141,13 @@ Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(fol
 float Trainer::Step(const Batch& batch, float learning_rate) {
   Ort::IoBinding& binding = bindings_[now_];
   for (const auto& [name, value] : batch) binding.BindInput(name.c_str(), value);
-  binding.BindInput(kLearningRate, Scalar(learning_rate));
+  binding.BindInput(rate_.c_str(), Scalar(learning_rate));
   const int64_t accumulation_steps = manifest_.value("accumulation_steps", int64_t{1});
   const int64_t taken = steps() + 1 - progress_.value("skipped", int64_t{0});
   bool update = taken % accumulation_steps == 0;
-  if (accumulation_steps > 1) binding.BindInput(kUpdate, Scalar(update));
+  if (accumulation_steps > 1) binding.BindInput(update_.c_str(), Scalar(update));
   float loss = 0;
-  binding.BindOutput(kLoss, Scalar(loss));
+  binding.BindOutput(training_.GetOutputNames().at(0).c_str(), Scalar(loss));
   training_.Run(Ort::RunOptions{}, binding);
   if (!std::isfinite(loss)) {
     throw std::runtime_error("The loss or a gradient became " + std::to_string(loss) + " at step " +
@@ -141,12 +196,23 @@ Ort::IoBinding Trainer::Bind(const Values& read, const Values& written) {
     binding.BindInput(name.c_str(), state != read.end() ? state->second : first);
   }
   for (const auto& [name, _] : halves_[1]) {
-    binding.BindOutput((name + kNew).c_str(), written.at(name));
+    binding.BindOutput(New(name).c_str(), written.at(name));
   }
   return binding;
 }
 
+std::string Trainer::New(const std::string& name) const { return Beside(name + kNew, taken_); }
+
+void Trainer::Describe(uint64_t seed, size_t batch_size) {
+  progress_["seed"] = seed;
+  progress_["batch_size"] = batch_size;
+}
+
 Ort::Session Trainer::Open(const char* name) const {
+  if (!std::filesystem::is_regular_file(folder_ / name)) {
+    throw std::runtime_error("'" + folder_.string() + "' has no " + name +
+                             ": convert the model again, and put the checkpoint in its place.");
+  }
   return Ort::Session(env_, (folder_ / name).c_str(), options_);
 }
 

@@ -1,26 +1,26 @@
 """Makes what the examples train: `.venv/bin/python examples/web/prepare.py [--network digits_cnn]`.
 
 Writes into `public/` beside this file: the artifacts of a demo network, and scikit-learn's handwritten
-digits with the orders in which `svgd-onnx train --seed 0` goes through them, so that both can be compared.
+digits, `train` and `test`, as folders of `.npy` files.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
-from svgd_onnx.training.batches import shuffled_rows
+from svgd_onnx.manifest import Manifest
 
 HERE = Path(__file__).resolve().parent
 SEED = 0
 TEST_EXAMPLES = 360
-EPOCHS = 20  # of orders
+WHITE = 16  # pixels are 0 to 16
 
 
 def main() -> None:
@@ -36,7 +36,7 @@ def main() -> None:
     run("tools.networks", network, "--seed", str(SEED), "--output", model)
     run("svgd_onnx", "convert", model, "--target", "onnx", "--output", artifacts,
         "--scale", "0.003", "--l1", "1e-4", "--force")  # fmt: skip
-    (folder / "digits.json").write_text(json.dumps(digits(), separators=(",", ":")))
+    write_digits(folder, Manifest.load(Path(artifacts)))
     print(f"{folder}: {', '.join(sorted(path.name for path in folder.iterdir()))}")
 
 
@@ -47,20 +47,21 @@ def run(module: str, *arguments: str) -> None:
         sys.exit(code)
 
 
-def digits() -> dict[str, object]:
-    """The training and the test split, those of `make demo`; pixels are 0 to 16."""
+def write_digits(folder: Path, manifest: Manifest) -> None:
+    """Writes the training and the test split, those of `make demo`, as a model takes them."""
     images, labels = load_digits(return_X_y=True)
-    split = train_test_split(
-        images.astype(int), labels, test_size=TEST_EXAMPLES, stratify=labels, random_state=SEED
+    parts = train_test_split(
+        (images / WHITE).astype(np.float32),
+        labels,
+        test_size=TEST_EXAMPLES,
+        stratify=labels,
+        random_state=SEED,
     )
-    train_images, test_images, train_labels, test_labels = (part.tolist() for part in split)
-    return {
-        "train": {"images": train_images, "labels": train_labels},
-        "test": {"images": test_images, "labels": test_labels},
-        "orders": [
-            shuffled_rows(len(train_labels), SEED, epoch).tolist() for epoch in range(EPOCHS)
-        ],
-    }
+    (image,) = manifest.inputs
+    for split, pixels, numbers in zip(("train", "test"), parts[:2], parts[2:]):
+        (folder / split).mkdir(exist_ok=True)
+        np.save(folder / split / f"{image.name}.npy", pixels.reshape(-1, *image.shape[1:]))
+        np.save(folder / split / f"{manifest.labels[0].name}.npy", numbers)
 
 
 main()

@@ -20,6 +20,8 @@ const HEADERS = {
   // Browsers give WebAssembly threads only to pages that are isolated from others by these two.
   'Cross-Origin-Opener-Policy': 'same-origin',
   'Cross-Origin-Embedder-Policy': 'require-corp',
+  // As in index.html, and for the worker, which has a policy of its own: no other origin is reached.
+  'Content-Security-Policy': "connect-src 'self'",
   'Cache-Control': 'no-cache',
 };
 

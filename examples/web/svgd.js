@@ -1,33 +1,36 @@
 /**
- * Trains what `svgd-onnx convert --target onnx` makes, with a stock onnxruntime.
+ * Training of what `svgd-onnx convert --target onnx` makes, on any onnxruntime for JavaScript
+ * (onnxruntime-web, onnxruntime-node).
  *
- * A training step is an ordinary ONNX model: weights and optimizer state go in under their names and
- * come out as `<name>.new`. So training is inference, and what is left to do is to feed back, to read and
- * to write. Runs wherever onnxruntime-web, onnxruntime-node or onnxruntime-react-native does.
- *
- *     import * as ort from 'onnxruntime-web';
- *     const trainer = await Trainer.load(ort, 'artifacts/');
- *     const loss = await trainer.step({ image: Float32Array, labels: BigInt64Array }, 0.1);
- *     const onnx = await trainer.exportModel();
+ * A training step is an ordinary ONNX model: weights and optimizer state go in under their names and come out as
+ * `<name>.new`. So training is inference, and what is left to do is to feed back, to read and to write.
  */
 
-const LOSS = 'svgd.loss';
+import { arraysOf, checkConversion, checkTensors, readArtifacts } from './svgd/artifacts.js';
+import { concatenate } from './svgd/bytes.js';
+import { readProgress, writeProgress } from './svgd/progress.js';
+import { modelOfInitializer } from './svgd/protobuf.js';
+import { readSafetensors, writeSafetensors } from './svgd/safetensors.js';
+
+export { arraysOf, lossesOf } from './svgd/artifacts.js';
+export { readSafetensors, writeSafetensors };
+
 const LEARNING_RATE = 'svgd.learning_rate';
 const UPDATE = 'svgd.update'; // of steps that accumulate gradients: whether this one changes the weights
 const NEW = '.new';
-const FORMAT = 3; // of svgd.json, the newest that is known
 const SAYS_STATISTICS = 3; // the first format that surely tells running statistics from frozen weights
-const PROGRESS = 'svgd.progress'; // of a checkpoint's metadata: steps made, seed and batch size, as JSON
-const STEP = /("step": *)\d+/;
 
 /** A training session. Calls may overlap: each waits for the one before it. */
 export class Trainer {
   #ort;
-  #read;
+  #modelWithoutWeights;
   #training;
   #evaluation;
   #state; // ort.Tensor by name
-  #progress; // as it is in the checkpoint: a seed of 64 bits is no number of JavaScript's
+  #new; // by the name of a tensor of the state, what a step calls it after it
+  #rate;
+  #update;
+  #progress;
   #last = Promise.resolve();
 
   /** The contents of `svgd.json`. */
@@ -35,24 +38,30 @@ export class Trainer {
 
   /**
    * @param ort the onnxruntime: a module such as onnxruntime-web or onnxruntime-node
-   * @param source URL of the folder of artifacts, or a function from a file's name to its bytes
+   * @param source of the artifacts: the URL of their folder, its path (in Node), or a function from a file's
+   *   name to its bytes
    * @param options of both sessions, such as `{ executionProviders: ['webgpu'] }`
+   * @throws if they are none, damaged, of another target than onnx or of a newer format
    */
   static async load(ort, source, options = {}) {
     const trainer = new Trainer();
+    const { manifest, step, evaluation, checkpoint, modelWithoutWeights } = await readArtifacts(source);
     trainer.#ort = ort;
-    trainer.#read = typeof source === 'function' ? source : (name) => download(source, name);
-    const [manifest, step, evaluation, checkpoint] = await Promise.all(
-      ['svgd.json', 'training_step.onnx', 'eval_model.onnx', 'checkpoint.safetensors'].map(trainer.#read),
-    );
-    trainer.manifest = JSON.parse(new TextDecoder().decode(manifest));
-    if (trainer.manifest.format > FORMAT) throw new Error('svgd.json is of a newer svgd-onnx: update this.');
-    checkNames(trainer.manifest);
+    trainer.#modelWithoutWeights = modelWithoutWeights;
+    trainer.manifest = manifest;
+    const { inputs, outputs, parameters } = manifest;
+    const own = new Set([...inputs, ...outputs, ...parameters].map(({ name }) => name));
+    trainer.#rate = beside(LEARNING_RATE, own);
+    trainer.#update = beside(UPDATE, own);
     trainer.#setState(checkpoint);
     // One after the other: onnxruntime-web starts up with the first.
+    const names = [...trainer.#state.keys()];
+    const taken = new Set([...own, ...names, ...arraysOf(manifest).map(({ name }) => name)]);
+    [trainer.#rate, trainer.#update].forEach((name) => taken.add(name));
+    trainer.#new = new Map(names.map((name) => [name, beside(name + NEW, taken)]));
     trainer.#training = await ort.InferenceSession.create(step, {
       ...options,
-      preferredOutputLocation: outputLocations(trainer.#state.keys(), options),
+      preferredOutputLocation: outputLocations(trainer.#new.values(), options),
     });
     trainer.#evaluation = await ort.InferenceSession.create(evaluation, options);
     return trainer;
@@ -60,13 +69,24 @@ export class Trainer {
 
   /** Steps made so far, those before the checkpoint included. */
   get steps() {
-    return JSON.parse(this.#progress).step;
+    return this.#progress.step;
+  }
+
+  /** What the checkpoint says of the run: `step`, `seed` (a text of digits), `batch_size`, `origin`, `classes`. */
+  get progress() {
+    return structuredClone(this.#progress);
+  }
+
+  /** Changes what checkpoints say of the run, so that another program goes on as this one would. */
+  describe(fields) {
+    this.#progress = { ...this.#progress, ...fields };
   }
 
   /**
    * One step.
    *
-   * @param batch for each model input and the label, by name, a typed array or an ort.Tensor
+   * @param batch for each model input and each label, by name, a typed array, an ort.Tensor or, where more than
+   *   one axis is open, `{ data, dims }`
    * @returns the loss of the batch before the update
    * @throws if the loss or a gradient is NaN or infinite (the loss is NaN then); everything is as before
    */
@@ -75,66 +95,75 @@ export class Trainer {
       if (!(learningRate >= 0))
         throw new Error(`The learning rate is ${learningRate}, but must be 0 or more.`);
       const { Tensor } = this.#ort;
-      const taken = this.steps + 1 - (JSON.parse(this.#progress).skipped ?? 0);
+      const taken = this.steps + 1 - (this.#progress.skipped ?? 0);
       const update = taken % (this.manifest.accumulation_steps ?? 1) === 0;
-      const { [LOSS]: loss, ...updates } = await this.#run(this.#training, batch, {
-        [LEARNING_RATE]: new Tensor('float32', [learningRate], []),
-        [UPDATE]: new Tensor('bool', [update], []),
+      const results = await this.#run(this.#training, batch, {
+        [this.#rate]: new Tensor('float32', [learningRate], []),
+        [this.#update]: new Tensor('bool', [update], []),
       });
-      const value = loss.data[0];
-      if (!Number.isFinite(value)) {
-        Object.values(updates).forEach((tensor) => tensor.dispose());
+      const [loss] = results[this.#training.outputNames[0]].data;
+      const updates = [...this.#new].flatMap(([name, after]) =>
+        results[after] ? [[name, results[after]]] : [],
+      );
+      if (!Number.isFinite(loss)) {
+        updates.forEach(([, tensor]) => tensor.dispose());
         throw new Error(
-          `The loss or a gradient became ${value} at step ${this.steps + 1}: lower the learning rate.`,
+          `The loss or a gradient became ${loss} at step ${this.steps + 1}: lower the learning rate.`,
         );
       }
-      for (const [output, tensor] of Object.entries(updates)) {
-        const name = output.slice(0, -NEW.length);
-        if (!output.endsWith(NEW)) {
-          tensor.dispose(); // norms of gradients
-          continue;
-        }
+      const kept = new Set(updates.map(([, tensor]) => tensor));
+      Object.values(results).forEach((tensor) => kept.has(tensor) || tensor.dispose()); // norms of gradients
+      for (const [name, tensor] of updates) {
         this.#state.get(name).dispose();
         this.#state.set(name, tensor);
       }
-      this.#progress = this.#progress.replace(STEP, (_, key) => key + (this.steps + 1));
-      return value;
+      this.describe({ step: this.steps + 1 });
+      return loss;
     });
   }
 
-  /** The loss of a batch and, by name, the model's outputs as ort.Tensor, both as in inference. */
+  /**
+   * The loss of a batch and the model's outputs, both as in inference.
+   *
+   * @returns { loss, outputs, losses }: outputs as ort.Tensor by name; of several losses each by its
+   *   prediction, without its weight
+   */
   evaluate(batch) {
     return this.#next(async () => {
-      const { [LOSS]: loss, ...outputs } = await this.#run(this.#evaluation, batch);
-      return { loss: loss.data[0], outputs };
+      const results = await this.#run(this.#evaluation, batch);
+      const [loss, ...names] = this.#evaluation.outputNames;
+      const own = this.manifest.outputs.length; // each of several losses stands behind them
+      const outputs = Object.fromEntries(names.slice(0, own).map((name) => [name, results[name]]));
+      const several = names
+        .slice(own)
+        .map((name, i) => [this.manifest.losses[i].prediction, results[name].data[0]]);
+      return { loss: results[loss].data[0], outputs, losses: Object.fromEntries(several) };
     });
   }
 
   /** The trained model, as the bytes of an ONNX file; of averages of its weights where there are some. */
   exportModel() {
     return this.#next(async () => {
-      const names = this.manifest.parameters.map(({ name }) => name);
-      const other = this.manifest.parameters.find(({ stored_as }) => (stored_as ?? 'float32') !== 'float32');
-      if (other) throw new Error(`'${other.name}' is to be ${other.stored_as}: export with svgd-onnx export.`);
-      const model = await this.#read('model_without_weights.onnx');
+      const { parameters, states = [], lora } = this.manifest;
+      const other = parameters.find(({ stored_as }) => (stored_as ?? 'float32') !== 'float32');
+      if (other) throw new Error(`'${other.name}' is to be ${other.stored_as}: ${WITH_PYTHON}.`);
+      if (lora?.adapters.some(({ merged }) => merged === 'always'))
+        throw new Error(`The adapters are to be added to the weights: ${WITH_PYTHON}.`);
+      const model = await this.#modelWithoutWeights();
       const averages = new Map(
-        (this.manifest.states ?? [])
-          .filter(({ state }) => state === 'average')
-          .map(({ name, parameter }) => [parameter, name]),
+        states.filter(({ state }) => state === 'average').map(({ name, parameter }) => [parameter, name]),
       );
-      const values = await this.#values(names.map((name) => averages.get(name) ?? name));
-      const parameters = values.map((value, index) => ({ ...value, name: names[index] }));
+      const values = await this.#values(parameters.map(({ name }) => averages.get(name) ?? name));
+      const initializers = values.map((value, index) => ({ ...value, name: parameters[index].name }));
       // Protocol buffers merge when they are concatenated.
-      return concatenate([model, ...parameters.map(modelOfInitializer)]);
+      return concatenate([model, ...initializers.map(modelOfInitializer)]);
     });
   }
 
   /** All that training goes on from, as the bytes of a safetensors file. */
   saveCheckpoint() {
     return this.#next(async () =>
-      writeSafetensors(await this.#values([...this.#state.keys()]), {
-        [PROGRESS]: this.#progress,
-      }),
+      writeSafetensors(await this.#values([...this.#state.keys()]), writeProgress(this.#progress)),
     );
   }
 
@@ -196,26 +225,33 @@ export class Trainer {
     return result;
   }
 
-  #run(session, batch, others = {}) {
+  async #run(session, batch, others = {}) {
     const feeds = {};
     for (const name of session.inputNames) {
       feeds[name] = others[name] ?? this.#state.get(name) ?? this.#example(name, batch[name]);
     }
-    return session.run(feeds);
+    try {
+      return await session.run(feeds);
+    } catch (error) {
+      const reason = error.message.split('Status Message: ').at(-1).split('\n')[0];
+      throw new Error(
+        `onnxruntime cannot run the model on this batch (${reason}): see whether the sizes and indices in the ` +
+          'data are ones that the model can take.',
+      );
+    }
   }
 
   #example(name, values) {
+    const { Tensor } = this.#ort;
     if (values === undefined) throw new Error(`The batch has no '${name}'.`);
-    if (values instanceof this.#ort.Tensor) return values;
-    const { inputs, label, losses = [] } = this.manifest;
-    const { dtype, shape } = [...inputs, label, ...losses.map((loss) => loss.label)].find(
-      (tensor) => tensor?.name === name,
-    );
+    if (values instanceof Tensor) return values;
+    const { dtype, shape } = arraysOf(this.manifest).find((tensor) => tensor.name === name);
+    if (values.dims) return new Tensor(dtype, values.data, values.dims);
     const free = shape.filter((size) => typeof size === 'string').length;
-    if (free > 1) throw new Error(`'${name}' has several axes of free size: pass it as an ort.Tensor.`);
+    if (free > 1) throw new Error(`'${name}' has several axes of free size: pass it as { data, dims }.`);
     const known = shape.reduce((product, size) => (typeof size === 'string' ? product : product * size), 1);
     const dims = shape.map((size) => (typeof size === 'string' ? values.length / known : size));
-    return new this.#ort.Tensor(dtype, values, dims);
+    return new Tensor(dtype, values, dims);
   }
 
   #exchanged(statistics) {
@@ -236,13 +272,15 @@ export class Trainer {
 
   #setState(checkpoint) {
     const { tensors, metadata } = readSafetensors(checkpoint);
-    for (const [name, { dims }] of this.#state ?? []) {
-      if (String(tensors.get(name)?.shape) !== String(dims)) {
-        throw new Error(`This is a checkpoint of another model: '${name}' is missing or has another shape.`);
-      }
+    const progress = readProgress(metadata);
+    checkTensors(this.manifest, tensors);
+    for (const name of this.#state?.keys() ?? []) {
+      if (!tensors.has(name))
+        throw new Error(`This is a checkpoint of another model: '${name}' is not in it.`);
     }
+    checkConversion(this.manifest, progress);
     this.#state?.forEach((tensor) => tensor.dispose());
-    this.#progress = metadata[PROGRESS] ?? '{"step": 0, "seed": 0, "batch_size": 0}';
+    this.#progress = progress;
     this.#state = new Map(
       [...tensors].map(([name, { shape, data }]) => [name, new this.#ort.Tensor('float32', data, shape)]),
     );
@@ -259,110 +297,15 @@ export class Trainer {
   }
 }
 
-/** The tensors of a safetensors file, float32 all of them, by name, and its metadata. */
-export function readSafetensors(bytes) {
-  const damaged = new Error('This is no safetensors file of float32 tensors, or it is damaged.');
-  try {
-    // Slices of Node's Buffer would be no copies.
-    const plain = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length);
-    const start =
-      8 + Number(new DataView(plain.buffer, plain.byteOffset, plain.length).getBigUint64(0, true));
-    const { __metadata__: metadata = {}, ...entries } = JSON.parse(
-      new TextDecoder().decode(plain.subarray(8, start)),
-    );
-    const tensors = new Map();
-    for (const [
-      name,
-      {
-        dtype,
-        shape,
-        data_offsets: [begin, end],
-      },
-    ] of Object.entries(entries)) {
-      const data = new Float32Array(plain.slice(start + begin, start + end).buffer);
-      if (dtype !== 'F32' || data.length !== shape.reduce((product, size) => product * size, 1))
-        throw damaged;
-      tensors.set(name, { shape, data });
-    }
-    return { tensors, metadata };
-  } catch {
-    throw damaged;
-  }
-}
+const WITH_PYTHON = 'save the checkpoint, and use svgd-onnx export';
 
-/** Refuses a model whose own tensors are called as those of a step, which then have other names. */
-function checkNames({ inputs, outputs, parameters }) {
-  const own = [...inputs, ...outputs, ...parameters].map(({ name }) => name);
-  const taken = own.find((name) => [LOSS, LEARNING_RATE, UPDATE].includes(name) || name.endsWith(NEW));
-  if (taken !== undefined)
-    throw new Error(`The model has a tensor '${taken}', as a training step has: train it with Python.`);
-}
-
-/** The bytes of a safetensors file of float32 tensors, each with its name, shape and data. */
-export function writeSafetensors(tensors, metadata) {
-  const entries = { __metadata__: metadata };
-  let end = 0;
-  for (const { name, shape, data } of tensors) {
-    entries[name] = { dtype: 'F32', shape, data_offsets: [end, (end += data.byteLength)] };
-  }
-  const json = new TextEncoder().encode(JSON.stringify(entries));
-  const header = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(32); // spaces, so that data is aligned
-  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - 8), true);
-  header.set(json, 8);
-  return concatenate([header, ...tensors.map(({ data }) => bytesOf(data))]);
-}
-
-/** A ModelProto that holds one initializer and nothing else; the numbers are those of onnx.proto. */
-function modelOfInitializer({ name, shape, data }) {
-  const FLOAT = 1;
-  const initializer = [
-    ...shape.map((size) => integer(1, size)),
-    integer(2, FLOAT),
-    message(8, new TextEncoder().encode(name)),
-    message(9, bytesOf(data)),
-  ];
-  const graph = message(5, ...initializer);
-  return message(7, graph);
-}
-
-/** A field of a protocol buffer that has a length: a string, bytes or a message of fields. */
-function message(number, ...parts) {
-  const content = concatenate(parts);
-  return concatenate([Uint8Array.from([...varint(8 * number + 2), ...varint(content.length)]), content]);
-}
-
-/** A field of a protocol buffer that is an integer. */
-function integer(number, value) {
-  return Uint8Array.from([...varint(8 * number), ...varint(value)]);
-}
-
-function varint(value) {
-  return value < 128 ? [value] : [128 + (value % 128), ...varint(Math.floor(value / 128))];
-}
-
-function bytesOf(data) {
-  return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
-}
-
-function concatenate(parts) {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let position = 0;
-  for (const part of parts) {
-    whole.set(part, position);
-    position += part.length;
-  }
-  return whole;
+/** A name of a step beside those of the model's own tensors, which keep theirs: the first that is free. */
+function beside(name, own) {
+  return own.has(name) ? beside(`${name}~`, own) : name;
 }
 
 /** On WebGPU the state stays on the device from step to step; only the loss comes back. */
 function outputLocations(names, { executionProviders = [] }) {
   const gpu = executionProviders.some((provider) => (provider.name ?? provider) === 'webgpu');
-  return Object.fromEntries([...names].map((name) => [name + NEW, gpu ? 'gpu-buffer' : 'cpu']));
-}
-
-async function download(folder, name) {
-  const url = `${String(folder).replace(/\/$/, '')}/${name}`;
-  const response = await fetch(url);
-  if (!response.ok) throw new Error(`${url} cannot be loaded: ${response.status} ${response.statusText}.`);
-  return new Uint8Array(await response.arrayBuffer());
+  return Object.fromEntries([...names].map((name) => [name, gpu ? 'gpu-buffer' : 'cpu']));
 }

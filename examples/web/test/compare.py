@@ -31,10 +31,9 @@ def main() -> None:
     curves = parser.parse_args().curves
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write_data(work)
         artifacts = work / "artifacts"
         shutil.copytree(PUBLIC / "artifacts", artifacts)
-        train = ["--data", work / "train.npz", "--batch-size", "32", "--learning-rate", "0.3"]
+        train = ["--data", PUBLIC / "train", "--batch-size", "32", "--learning-rate", "0.3"]
         svgd("train", artifacts, *train, "--steps", STEPS, "--seed", 0, "--log", work / "log.csv")
         with (work / "log.csv").open() as file:
             expected = np.array([float(row["loss"]) for row in csv.DictReader(file)])
@@ -48,7 +47,7 @@ def main() -> None:
         for ours, theirs in zip(weights(work / "trained.onnx"), weights(MADE / "trained.onnx")):
             np.testing.assert_array_equal(ours, theirs)
         onnx.checker.check_model(onnx.load(MADE / "trained.onnx"), full_check=True)
-        svgd("evaluate", artifacts, "--data", work / "test.npz")
+        svgd("evaluate", artifacts, "--data", PUBLIC / "test")
         svgd("train", artifacts, *train, "--epochs", 21, "--resume")
 
 
@@ -60,19 +59,6 @@ def compare(curve: Path, expected: np.ndarray) -> None:
     print(f"{name}: {len(losses)} losses differ from Python's by at most {difference:.1e} of them")
     assert len(losses) == len(expected)
     assert difference < TOLERANCE
-
-
-def write_data(folder: Path) -> None:
-    """Writes `train.npz` and `test.npz`."""
-    digits = json.loads((PUBLIC / "digits.json").read_text())
-    manifest = json.loads((PUBLIC / "artifacts" / "svgd.json").read_text())
-    (image,) = manifest["inputs"]
-    for split in ("train", "test"):
-        images = np.array(digits[split]["images"], np.float32).reshape(-1, *image["shape"][1:]) / 16
-        labels = np.array(digits[split]["labels"], np.int64)
-        np.savez(
-            folder / f"{split}.npz", **{image["name"]: images, manifest["label"]["name"]: labels}
-        )
 
 
 def svgd(*arguments: object) -> None:
