@@ -12,6 +12,7 @@ import svgd_onnx
 from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
+from svgd_onnx.distributed.job import after_the_first
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
@@ -32,7 +33,7 @@ def main() -> None:
     try:
         _app()
     except UserError as error:
-        terminal.complain(error.on_command_line())
+        terminal.complain(f"{after_the_first()}{error.on_command_line()}")
         sys.exit(2)
 
 

@@ -51,6 +51,7 @@ _GROUPS = {
         "lora_alpha",
     ),
     "How it is made": ("target", "differentiator", "recompute", "verify"),
+    "Several ranks": ("data_parallel", "r", "batch_norm"),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
         "epochs",
@@ -65,7 +66,7 @@ _GROUPS = {
         "seed",
         "non_finite",
     ),
-    "Where it runs": ("device", "device_option", "threads", "kernels", "verbose"),
+    "Where it runs": ("device", "device_option", "threads", "kernels", "distributed", "verbose"),
     "Log and checkpoints": (
         "log",
         "log_every",

@@ -15,6 +15,7 @@ from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.manifest_checks import check
 from svgd_onnx.records import (
     AVERAGE,
+    DataParallel,
     Dimension,
     FixedBatch,
     LossTerm,
@@ -33,6 +34,7 @@ __all__ = [
     "FILE_NAME",
     "FORMAT",
     "LOOKS_AT_LABELS",
+    "DataParallel",
     "Dimension",
     "FixedBatch",
     "LossTerm",
@@ -100,6 +102,7 @@ class Manifest:
             empty where the fields above say all. `terms` is the same for both.
         num_classes: of a head that was made anew; None if none was.
         lora: the low-rank adapters that are trained; None if there are none.
+        data_parallel: the step in pieces beside the step, to train on several ranks; None if it is not there.
         format: of this file.
     """
 
@@ -137,6 +140,7 @@ class Manifest:
     losses: list[LossTerm] = field(default_factory=list)
     num_classes: int | None = None
     lora: LowRank | None = None
+    data_parallel: DataParallel | None = None
     format: int = FORMAT
 
     @property

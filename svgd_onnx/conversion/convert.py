@@ -13,6 +13,7 @@ import onnx
 import onnx_ir as ir
 
 from svgd_onnx.conversion import idle_options
+from svgd_onnx.conversion.data_parallel import NOT_PARALLEL, check_data_parallel
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
@@ -32,12 +33,13 @@ from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_range
 from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
-from svgd_onnx.manifest import Manifest
+from svgd_onnx.manifest import DataParallel, Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT_WEIGHTS, Target
+from svgd_onnx.transforms.data_parallel import EXACT, DataParallelSettings
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
@@ -51,7 +53,7 @@ from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 _LARGE = 1 << 24
 
 
-@keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings)
+@keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings, DataParallelSettings)
 def convert(
     model: PathLike | onnx.ModelProto,
     output: PathLike,
@@ -88,8 +90,9 @@ def convert(
         random_size: of open axes of the made-up data, by the axis's name or a glob.
         external_data: the folder with the files that a model in memory names for tensors, none of which may
             lie outside of it; a model that is a file has them beside it.
-        **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T)
-            and `UpdateSettings` (the optimizer), each a keyword, with what it means and its default.
+        **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T),
+            `UpdateSettings` (the optimizer) and `DataParallelSettings` (several ranks), each a keyword, with
+            what it means and its default.
 
     Returns:
         The manifest that was written as `svgd.json`.
@@ -98,7 +101,7 @@ def convert(
         UserError: the model, an option or the output folder is at fault, or what was made is not right.
             Nothing is written then.
     """
-    training, virtual_gradient, update = _checked(settings)
+    training, virtual_gradient, update, parallel = _checked(settings)
     idle = [
         *idle_options.of_t(virtual_gradient, update),
         *idle_options.of_verification(verify, random_size),
@@ -108,6 +111,7 @@ def convert(
     runtime = target_named(target)
     check_range("accumulation_steps", accumulation_steps, accumulation_steps >= 1, "1 or more")
     runtime.require()
+    check_data_parallel(parallel, target, training, virtual_gradient)
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = _may_be_fast(virtual_gradient, update, runtime)
     _check_apart(model, output)
@@ -125,7 +129,12 @@ def convert(
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
-        gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
+        gradients, uses, differentiator = virtual_gradients(
+            plan,
+            virtual_gradient,
+            wanted,
+            factors_last=parallel.data_parallel and parallel.r == EXACT,
+        )
         idle_options.warn_of_no_t(uses, update)
         if update.l1 > 0:
             L1Regularization(plan.selection.decayed, update.l1)(gradients)
@@ -148,9 +157,13 @@ def convert(
                 ),
                 stacklevel=3,
             )
-        graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
+        graphs = training_graphs(
+            plan, gradients, uses, manifest, changes, fast=fast, data_parallel=parallel
+        )
         written = runtime.write(folder, graphs)
         manifest.states, manifest.directs = written.states, written.directs
+        if written.pieces:
+            manifest.data_parallel = DataParallel(written.pieces, parallel.r, parallel.batch_norm)
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if plan.merged is not None:
             save_with_maps(plan.merged.model, folder / MERGED_MODEL_WITHOUT_WEIGHTS)
@@ -178,6 +191,7 @@ def training_graphs(
     update: Update,
     *,
     fast: bool,
+    data_parallel: DataParallelSettings = NOT_PARALLEL,
 ) -> TrainingGraphs:
     """What a target writes artifacts from.
 
@@ -188,6 +202,7 @@ def training_graphs(
         manifest: of the artifacts.
         update: of parameters.
         fast: whether a form of fast kernels may lie beside the step.
+        data_parallel: whether the step may run on several ranks.
     """
     return TrainingGraphs(
         training=gradients,
@@ -203,18 +218,20 @@ def training_graphs(
         differentiator=manifest.differentiator,
         recompute=manifest.recompute,
         fast=fast,
+        data_parallel=data_parallel,
     )
 
 
 def _checked(
     settings: dict[str, Any],
-) -> tuple[TrainingSettings, VirtualGradientSettings, UpdateSettings]:
+) -> tuple[TrainingSettings, VirtualGradientSettings, UpdateSettings, DataParallelSettings]:
     training = take(TrainingSettings, settings)
     virtual_gradient = take(VirtualGradientSettings, settings)
     update = take(UpdateSettings, settings)
-    for each in (training, virtual_gradient, update):
+    parallel = take(DataParallelSettings, settings)
+    for each in (training, virtual_gradient, update, parallel):
         each.check()
-    return training, virtual_gradient, update
+    return training, virtual_gradient, update, parallel
 
 
 def _as_used(

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.errors import check_choice
-from svgd_onnx.files import PathLike, check_destination
+from svgd_onnx.files import PathLike, check_destination, recover
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.session import Session
@@ -33,14 +34,18 @@ class OpenedFolder:
         kernels: str,
         non_finite: str,
         checkpoint: str,
+        communicator: Communicator | None = None,
     ) -> None:
-        self._folder, self.manifest = Path(folder), Manifest.load(Path(folder))
+        self._folder = Path(folder)
+        if communicator is not None:
+            communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
+        self.manifest = Manifest.load(self._folder)
         check_threads(threads)
         check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
         opening = (threads, device, kernels, device_options or {})
         self._state = TrainingState(
-            self._folder, self.manifest, seed, checkpoint, non_finite, opening
+            self._folder, self.manifest, seed, checkpoint, non_finite, opening, communicator
         )
         session = self._session
         self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
@@ -46,6 +47,8 @@ class Trainer(OpenedFolder):
             which all stays as it was before that step, and training goes on with the next.
         checkpoint: which to begin from: "last", the folder's own; or, of those that training kept, "best",
             "initial", of before the first step, or "step-1600". What is trained replaces the folder's own.
+        communicator: the ranks that train together, as `svgd_onnx.distributed.join` gives them; None for one
+            process alone. All do the same: the first writes the checkpoint and the log, and calls callbacks.
 
     Attributes:
         manifest: what the folder says of itself.
@@ -71,6 +74,7 @@ class Trainer(OpenedFolder):
         kernels: str = AUTO,
         non_finite: str = STOP,
         checkpoint: str = LAST,
+        communicator: Communicator | None = None,
     ) -> None:
         super().__init__(
             folder,
@@ -81,6 +85,7 @@ class Trainer(OpenedFolder):
             kernels=kernels,
             non_finite=non_finite,
             checkpoint=checkpoint,
+            communicator=communicator,
         )
         self._stopping = self.stopped_early = False
         self.waiting = 0.0
@@ -90,7 +95,7 @@ class Trainer(OpenedFolder):
 
         Args:
             batch: an array for each model input and the label, by name, as the model takes it: examples
-                along the batch axis.
+                along the batch axis; of several ranks this one's share, as large as any other's.
             learning_rate: alpha.
 
         Returns:
@@ -144,7 +149,7 @@ class Trainer(OpenedFolder):
                 batches, taken in its order, with `steps`: what a row or an item is, `load_data` says.
             epochs: how many epochs in all; or
             steps: how many steps in all.
-            batch_size: examples a step.
+            batch_size: examples a step, of all ranks together.
             learning_rate: alpha.
             schedule: of the learning rate: a `Schedule`; its text, as "warmup=500,cosine"; or the rate from
                 a step on, by step (steps count from 0).
@@ -200,8 +205,9 @@ class Trainer(OpenedFolder):
         loop = prepare(self._folder, self._state, options, examples, validation, augment)
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
+        first = self._state.communicator.rank == 0
         try:
-            return loop.run(path, progress)
+            return loop.run(path if first else None, progress and first)
         finally:
             self._stopping, self.stopped_early = False, loop.stopped_early
             self.waiting = loop.waiting

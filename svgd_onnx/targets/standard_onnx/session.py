@@ -76,10 +76,10 @@ class InferenceTrainingSession:
         self._threads = threads
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self.device)
         model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
-        self._files = {name: checked_model(folder, manifest, name) for name in (model, EVAL_MODEL)}
+        self._files = {EVAL_MODEL: checked_model(folder, manifest, EVAL_MODEL)}
         path = folder / name_of_step(CHECKPOINT, step)
         tensors, self.progress = checkpoint.load(path, manifest)
-        self._session = self._open(model, profile)
+        self._session = self._open_step(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._taken = own.union(inputs)
         self._accumulates = self._update in inputs
@@ -179,6 +179,13 @@ class InferenceTrainingSession:
         tensors = {name: self.tensor(name) for name in self._current}
         checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
 
+    def _open_step(self, model: str, profile: Path | None) -> Any:
+        return self._open(model, profile, fast=self._is_fast(model))
+
+    def _is_fast(self, model: str) -> bool:
+        """Whether a form of the step has operators of ours."""
+        return model == FAST_STEP or self._manifest.needs_library
+
     @functools.cached_property
     def _evaluation(self) -> Any:
         return self._open(EVAL_MODEL)
@@ -186,7 +193,7 @@ class InferenceTrainingSession:
     def _compare_with_processor(self, arrays: Sequence[np.ndarray], learning_rate: float) -> None:
         """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
         device = Device(self._onnxruntime, CPU.device, {}, self._threads)
-        session = self._open(TRAINING_STEP, device=device)
+        session = self._open(TRAINING_STEP, device=device, fast=self._manifest.needs_library)
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
         given[self._rate] = np.array(learning_rate, np.float32)
         given[self._update] = np.array(True)
@@ -208,9 +215,16 @@ class InferenceTrainingSession:
                 stacklevel=2,
             )
 
-    def _open(self, name: str, profile: Path | None = None, device: Device | None = None) -> Any:
+    def _open(
+        self,
+        name: str,
+        profile: Path | None = None,
+        device: Device | None = None,
+        *,
+        fast: bool = False,
+    ) -> Any:
         device = device or self._device
-        path = self._files[name]
+        path = self._files.get(name) or checked_model(self._folder, self._manifest, name)
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
         options.log_severity_level = 4
@@ -222,7 +236,7 @@ class InferenceTrainingSession:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
+        if fast:
             options.register_custom_ops_library(str(custom_op_library()))
         told = name != EVAL_MODEL and device.provider is not CPU
         if told:
