@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -121,8 +122,11 @@ def test_four_ranks_are_one_large_batch_by_any_settings(settings: str, tmp_path:
     assert_same(of_ranks(4, tmp_path, manifest, arrays), of_one(tmp_path, manifest, arrays))
 
 
-def test_synchronized_statistics_are_those_of_the_whole_batch(tmp_path: Path) -> None:
-    model = models.mlp()
+@pytest.mark.parametrize("network", [models.mlp, models.residual])
+def test_synchronized_statistics_are_those_of_the_whole_batch(
+    network: Callable[[], onnx.ModelProto], tmp_path: Path
+) -> None:
+    model = network()
     manifest = convert(model, tmp_path, batch_norm="synchronized")
     arrays = arrays_of(model, manifest)
     arrays[0] = arrays[0] * 3 + 5  # far from the running mean, which is 0

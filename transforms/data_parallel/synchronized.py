@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from svgd_onnx.step_names import MEAN
 from svgd_onnx.transforms.data_parallel.all_reduce import all_reduced
+from svgd_onnx.transforms.lower import mean_of_means
 from svgd_onnx.transforms.lower.batch_normalization import all_but_channels, per_channel
 from svgd_onnx.transforms.rule import Rule, inputs_of, number
 from svgd_onnx.transforms.writer import Writer
@@ -23,7 +24,7 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     momentum, epsilon = number(node, "momentum", 0.9), number(node, "epsilon", 1e-5)
 
     def mean_of(value: ir.Value) -> ir.Value:
-        return _like(write.reduce("ReduceMean", value, axes, keepdims=False), scale)
+        return _like(mean_of_means(write, value, axes), scale)
 
     own_mean = mean_of(x)
     own = write.node("Sub", x, per_channel(write, own_mean, axes))
@@ -64,8 +65,7 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     d_scale = write.node("Mul", sum_of_products, inverse)
 
     def mean_of_all(value: ir.Value) -> ir.Value:
-        mean_here = write.reduce("ReduceMean", value, axes, keepdims=False)
-        return all_reduced(write, _like(mean_here, scale), MEAN)
+        return all_reduced(write, _like(mean_of_means(write, value, axes), scale), MEAN)
 
     square = write.node("Mul", inverse, inverse)
     of_centred = write.node("Mul", mean_of_all(product), square)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -64,7 +64,10 @@ def standard_t(
     if channel is not None:
         axes = [axis for axis in range(known_rank(gradient)) if axis != channel.as_int()]
     square = write.node("Mul", gradient, gradient)
-    mean = write.reduce("ReduceMean", square, axes, keepdims=False)
+    if over_ranks is None:
+        mean = write.reduce("ReduceMean", square, axes, keepdims=False)
+    else:
+        mean = mean_of_means(write, square, axes)
     if "per_example" in node.attributes:
         # the gradient of an example's loss is dY times the size of the batch
         size = write.cast(write.node("Shape", gradient, start=0, end=1), "float32")
@@ -84,6 +87,18 @@ def standard_t(
         after = range(1, known_rank(gradient) - channel.as_int())
         factor = write.node("Unsqueeze", factor, write.integers(*after)) if after else factor
     return [write.node("Mul", gradient, factor), updated]
+
+
+def mean_of_means(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
+    """The mean over axis 0 of the mean over others.
+
+    With channels last onnxruntime adds up what lies along several axes one by one, in float32; so there are
+    fewer to add up.
+    """
+    inner = [axis for axis in axes if axis != 0]
+    if inner:
+        value = write.reduce("ReduceMean", value, inner, keepdims=False)
+    return write.reduce("ReduceMean", value, [0], keepdims=False)
 
 
 def _write_back(graph: ir.Graph, node: ir.Node) -> None:
