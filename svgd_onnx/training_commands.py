@@ -180,8 +180,6 @@ def train(
             resume=resume,
             progress=terminal.shows_text(),
         )
-    if communicator is not None:
-        communicator.finish()
     terminal.result(
         artifacts=folder,
         from_step=trainer.first_step,

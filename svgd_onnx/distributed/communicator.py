@@ -36,7 +36,10 @@ class Communicator(Protocol):
         ...
 
     def finish(self) -> None:
-        """Says that this rank has done all that it was to do: a rank that ends before ends the job."""
+        """Says that no other rank waits for this one, until it calls a function again.
+
+        A rank that ends at another moment ends the job.
+        """
         ...
 
 

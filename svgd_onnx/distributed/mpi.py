@@ -19,7 +19,7 @@ _BUCKET = 1 << 24
 class MpiCommunicator:
     """See `Communicator`. Made once in a process.
 
-    A rank that ends by an error, before `finish`, ends the whole job: the others would wait for it.
+    A rank that ends otherwise than after `finish`, as by an error, ends the job: others would wait for it.
 
     Raises:
         UserError: mpi4py is not installed, or finds no MPI.
@@ -44,16 +44,19 @@ class MpiCommunicator:
 
     def all_reduce(self, numbers: np.ndarray) -> None:
         """See `Communicator`."""
+        self._is_done = False
         for start in range(0, numbers.size, _BUCKET):
             self._world.Allreduce(self._mpi.IN_PLACE, numbers[start : start + _BUCKET])
 
     def from_first(self, make: Callable[[], _Made]) -> _Made:
         """See `Communicator`."""
+        self._is_done = False
         made: _Made = self._world.bcast(make() if self.rank == 0 else None)
         return made
 
     def gathered(self, value: Any) -> list[Any]:
         """See `Communicator`."""
+        self._is_done = False
         values: list[Any] = self._world.allgather(value)
         return values
 

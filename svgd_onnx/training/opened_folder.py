@@ -113,6 +113,7 @@ class OpenedFolder:
                 that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self._state.save()
+        self._state.communicator.finish()
 
     def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
         """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.

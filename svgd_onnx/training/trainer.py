@@ -207,7 +207,9 @@ class Trainer(OpenedFolder):
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
         first = self._state.communicator.rank == 0
         try:
-            return loop.run(path if first else None, progress and first)
+            result = loop.run(path if first else None, progress and first)
+            self._state.communicator.finish()
+            return result
         finally:
             self._stopping, self.stopped_early = False, loop.stopped_early
             self.waiting = loop.waiting

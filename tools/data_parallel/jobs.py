@@ -74,11 +74,15 @@ def launcher() -> str:
 
 
 def command(ranks: int) -> list[str]:
-    """What starts a program on so many ranks of this machine, which may have fewer cores."""
+    """What starts a program on so many ranks of this machine, which may have fewer cores.
+
+    Ranks that wait let others run, as those of Open MPI do not by themselves.
+    """
     if not ranks:
         return []
     return [
         launcher(),
+        *("--mca", "mpi_yield_when_idle", "1"),
         "--allow-run-as-root",
         "--oversubscribe",
         "--bind-to",
