@@ -47,6 +47,7 @@ class OpenedFolder:
         self._state = TrainingState(
             self._folder, self.manifest, seed, checkpoint, non_finite, opening, communicator
         )
+        self._trains = False
         session = self._session
         self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
 
@@ -113,7 +114,8 @@ class OpenedFolder:
                 that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self._state.save()
-        self._state.communicator.finish()
+        if not self._trains:  # there a step comes after it
+            self._state.communicator.finish()
 
     def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
         """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.

@@ -206,12 +206,14 @@ class Trainer(OpenedFolder):
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
         first = self._state.communicator.rank == 0
+        self._trains = True
         try:
             result = loop.run(path if first else None, progress and first)
             self._state.communicator.finish()
             return result
         finally:
-            self._stopping, self.stopped_early = False, loop.stopped_early
+            self._trains = self._stopping = False
+            self.stopped_early = loop.stopped_early
             self.waiting = loop.waiting
 
     def fit(

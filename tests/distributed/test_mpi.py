@@ -46,13 +46,16 @@ def place(converted: Path, tmp_path: Path) -> Path:
 
 
 def launch(place: Path, ranks: int, *options: str) -> subprocess.Popen[str]:
+    return start(place, ranks, "-m", "svgd_onnx", "train", "artifacts", *_OPTIONS, *options)
+
+
+def start(place: Path, ranks: int, *python: str) -> subprocess.Popen[str]:
     assert LAUNCHER is not None
     environment = {"OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1"}
     environment |= {"OMPI_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
     environment |= {"PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe"}
-    train = [sys.executable, "-m", "svgd_onnx", "train", "artifacts", *_OPTIONS, *options]
     return subprocess.Popen(
-        [LAUNCHER, "-n", str(ranks), *train],
+        [LAUNCHER, "-n", str(ranks), sys.executable, *python],
         cwd=place,
         env={**os.environ, **environment},
         stdout=subprocess.PIPE,
@@ -89,6 +92,27 @@ def test_a_mistake_is_said_once_and_ends_the_job(place: Path) -> None:
     code, _, errors = run(place, 2, "--steps", "20", "--schedule", "never")
     assert code == 2
     assert len(re.findall("^svgd-onnx: ", errors, re.MULTILINE)) == 1
+
+
+@pytest.mark.parametrize("failing", [0, 1])
+def test_an_error_on_one_rank_between_steps_ends_the_job(place: Path, failing: int) -> None:
+    program = f"""
+import numpy as np, svgd_onnx
+from svgd_onnx.distributed import join
+ranks, calls = join(), []
+def augment(batch, random):
+    calls.append(1)
+    if ranks.rank == {failing} and len(calls) > 5:
+        raise ValueError("of one rank")
+    return batch
+trainer = svgd_onnx.Trainer("artifacts", communicator=ranks, threads=1)
+trainer.train(dict(np.load("data.npz")), steps=1000, batch_size=8, learning_rate=0.1, augment=augment,
+              checkpoint_every=1, workers=0)
+"""
+    process = start(place, 2, "-c", program)
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert errors.count("ValueError: of one rank") == 1
 
 
 @pytest.mark.parametrize("victim", [0, 1])

@@ -18,7 +18,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "SVGD local r": {"r": "local"},
     "SVGD exact, synchronized BN": {"batch_norm": "synchronized"},
 }
-_STEPS = 40
+_STEPS = 20
 
 
 def main(networks: Sequence[str]) -> None:
