@@ -8,15 +8,15 @@ import time
 
 from svgd_onnx.distributed.communicator import Communicator
 
-# What launchers set for each rank: Open MPI; MPICH, Intel MPI and their kin by Hydra.
-_RANK_VARIABLES = ("OMPI_COMM_WORLD_RANK", "PMI_RANK", "PMIX_RANK", "MV2_COMM_WORLD_RANK")
+# What launchers tell each rank, the number of ranks: Open MPI; MPICH, Intel MPI and their kin; MVAPICH.
+_SIZE_VARIABLES = ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE")
 # So long the first rank has to say what is wrong with all.
 _PATIENCE = 2.0
 
 
 def started_by_launcher() -> bool:
-    """Whether an MPI launcher started this process, by its environment."""
-    return any(name in os.environ for name in _RANK_VARIABLES)
+    """Whether an MPI launcher started this process and others, by its environment."""
+    return any(os.environ.get(name, "1") != "1" for name in _SIZE_VARIABLES)
 
 
 def join(wanted: bool | None = None) -> Communicator | None:

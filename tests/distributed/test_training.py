@@ -14,6 +14,8 @@ import pytest
 from thread_ranks import ThreadRank, on_ranks
 
 import svgd_onnx
+from svgd_onnx.distributed.job import started_by_launcher
+from svgd_onnx.distributed.mpi import MpiCommunicator
 from svgd_onnx.errors import UserError
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.callbacks import Callback
@@ -116,6 +118,31 @@ def test_artifacts_without_pieces_are_refused(tmp_path: Path) -> None:
     svgd_onnx.convert(models.convolutional(), tmp_path / "artifacts", target="onnx")
     with pytest.raises(UserError, match="convert again with data_parallel"):
         on_ranks(2, lambda rank: train(tmp_path / "artifacts", rank, steps=1))
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_rank"),
+    [
+        ({}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "1"}, False),
+        ({"OMPI_COMM_WORLD_SIZE": "4"}, True),
+        ({"PMI_SIZE": "2"}, True),
+    ],
+)
+def test_a_launcher_is_known_by_what_it_sets(
+    environment: dict[str, str], is_rank: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MV2_COMM_WORLD_SIZE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert started_by_launcher() == is_rank
+
+
+def test_a_rank_without_mpi4py_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "mpi4py", None)
+    with pytest.raises(UserError, match="pip install 'svgd-onnx\\[mpi\\]'"):
+        MpiCommunicator()
 
 
 def test_nobody_who_trains_alone_imports_mpi(artifacts: Path, tmp_path: Path) -> None:
