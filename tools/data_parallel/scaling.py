@@ -9,8 +9,10 @@ Gropp, "Optimization of collective communication operations in MPICH", 2005):
 a: latency of a message, measured between two processes by TCP over loopback, so without wires and switches (a
    few microseconds more); b: seconds a byte of the network, 10 or 100 Gbit/s; g: seconds a byte of an addition,
    measured. Machines compute while they do not wait: a step takes the time of its computation and of its
-   reductions. With what might be overlapped, gradients travel while the backward pass, two thirds of a step,
-   goes on; means of dY^2 and what comes after them may not.
+   sums. A third of it is taken to be the forward pass, one the gradients of hidden values and one those of
+   parameters. With what might be overlapped, gradients travel while the two latter are computed; in exact
+   mode with r of each pixel or token means of dY^2 travel while the first of them are, and virtual gradients
+   while the others are.
 """
 
 from __future__ import annotations
@@ -29,8 +31,8 @@ from tools.data_parallel.jobs import launcher
 
 _RANKS = (8, 64, 256, 1024)
 _GIGABITS = (10, 100)
-# Of a step that may be going on while gradients of layers above travel.
-_BACKWARD = 2 / 3
+# The forward pass of a step, and as much the gradients of hidden values, and those of parameters.
+_THIRD = 1 / 3
 
 
 @dataclass(frozen=True)
@@ -69,9 +71,10 @@ def main(networks: Sequence[str]) -> None:
     latency, addition = _latency(), _addition()
     print(f"latency {1e6 * latency:.1f} us, addition {1e12 * addition:.0f} ps a byte\n")
     print(
-        "| network | Gbit/s | ranks | SGD | exact, by channel | local r | exact | exact, overlapped |"
+        "| network | Gbit/s | ranks | SGD | SGD, overlapped | exact, by channel | local r | exact "
+        "| exact, overlapped |"
     )
-    print("|---|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|---|---|---|")
     for name, network in NETWORKS.items():
         for gigabits in _GIGABITS:
             for ranks in _RANKS:
@@ -81,14 +84,14 @@ def main(networks: Sequence[str]) -> None:
                     return reduction(4 * count, ranks, latency, byte, addition)
 
                 gradients, squares = took(network.parameters), took(network.r)
-                total = network.parameters + network.r
-                hidden = max(0.0, gradients - _BACKWARD * network.seconds)
+                third = _THIRD * network.seconds
                 columns = (
                     gradients,
+                    max(0.0, gradients - 2 * third),
                     took(network.parameters + network.channels),
-                    took(total),
+                    took(network.parameters + network.r),
                     gradients + squares,
-                    squares + hidden,
+                    max(0.0, squares - third) + max(0.0, gradients - third),
                 )
                 cells = " | ".join(_cell(each, network.seconds) for each in columns)
                 print(f"| {name} | {gigabits} | {ranks} | {cells} |")
