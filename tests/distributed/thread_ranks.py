@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -45,6 +46,7 @@ class ThreadRank:
 
 def on_ranks(size: int, function: Callable[[ThreadRank], _Result]) -> list[_Result]:
     """What a function gives on each of so many ranks; what one raises is raised."""
+    out = sys.stdout  # sessions turn it aside while they are opened, which threads do at once
     job = _Job(size)
     results: list[Any] = [None] * size
     errors: list[Exception] = []
@@ -61,6 +63,7 @@ def on_ranks(size: int, function: Callable[[ThreadRank], _Result]) -> list[_Resu
         thread.start()
     for thread in threads:
         thread.join()
+    sys.stdout = out
     others = [each for each in errors if not isinstance(each, threading.BrokenBarrierError)]
     if errors:
         raise (others or errors)[0]
