@@ -13,6 +13,7 @@ import svgd_onnx
 from svgd_onnx import files, signals, terminal
 from svgd_onnx.command import Application
 from svgd_onnx.command_help import WHOLE_EXAMPLE
+from svgd_onnx.distributed.job import after_the_first
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.federated_command import federate
 from svgd_onnx.plot_command import plot
@@ -53,7 +54,7 @@ def main() -> None:
     try:
         _app()
     except UserError as error:
-        terminal.complain(error.on_command_line())
+        terminal.complain(f"{after_the_first()}{error.on_command_line()}")
         sys.exit(2)
 
 

@@ -60,6 +60,7 @@ _GROUPS = {
         "gradient_norms",
         "verify",
     ),
+    "Several ranks": ("data_parallel", "r", "batch_norm"),
     "Data": ("data_file", "validation", "columns", "transform", "classes", "workers", "shuffle"),
     "How long, and at which rate": (
         "epochs",
@@ -74,7 +75,7 @@ _GROUPS = {
         "seed",
         "non_finite",
     ),
-    "Where it runs": ("device", "device_option", "threads", "kernels", "verbose"),
+    "Where it runs": ("device", "device_option", "threads", "kernels", "distributed", "verbose"),
     "Log and checkpoints": (
         "log",
         "log_every",

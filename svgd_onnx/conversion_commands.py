@@ -15,6 +15,7 @@ from svgd_onnx.conversion_arguments import parse_axes, parse_loss_scale, parse_n
 from svgd_onnx.conversion_facts import tell_checks, tell_conversion, tell_inspection
 from svgd_onnx.conversion_tables import show_checks, show_conversion, show_inspection
 from svgd_onnx.data_arguments import CLASSES, COLUMNS, TRANSFORM, open_data
+from svgd_onnx.distributed_arguments import BATCH_NORM, DATA_PARALLEL, R
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.finetuning_commands import (
     INIT_HEAD,
@@ -164,6 +165,9 @@ def convert(
         "--gradient-norms",
         help="Let a step give norms of gradients, without T and with it, for train --tensorboard.",
     ),
+    data_parallel: bool = DATA_PARALLEL,
+    r: str = R,
+    batch_norm: str = BATCH_NORM,
     verify: bool = typer.Option(
         True,
         "--verify/--no-verify",

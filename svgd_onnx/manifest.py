@@ -15,6 +15,7 @@ from svgd_onnx.loss_settings import LossSettings
 from svgd_onnx.manifest_checks import check
 from svgd_onnx.records import (
     AVERAGE,
+    DataParallel,
     Dimension,
     FixedBatch,
     LossTerm,
@@ -33,6 +34,7 @@ __all__ = [
     "FILE_NAME",
     "FORMAT",
     "LOOKS_AT_LABELS",
+    "DataParallel",
     "Dimension",
     "FixedBatch",
     "LossTerm",
@@ -104,6 +106,7 @@ class Manifest:
         compute: in which numbers a step computes products and convolutions, "float32" or "float16".
         loss_scale: of float16, what the loss's gradient is multiplied by: "dynamic", or a number.
         gradient_norms: the parameters whose gradients' norms a step gives, in this order; empty if none.
+        data_parallel: the step in pieces beside the step, to train on several ranks; None if it is not there.
         format: of this file.
 
     Example:
@@ -150,6 +153,7 @@ class Manifest:
     compute: str = "float32"
     loss_scale: str = ""
     gradient_norms: list[str] = field(default_factory=list)
+    data_parallel: DataParallel | None = None
     format: int = FORMAT
 
     @property

@@ -34,6 +34,8 @@ def check(manifest: Manifest) -> None:
         raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
     if manifest.accumulation_steps < 1:
         raise MisfitError(f"'accumulation_steps' is {manifest.accumulation_steps}")
+    if manifest.data_parallel is not None and manifest.data_parallel.pieces < 1:
+        raise MisfitError(f"'data_parallel.pieces' is {manifest.data_parallel.pieces}")
     for tensor in (*manifest.arrays, *manifest.outputs):
         _check_sizes(tensor.name, tensor.shape)
         axis = tensor.batch_axis

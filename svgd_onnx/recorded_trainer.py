@@ -32,7 +32,8 @@ class RecordedTrainer(Trainer):
     def save(self) -> None:
         """See `Trainer`. What is written is the same with every checkpoint of a run, so it is written once."""
         super().save()
-        if self.step > self.first_step and not self._is_recorded:
+        first = self._state.communicator.rank == 0
+        if self.step > self.first_step and not self._is_recorded and first:
             self._is_recorded = True
             chosen = {"seed": self.seed, "device": self.device, "resume": self.first_step > 0}
             self.config = record(

@@ -253,3 +253,18 @@ class Verified:
     package: str
     version: str
     unresolved: list[str] = field(default_factory=list)
+
+
+@dataclass
+class DataParallel:
+    """A step in pieces, between which tensors are summed over ranks.
+
+    Attributes:
+        pieces: how many there are.
+        r: "exact" or "local", as `DataParallelSettings` says it.
+        batch_norm: "local" or "synchronized".
+    """
+
+    pieces: int
+    r: str
+    batch_norm: str

@@ -48,6 +48,16 @@ def listen() -> None:
         threading.Thread(target=_watch, args=(reading,), daemon=True).start()
 
 
+def leave_to_others(*, ignore: bool) -> None:
+    """For a process of several, of which another says what a signal does; the launcher sends it to all.
+
+    Args:
+        ignore: whether the other goes on for a while, and needs this one; else it ends without a word.
+    """
+    for number in _SIGNALS:
+        signal.signal(number, signal.SIG_IGN if ignore else signal.SIG_DFL)
+
+
 def done() -> None:
     """What was to be done is done: signals no longer matter."""
     for number in _SIGNALS:

@@ -31,6 +31,13 @@ GRADIENT_NORMS = "svgd.gradient_norms"
 VIRTUAL_GRADIENT_NORMS = "svgd.virtual_gradient_norms"
 """The same of virtual gradients, where there is a T."""
 
+SHARE = "svgd.share"
+"""Input of a step in pieces, float32 scalar: what the loss of a rank's examples counts in that of all."""
+SUM, MEAN, EXAMPLES, LOSS_SHARE = "sum", "mean", "examples", "loss"
+"""What a tensor of each of K ranks counts where they are added up over all: 1, 1/K, K, and the rank's share."""
+PIECE = "svgd.piece"
+"""Metadata of each piece of a step: what of its outputs is reduced, and what is kept, as JSON."""
+
 # Private to Unicode; those of options are in errors.
 _FIRST_MARK, _LAST_MARK = "\ue000", "\ue004"
 _MARKS = ("\ue002", "\ue003")

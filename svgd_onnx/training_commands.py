@@ -21,6 +21,7 @@ from svgd_onnx.data_arguments import (
     parse_validation,
 )
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
+from svgd_onnx.distributed_arguments import DISTRIBUTED, join_job
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.files import is_one_of
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
@@ -100,6 +101,7 @@ def train(
         "auto",
         help="fast or standard; by default the fast ones on the processor, where the folder has them.",
     ),
+    distributed: bool | None = DISTRIBUTED,
     non_finite: str = typer.Option(
         "stop",
         help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
@@ -134,6 +136,7 @@ def train(
 ) -> None:
     """Train, and save the checkpoint."""
     gc.enable()
+    communicator = join_job(distributed, stops=checkpoint_on_stop)
     held_out = parse_validation(validation)
     if log is not None:
         check_output(log, [data_file, *([held_out] if isinstance(held_out, Path) else [])])
@@ -149,6 +152,7 @@ def train(
         kernels=kernels,
         non_finite=non_finite,
         checkpoint=_beginning(checkpoint, restart, resume),
+        communicator=communicator,
     )
     told = verbose and say_what_runs(trainer)
     trained = (trainer.classes, trainer.label_classes)
@@ -200,6 +204,7 @@ def train(
         waiting=trainer.waiting,
         seed=trainer.seed,
         **what_runs(trainer),
+        ranks=None if communicator is None else communicator.size,
         log=log,
         tensorboard=tensorboard,
         config=trainer.config,

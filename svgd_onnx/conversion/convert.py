@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from svgd_onnx.conversion import idle_options
 from svgd_onnx.conversion.compute import ComputeSettings
+from svgd_onnx.conversion.data_parallel import NOT_PARALLEL, check_data_parallel
 from svgd_onnx.conversion.description import describe
 from svgd_onnx.conversion.encapsulation import (
     check_differentiator,
@@ -33,13 +34,14 @@ from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_range
 from svgd_onnx.files import PathLike, followed, require_room, whole_folder
 from svgd_onnx.hashes import sha256
-from svgd_onnx.manifest import Manifest
+from svgd_onnx.manifest import DataParallel, Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import target_here, target_named
 from svgd_onnx.targets.artifact_files import foreign
 from svgd_onnx.targets.graphs import TrainingGraphs
 from svgd_onnx.targets.target import MERGED_MODEL_WITHOUT_WEIGHTS, MODEL_WITHOUT_WEIGHTS, Target
+from svgd_onnx.transforms.data_parallel import EXACT, DataParallelSettings
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.recompute import SplitSequences
 from svgd_onnx.transforms.virtualize import (
@@ -54,7 +56,13 @@ from svgd_onnx.transforms.virtualize.settings import FUSED, GRAPH, PORTABLE
 _LARGE = 1 << 24
 
 
-@keywords_of(TrainingSettings, VirtualGradientSettings, UpdateSettings, ComputeSettings)
+@keywords_of(
+    TrainingSettings,
+    VirtualGradientSettings,
+    UpdateSettings,
+    ComputeSettings,
+    DataParallelSettings,
+)
 def convert(
     model: PathLike | onnx.ModelProto,
     output: PathLike,
@@ -96,8 +104,8 @@ def convert(
         external_data: the folder with the files that a model in memory names for tensors, none of which may
             lie outside of it; a model that is a file has them beside it.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T),
-            `UpdateSettings` (the optimizer) and `ComputeSettings` (float16), each a keyword, with what it
-            means and its default.
+            `UpdateSettings` (the optimizer), `ComputeSettings` (float16) and `DataParallelSettings` (several
+            ranks), each a keyword, with what it means and its default.
 
     Returns:
         The manifest that was written as `svgd.json`.
@@ -111,7 +119,7 @@ def convert(
         >>> manifest.update, sorted(each.name for each in manifest.parameters if each.trainable)
         ('adamw', ['fc1.weight', 'fc2.weight'])
     """
-    training, virtual_gradient, update = _checked(settings)
+    training, virtual_gradient, update, parallel = _checked(settings)
     compute = take(ComputeSettings, settings)
     compute.check()
     idle = [
@@ -124,6 +132,14 @@ def convert(
     check_range("accumulation_steps", accumulation_steps, accumulation_steps >= 1, "1 or more")
     compute.check_target(runtime, accumulation_steps, gradient_norms)
     runtime.require()
+    check_data_parallel(
+        parallel,
+        target,
+        training,
+        virtual_gradient,
+        float32=compute.scale is None,
+        gradient_norms=gradient_norms,
+    )
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = compute.scale is None and _may_be_fast(virtual_gradient, update, runtime)
     _check_apart(model, output)
@@ -141,7 +157,12 @@ def convert(
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)
-        gradients, uses, differentiator = virtual_gradients(plan, virtual_gradient, wanted)
+        gradients, uses, differentiator = virtual_gradients(
+            plan,
+            virtual_gradient,
+            wanted,
+            factors_last=parallel.data_parallel and parallel.r == EXACT,
+        )
         idle_options.warn_of_no_t(uses, update)
         half = compute.begin(plan, gradients)
         if gradient_norms:
@@ -170,9 +191,13 @@ def convert(
                 stacklevel=3,
             )
         manifest.compute, manifest.loss_scale = compute.compute, str(compute.scale or "")
-        graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
+        graphs = training_graphs(
+            plan, gradients, uses, manifest, changes, fast=fast, data_parallel=parallel
+        )
         written = runtime.write(folder, replace(graphs, half=half))
         manifest.states, manifest.directs = written.states, written.directs
+        if written.pieces:
+            manifest.data_parallel = DataParallel(written.pieces, parallel.r, parallel.batch_norm)
         save_with_maps(plan.exported.model, folder / MODEL_WITHOUT_WEIGHTS)
         if plan.merged is not None:
             save_with_maps(plan.merged.model, folder / MERGED_MODEL_WITHOUT_WEIGHTS)
@@ -200,6 +225,7 @@ def training_graphs(
     update: Update,
     *,
     fast: bool,
+    data_parallel: DataParallelSettings = NOT_PARALLEL,
 ) -> TrainingGraphs:
     """What a target writes artifacts from.
 
@@ -210,6 +236,7 @@ def training_graphs(
         manifest: of the artifacts.
         update: of parameters.
         fast: whether a form of fast kernels may lie beside the step.
+        data_parallel: whether the step may run on several ranks.
     """
     return TrainingGraphs(
         training=gradients,
@@ -225,18 +252,20 @@ def training_graphs(
         differentiator=manifest.differentiator,
         recompute=manifest.recompute,
         fast=fast,
+        data_parallel=data_parallel,
     )
 
 
 def _checked(
     settings: dict[str, Any],
-) -> tuple[TrainingSettings, VirtualGradientSettings, UpdateSettings]:
+) -> tuple[TrainingSettings, VirtualGradientSettings, UpdateSettings, DataParallelSettings]:
     training = take(TrainingSettings, settings)
     virtual_gradient = take(VirtualGradientSettings, settings)
     update = take(UpdateSettings, settings)
-    for each in (training, virtual_gradient, update):
+    parallel = take(DataParallelSettings, settings)
+    for each in (training, virtual_gradient, update, parallel):
         each.check()
-    return training, virtual_gradient, update
+    return training, virtual_gradient, update, parallel
 
 
 def _as_used(

@@ -35,7 +35,11 @@ def differentiator_for(target: Target, wanted: str) -> str:
 
 
 def virtual_gradients(
-    plan: TrainingPlan, settings: VirtualGradientSettings, differentiator: str
+    plan: TrainingPlan,
+    settings: VirtualGradientSettings,
+    differentiator: str,
+    *,
+    factors_last: bool = False,
 ) -> tuple[ir.Model, Sequence[ParameterUse], str]:
     """The gradient graph with T in it, sigma-prime, and who differentiated.
 
@@ -43,6 +47,7 @@ def virtual_gradients(
         plan: the forward graph stays as it is.
         settings: T's, and which way.
         differentiator: one of `DIFFERENTIATOR_NAMES`.
+        factors_last: as of `sigma_prime`.
 
     Raises:
         UserError: operators on the way have no gradient, the shape of r is not known, or the
@@ -50,11 +55,17 @@ def virtual_gradients(
     """
     _check_examples_first(plan, settings)
     if settings.encapsulation == OPERATORS:
-        gradients, uses = _of_twins(plan, settings)
+        gradients, uses = _of_twins(plan, settings, factors_last=factors_last)
         differentiator = OWN
     else:
         gradients, differentiator = differentiate(plan.forward, plan.copies, differentiator)
-        uses = sigma_prime(plan.forward.graph, plan.copies, settings, gradients.graph)
+        uses = sigma_prime(
+            plan.forward.graph,
+            plan.copies,
+            settings,
+            gradients.graph,
+            factors_last=factors_last,
+        )
         VirtualGradient(uses, settings)(gradients)
     MergeParameterUses(plan.copies)(gradients)
     LowerFakeQuantize()(gradients)
@@ -103,11 +114,13 @@ def check_differentiator(settings: VirtualGradientSettings, differentiator: str)
 
 
 def _of_twins(
-    plan: TrainingPlan, settings: VirtualGradientSettings
+    plan: TrainingPlan, settings: VirtualGradientSettings, *, factors_last: bool
 ) -> tuple[ir.Model, Sequence[ParameterUse]]:
     # which of them a gradient comes back to; and operators that are refused are named before shapes
     plain, _ = differentiate(plan.forward, plan.copies, OWN)
-    uses = sigma_prime(plan.forward.graph, plan.copies, settings, plain.graph)
+    uses = sigma_prime(
+        plan.forward.graph, plan.copies, settings, plain.graph, factors_last=factors_last
+    )
     _check_without_bodies(plan, settings)
     forward = plan.forward.clone()
     TwinOperators(uses, settings)(forward)

@@ -16,6 +16,8 @@ from svgd_onnx.targets.target import (
     MODEL_WITHOUT_WEIGHTS,
 )
 
+PIECES = "training_step*.piece-[1-9]*.onnx"
+"""Those of a step that may run on several ranks."""
 RUN_FILE = "run.toml"
 """What made the artifacts, as the commands write it; nothing that reads artifacts needs it."""
 
@@ -29,7 +31,8 @@ def artifact_paths(folder: Path) -> list[Path]:
     names = {FILE_NAME, *models, RUN_FILE, *FOLDER_FILES}
     for target in TARGETS.values():
         names.update(target.files)
-    return [*(folder / name for name in sorted(names)), *kept_files(folder)]
+    pieces = sorted(folder.glob(PIECES))
+    return [*(folder / name for name in sorted(names)), *pieces, *kept_files(folder)]
 
 
 def foreign(folder: Path) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from svgd_onnx.records import State
+from svgd_onnx.transforms.data_parallel import DataParallelSettings
 from svgd_onnx.transforms.emit import FinalNames
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.parameters import Selection
@@ -29,6 +30,7 @@ class TrainingGraphs:
         states: shape of each r, which starts at zero.
         portable: whether T is to be written with standard operators.
         fast: whether a form of fast kernels may lie beside the step.
+        data_parallel: whether the step may run on several ranks.
         update: what becomes of parameters.
         differentiator: who made `training`, a key of `DIFFERENTIATORS`.
         recompute: whether segments of the forward pass are computed again, instead of kept.
@@ -50,6 +52,7 @@ class TrainingGraphs:
     recompute: bool = False
     fast: bool = False
     half: frozenset[str] = frozenset()
+    data_parallel: DataParallelSettings = DataParallelSettings()  # noqa: RUF009: it is frozen
 
     @property
     def virtual(self) -> set[str]:
@@ -64,10 +67,12 @@ class WrittenUpdate:
     Attributes:
         states: what the checkpoint holds for it, beside the state of the training session's own optimizers.
         directs: whether the session's plain descent goes along directions that the step makes.
+        pieces: how many the step was cut into, to run on several ranks.
     """
 
     states: list[State]
     directs: bool = False
+    pieces: int = 0
 
 
 def with_final_names(states: Iterable[State], names: FinalNames) -> list[State]:

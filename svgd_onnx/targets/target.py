@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.training_progress import TrainingProgress
@@ -62,6 +63,28 @@ class Open(Protocol):
         ...
 
 
+class OpenParallel(Protocol):
+    """How artifacts are opened for training on several ranks."""
+
+    def __call__(
+        self,
+        communicator: Communicator,
+        folder: Path,
+        manifest: Manifest,
+        threads: int | None,
+        device: str | None,
+        kernels: str,
+        device_options: Mapping[str, str] = NO_OPTIONS,
+        step: int | None = None,
+    ) -> Session:
+        """The session of one rank; as `Open`.
+
+        Raises:
+            UserError: as `Open`, or the artifacts have no step for several ranks.
+        """
+        ...
+
+
 class ReadCheckpoint(Protocol):
     """How the parameters of a checkpoint are read."""
 
@@ -95,6 +118,7 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in.
+        open_parallel: a session of one of several ranks; None where there is none.
         kept_bytes: the memory of an opened session with a manifest and so many nodes in its step, before it
             computes anything: parameters, gradients, r, the optimizer's states and the graph itself.
         binds_outputs: whether the outputs of a step have memory that is kept.
@@ -117,3 +141,4 @@ class Target:
     binds_outputs: bool
     checkpoint: ReadCheckpoint
     progress: Callable[[Path, Manifest], TrainingProgress]
+    open_parallel: OpenParallel | None = None

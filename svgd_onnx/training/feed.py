@@ -14,13 +14,14 @@ from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.examples import Given, Taken, labels_of, taken_from
 from svgd_onnx.training.prefetch import Prefetched
+from svgd_onnx.training.ranks import ShareOfOrder
 from svgd_onnx.training.split import split
 from svgd_onnx.training.start import check_enough
 from svgd_onnx.training.streams import StreamExamples, StreamOrder
 
 _MOST_WORKERS = 64
 
-Order = BatchOrder | StreamOrder
+Order = BatchOrder | StreamOrder | ShareOfOrder
 _Task = tuple[int, np.ndarray]
 
 

@@ -10,6 +10,7 @@ from math import isfinite
 from pathlib import Path
 
 from svgd_onnx.errors import Advice
+from svgd_onnx.distributed.communicator import any_of
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
 from svgd_onnx.training.callbacks import Callback, Record
@@ -123,7 +124,9 @@ class Loop:
         return self.monitor.best_step(self.state.progress.validations) if watched else None
 
     def _is_over(self) -> bool:
-        return self.state.progress.step >= self.total or self.is_stopping() or self.stopped_early
+        if self.state.progress.step >= self.total or self.stopped_early:
+            return True
+        return any_of(self.state.communicator, self.is_stopping())
 
     def _step(self, feed: Feed, rows: TrainingLog, bar: Progress) -> Record:
         step = self.state.progress.step
@@ -154,8 +157,10 @@ class Loop:
         return record
 
     def _validate(self, held_out: Taken | StreamExamples, ends_epoch: bool) -> dict[str, float]:
-        values = evaluate(
-            self.state.session, self.manifest, held_out, self.metrics, workers=self.workers
+        values = self.state.communicator.from_first(
+            lambda: evaluate(
+                self.state.session, self.manifest, held_out, self.metrics, workers=self.workers
+            )
         )
         self._result.update({f"validation_{name}": value for name, value in values.items()})
         if ends_epoch:

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.errors import UserError, check_choice, option
-from svgd_onnx.files import PathLike, check_destination
+from svgd_onnx.files import PathLike, check_destination, recover
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
@@ -35,15 +36,20 @@ class OpenedFolder:
         kernels: str,
         non_finite: str,
         checkpoint: str,
+        communicator: Communicator | None = None,
     ) -> None:
-        self._folder, self.manifest = Path(folder), Manifest.load(Path(folder))
+        self._folder = Path(folder)
+        if communicator is not None:
+            communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
+        self.manifest = Manifest.load(self._folder)
         check_threads(threads)
         check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
         opening = (threads, device, kernels, device_options or {})
         self._state = TrainingState(
-            self._folder, self.manifest, seed, checkpoint, non_finite, opening
+            self._folder, self.manifest, seed, checkpoint, non_finite, opening, communicator
         )
+        self._trains = False
         session = self._session
         self.kernels, self.device, self.nodes = session.kernels, session.device, session.nodes
 
@@ -181,6 +187,8 @@ class OpenedFolder:
                 that was read, or a parameter or an r is NaN or infinite; the last stays.
         """
         self._state.save()
+        if not self._trains:  # there a step comes after it
+            self._state.communicator.finish()
 
     def export(self, path: PathLike, *, requantize: bool = False, trained: bool = False) -> None:
         """Writes the model with its parameters, or their averages, as they are now, as plain ONNX.

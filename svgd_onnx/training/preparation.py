@@ -23,6 +23,7 @@ from svgd_onnx.training.length import check_length, check_positive
 from svgd_onnx.training.loop import Loop
 from svgd_onnx.training.metrics import LOSS, Metric, check_watched, metrics_for
 from svgd_onnx.training.monitor import Monitor
+from svgd_onnx.training.ranks import ShareOfOrder, share_of_batch
 from svgd_onnx.training.schedules import Rates, Schedule, as_schedule, check_rate
 from svgd_onnx.training.start import check_batch_size, check_resume
 from svgd_onnx.training.state import TrainingState
@@ -74,7 +75,8 @@ def prepare(
         checkpoint_every=options.checkpoint_every,
         checkpoint_keep=options.checkpoint_keep,
     )
-    check_batch_size(manifest, options.batch_size)
+    check_positive(batch_size=options.batch_size)
+    check_batch_size(manifest, share_of_batch(state.communicator, options.batch_size))
     check_workers(options.workers)
     check_resume(folder, state.progress.step, options.resume)
     callbacks = check_callbacks(options.callbacks)
@@ -101,13 +103,14 @@ def prepare(
     if total is None:
         assert isinstance(order, BatchOrder)  # data whose length nobody knows has steps
         total = order.steps(options.epochs or 0)
+    several = state.communicator.size > 1
     rates = Rates(schedule, options.learning_rate, total)
     state.keep(options.checkpoint_keep, best=options.checkpoint_best)
     return Loop(
         state=state,
         manifest=manifest,
         examples=taken,
-        order=order,
+        order=ShareOfOrder(order, state.communicator) if several else order,
         total=total,
         rates=rates,
         followed=schedule.metric,
@@ -117,7 +120,7 @@ def prepare(
         keeps_best=options.checkpoint_best,
         log_every=options.log_every,
         checkpoint_every=options.checkpoint_every,
-        callbacks=callbacks,
+        callbacks=() if state.communicator.rank else callbacks,
         workers=options.workers,
     )
 

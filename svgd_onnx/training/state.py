@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx.distributed import ALONE, Communicator
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
@@ -17,6 +18,7 @@ from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
+from svgd_onnx.training.ranks import NoClaim, check_alike, open_rank
 
 
 class TrainingState:
@@ -29,6 +31,7 @@ class TrainingState:
         checkpoint: the name of the one to begin from.
         non_finite: as of `Trainer`.
         opening: threads, device, kernels and options of the device, as `Target.open` takes them.
+        communicator: as of `Trainer`.
 
     Attributes:
         manifest: of the artifacts.
@@ -49,14 +52,22 @@ class TrainingState:
         checkpoint: str,
         non_finite: str,
         opening: tuple[int | None, str | None, str, Mapping[str, str]],
+        communicator: Communicator | None = None,
     ) -> None:
         self._folder, self.manifest, self._non_finite = folder, manifest, non_finite
+        self.communicator = communicator or ALONE
         target = target_named(manifest.target)
-        self.claim = CheckpointClaim(folder, target.checkpoint_files)
+        self._writes = self.communicator.rank == 0
+        self.claim: CheckpointClaim | NoClaim = NoClaim()
+        if self._writes:
+            self.claim = CheckpointClaim(folder, target.checkpoint_files)
         self._kept = KeptCheckpoints(folder, target.checkpoint_files)
         self._keep_last: int | None = None
         kept_step = find(folder, manifest, checkpoint)
-        self.session = target.open(folder, manifest, *opening, step=kept_step)
+        if communicator is None:
+            self.session = target.open(folder, manifest, *opening, step=kept_step)
+        else:
+            self.session = open_rank(communicator, folder, manifest, opening, kept_step)
         self.progress = saved = self.session.progress
         if saved.step and seed is not None and seed != saved.seed:
             raise UserError(
@@ -130,7 +141,8 @@ class TrainingState:
     def _seed_of_step(self) -> int:
         """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""
         progress = self.progress
-        state = np.random.SeedSequence([progress.seed, progress.step]).generate_state(1)
+        rank = [self.communicator.rank] if self.communicator.rank else []
+        state = np.random.SeedSequence([progress.seed, progress.step, *rank]).generate_state(1)
         return int(state[0]) >> 1
 
     def note(self, values: dict[str, float]) -> None:
@@ -151,7 +163,7 @@ class TrainingState:
             UserError: the disk has no room for them.
         """
         self._keep_last = last or (1 if best else None)
-        if self._keep_last is None:
+        if self._keep_last is None or not self._writes:
             return
         kept = self._kept.steps() - {0}
         more = self._keep_last - 1 + best - len(kept)
@@ -186,6 +198,13 @@ class TrainingState:
     def save(self) -> None:
         """As `Trainer.save`."""
         self.check_finite()
+        step = self.progress.step
+        check_alike(
+            self.communicator, self.session, self.manifest, f"What was trained by step {step}"
+        )
+        if not self._writes:
+            self._saved_step, self.is_saved = step, True
+            return
         progress = replace(self.progress, conversion=self.manifest.conversion)
         with self.claim.saving():
             if self._followed is not None and self._followed != progress.step:
@@ -207,6 +226,8 @@ class TrainingState:
 
     def _forget(self) -> None:
         """Removes what is no longer to be kept."""
+        if not self._writes:
+            return
         if self._given_up:  # those of the training that was given up go
             self._kept.forget({step for step in self._kept.steps() if step > self._opened_step})
             self._given_up = False

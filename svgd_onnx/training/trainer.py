@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.files import PathLike, check_destination
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.kernels import AUTO
@@ -52,6 +53,8 @@ class Trainer(OpenedFolder):
             which all stays as it was before that step, and training goes on with the next.
         checkpoint: which to begin from: "last", the folder's own; or, of those that training kept, "best",
             "initial", of before the first step, or "step-1600". What is trained replaces the folder's own.
+        communicator: the ranks that train together, as `svgd_onnx.distributed.join` gives them; None for one
+            process alone. All do the same: the first writes the checkpoint and the log, and calls callbacks.
 
     Attributes:
         manifest: what the folder says of itself.
@@ -87,6 +90,7 @@ class Trainer(OpenedFolder):
         kernels: str = AUTO,
         non_finite: str = STOP,
         checkpoint: str = LAST,
+        communicator: Communicator | None = None,
     ) -> None:
         super().__init__(
             folder,
@@ -97,6 +101,7 @@ class Trainer(OpenedFolder):
             kernels=kernels,
             non_finite=non_finite,
             checkpoint=checkpoint,
+            communicator=communicator,
         )
         self._stopping = self.stopped_early = False
         self.why_stopped: str | None = None
@@ -108,7 +113,7 @@ class Trainer(OpenedFolder):
 
         Args:
             batch: an array for each model input and the label, by name, as the model takes it: examples
-                along the batch axis.
+                along the batch axis; of several ranks this one's share, as large as any other's.
             learning_rate: alpha.
 
         Returns:
@@ -170,7 +175,7 @@ class Trainer(OpenedFolder):
                 batches, taken in its order, with `steps`: what a row or an item is, `load_data` says.
             epochs: how many epochs in all; or
             steps: how many steps in all.
-            batch_size: examples a step.
+            batch_size: examples a step, of all ranks together.
             learning_rate: alpha.
             schedule: of the learning rate: a `Schedule`; its text, as "warmup=500,cosine"; or the rate from
                 a step on, by step (steps count from 0).
@@ -235,14 +240,19 @@ class Trainer(OpenedFolder):
         )
         loop = prepare(self._folder, self._state, options, examples, validation, augment)
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
-        if tensorboard is not None:
+        first = self._state.communicator.rank == 0
+        if tensorboard is not None and first:
             board = TensorBoard(Path(tensorboard), self, log_every)
             loop.board, loop.callbacks = board, [board, *loop.callbacks]
         path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
+        self._trains = True
         try:
-            return loop.run(path, progress)
+            result = loop.run(path if first else None, progress and first)
+            self._state.communicator.finish()
+            return result
         finally:
-            self._stopping, self.stopped_early = False, loop.stopped_early
+            self._trains = self._stopping = False
+            self.stopped_early = loop.stopped_early
             self.why_stopped, self.best_validation = loop.why_stopped, loop.best_step
             self.waiting = loop.waiting
 

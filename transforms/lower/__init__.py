@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from svgd_onnx.transforms.lower.fake_quantize import LowerFakeQuantize
 from svgd_onnx.transforms.lower.lower import RULES, Lower, operators_of
-from svgd_onnx.transforms.lower.portable_virtual_gradient import PortableVirtualGradient
+from svgd_onnx.transforms.lower.portable_virtual_gradient import (
+    PortableVirtualGradient,
+    mean_of_means,
+    standard_t,
+)
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
@@ -17,5 +21,7 @@ __all__ = [
     "LowerUntrusted",
     "PortableVirtualGradient",
     "StraightThroughSurrogate",
+    "mean_of_means",
     "operators_of",
+    "standard_t",
 ]

@@ -18,7 +18,7 @@ from svgd_onnx.transforms.writer import Writer
 _READ_FROM_THEIR_OUTPUT = frozenset({"LeakyRelu", "Relu", "Sigmoid", "Tanh"})
 
 
-def _per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
+def per_channel(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
     """(C) as (C, 1, ...), to be broadcast along the axes after the channels."""
     return (
         write.node("Unsqueeze", value, write.integers(*range(1, len(axes)))) if axes[1:] else value
@@ -29,7 +29,7 @@ def _mean(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
     return write.reduce("ReduceMean", value, axes, keepdims=False)
 
 
-def _axes(*values: ir.Value) -> list[int]:
+def all_but_channels(*values: ir.Value) -> list[int]:
     """All axes but that of the channels."""
     return [0, *range(2, known_rank(*values))]
 
@@ -37,17 +37,17 @@ def _axes(*values: ir.Value) -> list[int]:
 def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """Outputs: y, the new running mean and variance, the batch's mean and 1 / standard deviation."""
     x, scale, shift, running_mean, running_variance = inputs_of(node, 5)
-    axes = _axes(x)
+    axes = all_but_channels(x)
     momentum = number(node, "momentum", 0.9)
     epsilon = number(node, "epsilon", 1e-5)
     mean = _mean(write, x, axes)
-    centred = write.node("Sub", x, _per_channel(write, mean, axes))
+    centred = write.node("Sub", x, per_channel(write, mean, axes))
     variance = _mean(write, write.node("Mul", centred, centred), axes)
     inverse = write.node(
         "Reciprocal", write.node("Sqrt", write.node("Add", variance, write.scalar(epsilon)))
     )
-    factor = _per_channel(write, write.node("Mul", scale, inverse), axes)
-    y = write.node("Add", write.node("Mul", centred, factor), _per_channel(write, shift, axes))
+    factor = per_channel(write, write.node("Mul", scale, inverse), axes)
+    y = write.node("Add", write.node("Mul", centred, factor), per_channel(write, shift, axes))
 
     def running(old: ir.Value, new: ir.Value) -> ir.Value:
         return write.node(
@@ -62,8 +62,8 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
 def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """dX = scale/deviation (dY - mean(dY) - n mean(dY n)) for n, x normalized."""
     gradient, x, scale, mean, inverse = inputs_of(node, 5)
-    axes = _axes(x, gradient)
-    centred = _centred_again(write, x, _per_channel(write, mean, axes))
+    axes = all_but_channels(x, gradient)
+    centred = _centred_again(write, x, per_channel(write, mean, axes))
     d_shift = write.reduce("ReduceSum", gradient, axes, keepdims=False)
     product = write.reduce("ReduceSum", write.node("Mul", gradient, centred), axes, keepdims=False)
     d_scale = write.node("Mul", product, inverse)
@@ -80,10 +80,10 @@ def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     constant = write.node("Mul", negative, d_shift)
     dx = write.node(
         "Add",
-        write.node("Mul", gradient, _per_channel(write, factor, axes)),
-        write.node("Mul", centred, _per_channel(write, of_x, axes)),
+        write.node("Mul", gradient, per_channel(write, factor, axes)),
+        write.node("Mul", centred, per_channel(write, of_x, axes)),
     )
-    dx = write.node("Add", dx, _per_channel(write, constant, axes))
+    dx = write.node("Add", dx, per_channel(write, constant, axes))
     return [dx, d_scale, d_shift]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import onnx_ir as ir
 
@@ -19,16 +21,23 @@ class PortableVirtualGradient(ir.passes.InPlacePass):
     Where the new r is no output of the graph, it is written back in place with
     `com.microsoft.InPlaceAccumulatorV2` (overwrite), which every onnxruntime training session has.
 
+    Args:
+        writes_back: whether it is; else what reads the new r hands it on.
+
     Ensures: no operator of the domain `ai.svgd` is left.
     """
+
+    def __init__(self, *, writes_back: bool = True) -> None:
+        super().__init__()
+        self._writes_back = writes_back
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
         nodes = [node for node in graph if node.domain == DOMAIN]
         for node in nodes:
-            if not node.outputs[1].is_graph_output():
+            if self._writes_back and not node.outputs[1].is_graph_output():
                 _write_back(graph, node)
-            apply_rule(graph, node, _portable)
+            apply_rule(graph, node, standard_t)
         graph.opset_imports.pop(DOMAIN, None)
         return ir.passes.PassResult(model, modified=bool(nodes))
 
@@ -37,8 +46,17 @@ class PortableVirtualGradient(ir.passes.InPlacePass):
             raise ir.passes.PostconditionError(f"an operator of {DOMAIN} is left")
 
 
-def _portable(node: ir.Node, write: Writer) -> list[ir.Value | None]:
-    """T(dY), or T's factors, and the new r."""
+def standard_t(
+    node: ir.Node, write: Writer, over_ranks: Callable[[ir.Value], ir.Value] | None = None
+) -> list[ir.Value | None]:
+    """T(dY), or T's factors, and the new r, by standard operators.
+
+    Args:
+        node: T, or T's factors.
+        write: where to.
+        over_ranks: makes of what r is fed from the share of a batch that of the whole; None where the whole
+            batch is here.
+    """
     gradient, state = inputs_of(node, 2)
     rho = number(node, "rho", 0.0)
     channel = node.attributes.get("channel_axis")
@@ -46,11 +64,17 @@ def _portable(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     if channel is not None:
         axes = [axis for axis in range(known_rank(gradient)) if axis != channel.as_int()]
     square = write.node("Mul", gradient, gradient)
-    mean = write.reduce("ReduceMean", square, axes, keepdims=False)
+    if over_ranks is None:
+        mean = write.reduce("ReduceMean", square, axes, keepdims=False)
+    else:
+        mean = mean_of_means(write, square, axes)
     if "per_example" in node.attributes:
         # the gradient of an example's loss is dY times the size of the batch
         size = write.cast(write.node("Shape", gradient, start=0, end=1), "float32")
         mean = write.node("Mul", mean, write.node("Mul", size, size))
+    if over_ranks is not None:
+        mean.type, mean.shape = state.type, state.shape
+        mean = over_ranks(mean)
     kept = write.node("Mul", state, write.scalar(rho))
     added = write.node("Mul", mean, write.scalar(1.0 - rho))
     updated = write.node("Add", kept, added)
@@ -63,6 +87,18 @@ def _portable(node: ir.Node, write: Writer) -> list[ir.Value | None]:
         after = range(1, known_rank(gradient) - channel.as_int())
         factor = write.node("Unsqueeze", factor, write.integers(*after)) if after else factor
     return [write.node("Mul", gradient, factor), updated]
+
+
+def mean_of_means(write: Writer, value: ir.Value, axes: Sequence[int]) -> ir.Value:
+    """The mean over axis 0 of the mean over others.
+
+    With channels last onnxruntime adds up what lies along several axes one by one, in float32; so there are
+    fewer to add up.
+    """
+    inner = [axis for axis in axes if axis != 0]
+    if inner:
+        value = write.reduce("ReduceMean", value, inner, keepdims=False)
+    return write.reduce("ReduceMean", value, [0], keepdims=False)
 
 
 def _write_back(graph: ir.Graph, node: ir.Node) -> None:

@@ -66,6 +66,8 @@ def sigma_prime(
     copies: Mapping[str, Sequence[str]],
     settings: VirtualGradientSettings,
     gradients: ir.Graph | None = None,
+    *,
+    factors_last: bool = False,
 ) -> list[ParameterUse]:
     """Finds sigma-prime, in the graph's order, and decides T for each of its elements.
 
@@ -76,6 +78,8 @@ def sigma_prime(
         gradients: the gradient graph, which says where it has dY: not behind a step or aside of the loss,
             and of operations in bodies not always that of all turns. T cannot act where it has not; in
             bodies neither if it is not given.
+        factors_last: whether T's factors come after a parameter's gradient wherever they may, and not only
+            where that is less to compute.
 
     Raises:
         UserError: the shape of r is not known, or a glob of `t_scope` matches nothing.
@@ -127,6 +131,9 @@ def sigma_prime(
                 uses.append(_with_its_state(use, state_of_node))
             else:
                 state_of_node = _with_state(use, node, settings, state, in_body=in_body)
+                if factors_last and not in_body:
+                    axis = _weight_axis(node, position, state_of_node.state_shape)
+                    state_of_node = replace(state_of_node, weight_axis=axis)
                 uses.append(state_of_node)
     return uses
 
@@ -148,7 +155,7 @@ def _with_state(
         state=state,
         state_shape=shape,
         channel_axis=axis,
-        weight_axis=None if in_body else _weight_axis(node, use.position, shape),
+        weight_axis=None if in_body else _cheap_weight_axis(node, use.position, shape),
         open_axes=_open_axes(node) if axis is not None and by_default else (),
     )
 
@@ -249,19 +256,26 @@ _USUAL_SIZE = 32
 _WORTHWHILE_SIZE = 32 * 1024
 
 
+def _cheap_weight_axis(node: ir.Node, position: int, state_shape: tuple[int, ...]) -> int | None:
+    """As `_weight_axis`, where the weight is smaller than the output."""
+    weight = node.inputs[position]
+    weight_size, output_size = (
+        math.prod(dim if isinstance(dim, int) else _USUAL_SIZE for dim in shape or ())
+        for shape in (None if weight is None else weight.shape, node.outputs[0].shape)
+    )
+    is_cheap = output_size >= max(_WORTHWHILE_SIZE, weight_size)
+    return _weight_axis(node, position, state_shape) if is_cheap else None
+
+
 def _weight_axis(node: ir.Node, position: int, state_shape: tuple[int, ...]) -> int | None:
-    """Where T is a factor for each channel, and the weight is smaller than the output."""
+    """The weight's axis of channels, where T is a factor for each."""
     axis = weight_channel_axis(node, position)
     weight = node.inputs[position]
     if axis is None or weight is None or weight.shape is None or weight.producer() is not None:
         return None  # a rearranged parameter has its channels elsewhere
     if len(state_shape) != 1 or weight.shape[axis] != state_shape[0]:
         return None
-    weight_size, output_size = (
-        math.prod(dim if isinstance(dim, int) else _USUAL_SIZE for dim in shape)
-        for shape in (weight.shape, node.outputs[0].shape or ())
-    )
-    return axis if output_size >= max(_WORTHWHILE_SIZE, weight_size) else None
+    return axis
 
 
 def _check_globs(

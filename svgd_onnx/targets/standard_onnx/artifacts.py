@@ -10,13 +10,20 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.records import OF_THE_PARAMETER, State
-from svgd_onnx.step_names import LOSS_SCALE
+from svgd_onnx.step_names import LOSS_SCALE, SHARE
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.standard_onnx import checkpoint
-from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
+from svgd_onnx.targets.standard_onnx.file_names import (
+    CHECKPOINT,
+    FAST_STEP,
+    TRAINING_STEP,
+    piece_of,
+)
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.transforms.bodies import all_bodies
+from svgd_onnx.transforms.data_parallel import ALL_REDUCE, GlobalBatch, cut
+from svgd_onnx.transforms.data_parallel import DOMAIN as RANKS_DOMAIN
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
 from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
@@ -41,17 +48,10 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     training, evaluation = graphs.training, graphs.evaluation
     own = operators_of(evaluation)
     StateOutputs()(training)
-    fast = with_fast_operators(training, portable=graphs.portable) if graphs.fast else None
-    _standard_operators(training, own, portable=graphs.portable)
-    if graphs.half:
-        HalfProducts(graphs.half)(training)
-    steps = {TRAINING_STEP: training}
-    if fast is not None:
-        _standard_operators(fast, own, portable=False)
-        steps[FAST_STEP] = fast
     names = FinalNames(graphs.own_names)
-    for name, step in steps.items():
-        states = _complete(step, graphs, fast=step is fast)
+    pieces = write_pieces(folder, graphs, own, names) if graphs.data_parallel.data_parallel else 0
+    for name, step in forms_of(training, graphs, own).items():
+        states = complete(step, graphs, fast=name == FAST_STEP)
         _save(step, folder / name, names)
     if graphs.update.average is not None:
         AveragedInputs(graphs.selection.trainable)(evaluation)
@@ -68,17 +68,40 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
         },
         TrainingProgress(),
     )
-    return WrittenUpdate(with_final_names(states, names))
+    return WrittenUpdate(with_final_names(states, names), pieces=pieces)
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[State]:
-    """Makes a whole step of a gradient graph; gives what it keeps for the update."""
+def forms_of(
+    training: ir.Model, graphs: TrainingGraphs, own: Collection[tuple[str, str]]
+) -> dict[str, ir.Model]:
+    """A gradient graph in the forms that there are of it, by the files that they become."""
+    fast = with_fast_operators(training, portable=graphs.portable) if graphs.fast else None
+    _standard_operators(training, own, portable=graphs.portable)
+    if graphs.half:
+        HalfProducts(graphs.half)(training)
+    if fast is None:
+        return {TRAINING_STEP: training}
+    _standard_operators(fast, own, portable=False)
+    return {TRAINING_STEP: training, FAST_STEP: fast}
+
+
+def complete(
+    step: ir.Model, graphs: TrainingGraphs, *, fast: bool, cheap: bool = True
+) -> list[State]:
+    """Makes a whole step of a gradient graph; gives what it keeps for the update.
+
+    Args:
+        step: the graph.
+        graphs: it is of these.
+        fast: whether operators of ours may be used.
+        cheap: as of `FiniteLoss`.
+    """
     selection = graphs.selection
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     GradientsLast()(step)
     # what stands for a gradient in float32 may be finite where that is not in float16
-    cheap = not (graphs.recompute or graphs.half)
+    cheap = cheap and not (graphs.recompute or graphs.half)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
     scale, when, kept = graphs.update.loss_scale, None, []
     if scale is not None and scale.is_dynamic:
@@ -98,6 +121,24 @@ def _first_scale(
         return {}
     first = np.array(scale.initial, np.float32)
     return {names.of(each.name): first for each in states if each.name == LOSS_SCALE}
+
+
+def write_pieces(
+    folder: Path, graphs: TrainingGraphs, own: Collection[tuple[str, str]], names: FinalNames
+) -> int:
+    """Writes the step in pieces, in both its forms; gives how many there are."""
+    whole = graphs.training.clone()
+    parameters, count = graphs.selection.trainable, 0
+    GlobalBatch(parameters, graphs.batch, graphs.data_parallel)(whole)
+    for name, step in forms_of(whole, graphs, {*own, (RANKS_DOMAIN, ALL_REDUCE)}).items():
+        complete(step, graphs, fast=name == FAST_STEP, cheap=False)
+        step.ir_version = _IR_VERSION
+        names(step)
+        pieces = cut(step, [*map(names.of, graphs.batch), names.of(SHARE)])
+        for number, piece in enumerate(pieces, 1):
+            (folder / piece_of(name, number)).write_bytes(piece.SerializeToString())
+        count = len(pieces)
+    return count
 
 
 def _save(model: ir.Model, path: Path, names: FinalNames) -> None:
@@ -129,7 +170,7 @@ def _standard_operators(
 ) -> None:
     """As `lower`, where what a step changes is an output already."""
     if portable:
-        PortableVirtualGradient()(model)
+        PortableVirtualGradient(writes_back=False)(model)
     Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)
     if not all_bodies(model.graph):
         # it would make outer values outputs of bodies, which onnxruntime does not take

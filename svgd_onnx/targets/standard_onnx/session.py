@@ -78,10 +78,10 @@ class InferenceTrainingSession:
         self._threads = threads
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self.device)
         model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
-        self._files = {name: checked_model(folder, manifest, name) for name in (model, EVAL_MODEL)}
+        self._files = {EVAL_MODEL: checked_model(folder, manifest, EVAL_MODEL)}
         path = folder / name_of_step(CHECKPOINT, step)
         tensors, self.progress = checkpoint.load(path, manifest)
-        self._session = self._open(model, profile)
+        self._session = self._open_step(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._inputs = inputs
         self._taken = own.union(inputs)
@@ -112,7 +112,7 @@ class InferenceTrainingSession:
             self._captured = CapturedSteps(
                 self._onnxruntime,
                 self._on_device,
-                lambda sizes: self._open(model, sizes=sizes),
+                lambda sizes: self._open(model, sizes=sizes, fast=self._is_fast(model)),
                 lambda session: self._bindings(session, wanted),
             )
         self._loss = hold(np.zeros((), np.float32))
@@ -218,6 +218,13 @@ class InferenceTrainingSession:
         tensors = {name: self.tensor(name) for name in self._current}
         checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
 
+    def _open_step(self, model: str, profile: Path | None) -> Any:
+        return self._open(model, profile, fast=self._is_fast(model))
+
+    def _is_fast(self, model: str) -> bool:
+        """Whether a form of the step has operators of ours."""
+        return model == FAST_STEP or self._manifest.needs_library
+
     @functools.cached_property
     def _evaluation(self) -> Any:
         return self._open(EVAL_MODEL)
@@ -225,7 +232,7 @@ class InferenceTrainingSession:
     def _compare_with_processor(self, arrays: Sequence[np.ndarray], learning_rate: float) -> None:
         """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
         device = Device(self._onnxruntime, CPU.device, {}, self._threads)
-        session = self._open(TRAINING_STEP, device=device)
+        session = self._open(TRAINING_STEP, device=device, fast=self._manifest.needs_library)
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
         given[self._rate] = np.array(learning_rate, np.float32)
         given[self._update] = np.array(True)
@@ -252,11 +259,13 @@ class InferenceTrainingSession:
         name: str,
         profile: Path | None = None,
         device: Device | None = None,
+        *,
+        fast: bool = False,
         sizes: Mapping[str, int] | None = None,
     ) -> Any:
         """A session of one of the models; with `sizes`, of batches of these alone, to be captured."""
         device = device or self._device
-        path = self._files[name]
+        path = self._files.get(name) or checked_model(self._folder, self._manifest, name)
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
         options.log_severity_level = 4
@@ -270,7 +279,7 @@ class InferenceTrainingSession:
         if profile is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(profile)
-        if name == FAST_STEP or (self._manifest.needs_library and name == TRAINING_STEP):
+        if fast:
             options.register_custom_ops_library(str(custom_op_library()))
         told = name != EVAL_MODEL and device.provider is not CPU and sizes is None
         if told:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from svgd_onnx.distributed import Communicator
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.session import Session
@@ -44,6 +45,30 @@ def _open(
     from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
 
     return InferenceTrainingSession(
+        folder,
+        manifest,
+        threads,
+        device,
+        kernels=kernels,
+        device_options=device_options,
+        step=step,
+    )
+
+
+def _open_parallel(
+    communicator: Communicator,
+    folder: Path,
+    manifest: Manifest,
+    threads: int | None,
+    device: str | None,
+    kernels: str,
+    device_options: Mapping[str, str] = NO_OPTIONS,
+    step: int | None = None,
+) -> Session:
+    from svgd_onnx.targets.standard_onnx.data_parallel import DataParallelSession
+
+    return DataParallelSession(
+        communicator,
         folder,
         manifest,
         threads,
@@ -95,5 +120,6 @@ STANDARD_ONNX = Target(
     binds_outputs=True,
     checkpoint=_checkpoint,
     progress=_progress,
+    open_parallel=_open_parallel,
 )
 """One step as a model of standard operators, for any onnxruntime."""
