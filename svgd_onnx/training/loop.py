@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
 
-from svgd_onnx.errors import Advice
 from svgd_onnx.distributed.communicator import any_of
+from svgd_onnx.errors import Advice
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
 from svgd_onnx.training.callbacks import Callback, Record
