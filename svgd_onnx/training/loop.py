@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
@@ -14,11 +15,13 @@ from svgd_onnx.training.examples import Taken
 from svgd_onnx.training.feed import Feed, Order
 from svgd_onnx.training.metrics import Metric
 from svgd_onnx.training.monitor import Monitor, after_epochs
-from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedules import Rates
 from svgd_onnx.training.state import TrainingState
 from svgd_onnx.training.streams import StreamExamples
 from svgd_onnx.training.training_log import TrainingLog
+
+if TYPE_CHECKING:
+    from svgd_onnx.training.progress import Progress
 
 
 @dataclass
@@ -80,6 +83,8 @@ class Loop:
         Raises:
             UserError: as `Trainer.train`.
         """
+        from svgd_onnx.training.progress import Progress  # and rich, which is slow to import
+
         names = score_names(self.manifest, self.metrics) if self.held_out is not None else []
         step = self.state.progress.step
         self._follow()
