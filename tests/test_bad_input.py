@@ -154,7 +154,8 @@ class TestConvert:
         net.node("MatMul", "x", net.weight("second", 6, 4), output="b")
         path = tmp_path / "two.onnx"
         onnx.save(net.model({"x": ("batch", 6)}, {"a": ("batch", 4), "b": ("batch", 4)}), path)
-        assert "several outputs (a, b)" in self.refuse(command_line, path)
+        error = self.refuse(command_line, path)
+        assert "several outputs (a, b)" in error and "--prediction" in error and "--loss" in error
         assert "no output of the model" in self.refuse(command_line, path, "--prediction", "c")
 
     def test_operators_without_a_gradient_are_all_named_with_their_nodes(

@@ -188,7 +188,7 @@ def choose_prediction(graph: ir.Graph, prediction: str | None, named_by: str = "
             return next(iter(names.values()))
         raise UserError(
             f"The model has several outputs ({listed(names)}): say with {option('prediction')} which "
-            "one the loss compares."
+            f"one the loss compares, or with {option('loss')}, by their names, the loss of each of several."
         )
     if prediction not in names:
         raise UserError(

@@ -10,11 +10,13 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-
-from filelock import FileLock, Timeout
+from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files.workplace import explained
+
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 LOCK_NAME = ".svgd-lock"
 HOLDER_NAME = ".svgd-holder.json"
@@ -103,6 +105,8 @@ class FolderLock:
         return status.st_dev, status.st_ino
 
     def _acquired(self) -> FileLock:
+        from filelock import FileLock, Timeout  # which `import svgd_onnx` has no use for
+
         lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)
         with explained(self._folder):
             try:

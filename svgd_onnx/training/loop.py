@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from svgd_onnx.distributed.communicator import any_of
 from svgd_onnx.errors import Advice
@@ -19,11 +20,13 @@ from svgd_onnx.training.examples import Taken
 from svgd_onnx.training.feed import Feed, Order
 from svgd_onnx.training.metrics import Metric
 from svgd_onnx.training.monitor import Monitor, after_epochs
-from svgd_onnx.training.progress import Progress
 from svgd_onnx.training.schedules import Rates
 from svgd_onnx.training.state import TrainingState
 from svgd_onnx.training.streams import StreamExamples
 from svgd_onnx.training.training_log import TrainingLog
+
+if TYPE_CHECKING:
+    from svgd_onnx.training.progress import Progress
 
 
 @dataclass
@@ -88,6 +91,8 @@ class Loop:
         Raises:
             UserError: as `Trainer.train`.
         """
+        from svgd_onnx.training.progress import Progress  # and rich, which is slow to import
+
         names = score_names(self.manifest, self.metrics) if self.held_out is not None else []
         step = self.state.progress.step
         self._follow()

@@ -91,6 +91,20 @@ def images(batch: int) -> onnx.ModelProto:
     return net.model({"x": (batch, 2, 6, 6)}, {"y": (batch, 3)})
 
 
+def masked(batch: int) -> onnx.ModelProto:
+    """A causal mask that was computed for the whole batch, added to scores, and one of booleans."""
+    net = Network()
+    mask = np.triu(np.full((5, 5), np.finfo(np.float32).min), 1)
+    added = net.constant("mask", np.tile(mask, (batch, 1, 1)).astype(np.float32))
+    seen = net.constant("seen", np.tile([True, True, True, True, False], (batch, 5, 1)))
+    keys = net.node("Transpose", net.node("MatMul", "x", net.weight("k", 4, 4)), perm=[0, 2, 1])
+    scores = net.node("Add", net.node("MatMul", "x", keys), added)
+    scores = net.node("Where", seen, scores, net.constant("least", np.float32(-1e9)))
+    mixed = net.node("MatMul", net.node("Softmax", scores, axis=-1), "x")
+    net.node("ReduceMean", mixed, axes=[1], keepdims=0, output="y")
+    return net.model({"x": (batch, 5, 4)}, {"y": (batch, 4)})
+
+
 OPENED: dict[str, tuple[Build, int]] = {
     f"{build.__name__} {batch}": (build, batch)
     for build, batches in (
@@ -99,6 +113,7 @@ OPENED: dict[str, tuple[Build, int]] = {
         (class_token, (1,)),
         (recurrent, (1,)),
         (images, (1, 4)),
+        (masked, (1, 4)),
     )
     for batch in batches
 }
@@ -113,6 +128,8 @@ def mixed(op_type: str, *shape: int, batch: int = 2, **attributes: Any) -> Build
             "Reshape": lambda: [ints(net, *shape)],
             "MatMul": lambda: [net.node("Transpose", "h", perm=[1, 0])],
             "Add": lambda: [net.weight("each", batch, 6)],
+            "Sub": lambda: [net.constant("zeros", np.zeros((batch, 6), np.float32))],
+            "Mul": lambda: [net.constant("mask", np.triu(np.ones((batch, 6), np.float32)))],
             "Gather": lambda: [ints(net, *range(shape[0]))],
             "CumSum": lambda: [net.constant("axis", np.array(0))],
         }
@@ -127,6 +144,11 @@ KEPT: dict[str, tuple[Build, str]] = {
     "reshape": (mixed("Reshape", 3, 4), "it mixes examples"),
     "product": (mixed("MatMul", 2, 2), "examples"),
     "constant": (mixed("Add", 2, 6), "a constant has an entry for each example"),
+    "equal rows that may be trained": (
+        mixed("Sub", 2, 6),
+        "a constant has an entry for each example",
+    ),
+    "a mask of each": (mixed("Mul", 2, 6), "a constant has an entry for each example"),
     "softmax": (mixed("Softmax", 2, 6, axis=0), "it works over examples"),
     "mean": (mixed("ReduceMean", 1, 6, axes=[0]), "it reduces over examples"),
     "gather": (mixed("Gather", 2, 6), "it takes examples by their numbers"),

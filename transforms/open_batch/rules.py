@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from svgd_onnx.transforms.open_batch.equal_rows import first_of_equal
 from svgd_onnx.transforms.open_batch.picked import gather_nd, gather_of_one
 from svgd_onnx.transforms.open_batch.reshape import RESHAPES, expanded
 from svgd_onnx.transforms.open_batch.rows import (
@@ -31,11 +32,11 @@ def elementwise(node: ir.Node, tracing: Tracing) -> Where:
     if len(found) != 1:
         raise RefusedError("its operands have their examples in different places")
     (rows,) = found
-    for value in node.inputs:
+    for place, value in enumerate(node.inputs):
         if value is not None and tracing.rows(value) is None:
             axis = rows.axis - rank + known_rank(value)
             if axis >= 0 and size(value, axis) != 1:
-                raise RefusedError("a constant has an entry for each example")
+                first_of_equal(node, place, axis, rows, tracing)
     return rows
 
 
