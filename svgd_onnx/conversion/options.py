@@ -166,7 +166,7 @@ class UpdateSettings:
         ema: decay of an exponential moving average of the parameters, which is what is evaluated and exported;
             None without.
         l1: lambda of L1 regularization, on weights and biases; 0 is none.
-        proximal: mu of a term mu / 2 * |w - w0|^2 of the loss, of all that is trained: w0 is the parameter
+        proximal: mu of a term mu / 2 * (w - w0)^2 of the loss, of all that is trained: w0 is the parameter
             before the first step, or what a federated server sent last (FedProx); 0 is none.
     """
 

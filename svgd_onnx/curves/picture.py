@@ -57,7 +57,9 @@ def plot(
             matplotlib is not installed.
 
     Example:
-        svgd_onnx.plot(["svgd.csv", "adamw.csv"], "runs.png", metrics=["loss", "accuracy"], smooth=20)
+        >>> _ = trainer.train(examples, steps=8, batch_size=8, learning_rate=0.1, log="svgd.csv", log_every=1)
+        >>> svgd_onnx.plot(["svgd.csv"], "runs.png", metrics=["loss"], smooth=2).name
+        'runs.png'
     """
     check_several("metrics", metrics)
     check_several("runs", runs)

@@ -142,7 +142,7 @@ def test_an_axis_that_there_is_not(axes: Axes, sentence: str, tmp_path: Path) ->
 
 def test_classes_are_not_on_the_axis_of_examples(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="Axis 1 of the logits 'y' has the examples"):
-        converted(time_major(), tmp_path / "artifacts", target="onnx")
+        converted(time_major(), tmp_path / "artifacts", target="onnx", class_axis=1)
 
 
 @pytest.mark.parametrize("target", TARGETS)

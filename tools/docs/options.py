@@ -20,7 +20,8 @@ def _program() -> Any:
 
 def commands() -> dict[str, Any]:
     """click's commands by name, in the order of the help."""
-    return dict(_program().commands)
+    program, context = _program(), _context()
+    return {name: program.get_command(context, name) for name in program.list_commands(context)}
 
 
 def flags(parameter: Any) -> list[str]:
