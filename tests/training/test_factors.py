@@ -37,7 +37,9 @@ def test_they_are_those_of_the_formula(target: str, trainer_of: MakeTrainer) -> 
 
 def test_they_are_the_factors_that_a_step_has_used(trainer_of: MakeTrainer) -> None:
     """The step's own virtual gradient over its own plain gradient, in an r with an entry a column."""
-    with_t, without = (trainer_of(MODEL, **how) for how in ({}, {"optimizer": "sgd"}))
+    with_t, without = (
+        trainer_of(MODEL, target="ort-training", **how) for how in ({}, {"optimizer": "sgd"})
+    )
     batch = {name: array[:8] for name, array in DATA.items()}
     for each in (with_t, without):
         each.train_step(batch, 0.1)
