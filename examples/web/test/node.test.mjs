@@ -77,9 +77,8 @@ test('what goes wrong is said, and changes nothing', async () => {
 });
 
 test('a federated round', async () => {
-  const [server, client] = [await Trainer.load(ort, artifact), await Trainer.load(ort, artifact)];
-  const digits = new Digits(data.train, client.manifest);
-  const batch = digits.batch([0, 1, 2]);
+  const [server, client] = [await load(), await load()];
+  const batch = (await digits('train', client.manifest)).take([0, 1, 2]);
   const sent = await server.getParameters();
   const trained = server.manifest.parameters.filter((each) => each.trainable || each.statistic);
   assert.deepEqual(
