@@ -63,28 +63,6 @@ class Open(Protocol):
         ...
 
 
-class OpenParallel(Protocol):
-    """How artifacts are opened for training on several ranks."""
-
-    def __call__(
-        self,
-        communicator: Communicator,
-        folder: Path,
-        manifest: Manifest,
-        threads: int | None,
-        device: str | None,
-        kernels: str,
-        device_options: Mapping[str, str] = NO_OPTIONS,
-        step: int | None = None,
-    ) -> Session:
-        """The session of one rank; as `Open`.
-
-        Raises:
-            UserError: as `Open`, or the artifacts have no step for several ranks.
-        """
-        ...
-
-
 class ReadCheckpoint(Protocol):
     """How the parameters of a checkpoint are read."""
 
@@ -118,7 +96,8 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in.
-        open_parallel: a session of one of several ranks; None where there is none.
+        open_parallel: how one of several ranks opens them; raises UserError where they have no step for several,
+            too. None where there is none.
         kept_bytes: the memory of an opened session with a manifest and so many nodes in its step, before it
             computes anything: parameters, gradients, r, the optimizer's states and the graph itself.
         binds_outputs: whether the outputs of a step have memory that is kept.
@@ -141,4 +120,4 @@ class Target:
     binds_outputs: bool
     checkpoint: ReadCheckpoint
     progress: Callable[[Path, Manifest], TrainingProgress]
-    open_parallel: OpenParallel | None = None
+    open_parallel: Callable[[Communicator], Open] | None = None

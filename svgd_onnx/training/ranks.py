@@ -41,9 +41,8 @@ def open_rank(
     threads, device, kernels, options = opening
     if threads is None:
         threads = threads_of(communicator)
-    session = target.open_parallel(
-        communicator, folder, manifest, threads, device, kernels, options, step=kept_step
-    )
+    opened = target.open_parallel(communicator)
+    session = opened(folder, manifest, threads, device, kernels, options, step=kept_step)
     check_alike(communicator, session, manifest, f"The folder '{folder}'")
     return session
 

@@ -17,11 +17,14 @@ from svgd_onnx.targets.standard_onnx.file_names import piece_of
 from svgd_onnx.targets.standard_onnx.pieces import Pieces, Traffic
 from svgd_onnx.targets.standard_onnx.providers import CPU
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+from svgd_onnx.targets.target import NO_OPTIONS
 from svgd_onnx.transforms.losses import loss_if_known
 
 
 class DataParallelSession(InferenceTrainingSession):
     """A `Session` of one rank. All of them take the same steps; parameters and states stay alike.
+
+    `train_step` takes this rank's share of a batch and gives the loss of the whole.
 
     Args:
         communicator: of the ranks.
@@ -40,9 +43,8 @@ class DataParallelSession(InferenceTrainingSession):
         manifest: Manifest,
         threads: int | None = None,
         device: str | None = None,
-        *,
         kernels: str = AUTO,
-        device_options: Mapping[str, str] | None = None,
+        device_options: Mapping[str, str] = NO_OPTIONS,
         step: int | None = None,
     ) -> None:
         if manifest.data_parallel is None:
@@ -73,19 +75,13 @@ class DataParallelSession(InferenceTrainingSession):
         traffic: Traffic = self._session.traffic
         return traffic
 
-    def train_step(
-        self,
-        arrays: Sequence[np.ndarray],
-        learning_rate: float,
-        *,
-        update: bool = True,
-        seed: int | None = None,
-    ) -> float:
-        """The loss of the whole batch, of which `arrays` are this rank's share; as of `Session`."""
-        share = self._share(arrays)
-        self._session.share = share
-        self._bound[self._half].bind_cpu_input(self._share_name, np.array(share, np.float32))
-        return super().train_step(arrays, learning_rate, update=update, seed=seed)
+    def _given(
+        self, arrays: Sequence[np.ndarray], learning_rate: float, update: bool
+    ) -> dict[str, np.ndarray]:
+        """Also the share of the whole batch that this rank's examples are."""
+        share = self._session.share = self._share(arrays)
+        given = super()._given(arrays, learning_rate, update)
+        return {**given, self._share_name: np.array(share, np.float32)}
 
     def _open_step(self, model: str, profile: Path | None) -> Any:
         names = [piece_of(model, number) for number in range(1, self._pieces_count + 1)]

@@ -130,10 +130,7 @@ class InferenceTrainingSession:
         seed: int | None = None,
     ) -> float:
         """See `Session`."""
-        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
-        given[self._rate] = np.array(learning_rate, np.float32)
-        if self._accumulates:
-            given[self._update] = np.array(update)
+        given = self._given(arrays, learning_rate, update)
         captured = self._captured
         if captured is not None:
             captured.begin(given, self._inputs)
@@ -150,6 +147,16 @@ class InferenceTrainingSession:
             self._current, self._other = self._other, self._current
             self._half = 1 - self._half
         return loss
+
+    def _given(
+        self, arrays: Sequence[np.ndarray], learning_rate: float, update: bool
+    ) -> dict[str, np.ndarray]:
+        """What a step reads of the host, by the names of its inputs."""
+        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
+        given[self._rate] = np.array(learning_rate, np.float32)
+        if self._accumulates:
+            given[self._update] = np.array(update)
+        return given
 
     def _run(self, given: Mapping[str, np.ndarray]) -> None:
         """Makes a step, from the half that is read to the other."""
@@ -233,9 +240,7 @@ class InferenceTrainingSession:
         """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
         device = Device(self._onnxruntime, CPU.device, {}, self._threads)
         session = self._open(TRAINING_STEP, device=device, fast=self._manifest.needs_library)
-        given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
-        given[self._rate] = np.array(learning_rate, np.float32)
-        given[self._update] = np.array(True)
+        given = self._given(arrays, learning_rate, True)
         inputs = [value.name for value in session.get_inputs()]
         names = [each.name for each in self._manifest.parameters if each.trainable]
         expected = session.run(

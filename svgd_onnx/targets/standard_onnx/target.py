@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.session import Session
 from svgd_onnx.targets.standard_onnx.file_names import CHECKPOINT, FAST_STEP, TRAINING_STEP
-from svgd_onnx.targets.target import NO_OPTIONS, Target, Values
+from svgd_onnx.targets.target import NO_OPTIONS, Open, Target, Values
 from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.targets.update_bytes import update_bytes
 
@@ -55,28 +56,10 @@ def _open(
     )
 
 
-def _open_parallel(
-    communicator: Communicator,
-    folder: Path,
-    manifest: Manifest,
-    threads: int | None,
-    device: str | None,
-    kernels: str,
-    device_options: Mapping[str, str] = NO_OPTIONS,
-    step: int | None = None,
-) -> Session:
+def _open_parallel(communicator: Communicator) -> Open:
     from svgd_onnx.targets.standard_onnx.data_parallel import DataParallelSession
 
-    return DataParallelSession(
-        communicator,
-        folder,
-        manifest,
-        threads,
-        device,
-        kernels=kernels,
-        device_options=device_options,
-        step=step,
-    )
+    return partial(DataParallelSession, communicator)
 
 
 def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
