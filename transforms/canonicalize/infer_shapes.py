@@ -38,7 +38,7 @@ class InferShapes(ir.passes.InPlacePass):
         self._known: set[str] = set()
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
-        self._known = {symbol for value in _values(model.graph) for symbol in _symbols(value)}
+        self._known = {symbol for value in _values(model.graph) for symbol in symbols_of(value)}
         self._infer(model)
         infer_loop_states(model.graph, lambda: self._infer(model))
         return ir.passes.PassResult(model, modified=True)
@@ -52,7 +52,7 @@ class InferShapes(ir.passes.InPlacePass):
 
     def ensures(self, model: ir.Model) -> None:
         for value in _values(model.graph):
-            if not all(map(self._is_name, _symbols(value))):
+            if not all(map(self._is_name, symbols_of(value))):
                 raise ir.passes.PostconditionError(f"an axis of '{value.name}' has a made-up name")
 
     def _is_name(self, symbol: str) -> bool:
@@ -100,7 +100,8 @@ def _values(graph: ir.Graph) -> Iterator[ir.Value]:
         yield from node.outputs
 
 
-def _symbols(value: ir.Value) -> Iterator[str]:
+def symbols_of(value: ir.Value) -> Iterator[str]:
+    """The names of a value's axes that have one."""
     for dim in value.shape or ():
         if not isinstance(dim, int) and dim.value:
             yield dim.value

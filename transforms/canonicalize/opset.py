@@ -10,6 +10,7 @@ from onnx import version_converter
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.transforms.bodies import all_nodes
+from svgd_onnx.transforms.canonicalize.infer_shapes import symbols_of
 from svgd_onnx.transforms.canonicalize.older_opset import OlderOpset
 from svgd_onnx.transforms.passes import run
 from svgd_onnx.transforms.stored_tensors import tensor_of
@@ -92,20 +93,21 @@ def _forget_statistics(graph: ir.Graph) -> None:
 
 
 def _names_of_axes(graph: ir.Graph) -> set[str]:
-    outputs = (value for node in all_nodes(graph) for value in node.outputs)
-    shapes = (value.shape or () for value in (*graph.inputs, *outputs))
-    dims = (dim for shape in shapes for dim in shape)
-    return {dim.value for dim in dims if isinstance(dim, ir.SymbolicDim) and dim.value}
+    values = (*graph.inputs, *(value for node in all_nodes(graph) for value in node.outputs))
+    return {name for value in values for name in symbols_of(value)}
 
 
 def _forget_other_names(graph: ir.Graph, named: Container[str]) -> None:
     """Opens the axes that the converter named: of their sizes it knows nothing."""
     for node in all_nodes(graph):
         for value in node.outputs:
-            dims = list(value.shape or ())
-            if any(isinstance(dim, ir.SymbolicDim) and dim.value not in named for dim in dims):
-                known = (isinstance(dim, int) or dim.value in named for dim in dims)
-                value.shape = ir.Shape([dim if kept else None for dim, kept in zip(dims, known)])
+            if value.shape is not None and not all(name in named for name in symbols_of(value)):
+                value.shape = ir.Shape(
+                    [
+                        dim if isinstance(dim, int) or dim.value in named else None
+                        for dim in value.shape
+                    ]
+                )
 
 
 def _keep_old_resize(graph: ir.Graph) -> None:

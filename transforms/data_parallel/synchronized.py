@@ -7,8 +7,8 @@ import onnx_ir as ir
 from svgd_onnx.step_names import MEAN
 from svgd_onnx.transforms.data_parallel.all_reduce import all_reduced
 from svgd_onnx.transforms.lower import mean_of_means
-from svgd_onnx.transforms.lower.batch_normalization import all_but_channels, per_channel
-from svgd_onnx.transforms.rule import Rule, inputs_of, number
+from svgd_onnx.transforms.lower.batch_normalization import all_but_channels, outputs_of, per_channel
+from svgd_onnx.transforms.rule import Rule, inputs_of
 from svgd_onnx.transforms.writer import Writer
 
 
@@ -19,9 +19,8 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     less that point's. The running mean is that point, since it is near and the same on all ranks: so one
     reduction does, and nothing large cancels.
     """
-    x, scale, shift, running_mean, running_variance = inputs_of(node, 5)
+    x, scale, _, running_mean, _ = inputs_of(node, 5)
     axes = all_but_channels(x)
-    momentum, epsilon = number(node, "momentum", 0.9), number(node, "epsilon", 1e-5)
 
     def mean_of(value: ir.Value) -> ir.Value:
         return _like(mean_of_means(write, value, axes), scale)
@@ -35,20 +34,8 @@ def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     mean = write.node("Add", running_mean, off)
     variance = write.node("Sub", second, write.node("Mul", off, off))
     variance = write.node("Max", variance, write.scalar(0))
-    root = write.node("Sqrt", write.node("Add", variance, write.scalar(epsilon)))
-    inverse = write.node("Reciprocal", root)
     centred = write.node("Sub", x, per_channel(write, mean, axes))
-    factor = per_channel(write, write.node("Mul", scale, inverse), axes)
-    y = write.node("Add", write.node("Mul", centred, factor), per_channel(write, shift, axes))
-
-    def running(old: ir.Value, new: ir.Value) -> ir.Value:
-        return write.node(
-            "Add",
-            write.node("Mul", old, write.scalar(momentum)),
-            write.node("Mul", new, write.scalar(1 - momentum)),
-        )
-
-    return [y, running(running_mean, mean), running(running_variance, variance), mean, inverse]
+    return outputs_of(node, write, centred, mean, variance)
 
 
 def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:

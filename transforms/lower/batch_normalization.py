@@ -36,27 +36,41 @@ def all_but_channels(*values: ir.Value) -> list[int]:
 
 def _normalization(node: ir.Node, write: Writer) -> list[ir.Value | None]:
     """Outputs: y, the new running mean and variance, the batch's mean and 1 / standard deviation."""
-    x, scale, shift, running_mean, running_variance = inputs_of(node, 5)
+    x = inputs_of(node, 5)[0]
     axes = all_but_channels(x)
-    momentum = number(node, "momentum", 0.9)
-    epsilon = number(node, "epsilon", 1e-5)
     mean = _mean(write, x, axes)
     centred = write.node("Sub", x, per_channel(write, mean, axes))
     variance = _mean(write, write.node("Mul", centred, centred), axes)
-    inverse = write.node(
-        "Reciprocal", write.node("Sqrt", write.node("Add", variance, write.scalar(epsilon)))
-    )
+    return outputs_of(node, write, centred, mean, variance)
+
+
+def outputs_of(
+    node: ir.Node, write: Writer, centred: ir.Value, mean: ir.Value, variance: ir.Value
+) -> list[ir.Value | None]:
+    """y, the new running mean and variance, the mean and 1 / standard deviation, by the statistics of a batch.
+
+    Args:
+        node: the normalization.
+        write: where to.
+        centred: x less the mean.
+        mean: of each channel, (C,), like the next.
+        variance: around it.
+    """
+    x, scale, shift, *before = inputs_of(node, 5)
+    axes, momentum = all_but_channels(x), number(node, "momentum", 0.9)
+    epsilon = write.scalar(number(node, "epsilon", 1e-5))
+    inverse = write.node("Reciprocal", write.node("Sqrt", write.node("Add", variance, epsilon)))
     factor = per_channel(write, write.node("Mul", scale, inverse), axes)
     y = write.node("Add", write.node("Mul", centred, factor), per_channel(write, shift, axes))
-
-    def running(old: ir.Value, new: ir.Value) -> ir.Value:
-        return write.node(
+    running = (
+        write.node(
             "Add",
             write.node("Mul", old, write.scalar(momentum)),
             write.node("Mul", new, write.scalar(1 - momentum)),
         )
-
-    return [y, running(running_mean, mean), running(running_variance, variance), mean, inverse]
+        for old, new in zip(before, (mean, variance))
+    )
+    return [y, *running, mean, inverse]
 
 
 def _gradient(node: ir.Node, write: Writer) -> list[ir.Value | None]:
