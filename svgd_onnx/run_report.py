@@ -15,8 +15,10 @@ from svgd_onnx.training.run_summary import RunSummary
 from svgd_onnx.training.trainer import Trainer
 
 
-def facts_of_run(trainer: Trainer, summary: RunSummary) -> dict[str, Any]:
-    """The end of a run by name, for --json."""
+def facts_of_run(
+    trainer: Trainer, summary: RunSummary, factors: Sequence[Factors]
+) -> dict[str, Any]:
+    """The end of a run by name, for --json; with T's factors then."""
     return {
         "steps": summary.steps,
         "epochs": summary.epochs,
@@ -34,12 +36,12 @@ def facts_of_run(trainer: Trainer, summary: RunSummary) -> dict[str, Any]:
                 "highest": each.highest,
                 "constant": each.are_constant,
             }
-            for each in (trainer.factors() if summary.steps else [])
+            for each in factors
         ],
     }
 
 
-def show_run(trainer: Trainer, summary: RunSummary) -> None:
+def show_run(trainer: Trainer, summary: RunSummary, factors: Sequence[Factors]) -> None:
     """A table of what a run came to, and where T did not adapt; nothing of a run without a step."""
     if not summary.steps or summary.epochs is None:
         return
@@ -56,7 +58,7 @@ def show_run(trainer: Trainer, summary: RunSummary) -> None:
         add_row(table, "loss of a batch" if name == "loss" else name.replace("_", " "), *values)
     show(table)
     say(f"Checkpoint of step {trainer.saved_step}: {trainer.checkpoint_file}")
-    say_where_t_is_constant(trainer.factors())
+    say_where_t_is_constant(factors)
 
 
 def say_where_t_is_constant(factors: Sequence[Factors]) -> None:

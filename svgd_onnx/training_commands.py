@@ -190,6 +190,7 @@ def train(
             resume=resume,
             progress=terminal.shows_text(),
         )
+    factors = trainer.factors() if summary.steps else []
     terminal.result(
         artifacts=folder,
         from_step=trainer.first_step,
@@ -209,7 +210,7 @@ def train(
         tensorboard=tensorboard,
         config=trainer.config,
         interrupted=signals.exit_code() is not None,
-        **facts_of_run(trainer, summary),
+        **facts_of_run(trainer, summary, factors),
     )
     if signals.exit_code() is not None:
         terminal.complain(f"{interrupted(trainer)}.")
@@ -217,7 +218,7 @@ def train(
     if verbose and not told:
         say_placement(trainer)
     say_results(trainer, result)
-    show_run(trainer, summary)
+    show_run(trainer, summary, factors)
     if verbose and trainer.step > trainer.first_step:
         terminal.say(f"Steps waited for data {trainer.waiting:.1%} of the time.")
 
