@@ -31,6 +31,13 @@ EXAMPLES = models.examples(models.convolutional(), 64)
 _OPTIONS = "--data data.npz --batch-size 8 --learning-rate 0.1 --threads 1".split()
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("converted") / "artifacts"
+    svgd_onnx.convert(models.convolutional(), folder, target="onnx", data_parallel=True)
+    return folder
+
+
 @pytest.fixture
 def place(converted: Path, tmp_path: Path) -> Path:
     shutil.copytree(converted, tmp_path / "artifacts")

@@ -25,6 +25,13 @@ OPTIONS: dict[str, Any] = {"batch_size": 8, "learning_rate": 0.1}
 EXAMPLES = models.examples(models.convolutional(), 50)
 
 
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("converted") / "artifacts"
+    svgd_onnx.convert(models.convolutional(), folder, target="onnx", data_parallel=True)
+    return folder
+
+
 @pytest.fixture
 def artifacts(converted: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(converted, tmp_path / "artifacts"))
