@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -86,6 +87,36 @@ def test_a_run_that_was_interrupted_ends_with_the_same_bits(
     expected = parameters(straight)
     for name, value in parameters(resumed).items():
         np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_run_goes_on_elsewhere_from_the_state_beside_its_result(tmp_path: Path) -> None:
+    run = Run.of(MLP, "svgd", 3, steps=5, evaluate_every=2)
+    here, there = tmp_path / "here", tmp_path / "there"
+    train(run, tmp_path / "straight")
+    with pytest.raises(InterruptionError):
+        train(run, here, tested=interrupt, keep_state=True)
+    there.mkdir()
+    for name in ("result.csv", "result.state.txt"):
+        (here / name).rename(there / name)
+    train(run, there)
+    assert not (there / "result.state.txt").exists()
+    lines = [
+        (folder / "result.csv").read_text().splitlines()[1:]
+        for folder in (tmp_path / "straight", there)
+    ]
+    assert lines[0] == lines[1]
+
+
+def test_a_damaged_state_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    run = Run.of(MLP, "svgd", 3, steps=5, evaluate_every=2)
+    with pytest.raises(InterruptionError):
+        train(run, tmp_path, tested=interrupt, keep_state=True)
+    shutil.rmtree(tmp_path / "work")
+    state = tmp_path / "result.state.txt"
+    state.write_text(state.read_text()[:-5000])
+    with pytest.raises(svgd_onnx.UserError, match="is no state of a run"):
+        train(run, tmp_path)
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_finished_run_is_not_trained_again(tmp_path: Path) -> None:

@@ -78,6 +78,12 @@ def parser(experiment: Experiment) -> argparse.ArgumentParser:
         help="of --device cuda, by its name in onnxruntime (enable_cuda_graph=1); may be repeated",
     )
     parser.add_argument(
+        "--keep-state",
+        action="store_true",
+        help="write what the run goes on from beside its result too, as text, with each test; it is deleted "
+        "at the end of the run",
+    )
+    parser.add_argument(
         "--make-only",
         action="store_true",
         help="make the artifacts in the working folder, to train them where nothing converts",
@@ -137,6 +143,7 @@ def run_all(experiment: Experiment, arguments: argparse.Namespace) -> None:
     device = {
         "device": arguments.device,
         "device_options": parse_device_options(arguments.device_option),
+        "keep_state": arguments.keep_state,
     }
     results = [train(run, data, arguments, tested=print_last, **device) for run in runs]
     for run, result in zip(runs, results):

@@ -28,6 +28,7 @@ from svgd_onnx.training.progress import Progress
 from tools.paper.experiment import Data, Experiment
 from tools.paper.folders import make_folder
 from tools.paper.result import Result, Test
+from tools.paper.state import restore_state, state_of, write_state
 
 ARTIFACTS, BATCH_STATISTICS_MODEL = "artifacts", "batch_statistics.onnx"
 OPTIONS_OF_T = ("scale", "epsilon", "t_scope", "granularity", "gradient")
@@ -141,8 +142,12 @@ def train(
     tested: Callable[[Result], None] = lambda result: None,
     found: Callable[[Result], None] = lambda result: None,
     progress: bool = False,
+    keep_state: bool = False,
 ) -> Result:
     """Begins or goes on with a run, to its end.
+
+    A run whose folder is not there goes on from the state beside its result, where there is one. At its end
+    that state is deleted.
 
     Args:
         run: what to do.
@@ -156,6 +161,7 @@ def train(
         tested: is called after each test.
         found: is called in place of a training, where the result is finished already.
         progress: show a progress bar.
+        keep_state: write the state beside the result with each checkpoint.
 
     Raises:
         UserError: the result is of other settings, or training is impossible or diverges.
@@ -171,6 +177,9 @@ def train(
     if result.finished:
         found(result)
         return result
+    state = state_of(path)
+    if state.exists() and not folder.exists():
+        restore_state(state, folder)
     make(run, folder)
     make_folder(path.parent)
     trainer = svgd_onnx.Trainer(
@@ -213,7 +222,10 @@ def train(
             # The row first: one without its checkpoint is forgotten and made again, the other way it is lost.
             result.save(path)
             trainer.save()
+            if keep_state:
+                write_state(folder, state)
             tested(result)
+    state.unlink(missing_ok=True)
     return result
 
 
