@@ -96,36 +96,39 @@ def as_input(
         UserError: the pictures differ in size, or in that from the input; or normalize does not fit.
     """
     _check_sizes(images, tensor, layout)
-    stacked = np.stack(images)
+    planes = np.moveaxis(np.stack(images), 3, 1)
     if np.dtype(tensor.dtype).kind == "f":
-        stacked = _normalized(stacked, transform)
+        planes = _normalized(planes, transform)
     elif transform.normalize is not None:
         raise UserError(f"Input '{tensor.name}' takes {tensor.dtype}: leave normalize out.")
     else:
-        stacked = stacked.astype(tensor.dtype)
+        planes = planes.astype(tensor.dtype)
     if layout.axes == _ROW:
-        return stacked.reshape(len(stacked), -1)
-    planes = np.moveaxis(stacked, 3, 1)
+        return planes.reshape(len(planes), -1)
     if layout.axes == _NONE:
         return np.ascontiguousarray(planes[:, 0])
     return np.ascontiguousarray(planes.transpose(0, *(axis + 1 for axis in layout.axes)))
 
 
-def _normalized(images: np.ndarray, transform: Transform) -> np.ndarray:
-    pixels = images.astype(np.float32)
-    pixels /= 255
+def _normalized(planes: np.ndarray, transform: Transform) -> np.ndarray:
+    """float32 of uint8, (examples, channels, height, width): by a table of what each of 256 shades becomes."""
+    channels = planes.shape[1]
+    shades = np.arange(256, dtype=np.float32)[:, None] / 255
     if transform.normalize is not None:
         mean, std = (
             np.array(each, np.float32)
             for each in (transform.normalize.mean, transform.normalize.std)
         )
-        if mean.size not in (1, images.shape[-1]):
+        if mean.size not in (1, channels):
             raise UserError(
-                f"{option('transform')} normalizes {mean.size} channels, but images have {images.shape[-1]}."
+                f"{option('transform')} normalizes {mean.size} channels, but images have {channels}."
             )
-        pixels -= mean
-        pixels /= std
-    return pixels
+        shades = (shades - mean) / std
+    tables = np.broadcast_to(shades, (256, channels)).T
+    normalized = np.empty(planes.shape, np.float32)
+    for channel, table in enumerate(tables):
+        normalized[:, channel] = table.take(planes[:, channel])
+    return normalized
 
 
 def _check_sizes(images: Sequence[np.ndarray], tensor: Tensor, layout: Layout) -> None:

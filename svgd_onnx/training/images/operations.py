@@ -70,7 +70,7 @@ class RandomCrop:
     pad: int = 0
 
     def __call__(self, image: np.ndarray, random: Generator | None) -> np.ndarray:
-        padded = np.pad(image, ((self.pad, self.pad), (self.pad, self.pad), (0, 0)))
+        padded = _padded(image, self.pad)
         if random is None:
             return CenterCrop(self.height, self.width)(padded, None)
         top, left = (
@@ -116,6 +116,15 @@ def luminance(image: np.ndarray) -> np.ndarray:
     if image.shape[2] == 1:
         return image
     return np.asarray(image @ np.array([[0.299], [0.587], [0.114]], image.dtype))
+
+
+def _padded(image: np.ndarray, pad: int) -> np.ndarray:
+    if not pad:
+        return image
+    height, width, channels = image.shape
+    padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), image.dtype)  # np.pad is slow
+    padded[pad:-pad, pad:-pad] = image
+    return padded
 
 
 def _cropped(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:
