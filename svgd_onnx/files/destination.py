@@ -66,7 +66,7 @@ def require_file(path: Path) -> Path:
         UserError: there is something else.
     """
     if path.exists() and not path.is_file():
-        raise UserError(f"'{path}' is no file, and so it is not read.")
+        raise UserError(f"'{path}' cannot be read: it is no file.")
     return path
 
 

@@ -60,7 +60,7 @@ def test_a_pipe_in_a_folder_of_data_is_refused_and_not_waited_for(
         pytest.importorskip("pyarrow")
     pipe = _DATA[kind](tmp_path)
     os.mkfifo(pipe)
-    with pytest.raises(UserError, match="is no file"):
+    with pytest.raises(UserError, match="it is no file"):
         svgd_onnx.load_data(tmp_path)
 
 
@@ -72,7 +72,7 @@ def test_a_pipe_of_names_of_classes_is_not_waited_for(tmp_path: Path) -> None:
 
 def test_a_pipe_as_a_log_is_refused(tmp_path: Path, refused: Refused) -> None:
     os.mkfifo(tmp_path / "log.csv")
-    assert "is no file" in refused("plot", tmp_path / "log.csv")
+    assert "it is no file" in refused("plot", tmp_path / "log.csv")
 
 
 def test_a_pipe_as_names_of_classes_is_refused(
@@ -80,7 +80,7 @@ def test_a_pipe_as_names_of_classes_is_refused(
 ) -> None:
     os.mkfifo(tmp_path / "names.txt")
     options = ("--data", data, "--classes", tmp_path / "names.txt")
-    assert "is no file" in refused("evaluate", folder, *options)
+    assert "it is no file" in refused("evaluate", folder, *options)
 
 
 @pytest.mark.parametrize(
