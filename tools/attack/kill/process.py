@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import signal
 import sys
@@ -14,7 +13,6 @@ from tools.attack import command_line
 from tools.attack.kill import shim
 
 _TOO_LONG = 120.0
-_OWN = ("svgd_onnx", "onnx", "safetensors", "filelock", "rich", "typer")
 
 
 @dataclass(frozen=True)
@@ -70,13 +68,6 @@ def run(place: Path, arguments: list[object], attack: Attack | None = None) -> O
     text = report.read_text() if report.exists() else "0\n\n"
     count, modules, error = text.split("\n", 2)
     return Outcome(code, error, int(count or 0), time.monotonic() - began, modules.split())
-
-
-def have(modules: list[str]) -> None:
-    """Imports modules, which processes begun from this one then have; but that which listens to signals."""
-    for name in modules:
-        if name.startswith(_OWN) and name != "svgd_onnx.__main__":
-            importlib.import_module(name)
 
 
 def _child(place: Path, words: list[str], attack: Attack, report: Path) -> None:

@@ -14,7 +14,8 @@ from onnx import TensorProto, helper, numpy_helper
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.artifact_files import RUN_FILE
 from svgd_onnx.targets.checkpoint_names import name_of_step
-from tools.attack.kill.process import have, run
+from tools.attack import command_line
+from tools.attack.kill.process import run
 
 STEPS, EVERY = 7, 2
 # The record of what was done comes after it, and tells of a run that was interrupted as of two.
@@ -122,7 +123,7 @@ def _undisturbed(place: Path, command: list[object]) -> None:
     outcome = run(place, command)
     if outcome.code:
         raise SystemExit(f"An undisturbed run fails ({outcome.code}): {outcome.error}")
-    have(outcome.modules)
+    command_line.import_all(outcome.modules)
 
 
 def _conversion(place: Path, target: str, optimizer: str, *more: object) -> list[object]:
