@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import warnings
 from typing import Any, cast
@@ -19,6 +20,10 @@ from svgd_onnx.federated_command import federate
 from svgd_onnx.plot_command import plot
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
+_NO_MEMORY = (
+    "There is not enough memory for this: give smaller batches, a smaller model, or more memory."
+)
+_TOO_LONG = "There is no such file: a path, or a name in it, is longer than the system takes."
 _CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
 
 
@@ -55,6 +60,14 @@ def main() -> None:
         _app()
     except UserError as error:
         terminal.complain(f"{after_the_first()}{error.on_command_line()}")
+        sys.exit(2)
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        terminal.complain(f"{after_the_first()}{_TOO_LONG}")
+        sys.exit(2)
+    except MemoryError:
+        terminal.complain(f"{after_the_first()}{_NO_MEMORY}")
         sys.exit(2)
 
 

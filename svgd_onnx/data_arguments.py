@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import check_destination, followed
+from svgd_onnx.files import check_destination, followed, require_file
 from svgd_onnx.option_types import text_of_parts
 
 if TYPE_CHECKING:
@@ -127,7 +127,11 @@ def _names(text: str) -> list[str]:
     if not text.endswith(".txt"):
         return [name.strip() for name in text.split(",")]
     try:
-        return [line for line in Path(text).read_text(encoding="utf-8").splitlines() if line]
+        return [
+            line
+            for line in require_file(Path(text)).read_text(encoding="utf-8").splitlines()
+            if line
+        ]
     except (OSError, ValueError) as error:
         raise UserError(f"The file of classes '{text}' cannot be read ({error}).") from error
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import recover
+from svgd_onnx.files import recover, require_text
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
@@ -295,6 +295,7 @@ class Manifest:
             UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or
                 of a newer format.
         """
+        require_text(folder)
         recover(folder)
         path = folder / FILE_NAME
         if not path.is_file():

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -47,6 +47,8 @@ HASHED_BYTES = 1 << 30
 SHA256 = "sha256"
 """A table in that of a command there: digests of the files that it read, by the options that name them; of one
 that may be given several times a table of them by path."""
+
+_MOST = (1 << 64) - 1
 
 # Bytes of a file: one comes with artifacts, which may be anybody's.
 _LARGEST = 1 << 20
@@ -155,7 +157,29 @@ def load(path: Path) -> dict[str, Any]:
         if name not in (*COMMANDS, RECORD):
             nearest = _nearest(name, COMMANDS)
             raise UserError(f"'{path}' has a table [{name}], which is no command{nearest}.")
+        if name != RECORD:
+            _check_values(path, name, table)
     return tables
+
+
+def _check_values(path: Path, name: str, value: Any) -> None:
+    """Refuses what no command line can hold.
+
+    Raises:
+        UserError: an integer of more than 64 bits, or a string with the character 0.
+    """
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            _check_values(path, key, each)
+    elif isinstance(value, list):
+        for each in value:
+            _check_values(path, name, each)
+    elif isinstance(value, int) and not -_MOST <= value <= _MOST:
+        raise UserError(
+            f"'{path}' has an integer of more than 64 bits as '{name}': give a smaller one."
+        )
+    elif isinstance(value, str) and "\0" in value:
+        raise UserError(f"'{path}' has a character 0 in '{name}': leave it out.")
 
 
 def parameters_by_key(command: Any) -> dict[str, Any]:

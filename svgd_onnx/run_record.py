@@ -68,7 +68,7 @@ def record(
     tables[RECORD] = {**tables.pop(RECORD, {}), command.name: made}
     try:
         text = _HEAD + "".join(_tables(tables))
-        with whole_file(path) as temporary:
+        with whole_file(path, of_ours=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except (UserError, UnicodeEncodeError) as error:  # of a name that is no Unicode
         warnings.warn(Advice(f"'{path}' is not written ({error})."), stacklevel=2)

@@ -93,6 +93,10 @@ def _apply(source: ir.Model, metadata: AdapterMetadata, tensors: Tensors, adapte
     if metadata.num_classes is not None:
         if metadata.prediction not in [value.name for value in graph.outputs]:
             raise _misfit(adapter, f"the model has no output '{metadata.prediction}'")
+        # before room for the head is taken: the file holds it too
+        sizes = {size for name in metadata.lora.whole for size in metadata.shapes[name]}
+        if metadata.num_classes < 1 or metadata.num_classes not in sizes:
+            raise _misfit(adapter, f"it has no head of {metadata.num_classes} classes")
         NewHead(metadata.prediction, metadata.num_classes)(source)
     places = {value.name: value for each in with_bodies(graph) for value in values_of(each)}
     for name in metadata.lora.whole:

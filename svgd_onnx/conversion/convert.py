@@ -32,7 +32,7 @@ from svgd_onnx.conversion.plan import TrainingPlan, plan_training
 from svgd_onnx.conversion.verification import made_up_example
 from svgd_onnx.conversion.verification import verify as verify_artifacts
 from svgd_onnx.errors import Advice, UserError, check_range
-from svgd_onnx.files import PathLike, followed, require_room, whole_folder
+from svgd_onnx.files import PathLike, followed, require_room, require_text, whole_folder
 from svgd_onnx.hashes import sha256
 from svgd_onnx.manifest import DataParallel, Manifest
 from svgd_onnx.runtime import custom_op_library, has_custom_op_library
@@ -281,7 +281,8 @@ def _as_used(
 
 
 def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
-    """Refuses to replace the folder that the model lies in."""
+    """Refuses to replace the folder that the model lies in, and a name that nothing could open."""
+    require_text(Path(output))
     if isinstance(model, onnx.ModelProto):
         return
     if followed(Path(output)) in followed(Path(model)).parents:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.files import require_file
 from svgd_onnx.printable import printable
 from svgd_onnx.training.training_log import COLUMNS
 
@@ -48,6 +49,7 @@ def read_log(path: Path) -> Log:
     Raises:
         UserError: it cannot be read, is no log, is damaged, or has no row.
     """
+    require_file(path)
     try:
         whole, end, _ = path.read_bytes().rpartition(b"\n")
     except OSError as error:

@@ -158,7 +158,7 @@ def _write_log(path: Path, result: Any) -> None:
             row = rows.setdefault(number, {"round": number})
             row.update({f"{whose}_{name}": value for name, value in metrics.items()})
     columns = dict.fromkeys(name for number in sorted(rows) for name in rows[number])
-    with whole_file(path) as temporary, temporary.open("w", newline="") as file:
+    with whole_file(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(columns))
         writer.writeheader()
         writer.writerows(rows[number] for number in sorted(rows))

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import os
 
-from svgd_onnx.files.destination import check_destination, followed, is_one_of
+from svgd_onnx.files.destination import (
+    check_destination,
+    followed,
+    is_one_of,
+    require_file,
+    require_text,
+)
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.whole import whole_file, whole_folder
@@ -26,7 +32,9 @@ __all__ = [
     "has_room",
     "is_one_of",
     "recover",
+    "require_file",
     "require_room",
+    "require_text",
     "whole_file",
     "whole_folder",
 ]

@@ -45,6 +45,45 @@ def check_destination(path: Path, read: Iterable[Path] = ()) -> Path:
     return followed(path)
 
 
+def own_place(path: Path) -> Path:
+    """As `check_destination`, of a file in a folder of ours: a symbolic link itself is replaced there.
+
+    A folder may be anybody's, and what the link leads to is no part of it.
+
+    Raises:
+        UserError: there is something that is no file.
+    """
+    return followed(path.parent) / path.name if path.is_symlink() else check_destination(path)
+
+
+def require_file(path: Path) -> Path:
+    """Refuses to read what is no file, before it is opened: a pipe is waited for, and a device may have no end.
+
+    Returns:
+        The path, at which there may be nothing.
+
+    Raises:
+        UserError: there is something else.
+    """
+    if path.exists() and not path.is_file():
+        raise UserError(f"'{path}' cannot be read: it is no file.")
+    return path
+
+
+def require_text(path: Path) -> None:
+    """Refuses a path of which the system's bytes are no text: onnxruntime does not open one.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        str(path).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            f"The path '{path}' is no UTF-8, and onnxruntime opens no other: give it another name."
+        ) from error
+
+
 def followed(path: Path) -> Path:
     """The path that symbolic links lead to, though nothing may be there yet."""
     return Path(os.path.realpath(path))

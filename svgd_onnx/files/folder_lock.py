@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files.destination import require_file
 from svgd_onnx.files.workplace import explained
 
 if TYPE_CHECKING:
@@ -107,8 +108,11 @@ class FolderLock:
     def _acquired(self) -> FileLock:
         from filelock import FileLock, Timeout  # which `import svgd_onnx` has no use for
 
-        lock = FileLock(self._folder / LOCK_NAME, timeout=0, thread_local=False)
+        path = self._folder / LOCK_NAME
+        lock = FileLock(path, timeout=0, thread_local=False)
         with explained(self._folder):
+            if path.is_symlink():  # the file that it leads to would be emptied
+                path.unlink()
             try:
                 lock.acquire()
             except Timeout:
@@ -126,14 +130,17 @@ class FolderLock:
             "since": since,
             "doing": self._doing,
         }
+        path = self._folder / HOLDER_NAME
         with contextlib.suppress(OSError):
-            (self._folder / HOLDER_NAME).write_text(json.dumps(note))
+            path.unlink(missing_ok=True)  # it may be a link to a file of others, or a pipe
+            with path.open("x") as file:
+                json.dump(note, file)
 
 
 def _holder(folder: Path) -> str:
     try:
-        note = json.loads((folder / HOLDER_NAME).read_text())
+        note = json.loads(require_file(folder / HOLDER_NAME).read_text())
         pid, host, since = int(note["pid"]), str(note["host"]), str(note["since"])
         return f"process {pid} on {host}, {note['doing']} since {since}"
-    except (OSError, ValueError, KeyError, TypeError):  # it is only just writing it
+    except (OSError, ValueError, KeyError, TypeError, UserError):  # it is only just writing it
         return "another process"

@@ -9,23 +9,27 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files.destination import check_destination, followed
+from svgd_onnx.files.destination import check_destination, followed, own_place
 from svgd_onnx.files.exchange import exchange
 from svgd_onnx.files.folder_lock import FolderLock
 from svgd_onnx.files.workplace import REPLACED, explained, recover, workplace
 
 
 @contextlib.contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def whole_file(path: Path, *, of_ours: bool = False) -> Iterator[Path]:
     """A temporary path of the same name, moved onto `path` when the block ends without an error.
 
     If the block makes a second file, of the same name and `.data` after it, that is moved first: it
     holds tensors at places that the first knows, and those do not change from one to the next.
 
+    Args:
+        path: where the file is to appear.
+        of_ours: whether no user named it: a symbolic link there is replaced, and else the file behind it.
+
     Raises:
         UserError: there is something that is no file, the folder cannot be written, or the disk is full.
     """
-    final = check_destination(path)
+    final = own_place(path) if of_ours else check_destination(path)
     with explained(path), workplace(final) as folder:
         temporary = folder / final.name
         yield temporary

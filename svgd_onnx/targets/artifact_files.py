@@ -55,6 +55,6 @@ def _is_known(path: Path, known: set[Path]) -> bool:
 
 def _is_manifest(path: Path) -> bool:
     try:
-        return is_manifest(json.loads(path.read_text()))
+        return path.is_file() and is_manifest(json.loads(path.read_text()))
     except (OSError, ValueError, RecursionError):
         return False

@@ -120,7 +120,7 @@ def read_adapter(path: PathLike) -> tuple[AdapterMetadata, Mapping[str, np.ndarr
                 )
             metadata = read(AdapterMetadata, json.loads(content))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, MisfitError, TypeError, ValueError, RecursionError) as error:
+    except (SafetensorError, MisfitError, OSError, TypeError, ValueError, RecursionError) as error:
         raise UserError(f"The adapter '{path}' is damaged: export it again.") from error
     named = [name for each in metadata.lora.adapters for name in (each.down, each.up)]
     shapes = {name: list(array.shape) for name, array in tensors.items()}

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import explained, followed, whole_file
+from svgd_onnx.files import explained, followed, require_file, whole_file
 
 _MARK = "tfevents"  # by which TensorBoard knows event files
 _VERSION = "brain.Event:2"
@@ -63,6 +63,8 @@ class EventFile:
         with explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             files = sorted(each for each in self._folder.iterdir() if _MARK in each.name)
+        for file in files:
+            require_file(file)
         for file in files:
             if self._ending not in file.name:
                 raise UserError(
@@ -132,7 +134,7 @@ class EventFile:
             with explained(file):
                 file.unlink()
         elif sum(map(len, kept)) < len(content):
-            with whole_file(file) as temporary:
+            with whole_file(file, of_ours=True) as temporary:
                 temporary.write_bytes(b"".join(kept))
 
     def _parsed(self, file: Path, record: bytes) -> Any:

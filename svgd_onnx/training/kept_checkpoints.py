@@ -51,7 +51,8 @@ class KeptCheckpoints:
         for name in reversed(self._names):  # the last is the one by which it is known to be there
             source = followed(self._folder / name)
             if source.is_file():
-                with whole_file(self._folder / name_of_step(name, step)) as temporary:
+                place = self._folder / name_of_step(name, step)
+                with whole_file(place, of_ours=True) as temporary:
                     _name_again(source, temporary)
 
     def keep_initial(self) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from svgd_onnx.errors import UserError, option
 
+_MOST = (1 << 63) - 1
+
 
 def check_length(epochs: int | None, steps: int | None) -> None:
     """Refuses to train neither for some epochs nor for some steps, or for both.
@@ -17,7 +19,7 @@ def check_length(epochs: int | None, steps: int | None) -> None:
 
 
 def check_positive(**counts: int | None) -> None:
-    """Refuses options that count and are below 1.
+    """Refuses options that count and are below 1, or more than 64 bits hold.
 
     Raises:
         UserError: names the first.
@@ -25,3 +27,5 @@ def check_positive(**counts: int | None) -> None:
     for name, value in counts.items():
         if value is not None and value < 1:
             raise UserError(f"{option(name)} is {value}, but must be 1 or more.")
+        if value is not None and value > _MOST:
+            raise UserError(f"{option(name)} is {value}, but must be {_MOST} at most.")

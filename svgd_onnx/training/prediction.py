@@ -163,12 +163,18 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     if not path.is_file():
         raise UserError(f"There is no file '{path}'.")
     session = open_session(str(path), threads, f"'{path}'")
-    inputs = [_tensor(each) for each in session.get_inputs()]
+    try:
+        inputs = [_tensor(each) for each in session.get_inputs()]
+        outputs = [replace(_tensor(each), batch_axis=0) for each in session.get_outputs()]
+    except UnicodeDecodeError as error:
+        raise UserError(f"'{path}' has a name that is no text ({error}).") from error
     strange = [each for each in inputs if not each.dtype]
     if strange:
         raise UserError(f"Input '{strange[0].name}' of '{path}' is no array of numbers.")
-    outputs = [replace(_tensor(each), batch_axis=0) for each in session.get_outputs()]
-    return Predictor(session, inputs, [each for each in outputs if each.dtype])
+    numbers = [each for each in outputs if each.dtype]
+    if not numbers:
+        raise UserError(f"'{path}' has no output of numbers, and nothing else can be written.")
+    return Predictor(session, inputs, numbers)
 
 
 def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
@@ -187,6 +193,8 @@ def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = threads or 0
+    # else one that is called so would be taken for onnxruntime's own form, in which nobody has looked
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:

@@ -15,6 +15,9 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import whole_file
 from svgd_onnx.training.prediction import Outputs, check_alike
 
+# Bytes of an array's name: that of its entry in the archive is counted in 16 bits.
+_LONGEST = (1 << 16) - 1 - len(".npy")
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -69,6 +72,7 @@ def _write_npz(path: Path, batches: Iterable[Outputs], rows: Rows) -> int:
     for batch in batches:
         if not first:
             first = batch
+            _check_names(batch)
             parts = {name: path.with_name(f"{place}.raw") for place, name in enumerate(batch)}
         for name, array in batch.items():
             check_alike(name, first[name], array)
@@ -90,6 +94,15 @@ def _write_npz(path: Path, batches: Iterable[Outputs], rows: Rows) -> int:
                 shutil.copyfileobj(file, entry)
             part.unlink()
     return count
+
+
+def _check_names(names: Iterable[str]) -> None:
+    long = [name for name in names if len(name.encode()) > _LONGEST]
+    if long:
+        raise UserError(
+            f"The output '{long[0][:40]}…' has a name of {len(long[0]):,} characters, which is more than an "
+            f".npz file can hold: give {option('output')} a .csv file."
+        )
 
 
 def _write_csv(path: Path, batches: Iterable[Outputs], rows: Rows) -> int:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import traceback
+from collections.abc import Iterable
 
 from svgd_onnx import cli  # noqa: F401: what is begun from this process has it
 
@@ -22,3 +25,14 @@ def exit_code() -> int:
         traceback.print_exc()
         return FAULT
     return 0
+
+
+def import_all(modules: Iterable[str]) -> None:
+    """Imports what a command had imported, so that those begun from this process have it.
+
+    But not that which listens to signals.
+    """
+    for name in modules:
+        if name not in ("__main__", "svgd_onnx.__main__"):
+            with contextlib.suppress(ImportError):  # of modules that stand in for others
+                importlib.import_module(name)

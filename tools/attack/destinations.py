@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 import numpy as np
 
@@ -33,7 +34,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import models  # noqa: E402
 
-import svgd_onnx  # noqa: E402
+from svgd_onnx.targets.artifact_files import RUN_FILE  # noqa: E402
 
 _SECONDS = 120
 _REFUSED, _LINK_STAYS = "refused, all as before", "written beyond the link, which stays"
@@ -73,11 +74,16 @@ def _make(folder: Path, *, devices: bool) -> list[Path]:
     model = models.mlp()
     (folder / "model.onnx").write_bytes(model.SerializeToString())
     arguments = [str(folder / "model.onnx"), "--no-verify", "--output", str(folder / "artifacts")]
-    assert _run(["convert", *arguments], None)[0] == 0
     np.savez(folder / "data.npz", **models.examples(model, 8))
-    # imports all that it takes, of which the other user may not read the files
-    with np.load(folder / "data.npz") as data:
-        svgd_onnx.Trainer(folder / "artifacts", threads=1).evaluate(dict(data))
+    train = ["train", str(folder / "artifacts"), "--data", str(folder / "data.npz"), *_BATCH]
+    export = ["export", str(folder / "artifacts"), "--output", str(folder / "trained.onnx")]
+    with tempfile.TemporaryFile("w+") as modules:
+        for command in (["convert", *arguments], train, [*train, "--restart"], export):
+            code, said = _run(command, None, modules)
+            assert code == 0, said
+        modules.seek(0)
+        # of which the other user may not read the files
+        command_line.import_all(modules.read().split())
     there = folder / "there"
     there.mkdir()
     os.mkfifo(there / "pipe")
@@ -140,8 +146,13 @@ def _attack(folder: Path, command: list[str], place: Path, user: pwd.struct_pass
     return fine if _states(folder) == before else "not as before"
 
 
-def _run(arguments: list[str], user: pwd.struct_passwd | None) -> tuple[int, str]:
-    """A command line by a user, in a copy of this process: its exit code, and what it said."""
+def _run(
+    arguments: list[str], user: pwd.struct_passwd | None, modules: TextIO | None = None
+) -> tuple[int, str]:
+    """A command line by a user, in a copy of this process: its exit code, and what it said.
+
+    The modules that it imported are written into a file.
+    """
     with tempfile.TemporaryFile() as errors:
         child = os.fork()
         if not child:
@@ -155,6 +166,8 @@ def _run(arguments: list[str], user: pwd.struct_passwd | None) -> tuple[int, str
             sys.argv = ["svgd-onnx", *arguments]
             code = command_line.exit_code()
             sys.stderr.flush()
+            if modules is not None:
+                print(*sys.modules, file=modules, flush=True)
             os._exit(code)
         _, status = os.waitpid(child, 0)
         errors.seek(0)
@@ -162,10 +175,10 @@ def _run(arguments: list[str], user: pwd.struct_passwd | None) -> tuple[int, str
 
 
 def _states(folder: Path) -> dict[str, tuple[State, bytes | str]]:
-    """Of each thing there, locks of ours apart: what it is, and what is in it."""
+    """Of each thing there, locks and the record of what was done apart: what it is, and what is in it."""
     found: dict[str, tuple[State, bytes | str]] = {}
     for path in sorted(folder.rglob("*")):
-        if path.name.startswith(".svgd-lock"):
+        if path.name.startswith(".svgd-lock") or path.name == RUN_FILE:
             continue
         of = path.lstat()
         # a training replaces its checkpoint, where the log is none of these

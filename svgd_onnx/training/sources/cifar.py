@@ -78,6 +78,6 @@ def _records(path: Path) -> np.ndarray:
 
 def _classes(path: Path) -> list[str]:
     try:
-        return path.read_text().split()
+        return path.read_text().split() if path.is_file() else []
     except (OSError, ValueError):
         return []

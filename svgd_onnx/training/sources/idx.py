@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files import require_file
 from svgd_onnx.training.sources.image_folder import IMAGE
 from svgd_onnx.training.sources.source import LABELS, ArraySource
 
@@ -68,6 +69,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is damaged, or of another size than it states.
     """
+    require_file(path)
     opened = gzip.open if path.name.endswith(".gz") else open
     try:
         size = path.stat().st_size * (_HIGHEST_RATIO if opened is gzip.open else 1)

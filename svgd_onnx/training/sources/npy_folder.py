@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.files import require_file
 from svgd_onnx.training.sources.source import ArraySource
 
 SUFFIX = ".npy"
@@ -23,6 +24,7 @@ def open_npy_folder(path: Path) -> ArraySource:
 
 
 def _mapped(file: Path) -> np.ndarray:
+    require_file(file)
     try:
         return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
     except Exception as error:  # NumPy raises several kinds

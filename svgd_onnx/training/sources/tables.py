@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line, listed, option
+from svgd_onnx.files import require_file
 from svgd_onnx.training.images.decoding import decode
 from svgd_onnx.training.sources.source import Values
 
@@ -218,7 +219,7 @@ def open_parquet(path: Path, classes: Sequence[str]) -> TableSource:
 
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     try:
-        opened = [parquet.ParquetFile(file) for file in files]
+        opened = [parquet.ParquetFile(require_file(file)) for file in files]
         schema = opened[0].schema_arrow
         batches = (batch.cast(schema) for each in opened for batch in each.iter_batches())
         table = _mapped(schema, batches)
@@ -250,11 +251,12 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
         raise UserError(f"'{path}' has the parts {listed(parts)}: give one, as '{path / shown}'.")
     try:
         state = json.loads((path / _STATE).read_text())
-        features = json.loads((path / _FEATURES).read_text()).get("features") or {}
+        features = json.loads(require_file(path / _FEATURES).read_text()).get("features") or {}
         if state.get("_indices_data_files"):
             raise ValueError("it is a selection of rows of another: save it with a newer version")
         names = [Path(each["filename"]).name for each in state["_data_files"]]
-        tables = [ipc.open_stream(arrow.memory_map(str(path / name))).read_all() for name in names]
+        files = [str(require_file(path / name)) for name in names]
+        tables = [ipc.open_stream(arrow.memory_map(file)).read_all() for file in files]
         table = arrow.concat_tables(tables)
         table.validate(full=True)  # else what a damaged file states would be read beyond its end
         named = {

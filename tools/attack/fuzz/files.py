@@ -26,6 +26,7 @@ _SETTINGS = sorted(
     {field.name.replace("_", "-") for each in SCHEDULES.values() for field in fields(each)}
 )
 _COUNT, _FEATURES, _CLASSES = 6, 3, 2
+_HALF = "\ud800"  # of a character: JSON can say it, and no other encoding
 
 
 def npz(folder: Path) -> Callable[[int], None]:
@@ -35,7 +36,7 @@ def npz(folder: Path) -> Callable[[int], None]:
 
     def attempt(seed: int) -> None:
         draw = Random(seed)
-        arrays: dict[str, Any] = dict(_examples())
+        arrays: dict[str, Any] = dict(small_data())
         for _ in range(draw.randrange(3)):
             _other_array(arrays, draw)
         file = io.BytesIO()
@@ -66,7 +67,7 @@ def safetensors(folder: Path) -> Callable[[int], None]:
         else:
             length = int.from_bytes(whole[:8], "little")
             header = json.loads(whole[8 : 8 + length])
-            _other_value(header, draw)
+            other_value(header, draw)
             text = json.dumps(header).encode()
             path.write_bytes(len(text).to_bytes(8, "little") + text + whole[8 + length :])
         _use(artifacts, folder)
@@ -87,7 +88,7 @@ def svgd_json(folder: Path) -> Callable[[int], None]:
         else:
             content = json.loads(whole)
             for _ in range(draw.randint(1, 2)):
-                _other_value(content, draw)
+                other_value(content, draw)
             path.write_text(json.dumps(content))
         svgd_onnx.inspect(artifacts)
         _use(artifacts, folder)
@@ -102,7 +103,7 @@ def logs(folder: Path) -> Callable[[int], None]:
         folder / "log.csv",
         {"batch_size": 2, "learning_rate": 0.1, "log": folder / "log.csv"},
     )
-    examples = _examples()
+    examples = small_data()
     svgd_onnx.Trainer(artifacts, threads=1).train(examples, steps=4, **settings)
     whole = path.read_bytes()
     saved = folder / "saved"
@@ -157,7 +158,12 @@ def schedules(folder: Path) -> Callable[[int], None]:
 
 
 def _artifacts(folder: Path) -> Path:
-    """Artifacts of x (batch, 3) -> a dense layer -> logits (batch, 2)."""
+    svgd_onnx.convert(small_model(), folder / "artifacts", target="onnx", force=True)
+    return folder / "artifacts"
+
+
+def small_model() -> onnx.ModelProto:
+    """x (batch, 3) -> a dense layer -> logits (batch, 2)."""
     random = np.random.default_rng(0)
     weights = {"w": (_FEATURES, _CLASSES), "b": (_CLASSES,)}
     graph = helper.make_graph(
@@ -170,13 +176,11 @@ def _artifacts(folder: Path) -> Path:
             for name, shape in weights.items()
         ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)])
-    model.ir_version = 8
-    svgd_onnx.convert(model, folder / "artifacts", target="onnx", force=True)
-    return folder / "artifacts"
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def _examples() -> dict[str, np.ndarray]:
+def small_data() -> dict[str, np.ndarray]:
+    """Data that fit it."""
     random = np.random.default_rng(1)
     return {
         "x": random.normal(size=(_COUNT, _FEATURES)).astype(np.float32),
@@ -224,7 +228,7 @@ def _rewritten(content: bytes, draw: Random) -> bytes:
     return file.getvalue()
 
 
-def _other_value(content: Any, draw: Random) -> None:
+def other_value(content: Any, draw: Random) -> None:
     """Sets, takes out or doubles something in what JSON holds."""
     while True:
         keys = list(content) if isinstance(content, dict) else range(len(content))
@@ -239,13 +243,14 @@ def _other_value(content: Any, draw: Random) -> None:
         if how == 0:
             del content[key]
         elif how == 1 and isinstance(content, dict):
-            content[draw.choice(NAMES)] = value
+            content[draw.choice((*NAMES, _HALF))] = value
         else:
             content[key] = draw.choice(
                 (
                     *NUMBERS,
                     *REALS,
                     *NAMES,
+                    _HALF,
                     None,
                     True,
                     [],
@@ -262,7 +267,7 @@ def _other_value(content: Any, draw: Random) -> None:
 def _use(artifacts: Path, folder: Path) -> None:
     """A step, an evaluation and an export."""
     trainer = svgd_onnx.Trainer(artifacts, threads=1)
-    examples = _examples()
+    examples = small_data()
     trainer.train_step(examples, 0.01)
     trainer.evaluate(examples)
     trainer.export(folder / "trained.onnx")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tools.attack.fuzz.files import logs, npz, safetensors, schedules, svgd_json
+from tools.attack.fuzz.further import adapters, configs, events
 from tools.attack.fuzz.models import models
 from tools.attack.fuzz.sources import sources
 
@@ -20,4 +21,7 @@ KINDS: dict[str, Callable[[Path], Attempt]] = {
     "svgd_json": svgd_json,
     "logs": logs,
     "schedules": schedules,
+    "adapters": adapters,
+    "configs": configs,
+    "events": events,
 }

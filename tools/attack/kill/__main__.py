@@ -23,8 +23,11 @@ from tools.attack.kill import shim
 
 shim.load()
 
+from svgd_onnx import run_config  # noqa: E402
+from svgd_onnx.errors import UserError  # noqa: E402
 from svgd_onnx.files import recover  # noqa: E402
 from svgd_onnx.targets import TARGETS  # noqa: E402
+from svgd_onnx.targets.artifact_files import RUN_FILE  # noqa: E402
 from tools.attack.kill.process import Attack, Outcome, run  # noqa: E402
 from tools.attack.kill.scenario import Scenario, contents, scenarios  # noqa: E402
 
@@ -56,9 +59,7 @@ def _faults(scenario: Scenario, place: Path, outcome: Outcome, kind: str) -> lis
         found.append("a traceback")
     elif outcome.code not in (0, 2, _KILLED):
         found.append(f"exit code {outcome.code}")
-    elif outcome.code == 2 and (
-        outcome.error.count("\n") != 1 or not outcome.error.startswith("svgd-onnx: ")
-    ):
+    elif outcome.code == 2 and not _is_sentence(outcome.error):
         found.append("no sentence")
     product = place / scenario.product
     recover(product)
@@ -80,7 +81,24 @@ def _faults(scenario: Scenario, place: Path, outcome: Outcome, kind: str) -> lis
         found.append(f"another end than undisturbed ({', '.join(sorted(names))})")
     if _leftovers(place):
         found.append("leftovers")
-    return found
+    return found + [
+        f"a damaged {each.name}" for each in place.rglob(RUN_FILE) if not _is_readable(each)
+    ]
+
+
+def _is_sentence(error: str) -> bool:
+    """Whether it is one; before it there may be the warning that the record could not be written."""
+    *before, last = error.splitlines(keepends=True) or [""]
+    warned = all(RUN_FILE in each for each in before)
+    return warned and last.startswith("svgd-onnx: ") and last.endswith("\n")
+
+
+def _is_readable(record: Path) -> bool:
+    try:
+        run_config.load(record)
+    except UserError:
+        return False
+    return True
 
 
 def _is_trained(scenario: Scenario, after: dict[str, bytes]) -> bool:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tools.attack import command_line
@@ -24,12 +24,14 @@ class Outcome:
         error: what it wrote to standard error.
         events: how many file-system events it came to.
         seconds: how long it took.
+        modules: what it had imported, if it ended by itself.
     """
 
     code: int
     error: str
     events: int
     seconds: float
+    modules: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -63,9 +65,9 @@ def run(place: Path, arguments: list[object], attack: Attack | None = None) -> O
         time.sleep(attack.after)
         os.kill(child, signal.SIGKILL)
     code = _wait(child)
-    text = report.read_text() if report.exists() else "0\n"
-    count, _, error = text.partition("\n")
-    return Outcome(code, error, int(count or 0), time.monotonic() - began)
+    text = report.read_text() if report.exists() else "0\n\n"
+    count, modules, error = text.split("\n", 2)
+    return Outcome(code, error, int(count or 0), time.monotonic() - began, modules.split())
 
 
 def _child(place: Path, words: list[str], attack: Attack, report: Path) -> None:
@@ -79,7 +81,7 @@ def _child(place: Path, words: list[str], attack: Attack, report: Path) -> None:
     count = shim.events()
     shim.arm(place, -1, shim.COUNT)
     sys.stderr.flush()
-    report.write_text(f"{count}\n{errors.read_text()}")
+    report.write_text(f"{count}\n{' '.join(sys.modules)}\n{errors.read_text()}")
     os._exit(code)
 
 

@@ -12,11 +12,14 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.targets.artifact_files import RUN_FILE
 from svgd_onnx.targets.checkpoint_names import name_of_step
+from tools.attack import command_line
 from tools.attack.kill.process import run
 
 STEPS, EVERY = 7, 2
-_SKIPPED = (".svgd-lock", ".svgd-holder.json")
+# The record of what was done comes after it, and tells of a run that was interrupted as of two.
+_SKIPPED = (".svgd-lock", ".svgd-holder.json", RUN_FILE)
 
 # What lies under a folder: a file's bytes by its path.
 Contents = dict[str, bytes]
@@ -46,7 +49,7 @@ class Scenario:
 
 
 def contents(path: Path) -> Contents:
-    """All files of a folder but locks, or a file by itself; nothing of what is not there."""
+    """All files of a folder but locks and records, or a file by itself; nothing of what is not there."""
     if path.is_file():
         return {"": path.read_bytes()}
     files = (
@@ -120,6 +123,7 @@ def _undisturbed(place: Path, command: list[object]) -> None:
     outcome = run(place, command)
     if outcome.code:
         raise SystemExit(f"An undisturbed run fails ({outcome.code}): {outcome.error}")
+    command_line.import_all(outcome.modules)
 
 
 def _conversion(place: Path, target: str, optimizer: str, *more: object) -> list[object]:

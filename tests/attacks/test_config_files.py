@@ -1,0 +1,50 @@
+"""What a file of options may hold that no command line can."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from attacks import attacked
+from attacks.attacked import Refused
+
+import svgd_onnx
+from svgd_onnx import UserError
+
+model, folder, data, refused = attacked.model, attacked.folder, attacked.data, attacked.refused
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (f"steps = 0x{'f' * 6000}", "an integer of more than 64 bits as 'steps'"),
+        (f"learning-rate = {'9' * 400}", "an integer of more than 64 bits as 'learning-rate'"),
+        ('log = "a\\u0000b"', "a character 0 in 'log'"),
+        ('metric = ["accuracy", "a\\u0000b"]', "a character 0 in 'metric'"),
+    ],
+    ids=["digits", "no float", "text", "list"],
+)
+def test_what_no_command_line_holds_is_refused(
+    line: str, sentence: str, tmp_path: Path, refused: Refused
+) -> None:
+    (tmp_path / "run.toml").write_text(f"[train]\n{line}\n")
+    assert sentence in refused("train", "--config", tmp_path / "run.toml")
+
+
+def test_so_many_steps_as_no_counter_holds_are_refused(
+    folder: Path, data: Path, refused: Refused
+) -> None:
+    options = ("--data", data, "--batch-size", 4, "--learning-rate", 0.1, "--steps", "9" * 400)
+    assert f"but must be {2**63 - 1} at most" in refused("train", folder, *options)
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(folder: Path, model: Path) -> None:
+    odd = folder.with_name("\udcff")
+    with pytest.raises(UserError, match="is no UTF-8"):
+        svgd_onnx.convert(model, odd, verify=False)
+    try:
+        folder.rename(odd)
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("the file system has no such names")
+    with pytest.raises(UserError, match="is no UTF-8"):
+        svgd_onnx.Trainer(odd)
