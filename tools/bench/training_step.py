@@ -3,11 +3,12 @@
     python -m tools.bench.training_step [--networks ...] [--kinds ...] [--threads N] [--output FILE.json]
 
 Each kind has a process of its own, which waits while the others run; they train in turns, a few steps a
-turn. "ms" is the median over turns; "of SGD" (that of the same runtime and target) and "of PyTorch" (the
-fastest SGD of its modes) are medians of ratios within a turn. "state" is what the optimizer keeps beside the
-parameters, "training" how much the steps added to what the loaded process held, "of PyTorch's" that beside
-the same SGD's, "peak" the most memory that was resident. On one thread times are of the processor's. "standard" is the form of a step without our own
-kernels. A second table has the fastest mode of each of PyTorch's optimizers beside ours.
+turn. "ms" is the median over turns, on one thread of the processor's time. "of SGD" (that of the same runtime
+and target) and "of PyTorch" (the fastest SGD of its modes) are medians of ratios within a turn. "state" is
+what the optimizer keeps beside the parameters, "training" how much the steps added to what the loaded process
+held, "of PyTorch's" that beside the same SGD's, "peak" the most memory that was resident. "standard" is the
+form of a step without our own kernels. A second table has the fastest mode of each of PyTorch's optimizers
+beside ours.
 """
 
 from __future__ import annotations

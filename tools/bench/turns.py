@@ -60,7 +60,8 @@ class Job:
     def convert(self) -> None:
         """Makes the artifacts, if it takes any."""
         if self.kind in ORT_KINDS:
-            ALL[self.network].convert(self.folder, self.batch, force=True, **ORT_KINDS[self.kind])
+            Path(self.folder).parent.mkdir(parents=True, exist_ok=True)
+            ALL[self.network].convert(self.folder, self.batch, **ORT_KINDS[self.kind])
 
 
 @dataclass(frozen=True)
