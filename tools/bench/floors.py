@@ -5,8 +5,8 @@
 Of the target onnx, by onnxruntime's profiler; each time is the least over steps. A node counts for the
 operator of the model that it is, or is a gradient of. "floor" is, of each node of the fast step, its
 multiplications and additions over the rate of a large product of matrices, or the bytes that it reads and
-writes over the rate of a large copy, whichever is more; both rates are measured in the same run, between the
-two steps. What lies in the cache may be faster than that. "between" is what no node accounts for, and
+writes over the rate of a large copy, whichever is more; both rates are the best of those measured between
+the networks' steps. What lies in the cache may be faster than that. "between" is what no node accounts for, and
 reorders are transpositions.
 """
 
@@ -122,20 +122,45 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("build/bench/floors.json"))
     given = parser.parse_args()
-    rows = [row for network in given.networks for row in _rows(network, given.threads)]
+    measured = {network: _steps(network, given.threads) for network in given.networks}
+    products, copies = map(max, zip(*(each.rates for each in measured.values())))
+    print(f"{products / 1e9:.0f} GFLOP/s, {copies / 1e9:.1f} GB/s")
+    rows = [
+        row
+        for network, steps in measured.items()
+        for row in _rows(
+            network, steps, lambda node: max(node.operations / products, node.bytes / copies)
+        )
+    ]
     report("A step of the target onnx, by operator", rows, given.output)
 
 
-def _rows(network: str, threads: int) -> list[dict[str, Any]]:
+@dataclass(frozen=True)
+class Steps:
+    """What both forms of a step took.
+
+    Attributes:
+        standard: the nodes on standard kernels, and seconds of the step.
+        fast: those on ours.
+        rates: operations of a product and bytes of a copy, a second.
+    """
+
+    standard: tuple[list[Ran], float]
+    fast: tuple[list[Ran], float]
+    rates: tuple[float, float]
+
+
+def _steps(network: str, threads: int) -> Steps:
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "artifacts"
         BENCHED[network].convert(folder, BENCHED[network].batch, target="onnx")
-        standard, whole_standard = _profile(network, folder, STANDARD, threads)
-        products, copies = _rates(threads)
-        fast, whole_fast = _profile(network, folder, FAST, threads)
+        standard = _profile(network, folder, STANDARD, threads)
+        rates = _rates(threads)
+        return Steps(standard, _profile(network, folder, FAST, threads), rates)
 
-    def floor(node: Ran) -> float:
-        return max(node.operations / products, node.bytes / copies)
+
+def _rows(network: str, steps: Steps, floor: Callable[[Ran], float]) -> list[dict[str, Any]]:
+    (standard, whole_standard), (fast, whole_fast) = steps.standard, steps.fast
 
     def row(kind: str, before: float, after: float, least: float | None) -> dict[str, Any]:
         return {
@@ -171,7 +196,6 @@ def _rows(network: str, threads: int) -> list[dict[str, Any]]:
     ]
     moved = [sum(node.seconds for node in each) for each in reorders]
     rows.append(row(f"in it {len(reorders[0])}, {len(reorders[1])} reorders", *moved, None))
-    print(f"{network}: {products / 1e9:.0f} GFLOP/s, {copies / 1e9:.1f} GB/s")
     return rows
 
 

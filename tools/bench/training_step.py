@@ -6,9 +6,9 @@ Each kind has a process of its own, which waits while the others run; they train
 turn. "ms" is the median over turns, on one thread of the processor's time. "of SGD" (that of the same runtime
 and target) and "of PyTorch" (the fastest SGD of its modes) are medians of ratios within a turn. "state" is
 what the optimizer keeps beside the parameters, "training" how much the steps added to what the loaded process
-held, "of PyTorch's" that beside the same SGD's, "peak" the most memory that was resident. "standard" is the
-form of a step without our own kernels. A second table has the fastest mode of each of PyTorch's optimizers
-beside ours.
+held, "of PyTorch's" that beside the least of its SGDs, "peak" the most memory that was resident. "standard"
+is the form of a step without our own kernels. A second table has the fastest mode of each of PyTorch's
+optimizers beside ours.
 """
 
 from __future__ import annotations
@@ -77,6 +77,7 @@ def _rows(
     memories: Mapping[str, Memory],
 ) -> list[dict[str, Any]]:
     torch = _fastest(seconds, "sgd")
+    theirs = [each.training for kind, each in memories.items() if kind.startswith("torch sgd")]
     rows = []
     for kind, measured in seconds.items():
         runtime, _, *mode = kind.split()
@@ -93,7 +94,7 @@ def _rows(
                 "of PyTorch": ratio(measured, seconds[torch]) if torch else None,
                 "state KB": taken.state / 1e3,
                 "training MB": taken.training / 1e6,
-                "of PyTorch's": taken.training / memories[torch].training if torch else None,
+                "of PyTorch's": taken.training / min(theirs) if theirs else None,
                 "peak MB": taken.peak / 1e6,
             }
         )
