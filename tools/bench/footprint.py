@@ -3,7 +3,7 @@
     python -m tools.bench.footprint [--torch PYTHON] [--output FILE.json]
 
 Installs svgd-onnx[stock] into a new environment, and measures there: first as it is, then without the library
-of our operators, where portable artifacts train on standard ones. `--torch` is the Python of an environment
+of our operators, on standard kernels. `--torch` is the Python of an environment
 with PyTorch, whose step and peak of memory then stand beside ours; all train the paper's VGG on batches of 128.
 """
 
@@ -43,12 +43,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         environment, artifacts = Path(folder) / "environment", Path(folder) / "artifacts"
         python, sizes = _install(environment)
-        for kernel in ("fused", "portable"):
-            model = NETWORKS[NETWORK](0)
-            svgd_onnx.convert(model, artifacts / kernel, target="onnx", t_kernel=kernel)
+        svgd_onnx.convert(NETWORKS[NETWORK](0), artifacts, target="onnx")
         shape = BENCHED[NETWORK]
         imports = {name: [_import_time(python, name)] for name in IMPORTS}
-        with_library = artifacts_worker(python, artifacts / "fused", given.threads, shape)
+        with_library = artifacts_worker(python, artifacts, given.threads, shape)
         (library,) = environment.rglob("libsvgd_onnx_custom_ops.*")
         sizes.insert(
             -3, {"package": f"of svgd-onnx, {library.name}", "MB": library.stat().st_size / 1e6}
@@ -58,9 +56,7 @@ def main() -> None:
             seconds.append(_import_time(python, name))
         workers = {
             "SVGD": with_library,
-            "SVGD without the library": artifacts_worker(
-                python, artifacts / "portable", given.threads, shape
-            ),
+            "SVGD without the library": artifacts_worker(python, artifacts, given.threads, shape),
             **_pytorch(given.torch, given.threads, shape),
         }
         taken, peaks = take_turns(workers, TURNS)

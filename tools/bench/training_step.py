@@ -45,10 +45,11 @@ def main() -> None:
         seconds, memories = _measure(network, given.kinds, given.threads, given.turns)
         rows += _rows(network, given.threads, seconds, memories)
         beside += _beside_pytorch(network, given.threads, seconds)
+        # of what is there, so that nothing is lost when the run is stopped
         report("Training steps, in turns", rows, given.output)
-    if beside:
-        output = given.output.with_name(f"{given.output.stem}_beside_pytorch.json")
-        report("Beside PyTorch's fastest mode of the optimizer", beside, output)
+        if beside:
+            output = given.output.with_name(f"{given.output.stem}_beside_pytorch.json")
+            report("Beside PyTorch's fastest mode of the optimizer", beside, output)
 
 
 def _measure(
