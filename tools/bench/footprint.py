@@ -2,9 +2,9 @@
 
     python -m tools.bench.footprint [--torch PYTHON] [--output FILE.json]
 
-Installs svgd-onnx[stock] into a new environment, and measures there. `--torch` is the Python
-of an environment with PyTorch, whose peak of memory then stands beside ours; both train the paper's VGG on
-batches of 128.
+Installs svgd-onnx[stock] into a new environment, and measures there: first as it is, then without the library
+of our operators, on standard kernels. `--torch` is the Python of an environment
+with PyTorch, whose step and peak of memory then stand beside ours; all train the paper's VGG on batches of 128.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import svgd_onnx
 from tools.bench.report import report
-from tools.bench.targets import BENCHED, Worker, artifacts_worker
+from tools.bench.targets import BENCHED, Worker, artifacts_worker, take_turns
 from tools.networks import NETWORKS
 
 ROOT = Path(__file__).parents[2]
@@ -31,7 +31,7 @@ IMPORTS = {
 }
 FRESH_PROCESSES = 11
 BYTECODE = "bytecode of Python"
-NETWORK = "paper_vgg"
+NETWORK, TURNS = "paper_vgg", 7
 
 
 def main() -> None:
@@ -39,18 +39,39 @@ def main() -> None:
     parser.add_argument("--torch", help="a Python with PyTorch")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--output", type=Path, default=Path("build/bench/footprint.json"))
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        python, sizes = _install(Path(folder) / "environment")
-        imports = [_import_time(python, name) for name in IMPORTS]
-        svgd_onnx.convert(NETWORKS[NETWORK](0), Path(folder) / "artifacts", target="onnx")
-        memory = _memory(python, Path(folder) / "artifacts", arguments.torch, arguments.threads)
+        environment, artifacts = Path(folder) / "environment", Path(folder) / "artifacts"
+        python, sizes = _install(environment)
+        svgd_onnx.convert(NETWORKS[NETWORK](0), artifacts, target="onnx")
+        shape = BENCHED[NETWORK]
+        imports = {name: [_import_time(python, name)] for name in IMPORTS}
+        with_library = artifacts_worker(python, artifacts, given.threads, shape)
+        (library,) = environment.rglob("libsvgd_onnx_custom_ops.*")
+        sizes.insert(
+            -3, {"package": f"of svgd-onnx, {library.name}", "MB": library.stat().st_size / 1e6}
+        )
+        library.unlink()
+        for name, seconds in imports.items():
+            seconds.append(_import_time(python, name))
+        workers = {
+            "SVGD": with_library,
+            "SVGD without the library": artifacts_worker(python, artifacts, given.threads, shape),
+            **_pytorch(given.torch, given.threads, shape),
+        }
+        taken, peaks = take_turns(workers, TURNS)
+    steps = [
+        {"kind": kind, "ms": 1e3 * statistics.median(each), "peak MB": peaks[kind] / 1e6}
+        for kind, each in taken.items()
+    ]
+    columns = ("seconds", "without the library")
+    starts = [{"what": name, **dict(zip(columns, each))} for name, each in imports.items()]
     for title, rows in (
         ("Disk, beyond a new environment of Python", sizes),
-        (f"Imports, median of {FRESH_PROCESSES} processes", imports),
-        (f"Training {NETWORK}, batches of {BENCHED[NETWORK][0]}", memory),
+        (f"Imports, median of {FRESH_PROCESSES} processes", starts),
+        (f"Training {NETWORK}, batches of {shape[0]}", steps),
     ):
-        output = arguments.output
+        output = given.output
         report(title, rows, output.with_name(f"{output.stem}_{title.split()[0].lower()}.json"))
 
 
@@ -92,26 +113,25 @@ def _sizes(environment: Path) -> dict[str, int]:
     return sizes
 
 
-def _import_time(python: str, name: str) -> dict[str, Any]:
+def _import_time(python: str, name: str) -> float:
+    """Seconds, the median."""
     subprocess.run([python, "-c", IMPORTS[name]], check=True)  # bytecode, and files in memory
     script = f"import time; start = time.perf_counter(); {IMPORTS[name]}; print(time.perf_counter() - start)"
     runs = [
         subprocess.run([python, "-c", script], check=True, capture_output=True, text=True)
         for _ in range(FRESH_PROCESSES)
     ]
-    return {"what": name, "seconds": statistics.median(float(run.stdout) for run in runs)}
+    return statistics.median(float(run.stdout) for run in runs)
 
 
-def _memory(python: str, artifacts: Path, torch: str | None, threads: int) -> list[dict[str, Any]]:
-    shape = BENCHED[NETWORK]
-    workers = {"onnxruntime, svgd": artifacts_worker(python, artifacts, threads, shape)}
-    if torch:
-        module = [torch, "-m", "tools.bench.pytorch_worker", NETWORK]
-        for optimizer in ("sgd", "adam", "svgd"):
-            workers[f"PyTorch, {optimizer}"] = Worker([*module, optimizer, threads, *shape])
-    for worker in workers.values():
-        worker.turn()
-    return [{"kind": kind, "peak MB": worker.stop() / 1e6} for kind, worker in workers.items()]
+def _pytorch(python: str | None, threads: int, shape: tuple[int, ...]) -> dict[str, Worker]:
+    if python is None:
+        return {}
+    module = [python, "-m", "tools.bench.pytorch_worker", NETWORK]
+    return {
+        f"PyTorch, {optimizer}": Worker([*module, optimizer, threads, *shape])
+        for optimizer in ("sgd", "adam", "svgd")
+    }
 
 
 if __name__ == "__main__":

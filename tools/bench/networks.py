@@ -34,6 +34,8 @@ class Benched:
         tokens: whether the first input is of token ids.
         masked: whether there is an attention_mask, all ones.
         options: for `convert`.
+        torch: what it is called in `pytorch_training.NETWORKS`, where not as here.
+        torch_options: for that.
     """
 
     write: Callable[[Path, int], object]
@@ -44,6 +46,8 @@ class Benched:
     tokens: bool = False
     masked: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
+    torch: str | None = None
+    torch_options: Mapping[str, Any] = field(default_factory=dict)
 
     def convert(self, folder: str | Path, batch: int, **options: Any) -> None:
         """Converts it, unverified."""
@@ -106,3 +110,27 @@ BENCHED: Mapping[str, Benched] = {
         options={"loss_settings": svgd_onnx.LossSettings(class_axis=2)},
     ),
 }
+
+# ResNet-20 by the height and width of its images, and by the channels of its first stage.
+SIZES, CHANNELS = (16, 32, 64, 128), (8, 16, 32, 64)
+
+
+def _resnet20(size: int, channels: int) -> Benched:
+    build = partial(networks.NETWORKS["paper_resnet20"], size=size, channels=channels)
+    options = {"channels": channels}
+    return Benched(
+        _of_the_paper(build),
+        32,
+        (3, size, size),
+        torch="paper_resnet20",
+        torch_options=options,
+    )
+
+
+RESNETS_BY_SIZE: Mapping[str, Benched] = {
+    f"resnet20, {size} pixels": _resnet20(size, 16) for size in SIZES
+}
+RESNETS_BY_CHANNELS: Mapping[str, Benched] = {
+    f"resnet20, {channels} channels": _resnet20(32, channels) for channels in CHANNELS
+}
+ALL: Mapping[str, Benched] = {**BENCHED, **RESNETS_BY_SIZE, **RESNETS_BY_CHANNELS}

@@ -1,216 +1,133 @@
-"""A whole training step: onnxruntime with each optimizer, and PyTorch where it is installed.
+"""A whole training step, ours with each optimizer on both targets, and PyTorch's where it is installed.
 
     python -m tools.bench.training_step [--networks ...] [--kinds ...] [--threads N] [--output FILE.json]
-    python -m tools.bench.training_step --scaling [--networks ...]
 
 Each kind has a process of its own, which waits while the others run; they train in turns, a few steps a
-turn. "standard" is the form of a step without our own kernels. "ms" is the median over turns; "of SGD" and
-"of the fastest" are medians of ratios within a turn. "state" is what the optimizer keeps beside the
-parameters, "peak" the most memory that was resident while it trained, "training" how much of that the
-steps added. `--scaling` trains with growing batches and with one and two threads instead.
+turn. "ms" is the median over turns, on one thread of the processor's time. "of SGD" (that of the same runtime
+and target) and "of PyTorch" (the fastest SGD of its modes) are medians of ratios within a turn. "state" is
+what the optimizer keeps beside the parameters, "training" how much the steps added to what the loaded process
+held, "of PyTorch's" that beside the least of its SGDs, "peak" the most memory that was resident. "standard"
+is the form of a step without our own kernels. A second table has the fastest mode of each of PyTorch's
+optimizers beside ours.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import multiprocessing
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from multiprocessing.connection import Connection
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import svgd_onnx
-from svgd_onnx.manifest import Manifest
 from tools.bench.networks import BENCHED
 from tools.bench.report import report
-from tools.usual_models import memory
+from tools.bench.turns import ORT_KINDS, TORCH_KINDS, Job, Memory, Process, ratio, take_turns
 
-ORT_KINDS = {
-    "ort sgd": {"optimizer": "sgd"},
-    "ort svgd": {"optimizer": "svgd"},
-    "ort svgd standard": {"optimizer": "svgd"},
-    "onnx svgd": {"optimizer": "svgd", "target": "onnx"},
-    "onnx svgd standard": {"optimizer": "svgd", "target": "onnx"},
-    "onnx sgd": {"optimizer": "sgd", "target": "onnx"},
-    "onnx rmsprop": {"optimizer": "rmsprop", "target": "onnx"},
-    "onnx adamw": {"optimizer": "adamw", "target": "onnx"},
-    "ort svgd portable": {"optimizer": "svgd", "t_kernel": "portable"},
-    "ort svgd channel": {"optimizer": "svgd", "granularity": "channel"},
-    "ort rmsprop": {"optimizer": "rmsprop"},
-    "ort adamw": {"optimizer": "adamw"},
-}
-TORCH_OPTIMIZERS = ("sgd", "rmsprop", "adam", "svgd")
-TORCH_MODES = ("eager", "channels_last", "compile")
-TURN_SECONDS = 0.15
-
-
-@dataclass(frozen=True)
-class Job:
-    """What one process trains."""
-
-    network: str
-    kind: str
-    batch: int
-    threads: int
-    folder: str
+# Ours, and PyTorch's that stands beside it.
+OPTIMIZERS = {"svgd": "sgd", "sgd": "sgd", "rmsprop": "rmsprop", "adam": "adam"}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    kinds = available_kinds()
+    kinds = [*ORT_KINDS, *(TORCH_KINDS if importlib.util.find_spec("torch") else ())]
+    usual = [each for each in kinds if each.split()[1] in OPTIMIZERS and "torch svgd" not in each]
+    usual = [each for each in usual if each.startswith("torch") or len(each.split()) == 2]
     parser.add_argument("--networks", nargs="+", default=list(BENCHED), choices=BENCHED)
-    parser.add_argument("--kinds", nargs="+", default=kinds, choices=kinds)
+    parser.add_argument("--kinds", nargs="+", default=usual, choices=kinds)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--turns", type=int, default=11)
-    parser.add_argument("--scaling", action="store_true")
-    parser.add_argument("--output", type=Path)
-    arguments = parser.parse_args()
-    if arguments.scaling:
-        _scaling(arguments.networks, arguments.turns, arguments.output)
-        return
-    rows = []
-    for network in arguments.networks:
-        batch = BENCHED[network].batch
-        settings = [(kind, batch, arguments.threads) for kind in arguments.kinds]
-        rows += _measure(network, settings, arguments.turns)
-    output = arguments.output or Path("build/bench/training_step.json")
-    report("Training steps, in turns", rows, output)
-
-
-def available_kinds() -> list[str]:
-    """All that this environment can train with."""
-    kinds = list(ORT_KINDS)
-    if importlib.util.find_spec("torch"):
-        kinds += [
-            f"torch {optimizer} {mode}"
-            for optimizer in TORCH_OPTIMIZERS
-            for mode in TORCH_MODES
-            if (optimizer, mode) != ("svgd", "compile")  # its autograd functions are not compiled
-        ]
-    return kinds
-
-
-def _scaling(networks: Sequence[str], turns: int, output: Path | None) -> None:
-    rows = []
-    for network in networks:
-        for threads in (1, 2):
-            for factor in (0.25, 1, 4):
-                batch = int(BENCHED[network].batch * factor)
-                settings = [(kind, batch, threads) for kind in ("ort sgd", "ort svgd")]
-                sgd, svgd = _measure(network, settings, turns)
-                rows.append(
-                    {
-                        "network": network,
-                        "threads": threads,
-                        "batch": batch,
-                        "SGD ms": sgd["ms"],
-                        "SVGD ms": svgd["ms"],
-                        "SVGD of SGD": svgd["of SGD"],
-                    }
-                )
-    title = "The step by batch and by threads"
-    report(title, rows, output or Path("build/bench/training_step_scaling.json"))
+    parser.add_argument("--turns", type=int, default=9)
+    parser.add_argument("--output", type=Path, default=Path("build/bench/training_step.json"))
+    given = parser.parse_args()
+    rows, beside = [], []
+    for network in given.networks:
+        seconds, memories = _measure(network, given.kinds, given.threads, given.turns)
+        rows += _rows(network, given.threads, seconds, memories)
+        beside += _beside_pytorch(network, given.threads, seconds)
+        # of what is there, so that nothing is lost when the run is stopped
+        report("Training steps, in turns", rows, given.output)
+        if beside:
+            output = given.output.with_name(f"{given.output.stem}_beside_pytorch.json")
+            report("Beside PyTorch's fastest mode of the optimizer", beside, output)
 
 
 def _measure(
-    network: str, settings: Sequence[tuple[str, int, int]], turns: int
-) -> list[dict[str, Any]]:
-    """A row for each kind, batch and number of threads."""
-    context = multiprocessing.get_context("spawn")
+    network: str, kinds: Sequence[str], threads: int, turns: int
+) -> tuple[dict[str, list[float]], dict[str, Memory]]:
+    """Seconds of a step in each turn, and memory, by kind."""
     with tempfile.TemporaryDirectory() as folder:
-        workers = []
-        for number, (kind, batch, threads) in enumerate(settings):
+        processes = []
+        for number, kind in enumerate(kinds):
             path = str(Path(folder) / str(number))
-            if kind in ORT_KINDS:
-                BENCHED[network].convert(path, batch, **ORT_KINDS[kind])
-            ours, theirs = context.Pipe()
-            job = Job(network, kind, batch, threads, path)
-            process = context.Process(target=_work, args=(job, theirs), daemon=True)
-            process.start()
-            workers.append((process, ours))
-            ours.recv()  # it is ready: the others do not start beside it
-        pipes = [pipe for _, pipe in workers]
-        seconds: list[list[float]] = [[] for _ in workers]
-        for _ in range(turns):
-            for pipe, measured in zip(pipes, seconds):
-                pipe.send("train")
-                measured.append(pipe.recv())
-        memories = []
-        for process, pipe in workers:
-            pipe.send("stop")
-            memories.append(pipe.recv())
-            process.join()
-    kinds = [kind for kind, _, _ in settings]
-    sgd = seconds[kinds.index("ort sgd")] if "ort sgd" in kinds else seconds[0]
-    fastest = min(seconds, key=statistics.median)
-    return [
-        {
-            "network": network,
-            "batch": batch,
-            "kind": kind,
-            "ms": 1e3 * statistics.median(measured),
-            "of SGD": _ratio(measured, sgd),
-            "of the fastest": _ratio(measured, fastest),
-            **memory,
-        }
-        for (kind, batch, _), measured, memory in zip(settings, seconds, memories)
-    ]
+            job = Job(network, kind, BENCHED[network].batch, threads, path)
+            job.convert()
+            processes.append(Process())
+            processes[-1].open(job)
+        seconds = dict(zip(kinds, take_turns(processes, turns)))
+        memories = {kind: process.memory() for kind, process in zip(kinds, processes)}
+        for process in processes:
+            process.end()
+    return seconds, memories
 
 
-def _ratio(measured: Sequence[float], other: Sequence[float]) -> float:
-    return statistics.median(a / b for a, b in zip(measured, other))
+def _rows(
+    network: str,
+    threads: int,
+    seconds: Mapping[str, Sequence[float]],
+    memories: Mapping[str, Memory],
+) -> list[dict[str, Any]]:
+    torch = _fastest(seconds, "sgd")
+    theirs = [each.training for kind, each in memories.items() if kind.startswith("torch sgd")]
+    rows = []
+    for kind, measured in seconds.items():
+        runtime, _, *mode = kind.split()
+        sgd = " ".join([runtime, "sgd", *(mode if runtime == "torch" else ())])
+        taken = memories[kind]
+        rows.append(
+            {
+                "network": network,
+                "batch": BENCHED[network].batch,
+                "threads": threads,
+                "kind": kind,
+                "ms": 1e3 * statistics.median(measured),
+                "of SGD": ratio(measured, seconds[sgd]) if sgd in seconds else None,
+                "of PyTorch": ratio(measured, seconds[torch]) if torch else None,
+                "state KB": taken.state / 1e3,
+                "training MB": taken.training / 1e6,
+                "of PyTorch's": taken.training / min(theirs) if theirs else None,
+                "peak MB": taken.peak / 1e6,
+            }
+        )
+    return rows
 
 
-def _work(job: Job, pipe: Connection) -> None:
-    """Trains when it is told to."""
-    step, state = (_ort if job.kind in ORT_KINDS else _torch)(job)
-    memory.forget_peak()
-    before = memory.resident()
-    for _ in range(5):
-        step()
-    start = time.perf_counter()
-    step()
-    steps = max(1, round(TURN_SECONDS / (time.perf_counter() - start)))
-    pipe.send("ready")
-    while pipe.recv() == "train":
-        step()  # what the others left in the caches is not this one's cost
-        start = time.perf_counter()
-        for _ in range(steps):
-            step()
-        pipe.send((time.perf_counter() - start) / steps)
-    peak = memory.peak()
-    pipe.send(
-        {"state KB": state / 1e3, "peak MB": peak / 1e6, "training MB": (peak - before) / 1e6}
-    )
+def _beside_pytorch(
+    network: str, threads: int, seconds: Mapping[str, Sequence[float]]
+) -> list[dict[str, Any]]:
+    """A row for each optimizer that both have."""
+    rows = []
+    for ours, theirs in OPTIMIZERS.items():
+        torch = _fastest(seconds, theirs)
+        kinds = {"ort-training": f"ort {ours}", "onnx": f"onnx {ours}"}
+        if torch is None or not kinds.values() & seconds.keys():
+            continue
+        measured = {target: seconds.get(kind) for target, kind in kinds.items()}
+        row = {"network": network, "threads": threads, "optimizer": ours}
+        for target, each in measured.items():
+            row[f"{target}, ms"] = 1e3 * statistics.median(each) if each else None
+        row["PyTorch, ms"] = 1e3 * statistics.median(seconds[torch])
+        row["its mode"] = torch.removeprefix("torch ")
+        for target, each in measured.items():
+            row[f"{target} of it"] = ratio(each, seconds[torch]) if each else None
+        rows.append(row)
+    return rows
 
 
-def _ort(job: Job) -> tuple[Callable[[], float], int]:
-    kernels = "standard" if job.kind.endswith("standard") else "auto"
-    trainer = svgd_onnx.Trainer(job.folder, threads=job.threads, kernels=kernels)
-    names = [tensor.name for tensor in Manifest.load(Path(job.folder)).arrays]
-    batch = BENCHED[job.network].arrays(names, job.batch)
-    states = svgd_onnx.inspect(job.folder).state_bytes
-    optimizer = str(ORT_KINDS[job.kind]["optimizer"])
-    return lambda: trainer.train_step(batch, 1e-4), states[optimizer]
-
-
-def _torch(job: Job) -> tuple[Callable[[], float], int]:
-    import torch
-
-    from tools.bench import pytorch_training
-
-    torch.set_num_threads(job.threads)
-    _, optimizer, mode = job.kind.split()
-    data = BENCHED[job.network].data(job.batch)
-    model = pytorch_training.NETWORKS[job.network]()
-    step = pytorch_training.training_step(model, optimizer, mode, *data)
-    size = sum(4 * parameter.numel() for parameter in model.parameters())
-    return step, {"sgd": 0, "rmsprop": size, "adam": 2 * size, "svgd": 0}[optimizer]
+def _fastest(seconds: Mapping[str, Sequence[float]], optimizer: str) -> str | None:
+    """PyTorch's kind of an optimizer with the least median; None if there is none."""
+    kinds = [kind for kind in seconds if kind.startswith(f"torch {optimizer} ")]
+    return min(kinds, key=lambda kind: statistics.median(seconds[kind]), default=None)
 
 
 if __name__ == "__main__":

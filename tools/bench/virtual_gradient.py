@@ -83,7 +83,7 @@ def _row(
     moved = 2 * (dy.nbytes + r.nbytes)
     seconds = _in_turns(
         {
-            "copy": _copy(dy, other, threads, pool),
+            "copy": copying(dy, other, threads, pool),
             "in place": _session(_virtual_gradient(axis), dy, dy, r, threads),
             "apart": _session(_virtual_gradient(axis), dy, other, r, threads),
             "nothing": _session(_nothing(), dy, dy, r, threads),
@@ -131,7 +131,7 @@ def _in_turns(kinds: dict[str, Callable[[], None]], repeats: int) -> dict[str, l
     return measured
 
 
-def _copy(
+def copying(
     source: np.ndarray, target: np.ndarray, threads: int, pool: ThreadPoolExecutor
 ) -> Callable[[], None]:
     pieces = list(

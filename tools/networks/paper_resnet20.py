@@ -11,26 +11,34 @@ import onnx
 
 from tools.networks.builder import Network
 
-STAGES = (16, 32, 64)  # channels
+SIZE, CHANNELS = 32, 16  # of images; of the first stage
+STAGES = 3  # each with twice the channels
 BLOCKS = 3  # in a stage
 CLASSES = 10
 
 
-def build(seed: int) -> onnx.ModelProto:
-    """image (batch, 3, 32, 32) -> probabilities (batch, 10)."""
+def build(seed: int, size: int = SIZE, channels: int = CHANNELS) -> onnx.ModelProto:
+    """image (batch, 3, size, size) -> probabilities (batch, 10).
+
+    Args:
+        seed: of the weights.
+        size: height and width of images, a multiple of 4.
+        channels: of the first stage.
+    """
     network = Network(seed)
-    channels = STAGES[0]
+    is_of_the_paper = channels == CHANNELS
     value = network.convolution("stem", "image", 3, channels, bias=False)
     value = network.relu(network.batch_normalization("stem.bn", value, channels))
-    for stage, outputs in enumerate(STAGES, start=1):
+    for stage in range(1, STAGES + 1):
+        outputs = channels if stage == 1 else 2 * channels
         for block in range(1, BLOCKS + 1):
             first = (stage, block) == (1, 1)
             value = _block(network, f"stage{stage}.block{block}", value, channels, outputs, first)
             channels = outputs
     value = network.relu(network.batch_normalization("bn", value, channels))
     logits = network.dense("fc", network.global_mean(value), channels, CLASSES)
-    assert network.parameter_count == 269_722
-    return network.model("paper_resnet20", [3, 32, 32], logits, CLASSES)
+    assert network.parameter_count == 269_722 or not is_of_the_paper
+    return network.model("paper_resnet20", [3, size, size], logits, CLASSES)
 
 
 def _block(
