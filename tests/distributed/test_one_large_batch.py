@@ -86,7 +86,7 @@ def of_ranks(
     """As `of_one`, after it was seen that all ranks have the same bits."""
 
     def run(rank: ThreadRank) -> Any:
-        session = DataParallelSession(rank, folder, manifest, 1)
+        session = DataParallelSession(rank, None, folder, manifest, 1)
         count = BATCH // size
         share = [array[rank.rank * count :][:count] for array in arrays]
         return steps_of(session, manifest, share, steps)
