@@ -110,7 +110,7 @@ class CompressedSum:
         np.divide(total, np.float32(self._communicator.size), out=self.residual)
 
     def _summed(self) -> np.ndarray:
-        total = self.residual.copy()
+        total: np.ndarray = self.residual.copy()
         self._communicator.all_reduce(total)
         return total
 

@@ -135,10 +135,10 @@ def _simulated(work: Work, name: str, classes: int) -> list[float]:
     training, start = TRAININGS[name], time.monotonic()
     artifacts = work.converted(name, training)
     rows = work.flower.simulate(work.app, CLIENTS, work.config(artifacts, training, classes))
-    _note(
-        f"{name}, {classes or 'all'} classes a client, seed {work.seed}: {time.monotonic() - start:.0f} s"
-    )
-    return _accuracies(rows)
+    accuracies = _accuracies(rows)
+    title = f"{name}, {classes or 'all'} classes a client, seed {work.seed}"
+    _note(f"{title}: {accuracies[-1]:.2%} at last, {time.monotonic() - start:.0f} s")
+    return accuracies
 
 
 def _central(work: Work, name: str) -> list[float]:
