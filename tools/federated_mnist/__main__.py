@@ -1,15 +1,16 @@
 """Accuracy by round of federated clients, beside central training, and of two real processes.
 
     python -m tools.federated_mnist [--mnist FOLDER] [--rounds N] [--local-epochs N] [--seeds N ...]
-                                    [--trainings NAME ...] [--short]
+                                    [--trainings NAME ...] [--in-process] [--short]
 
 In an environment with `svgd-onnx[convert,train,federated-simulation]`; FOLDER has MNIST's four files, without
 it the data are the digits of scikit-learn. 10 simulated clients have a tenth of the data each, at random (IID)
 or of two classes, and train by SVGD, SGD and Adam, and by SVGD with a proximal term. Then a SuperLink and two
 SuperNodes make a run that has to come to the same bits as its simulation. All is on loopback, and in one
 temporary folder. Tables are Markdown. A seed is that of the initial weights and of which client has which
-examples; of several the tables have the mean and the standard deviation. --short is of the digits, SVGD and a
-round or two, for which a minute and a half is enough.
+examples; of several the tables have the mean and the standard deviation. --in-process leaves Flower out, and
+makes the same rounds by the functions that its apps call: sums are in float64 and in the order of clients.
+--short is of the digits, SVGD and a round or two, for which a minute and a half is enough.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from svgd_onnx.federated import device_folder, own_share, parameters_of
 from svgd_onnx.federated.new_app import write_app
 from tools.federated_mnist.data import Files, write
 from tools.federated_mnist.flower import Flower, Rows
+from tools.federated_mnist.in_process import accuracies_of_rounds
 
 CLIENTS, BATCH_SIZE = 10, 32
 SPLITS = {"IID": 0, "2 classes a client": 2}
@@ -77,6 +79,7 @@ class Work:
     flower: Flower
     rounds: int
     local_epochs: int
+    in_process: bool
 
     def converted(self, name: str, training: Training) -> Path:
         """New artifacts."""
@@ -109,6 +112,7 @@ def main() -> int:
     parser.add_argument("--local-epochs", type=int, default=1)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--trainings", nargs="+", choices=TRAININGS, default=list(TRAININGS))
+    parser.add_argument("--in-process", action="store_true")
     parser.add_argument("--short", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="federated-") as temporary:
@@ -119,6 +123,8 @@ def main() -> int:
             _show(f"{split}, {CLIENTS} clients", columns)
         central = [name for name in names if not TRAININGS[name].is_of_clients]
         _show("central", {name: [_central(work, name) for work in works] for name in central})
+        if given.in_process:
+            return 0
         return 0 if _same_as_real(replace(works[0], rounds=1 if given.short else 2)) else 1
 
 
@@ -128,14 +134,20 @@ def _work(temporary: Path, seed: int, given: argparse.Namespace) -> Work:
     files = write(folder, None if given.short else given.mnist, seed)
     app = write_app("app", folder, data=files.train, test_data=files.test)
     rounds = 2 if given.short else given.rounds
-    return Work(seed, folder, files, app, Flower(folder / "flower"), rounds, given.local_epochs)
+    settings = (rounds, given.local_epochs, given.in_process)
+    return Work(seed, folder, files, app, Flower(folder / "flower"), *settings)
 
 
 def _simulated(work: Work, name: str, classes: int) -> list[float]:
     training, start = TRAININGS[name], time.monotonic()
     artifacts = work.converted(name, training)
-    rows = work.flower.simulate(work.app, CLIENTS, work.config(artifacts, training, classes))
-    accuracies = _accuracies(rows)
+    config = work.config(artifacts, training, classes)
+    if work.in_process:
+        accuracies = accuracies_of_rounds(
+            artifacts, work.files.train, work.files.test, CLIENTS, config
+        )
+    else:
+        accuracies = _accuracies(work.flower.simulate(work.app, CLIENTS, config))
     title = f"{name}, {classes or 'all'} classes a client, seed {work.seed}"
     _note(f"{title}: {accuracies[-1]:.2%} at last, {time.monotonic() - start:.0f} s")
     return accuracies
