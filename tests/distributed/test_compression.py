@@ -52,7 +52,7 @@ def test_numbers_of_any_size_keep_their_digits(scale: float) -> None:
         np.testing.assert_allclose(found, given, rtol=2 * ROUNDING, atol=1e-45)
 
 
-@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf, np.uint32(2**31 - 1).view(np.float32)])
 def test_what_is_not_finite_on_one_rank_is_so_on_all(wrong: float) -> None:
     def run(rank: ThreadRank) -> np.ndarray:
         numbers = numbers_of(rank.rank)
