@@ -75,7 +75,15 @@ _GROUPS = {
         "seed",
         "non_finite",
     ),
-    "Where it runs": ("device", "device_option", "threads", "kernels", "distributed", "verbose"),
+    "Where it runs": (
+        "device",
+        "device_option",
+        "threads",
+        "kernels",
+        "distributed",
+        "compress",
+        "verbose",
+    ),
     "Log and checkpoints": (
         "log",
         "log_every",

@@ -28,6 +28,11 @@ DISTRIBUTED = typer.Option(
     "--distributed/--no-distributed",
     help="Whether to be a rank of an MPI job; by default where mpirun started this.",
 )
+COMPRESS = typer.Option(
+    None,
+    metavar="float16",
+    help="Over several ranks: send gradients as float16, and what is rounded off with the next ones.",
+)
 
 
 def join_job(wanted: bool | None, *, stops: bool) -> Communicator | None:

@@ -35,6 +35,8 @@ SHARE = "svgd.share"
 """Input of a step in pieces, float32 scalar: what the loss of a rank's examples counts in that of all."""
 SUM, MEAN, EXAMPLES, LOSS_SHARE = "sum", "mean", "examples", "loss"
 """What a tensor of each of K ranks counts where they are added up over all: 1, 1/K, K, and the rank's share."""
+RESIDUAL = "svgd.residual."
+"""Begins the name of a tensor of the checkpoint that is what float16 has left of a sum over ranks."""
 PIECE = "svgd.piece"
 """Metadata of each piece of a step: what of its outputs is reduced, and what is kept, as JSON."""
 

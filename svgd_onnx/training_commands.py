@@ -21,7 +21,7 @@ from svgd_onnx.data_arguments import (
     parse_validation,
 )
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
-from svgd_onnx.distributed_arguments import DISTRIBUTED, join_job
+from svgd_onnx.distributed_arguments import COMPRESS, DISTRIBUTED, join_job
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.files import is_one_of
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
@@ -102,6 +102,7 @@ def train(
         help="fast or standard; by default the fast ones on the processor, where the folder has them.",
     ),
     distributed: bool | None = DISTRIBUTED,
+    compress: str | None = COMPRESS,
     non_finite: str = typer.Option(
         "stop",
         help="Where a batch's loss or gradient is NaN or infinite: stop, or skip that step.",
@@ -153,6 +154,7 @@ def train(
         non_finite=non_finite,
         checkpoint=_beginning(checkpoint, restart, resume),
         communicator=communicator,
+        compress=compress,
     )
     told = verbose and say_what_runs(trainer)
     trained = (trainer.classes, trainer.label_classes)

@@ -137,7 +137,6 @@ def convert(
         target,
         training,
         virtual_gradient,
-        float32=compute.scale is None,
         gradient_norms=gradient_norms,
     )
     t_kernel = _t_kernel(virtual_gradient, update, runtime)

@@ -21,7 +21,6 @@ def check_data_parallel(
     training: TrainingSettings,
     virtual_gradient: VirtualGradientSettings,
     *,
-    float32: bool,
     gradient_norms: bool,
 ) -> None:
     """Refuses what has no such step.
@@ -39,9 +38,11 @@ def check_data_parallel(
         raise UserError(
             f"{wanted} is of the target onnx: give {option('target', STANDARD_ONNX.name)} too."
         )
-    if gradient_norms or not float32:
-        other = "gradient_norms" if gradient_norms else "compute"
-        raise UserError(f"{wanted} does not go with {option(other)}: leave one of them out.")
+    if gradient_norms:
+        raise UserError(
+            f"{wanted} does not go with {option('gradient_norms')}, as gradients without T are not summed over "
+            "ranks: leave one of them out."
+        )
     terms = list(training.losses.values())
     losses = [loss_if_known(str(each.loss)) for each in terms]
     if any(loss is not None and loss.compares_examples for loss in losses):

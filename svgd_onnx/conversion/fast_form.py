@@ -50,7 +50,7 @@ def keep_if_steps_agree(
             return f"its loss is {found}, and not {loss}"
         return _different(changed, states, 0.0)
 
-    _keep_if_none(folder, manifest, difference)
+    keep_if_none(folder, manifest, difference)
 
 
 def keep_if_gradients_agree(
@@ -76,7 +76,7 @@ def keep_if_gradients_agree(
         squares = (float(np.vdot(each, each)) for each in gradients.values())
         return _different(found, gradients, _NOTHING * float(np.sqrt(sum(squares))))
 
-    _keep_if_none(folder, manifest, difference)
+    keep_if_none(folder, manifest, difference)
 
 
 def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray]:
@@ -86,8 +86,8 @@ def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray
     return {name: np.array(session.tensor(name)) for name in names}
 
 
-def _keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str | None]) -> None:
-    """Takes the fast form out if there is a difference, which is said in words."""
+def keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str | None]) -> None:
+    """Takes the fast form out, whole and in pieces, if there is a difference, which is said in words."""
     name = TARGETS[manifest.target].fast_step
     if name not in manifest.files:
         return
@@ -97,8 +97,9 @@ def _keep_if_none(folder: Path, manifest: Manifest, difference: Callable[[], str
         reason = f"it does not run: {first_line(error)}"
     if reason is None:
         return
-    (folder / name).unlink()
-    del manifest.files[name]
+    for file in folder.glob(name.replace(".onnx", "*.onnx")):
+        file.unlink()
+        del manifest.files[file.name]
     warnings.warn(
         Advice(f"Training will take standard operators alone: {name} was left out ({reason})."),
         stacklevel=5,

@@ -21,6 +21,7 @@ from svgd_onnx.conversion.inference import NotRunError
 from svgd_onnx.conversion.loss_changes import Findings, LossChanges
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.probabilities import refuse_probabilities
+from svgd_onnx.conversion.ranks_agree import check_ranks_agree
 from svgd_onnx.conversion.raw_gradients import RawGradients
 from svgd_onnx.errors import Advice, UserError, first_line, listed, option, without
 from svgd_onnx.manifest import Manifest, Verified
@@ -106,7 +107,8 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
 
     Every model is opened by the onnxruntime that is installed, and runs once on made-up data. The loss is
     finite, and so are the gradients; and the loss changes as the gradients say, T left out
-    (`loss_changes`). All that this reads is in the folder, and it takes about the memory of training.
+    (`loss_changes`). The step in pieces, where there is one, is that of several ranks (`ranks_agree`). All that
+    this reads is in the folder, and it takes about the memory of training.
 
     Args:
         folder: artifacts that are whole but for this.
@@ -114,8 +116,8 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
         example: of the model that they were made from.
 
     Raises:
-        UserError: an artifact does not load or run, the loss or a gradient is not finite, or a gradient is
-            wrong.
+        UserError: an artifact does not load or run, the loss or a gradient is not finite, a gradient is
+            wrong, or the step for several ranks is another.
 
     Warns:
         of gradients that are zero everywhere.
@@ -124,6 +126,8 @@ def verify(folder: Path, manifest: Manifest, example: MadeUpExample) -> None:
     keep_if_steps_agree(folder, manifest, example.batch, loss, states)
     unresolved, values, gradients = _check_gradients(folder, manifest, example)
     keep_if_gradients_agree(folder, manifest, example.batch, values, gradients)
+    del values, gradients
+    check_ranks_agree(folder, manifest, example.batch)
     ((package, version),) = installed_packages().items()
     manifest.verified = Verified(package, version, unresolved)
 

@@ -27,6 +27,14 @@ class Communicator(Protocol):
         """Makes float32 or float64 numbers, a contiguous vector, their sums over all ranks, where they lie."""
         ...
 
+    def exchanged(self, messages: np.ndarray) -> np.ndarray:
+        """Row k goes to rank k, and row k of what comes is from there; (size, n) uint16, contiguous."""
+        ...
+
+    def gathered_rows(self, message: np.ndarray) -> np.ndarray:
+        """The message of each rank, by rank; (n) uint16 on all, (size, n) is given."""
+        ...
+
     def from_first(self, make: Callable[[], _Made]) -> _Made:
         """What the first rank makes; the others wait for it."""
         ...
@@ -50,6 +58,14 @@ class Alone:
 
     def all_reduce(self, numbers: np.ndarray) -> None:
         """See `Communicator`."""
+
+    def exchanged(self, messages: np.ndarray) -> np.ndarray:
+        """See `Communicator`."""
+        return messages
+
+    def gathered_rows(self, message: np.ndarray) -> np.ndarray:
+        """See `Communicator`."""
+        return message[np.newaxis]
 
     def from_first(self, make: Callable[[], _Made]) -> _Made:
         """See `Communicator`."""

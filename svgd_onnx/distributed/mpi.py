@@ -49,6 +49,20 @@ class MpiCommunicator:
         for start in range(0, numbers.size, _BUCKET):
             self._world.Allreduce(self._mpi.IN_PLACE, numbers[start : start + _BUCKET])
 
+    def exchanged(self, messages: np.ndarray) -> np.ndarray:
+        """See `Communicator`."""
+        self._is_done = False
+        received = np.empty_like(messages)
+        self._world.Alltoall(messages, received)
+        return received
+
+    def gathered_rows(self, message: np.ndarray) -> np.ndarray:
+        """See `Communicator`."""
+        self._is_done = False
+        rows = np.empty((self.size, len(message)), message.dtype)
+        self._world.Allgather(message, rows)
+        return rows
+
     def from_first(self, make: Callable[[], _Made]) -> _Made:
         """See `Communicator`."""
         self._is_done = False

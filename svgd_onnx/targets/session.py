@@ -268,6 +268,10 @@ class Session(Protocol):
         """
         ...
 
+    def settle(self) -> None:
+        """Has ranks share what each keeps for itself, before the first of them saves; one alone has none."""
+        ...
+
     def save(self, progress: TrainingProgress) -> None:
         """Replaces the checkpoint, all at once.
 

@@ -96,8 +96,8 @@ class Target:
         lower: a gradient graph, who made it and the model's own operators that are not standard, with the
             operators that `write` leaves in it; raises UserError.
         open: a session to train them in.
-        open_parallel: how one of several ranks opens them, where they have a step for several; None where there
-            is none.
+        open_parallel: how one of several ranks opens them, where they have a step for several, and whether
+            gradients travel as "float16"; None where there is none.
         kept_bytes: the memory of an opened session with a manifest and so many nodes in its step, before it
             computes anything: parameters, gradients, r, the optimizer's states and the graph itself.
         binds_outputs: whether the outputs of a step have memory that is kept.
@@ -120,4 +120,4 @@ class Target:
     binds_outputs: bool
     checkpoint: ReadCheckpoint
     progress: Callable[[Path, Manifest], TrainingProgress]
-    open_parallel: Callable[[Communicator], Open] | None = None
+    open_parallel: Callable[[Communicator, str | None], Open] | None = None

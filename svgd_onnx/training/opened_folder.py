@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.distributed import Communicator
+from svgd_onnx.distributed.compression import check_compress
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, check_destination, recover
 from svgd_onnx.manifest import Manifest
@@ -37,6 +38,7 @@ class OpenedFolder:
         non_finite: str,
         checkpoint: str,
         communicator: Communicator | None = None,
+        compress: str | None = None,
     ) -> None:
         self._folder = Path(folder)
         if communicator is not None:
@@ -45,9 +47,17 @@ class OpenedFolder:
         check_threads(threads)
         check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
+        check_compress(compress, communicator)
         opening = (threads, device, kernels, device_options or {})
         self._state = TrainingState(
-            self._folder, self.manifest, seed, checkpoint, non_finite, opening, communicator
+            self._folder,
+            self.manifest,
+            seed,
+            checkpoint,
+            non_finite,
+            opening,
+            communicator,
+            compress,
         )
         self._trains = False
         session = self._session

@@ -26,6 +26,7 @@ def open_rank(
     manifest: Manifest,
     opening: tuple[int | None, str | None, str, Mapping[str, str]],
     kept_step: int | None,
+    compress: str | None,
 ) -> Session:
     """The session of this rank, which is at the same checkpoint as those of all others.
 
@@ -41,7 +42,7 @@ def open_rank(
     threads, device, kernels, options = opening
     if threads is None:
         threads = threads_of(communicator)
-    opened = target.open_parallel(communicator)
+    opened = target.open_parallel(communicator, compress)
     session = opened(folder, manifest, threads, device, kernels, options, step=kept_step)
     check_alike(communicator, session, manifest, f"The folder '{folder}'")
     return session

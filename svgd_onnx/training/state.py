@@ -32,6 +32,7 @@ class TrainingState:
         non_finite: as of `Trainer`.
         opening: threads, device, kernels and options of the device, as `Target.open` takes them.
         communicator: as of `Trainer`.
+        compress: as of `Trainer`.
 
     Attributes:
         manifest: of the artifacts.
@@ -53,6 +54,7 @@ class TrainingState:
         non_finite: str,
         opening: tuple[int | None, str | None, str, Mapping[str, str]],
         communicator: Communicator | None = None,
+        compress: str | None = None,
     ) -> None:
         self._folder, self.manifest, self._non_finite = folder, manifest, non_finite
         self.communicator = communicator or ALONE
@@ -67,7 +69,7 @@ class TrainingState:
         if communicator is None:
             self.session = target.open(folder, manifest, *opening, step=kept_step)
         else:
-            self.session = open_rank(communicator, folder, manifest, opening, kept_step)
+            self.session = open_rank(communicator, folder, manifest, opening, kept_step, compress)
         self.progress = saved = self.session.progress
         if saved.step and seed is not None and seed != saved.seed:
             raise UserError(
@@ -199,6 +201,7 @@ class TrainingState:
         """As `Trainer.save`."""
         self.check_finite()
         step = self.progress.step
+        self.session.settle()
         check_alike(
             self.communicator, self.session, self.manifest, f"What was trained by step {step}"
         )

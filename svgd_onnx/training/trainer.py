@@ -55,6 +55,8 @@ class Trainer(OpenedFolder):
             "initial", of before the first step, or "step-1600". What is trained replaces the folder's own.
         communicator: the ranks that train together, as `svgd_onnx.distributed.join` gives them; None for one
             process alone. All do the same: the first writes the checkpoint and the log, and calls callbacks.
+        compress: "float16" to send gradients so to other ranks, what is rounded off with the next ones; None
+            as they are.
 
     Attributes:
         manifest: what the folder says of itself.
@@ -91,6 +93,7 @@ class Trainer(OpenedFolder):
         non_finite: str = STOP,
         checkpoint: str = LAST,
         communicator: Communicator | None = None,
+        compress: str | None = None,
     ) -> None:
         super().__init__(
             folder,
@@ -102,6 +105,7 @@ class Trainer(OpenedFolder):
             non_finite=non_finite,
             checkpoint=checkpoint,
             communicator=communicator,
+            compress=compress,
         )
         self._stopping = self.stopped_early = False
         self.why_stopped: str | None = None

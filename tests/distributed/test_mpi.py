@@ -88,6 +88,19 @@ def test_two_processes_train_as_one(place: Path, tmp_path: Path) -> None:
         np.testing.assert_allclose(tensor, alone.tensor(name), rtol=1e-3, atol=1e-6)
 
 
+def test_gradients_travel_as_float16_and_a_training_goes_on_to_the_same_bits(
+    place: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    halfway = shutil.copytree(place, tmp_path_factory.mktemp("job") / "halfway")
+    options = ["--compress", "float16", "--checkpoint-every", "10"]
+    for folder, steps in ((place, "20"), (halfway, "10"), (halfway, "20")):
+        code, _, errors = run(folder, 2, *options, "--steps", steps)
+        assert code == 0, errors
+    whole = checkpoint(place)
+    assert all(np.array_equal(checkpoint(halfway)[name], tensor) for name, tensor in whole.items())
+    assert any(name.startswith("svgd.residual.") for name in whole)
+
+
 def test_a_mistake_is_said_once_and_ends_the_job(place: Path) -> None:
     code, _, errors = run(place, 2, "--steps", "20", "--schedule", "never")
     assert code == 2

@@ -51,6 +51,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "low-rank adapters": {"lora": 2},
     "some frozen": {"freeze": ["*.bias"]},
     "recomputed": {"recompute": True},
+    "products in float16": {"compute": "float16"},
     "class weights": {"loss_settings": LossSettings(class_weights=(1.0, 2.0, 0.0, 0.5))},
     "labels that are ignored": {"loss_settings": LossSettings(ignore_index=1)},
 }
@@ -86,7 +87,7 @@ def of_ranks(
     """As `of_one`, after it was seen that all ranks have the same bits."""
 
     def run(rank: ThreadRank) -> Any:
-        session = DataParallelSession(rank, folder, manifest, 1)
+        session = DataParallelSession(rank, None, folder, manifest, 1)
         count = BATCH // size
         share = [array[rank.rank * count :][:count] for array in arrays]
         return steps_of(session, manifest, share, steps)
@@ -181,6 +182,24 @@ def test_there_are_as_many_reductions_as_it_takes(
     assert manifest.data_parallel.pieces == pieces
 
 
+def test_a_step_that_float16_does_not_hold_is_left_out_by_all(tmp_path: Path) -> None:
+    model = models.convolutional()
+    manifest = convert(model, tmp_path, compute="float16")
+    arrays = arrays_of(model, manifest)
+
+    def run(rank: ThreadRank) -> dict[str, np.ndarray]:
+        session = DataParallelSession(rank, None, tmp_path, manifest, 1)
+        session.set_tensor("svgd.loss_scale", np.array(2.0**22, np.float32))
+        session.train_step([array[4 * rank.rank :][:4] for array in arrays], RATE)
+        return {name: session.tensor(name).copy() for name in names_of(manifest)}
+
+    _, before = of_one(tmp_path, manifest, arrays, steps=0)
+    for found in on_ranks(2, run):
+        assert found["svgd.loss_scale"] == 2.0**21
+        assert found["svgd.loss_scale.left_out"] == 1
+        np.testing.assert_array_equal(found["conv1.weight"], before["conv1.weight"])
+
+
 def test_one_rank_that_is_not_finite_stops_all(tmp_path: Path) -> None:
     model = models.convolutional()
     manifest = convert(model, tmp_path)
@@ -198,6 +217,7 @@ def test_one_rank_that_is_not_finite_stops_all(tmp_path: Path) -> None:
     [
         ({"target": "ort-training"}, "is of the target onnx"),
         ({"loss": "triplet"}, "compares examples"),
+        ({"gradient_norms": True}, "are not summed over ranks"),
         ({"r": "local", "gradient": "example"}, "does not go with"),
         ({"r": "none"}, "Unknown r"),
         ({"data_parallel": False, "r": "local"}, "give data_parallel too"),

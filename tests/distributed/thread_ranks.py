@@ -36,6 +36,12 @@ class ThreadRank:
     def all_reduce(self, numbers: np.ndarray) -> None:
         numbers[...] = np.sum(self.gathered(numbers.copy()), axis=0, dtype=numbers.dtype)
 
+    def exchanged(self, messages: np.ndarray) -> np.ndarray:
+        return np.stack([each[self.rank] for each in self.gathered(messages)])
+
+    def gathered_rows(self, message: np.ndarray) -> np.ndarray:
+        return np.stack(self.gathered(message))
+
     def from_first(self, make: Callable[[], _Result]) -> _Result:
         result: _Result = self.gathered(make() if self.rank == 0 else None)[0]
         return result

@@ -51,7 +51,7 @@ def test_its_configuration_is_that_of_the_settings(answer: Answer, tmp_path: Pat
     """Entry by entry, with the same defaults; beside them are those that the app itself reads."""
     answer("federate", "app")
     config = config_of(Path("app"))["config"]
-    own = {"data", "test-data", "classes-per-client"}
+    own = {"data", "test-data", "classes-per-client", "split-seed"}
     names = {name.replace("_", "-") for name in Settings.__dataclass_fields__}
     assert config.keys() == names | own
     assert settings_of(config) == Settings(artifacts=str(tmp_path / "artifacts"))

@@ -37,6 +37,7 @@ class Run:
         turned: whether each batch's examples come in reverse order, so that other sums round.
         steps: None for those of the network.
         rate: the learning rate.
+        compress: as of `Trainer`.
     """
 
     ranks: int = 0
@@ -44,6 +45,7 @@ class Run:
     turned: bool = False
     steps: int | None = None
     rate: float = 0.02
+    compress: str | None = None
 
 
 def prepare(folder: Path, network: str, **settings: Any) -> Path:
@@ -102,6 +104,7 @@ def train(folder: Path, network: str, run: Run) -> dict[str, Any]:
         "threads": run.threads,
         "turned": run.turned,
         "ranks": run.ranks,
+        "compress": run.compress,
     }
     worker = [sys.executable, "-m", "tools.data_parallel.worker", str(folder), json.dumps(told)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}

@@ -20,7 +20,11 @@ def main(folder: Path, told: str) -> None:
     options = json.loads(told)
     communicator = join(True) if options["ranks"] else None
     trainer = Trainer(
-        folder / "artifacts", communicator=communicator, threads=options["threads"], device="cpu"
+        folder / "artifacts",
+        communicator=communicator,
+        threads=options["threads"],
+        device="cpu",
+        compress=options["compress"],
     )
     data = np.load(folder / "data.npz")
     arrays = {name: data[name] for name in data}

@@ -23,6 +23,7 @@ def examples(context: Context) -> Any:
         node["partition-id"],
         node["num-partitions"],
         classes_per_client=run["classes-per-client"],
+        seed=run["split-seed"],
     )
 
 

@@ -208,6 +208,9 @@ class OrtTrainingSession:
         """See `Session`."""
         return self._norms
 
+    def settle(self) -> None:
+        """See `Session`."""
+
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
         checkpoint.set_progress(self._state, progress)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from svgd_onnx.distributed import Communicator
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import LossTerm, Manifest
-from svgd_onnx.step_names import SHARE, beside
+from svgd_onnx.step_names import RESIDUAL, SHARE, beside
 from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.targets.standard_onnx.file_names import piece_of
 from svgd_onnx.targets.standard_onnx.pieces import Pieces, Traffic
@@ -28,6 +29,7 @@ class DataParallelSession(InferenceTrainingSession):
 
     Args:
         communicator: of the ranks.
+        compress: "float16" for gradients that travel so; None as they are.
         folder: artifacts with a step in pieces.
         manifest: theirs.
         threads: as of `InferenceTrainingSession`, like all that follow.
@@ -39,6 +41,7 @@ class DataParallelSession(InferenceTrainingSession):
     def __init__(
         self,
         communicator: Communicator,
+        compress: str | None,
         folder: Path,
         manifest: Manifest,
         threads: int | None = None,
@@ -59,6 +62,7 @@ class DataParallelSession(InferenceTrainingSession):
             )
         self._communicator, self._pieces_count = communicator, manifest.data_parallel.pieces
         self._share_name = beside(SHARE, manifest.own_names)
+        self._compress = compress is not None
         super().__init__(
             folder,
             manifest,
@@ -68,12 +72,36 @@ class DataParallelSession(InferenceTrainingSession):
             device_options=device_options,
             step=step,
         )
+        begun = self._residuals.items()
+        self._session.begin({name.removeprefix(RESIDUAL): array for name, array in begun})
 
     @property
     def traffic(self) -> Traffic:
         """What was exchanged so far."""
         traffic: Traffic = self._session.traffic
         return traffic
+
+    def train_step(
+        self,
+        arrays: Sequence[np.ndarray],
+        learning_rate: float,
+        *,
+        update: bool = True,
+        seed: int | None = None,
+    ) -> float:
+        """See `Session`."""
+        loss = super().train_step(arrays, learning_rate, update=update, seed=seed)
+        if math.isfinite(loss):
+            self._session.keep()
+        return loss
+
+    def settle(self) -> None:
+        """See `Session`."""
+        found = self._session.residuals()
+        self._residuals = {f"{RESIDUAL}{name}": array for name, array in found.items()}
+
+    def _to_save(self) -> dict[str, np.ndarray]:
+        return {**super()._to_save(), **self._residuals}
 
     def _given(
         self, arrays: Sequence[np.ndarray], learning_rate: float, update: bool
@@ -86,7 +114,13 @@ class DataParallelSession(InferenceTrainingSession):
     def _open_step(self, model: str, profile: Path | None) -> Any:
         names = [piece_of(model, number) for number in range(1, self._pieces_count + 1)]
         sessions = [self._open(name, fast=self._is_fast(model)) for name in names]
-        return Pieces(self._onnxruntime, sessions, self._communicator, self._share_name)
+        return Pieces(
+            self._onnxruntime,
+            sessions,
+            self._communicator,
+            self._share_name,
+            compress=self._compress,
+        )
 
     def _share(self, arrays: Sequence[np.ndarray]) -> float:
         """What the loss of this rank's examples counts in that of all."""

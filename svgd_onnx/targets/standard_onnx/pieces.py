@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from svgd_onnx.distributed import Communicator
+from svgd_onnx.distributed.compression import CompressedSum
 from svgd_onnx.step_names import EXAMPLES, LOSS_SHARE, MEAN, PIECE, SUM
 
 # Tensors begin at multiples of so many numbers, as kernels like it: 64 bytes.
@@ -38,15 +39,31 @@ class _Bucket:
 
     Attributes:
         buffer: float32.
-        parts: the slice of each kind of weight.
+        parts: the slice of each kind of weight; that of gradients, SUM, is the last.
+        places: where each output begins in it, and its shape.
         values: onnxruntime's, on the buffer, by the names of the piece's outputs.
         totals: the names of those in later pieces.
     """
 
     buffer: np.ndarray
     parts: dict[str, slice] = field(default_factory=dict)
+    places: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
     values: dict[str, Any] = field(default_factory=dict)
     totals: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def gradients(self) -> np.ndarray:
+        """The part of gradients."""
+        return self.buffer[self.parts.get(SUM, slice(0, 0))]
+
+    def cut(self, gradients: np.ndarray) -> dict[str, np.ndarray]:
+        """Views of what is like the part of gradients, by the names of outputs."""
+        first = self.parts[SUM].start
+        return {
+            name: gradients[start - first :][: int(np.prod(shape))].reshape(shape)
+            for name, (start, shape) in self.places.items()
+            if start >= first
+        }
 
 
 class Pieces:
@@ -57,6 +74,7 @@ class Pieces:
         sessions: of the pieces.
         communicator: of the ranks.
         share_name: of the input that is this rank's share.
+        compress: whether gradients travel as float16.
 
     Attributes:
         share: this rank's, of the step that is run next.
@@ -69,6 +87,8 @@ class Pieces:
         sessions: Sequence[Any],
         communicator: Communicator,
         share_name: str,
+        *,
+        compress: bool = False,
     ) -> None:
         self.sessions, self.communicator = list(sessions), communicator
         self._share_name = share_name
@@ -78,6 +98,12 @@ class Pieces:
             json.loads(each.get_modelmeta().custom_metadata_map[PIECE]) for each in self.sessions
         ]
         self.buckets = [_bucket(onnxruntime, each["reduced"]) for each in facts]
+        self._compressed = [
+            CompressedSum(communicator, each.gradients.size)
+            if compress and each.gradients.size
+            else None
+            for each in self.buckets
+        ]
         self._kept = [name for each in facts for name in each["kept"]]
         self.nothing = onnxruntime.OrtValue.ortvalue_from_numpy(np.zeros(0, np.float32))
 
@@ -105,11 +131,12 @@ class Pieces:
             for place, session in enumerate(self.sessions):
                 session.run_with_iobinding(binding.parts[place])
                 binding.hand_on(place)
-                self._sum(self.buckets[place])
+                self._sum(place)
         finally:
             binding.let_go()
 
-    def _sum(self, bucket: _Bucket) -> None:
+    def _sum(self, place: int) -> None:
+        bucket, compressed = self.buckets[place], self._compressed[place]
         if not bucket.values:
             return
         size = self.communicator.size
@@ -118,10 +145,41 @@ class Pieces:
             if weights[kind] != 1:
                 bucket.buffer[part] *= np.float32(weights[kind])
         started = time.perf_counter()
-        self.communicator.all_reduce(bucket.buffer)
+        plain = bucket.buffer
+        if compressed is not None:
+            compressed.all_reduce(bucket.gradients)
+            plain = plain[: -bucket.gradients.size]
+            self.traffic.bytes += compressed.nbytes
+        if plain.size:
+            self.communicator.all_reduce(plain)
         self.traffic.seconds += time.perf_counter() - started
-        self.traffic.bytes += bucket.buffer.nbytes
+        self.traffic.bytes += plain.nbytes
         self.traffic.reductions += 1
+
+    def keep(self) -> None:
+        """Says that the last step counts, and with it what float16 has left of its sums."""
+        for compressed in self._compressed:
+            if compressed is not None:
+                compressed.keep()
+
+    def residuals(self) -> dict[str, np.ndarray]:
+        """What that was over all ranks, among whom it is divided evenly; by names of what is summed."""
+        return {
+            name: array
+            for bucket, compressed in zip(self.buckets, self._compressed)
+            if compressed is not None
+            for name, array in bucket.cut(compressed.settle()).items()
+        }
+
+    def begin(self, residuals: Mapping[str, np.ndarray]) -> None:
+        """Takes this rank's share of what a checkpoint has; what that does not have is 0."""
+        for bucket, compressed in zip(self.buckets, self._compressed):
+            if compressed is not None:
+                total = np.zeros_like(bucket.gradients)
+                for name, array in bucket.cut(total).items():
+                    if name in residuals and residuals[name].shape == array.shape:
+                        array[...] = residuals[name]
+                compressed.begin(total)
 
 
 class PiecesBinding:
@@ -198,7 +256,7 @@ def _bucket(onnxruntime: Any, reduced: Sequence[tuple[str, str, str, list[int]]]
     places: list[tuple[str, str, str, list[int], int]] = []
     parts: dict[str, slice] = {}
     total = 0
-    for output, later, weight, shape in sorted(reduced, key=lambda each: each[2]):
+    for output, later, weight, shape in sorted(reduced, key=lambda each: (each[2] == SUM, each[2])):
         start = parts[weight].start if weight in parts else total
         places.append((output, later, weight, shape, total))
         total += -(-int(np.prod(shape)) // _ALIGNED) * _ALIGNED
@@ -208,6 +266,7 @@ def _bucket(onnxruntime: Any, reduced: Sequence[tuple[str, str, str, list[int]]]
         array = bucket.buffer[start : start + int(np.prod(shape))].reshape(shape)
         bucket.values[output] = onnxruntime.OrtValue.ortvalue_from_numpy(array)
         bucket.totals[output] = later
+        bucket.places[output] = (start, shape)
     return bucket
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
-from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE, beside
+from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, beside
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
@@ -81,6 +81,8 @@ class InferenceTrainingSession:
         self._files = {EVAL_MODEL: checked_model(folder, manifest, EVAL_MODEL)}
         path = folder / name_of_step(CHECKPOINT, step)
         tensors, self.progress = checkpoint.load(path, manifest)
+        left = [name for name in tensors if name.startswith(RESIDUAL) and name not in own]
+        self._residuals = {name: tensors.pop(name) for name in left}
         self._session = self._open_step(model, profile)
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
         self._inputs = inputs
@@ -222,8 +224,13 @@ class InferenceTrainingSession:
 
     def save(self, progress: TrainingProgress) -> None:
         """See `Session`."""
-        tensors = {name: self.tensor(name) for name in self._current}
-        checkpoint.save(self._folder / CHECKPOINT, tensors, progress)
+        checkpoint.save(self._folder / CHECKPOINT, self._to_save(), progress)
+
+    def settle(self) -> None:
+        """See `Session`."""
+
+    def _to_save(self) -> dict[str, np.ndarray]:
+        return {name: self.tensor(name) for name in self._current}
 
     def _open_step(self, model: str, profile: Path | None) -> Any:
         return self._open(model, profile, fast=self._is_fast(model))

@@ -56,10 +56,10 @@ def _open(
     )
 
 
-def _open_parallel(communicator: Communicator) -> Open:
+def _open_parallel(communicator: Communicator, compress: str | None = None) -> Open:
     from svgd_onnx.targets.standard_onnx.data_parallel import DataParallelSession
 
-    return partial(DataParallelSession, communicator)
+    return partial(DataParallelSession, communicator, compress)
 
 
 def _checkpoint(folder: Path, manifest: Manifest, step: int | None = None) -> Values:
