@@ -59,9 +59,9 @@ function drawLine(line, group, x, y) {
   for (const {text, bold, dim, mark} of line) {
     if (mark) {
       const isT = mark === 'T';
-      svg('circle', {class: `mark mark-${mark}`, cx: x + 5, cy: y - 4, r: isT ? 6.5 : 4.5}, group);
-      if (isT) svg('text', {class: 'letter', x: x + 5, y: y - 0.5}, group, 'T');
-      x += 14;
+      svg('circle', {class: `mark mark-${mark}`, cx: x + (isT ? 6.5 : 5), cy: y - 4, r: isT ? 6.5 : 4.5}, group);
+      if (isT) svg('text', {class: 'letter', x: x + 6.5, y: y - 0.5}, group, 'T');
+      x += roomFor(mark);
     }
     svg('text', {x, y, class: bold ? 'bold' : dim ? 'dim' : 'plain'}, group, text);
     x += widthOf(text, bold) + 9;
@@ -76,7 +76,7 @@ function drawEdge(edge, parent) {
   const path = (points, name, dx) =>
     svg('path', {d: curve(points, dx), class: `edge ${name}`, 'marker-end': `url(#${name.split(' ')[0]})`}, parent);
   if (edge.forward.length) path(edge.points, 'flow', -shift);
-  else if (edge.kept.length) path(edge.points, 'kept', -shift);
+  else if (edge.kept.length) path(edge.points, edge.state ? 'state' : 'kept', -shift);
   if (edge.up.length) path([...edge.points].reverse(), 'back', shift);
   if (edge.down.length) path(edge.points, edge.virtual ? 'virtual' : 'back', shift);
   if (edge.text && edge.x !== undefined) svg('text', {x: edge.x, y: edge.y + 4, class: 'shape'}, parent, edge.text);
@@ -96,7 +96,7 @@ function curve(points, dx) {
 /** Arrow heads, one for each kind of arrow. */
 function drawMarkers(parent) {
   const definitions = svg('defs', {}, parent);
-  for (const name of ['flow', 'kept', 'back', 'virtual', 'link']) {
+  for (const name of ['flow', 'kept', 'state', 'back', 'virtual', 'link']) {
     const marker = svg('marker', {
       id: name, viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto', class: `head ${name}`,
     }, definitions);

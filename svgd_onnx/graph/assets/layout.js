@@ -8,7 +8,12 @@ function widthOf(text, bold) {
   return pen.measureText(text).width;
 }
 
-const cut = (text, most = WIDEST) => (text.length > most ? `…${text.slice(1 - most)}` : text);
+/** The end of a name, from where one of its parts begins if that is not far. */
+function cut(text, most = WIDEST) {
+  if (text.length <= most) return text;
+  const end = text.slice(1 - most);
+  return `…${end.replace(/^[^./]{0,7}[./]/, '')}`;
+}
 
 /** Lines of a closed box: each a list of {text, bold, dim, mark}, a mark being the class of a dot before it. */
 function linesOf(picture, box) {
@@ -18,7 +23,7 @@ function linesOf(picture, box) {
   if (box.type === 'group') {
     const parts = [`${box.operations || box.gradients} node${(box.operations || box.gradients) === 1 ? '' : 's'}`];
     if (box.operations && box.gradients) parts.push(`∇ ${box.gradients}`);
-    lines.push([{text: parts.join('   '), dim: true}]);
+    lines.push([{text: parts.join(' · '), dim: true}]);
     const marks = LEARNED.flatMap((role) => {
       const found = box.parameters.filter((value) => picture.values[value][ROLE] === role);
       return found.length ? [{mark: role, text: amount(sum(found.map((value) => sizeOf(shape(value)))))}] : [];
@@ -28,7 +33,8 @@ function linesOf(picture, box) {
     return lines;
   }
   // of a node of the gradient the values that it reads are arrows, once it is seen by itself
-  const parameters = box.type === 'node' && picture.nodes[box.node][KIND] !== 'forward' ? [] : box.parameters;
+  const isPlain = box.type === 'node' && picture.nodes[box.node][KIND] !== 'forward';
+  const [parameters, states] = isPlain ? [[], []] : [box.parameters, box.states];
   for (const value of parameters.slice(0, MOST_PARAMETERS)) {
     const [name, , role] = picture.values[value];
     lines.push([{mark: role, text: cut(name.split(/[./]/).at(-1), 20)}, {text: shape(value), dim: true}]);
@@ -38,10 +44,10 @@ function linesOf(picture, box) {
   }
   if (box.type === 'cell') {
     const line = [{text: `∇ ${box.gradients} node${box.gradients === 1 ? '' : 's'}`, mark: 'gradient'}];
-    for (const value of box.states) line.push({mark: 'T', text: `r ${shape(value)}`});
+    for (const value of states) line.push({mark: 'T', text: `r ${shape(value)}`});
     lines.push(line);
   } else {
-    for (const value of box.states) lines.push([{mark: 'T', text: `r ${shape(value)}`}]);
+    for (const value of states) lines.push([{mark: 'T', text: `r ${shape(value)}`}]);
   }
   return lines;
 }
@@ -53,8 +59,9 @@ function titleOf(picture, box) {
   return [{text: operator, bold: true}, ...(box.label ? [{text: cut(box.label, 26), dim: true}] : [])];
 }
 
+const roomFor = (mark) => (mark ? (mark === 'T' ? 17 : 14) : 0);
 const sum = (numbers) => numbers.reduce((total, each) => total + each, 0);
-const widthOfLine = (line) => sum(line.map(({text, bold, mark}) => widthOf(text, bold) + (mark ? 14 : 0) + 9));
+const widthOfLine = (line) => sum(line.map(({text, bold, mark}) => widthOf(text, bold) + roomFor(mark) + 9));
 
 /** Gives a box its size, and its members their places relative to it. */
 function arrange(picture, box) {
@@ -78,6 +85,7 @@ function arrange(picture, box) {
     right = each.x + each.width;
     bottom = Math.max(bottom, each.height);
   }
+  box.flowWidth = width;
   box.drawn = edges;
   box.title = titleOf(picture, box);
   const header = box.depth ? HEADER : 0, margin = box.depth ? 14 : 0;
@@ -96,7 +104,7 @@ function placed(picture, boxes, edges) {
   const lines = edges.map((edge) => {
     edge.text = labelOf(picture, edge);
     const label = edge.text ? {width: widthOf(edge.text) * 0.88 + 10, height: 16, labelpos: 'r', labeloffset: 4} : {};
-    return {v: numbers.get(edge.from), w: numbers.get(edge.to), minlen: 1, weight: edge.forward.length ? 2 : 1, edge, ...label};
+    return {v: numbers.get(edge.from), w: numbers.get(edge.to), minlen: 1, weight: edge.state ? 4 : edge.forward.length ? 2 : 1, edge, ...label};
   });
   // a list without arrows would be one wide row
   if (!edges.length) return column(boxes);
@@ -156,7 +164,7 @@ function pillsOf(picture, cell) {
     return pills.get(key);
   };
   const line = (from, to, flow) =>
-    cell.pillEdges.push({from, to, forward: [], kept: [], up: [], down: [], points: [], [flow]: [0]});
+    cell.pillEdges.push({from, to, forward: [], kept: [], up: [], down: [], points: [], [flow]: [0], state: from.mark === 'r'});
   for (const {node: number} of cell.members) {
     const node = picture.nodes[number], box = picture.boxOf.get(number);
     for (const value of new Set(picture.inputs(node))) {

@@ -2,9 +2,9 @@
 
 const content = JSON.parse(document.getElementById('graph').textContent);
 const canvas = document.getElementById('picture');
-const panel = new Panel(document.getElementById('panel'), (number) => reveal(number));
+const panel = new Panel(document.getElementById('panel'), reveal);
 const view = {x: 0, y: 0, scale: 1};
-const FEW = 32, FEW_LAYERS = 48;
+const FEW = 32, FEW_LAYERS = 48, SMALLEST = 0.01;
 let picture = new Picture(content, AFTER);
 let chosen = null;
 let layer, links;
@@ -86,30 +86,44 @@ function setAll(open) {
     box.stale = true;
   }
   render();
-  fit();
+  start();
 }
 
+/** All of the graph. */
 function fit() {
   const {width, height} = canvas.getBoundingClientRect();
   const {width: w, height: h} = picture.root;
-  const whole = Math.min((width - 40) / w, (height - 40) / h, 1.2);
-  // better the beginning, in letters that can be read, than all of it as a line
-  view.scale = Math.max(whole, Math.min(0.85, (width - 40) / w), 0.1);
+  place(Math.min((width - 40) / w, (height - 40) / h, 1.2), w);
+}
+
+/** All of a small graph; of a large one better the beginning, in letters that can be read, than all of it as a line. */
+function start() {
+  const {width} = canvas.getBoundingClientRect();
+  const {width: w, flowWidth} = picture.root;
+  fit();
+  if (view.scale < 0.85) place(Math.max(view.scale, Math.min(0.85, (width - 20) / flowWidth), 0.5), flowWidth);
+  if (view.x + w * view.scale < width) place(view.scale, w);
+}
+
+/** At a scale, in the middle; from the top on where it is too high. */
+function place(scale, w) {
+  const {width, height} = canvas.getBoundingClientRect();
+  view.scale = Math.max(scale, SMALLEST);
   view.x = (width - w * view.scale) / 2;
-  view.y = h * view.scale < height - 40 ? (height - h * view.scale) / 2 : 20;
+  view.y = Math.max((height - picture.root.height * view.scale) / 2, 20);
   look();
 }
 
-/** Opens whatever a node lies in, and looks at it. */
-function reveal(number) {
-  if (!picture.nodes[number]) return;
-  const box = picture.boxOf.get(number);
+/** Opens whatever a node, or a layer, lies in, and looks at it. */
+function reveal(what) {
+  const box = what instanceof Box ? what : picture.boxOf.get(what);
+  if (!box) return;
   for (let each = box.parent; each; each = each.parent) Object.assign(each, {open: true, stale: true});
   render();
   const {width, height} = canvas.getBoundingClientRect();
   view.scale = Math.max(view.scale, 0.8);
   view.x = width / 2 - (box.left + box.width / 2) * view.scale;
-  view.y = height / 2 - (box.top + box.height / 2) * view.scale;
+  view.y = height / 2 - (box.top + Math.min(box.height, height / view.scale - 40) / 2) * view.scale;
   look();
   choose(box);
 }
@@ -141,11 +155,18 @@ function mark() {
     if (drawn.has(box) || box.aside || box.parent === chosen.parent) continue;
     drawn.add(box);
     const [a, b] = comesIn ? [box, chosen] : [chosen, box];
-    svg('path', {class: 'edge link', d: `M${center(a)}L${center(b)}`, 'marker-end': 'url(#link)'}, links);
+    svg('path', {class: 'edge link', d: `M${border(a, b)}L${border(b, a)}`, 'marker-end': 'url(#link)'}, links);
   }
 }
 
-const center = (box) => `${box.left + box.width / 2} ${box.top + (box.open ? HEADER / 2 : box.height / 2)}`;
+/** Where the line from a box to another leaves it; what is written in it stays free. */
+function border(box, other) {
+  const center = ({left, top, width, height, open}) => [left + width / 2, top + (open ? HEADER : height) / 2];
+  const [[x, y], [toX, toY]] = [center(box), center(other)];
+  const half = (box.open ? HEADER : box.height) / 2;
+  const share = Math.min(1, box.width / 2 / Math.abs(toX - x), half / Math.abs(toY - y));
+  return `${x + (toX - x) * share} ${y + (toY - y) * share}`;
+}
 
 function visible(box) {
   let found = box;
@@ -158,8 +179,12 @@ function search(text) {
   if (!wanted) { panel.overview(picture); return; }
   const has = (...names) => names.some((name) => name.toLowerCase().includes(wanted));
   const nodes = [...picture.nodes.keys()].filter((each) => picture.nodes[each] && has(picture.nodes[each][NAME], picture.nodes[each][OPERATOR]));
-  panel.found(picture, `“${text.trim()}”`, nodes, valuesWhere(([name, , role]) => role && role !== 'constant' && has(name)));
+  const layers = [...picture.root.within()].filter((box) => box.depth && box.type === 'group' && has(pathOf(box)) && !has(pathOf(box.parent)));
+  panel.found(picture, `“${text.trim()}”`, nodes, valuesWhere(([name, , role]) => role && role !== 'constant' && has(name)), layers);
 }
+
+/** A layer's name with those around it, as parameters have it. */
+const pathOf = (box) => (box.parent?.depth ? `${pathOf(box.parent)}.${box.label}` : box.label);
 
 const valuesWhere = (fits) =>
   [...picture.values.keys()].filter((each) => fits(picture.values[each]) && (picture.readers.has(each) || picture.maker.has(each)));
@@ -170,6 +195,7 @@ function legend() {
   const roles = ['trained', 'frozen', 'statistic', 'constant', 'r', 'input', 'label'];
   const entry = (name, count, show) => {
     const button = html('button', '', undefined, html('i', `dot mark-${name.replace(' ', '-')}`), `${name} `, html('small', 'dim', count.toLocaleString('en')));
+    button.title = 'List them';
     button.addEventListener('click', show);
     return button;
   };
@@ -181,7 +207,8 @@ function legend() {
     const found = valuesWhere((value) => value[ROLE] === role);
     return found.length ? [entry(role, found.length, () => panel.found(picture, role, [], found))] : [];
   });
-  document.getElementById('legend').replaceChildren(html('span', 'dim', 'Nodes'), ...entries, html('span', 'dim', 'Tensors'), ...values);
+  const row = (name, buttons) => html('div', '', undefined, html('span', 'dim', name), ...buttons);
+  document.getElementById('legend').replaceChildren(row('Nodes', entries), row('Tensors', values));
 }
 
 /** The other graph, opened as this one is, and at the same place. */
@@ -202,7 +229,7 @@ function setStage(stage) {
 }
 
 function zoom(factor, x, y) {
-  const scale = Math.min(4, Math.max(0.02, view.scale * factor));
+  const scale = Math.min(4, Math.max(SMALLEST, view.scale * factor));
   view.x = x - ((x - view.x) * scale) / view.scale;
   view.y = y - ((y - view.y) * scale) / view.scale;
   view.scale = scale;
@@ -236,6 +263,7 @@ canvas.addEventListener('wheel', (event) => {
 
 const on = (id, what, act) => document.getElementById(id).addEventListener(what, act);
 on('search', 'input', (event) => search(event.target.value));
+on('search', 'keydown', (event) => { if (event.key === 'Enter') document.querySelector('#panel .entry:enabled')?.click(); });
 on('open', 'click', () => setAll(true));
 on('close', 'click', () => setAll(false));
 on('fit', 'click', fit);
@@ -247,7 +275,7 @@ document.getElementById('title').textContent = Object.values(content.facts)[0] ?
 
 openSome();
 render();
-fit();
+start();
 legend();
 panel.overview(picture);
 document.documentElement.dataset.ready = 'yes';

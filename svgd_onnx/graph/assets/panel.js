@@ -11,7 +11,7 @@ function html(tag, name, text, ...members) {
 }
 
 class Panel {
-  /** go: shows a node, by its number. */
+  /** go: shows a node, by its number, or a layer. */
   constructor(element, go) { Object.assign(this, {element, go}); }
 
   show(...parts) { this.element.replaceChildren(...parts.filter(Boolean)); this.element.scrollTop = 0; }
@@ -28,9 +28,12 @@ class Panel {
       if (found.length) rows.push([role, `${found.length} tensors, ${amount(sum(found.map((each) => sizeOf(each[SHAPE]))))} numbers`]);
     }
     const how = picture.content.before
-      ? 'Arrows down are the forward pass, arrows up its gradients. Click a layer to open it, and an operation to see its gradient. The switch above shows the graph before T came in.'
-      : 'Arrows down are the forward pass, arrows up its gradients. Click a layer to open it, and an operation to see its gradient. A folder holds the graph with T; the page of a model has it before T too.';
-    this.show(html('h2', '', 'Training graph'), table(rows), html('p', 'dim', how));
+      ? 'The switch above shows the graph before T came in.'
+      : 'A folder holds the graph with T; the page of a model has it before T too.';
+    const paragraphs = [
+      'Arrows down are the forward pass, arrows up its gradients; inside an opened operation all arrows run down.',
+      'Click a layer to open it, and an operation to see its gradient. Drag to move, turn the wheel to zoom.', how];
+    this.show(html('h2', '', 'Training graph'), table(rows), ...paragraphs.map((each) => html('p', 'dim', each)));
   }
 
   acting(picture) {
@@ -72,7 +75,7 @@ class Panel {
         html('b', '', acts ? 'T' : 'T is the identity'),
         html('span', 'name', ` ${name}`),
         html('div', 'dim', each.reason),
-        ...(acts ? [html('div', '', `r is ${shape}, of each ${each.granularity}`)] : []));
+        ...(acts ? [html('div', '', `r: ${shape}, a number for each ${each.granularity}`)] : []));
     });
     return html('section', '', undefined, html('h3', '', 'Virtual gradient'), ...rows);
   }
@@ -112,8 +115,9 @@ class Panel {
     return button;
   }
 
-  found(picture, title, nodes, values) {
+  found(picture, title, nodes, values, layers = []) {
     const entries = [
+      ...layers.map((each) => this.entry(pathOf(each), 'constant', `layer · ${each.nodes.length} nodes`, each)),
       ...values.map((each) => this.value(picture, each)),
       ...nodes.map((each) => this.entry(picture.nodes[each][NAME], picture.nodes[each][KIND], picture.nodes[each][OPERATOR], each)),
     ];
