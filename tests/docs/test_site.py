@@ -132,7 +132,5 @@ def test_cells_say_their_column_but_for_the_first() -> None:
     )
     document = core.publish_doctree(table)
     cell_names.name_cells(document)
-    cells = [
-        entry.astext().split() for entry in document.findall(cell_names.nodes.entry)
-    ]
+    cells = [entry.astext().split() for entry in document.findall(cell_names.nodes.entry)]
     assert cells == [["a"], ["size"], [], ["x"], ["size:", "1"], ["2"], ["y"], [], ["3"]]

@@ -13,7 +13,7 @@ NAME = "column-name"
 
 
 def name_cells(document: nodes.document) -> None:
-    """Puts the name of its column before what a cell says; not in the first column, nor where either is empty."""
+    """Puts the name of its column before what a cell says; not in the first, nor where either is empty."""
     for table in document.findall(nodes.tgroup):
         for head, body in zip(table.findall(nodes.thead), table.findall(nodes.tbody)):
             names = [entry.astext() for entry in head.findall(nodes.entry)]
