@@ -23,6 +23,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.napoleon",
     "tools.docs.toctree",
+    "tools.docs.cell_names",
     "tools.docs.directives",
 ]
 root_doc = "docs/index"
@@ -46,4 +47,5 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_extra_path = ["_root"]  # a page at the root, which leads to that of docs
 html_copy_source = False
+html_show_copyright = False  # LICENSE says it
 html_show_sphinx = False

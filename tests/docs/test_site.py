@@ -121,3 +121,16 @@ def test_what_is_installed_by_its_name_is_installed_before() -> None:
     for path in (ROOT / "README.md", *DOCS.glob("*.md"), *DOCS.glob("*/*.md")):
         for line in re.findall(r"^(?:    )?pip install .*", path.read_text(), re.MULTILINE):
             assert "svgd-onnx[" not in line, f"{path.relative_to(ROOT)}: {line}"
+
+
+def test_cells_say_their_column_but_for_the_first() -> None:
+    core = pytest.importorskip("docutils.core")
+    from tools.docs import cell_names
+
+    table = (
+        "===  =====  ==\na    size\n===  =====  ==\nx    1      2\ny    ..     3\n===  =====  ==\n"
+    )
+    document = core.publish_doctree(table)
+    cell_names.name_cells(document)
+    cells = [entry.astext().split() for entry in document.findall(cell_names.nodes.entry)]
+    assert cells == [["a"], ["size"], [], ["x"], ["size:", "1"], ["2"], ["y"], [], ["3"]]

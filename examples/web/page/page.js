@@ -51,6 +51,7 @@ async function take(given) {
   isExample = false;
   if (found.kind === 'artifacts') {
     model = found;
+    element.learningRate.value = FIRST_RATES[model.optimizer] ?? 0.001;
     if (data?.name === EXAMPLE_DATA) data = undefined;
   } else {
     data = found;
@@ -58,6 +59,9 @@ async function take(given) {
   }
   await opened();
 }
+
+/** Where to begin with a rate, by optimizer; of those that adapt, all others, 0.001. */
+const FIRST_RATES = { svgd: 0.1, sgd: 0.1, momentum: 0.01, nesterov: 0.01 };
 
 const EXAMPLE_DATA = "scikit-learn's digits";
 
@@ -204,6 +208,7 @@ function setRunning(value) {
 const GIVEN = ['artifactsZip', 'artifactsFolder', 'dataFile', 'dataFolder'];
 
 const lossPlot = new Plot(element.lossPlot, {
+  x: 'step',
   scale: 'log',
   least: 100,
   series: [
@@ -212,6 +217,7 @@ const lossPlot = new Plot(element.lossPlot, {
   ],
 });
 const scorePlot = new Plot(element.scorePlot, {
+  x: 'epoch',
   scale: 'percent',
   least: 10,
   series: [{ color: '--train' }, { color: '--test' }],

@@ -44,7 +44,7 @@ function areFarApart(lines) {
   return lowest > 0 && highest > 10 * lowest;
 }
 
-/** A plot of two lines; `as` says how: { scale: "log" | "linear" | "percent", first, series }. */
+/** A plot of two lines; `as` says how: { x: its name, scale: "log" | "linear" | "percent", least, series }. */
 export class Plot {
   #target;
   #plot;
@@ -77,7 +77,7 @@ export class Plot {
 
   #make() {
     this.#plot?.destroy();
-    const { scale, least, series } = this.#as;
+    const { x, scale, least, series } = this.#as;
     const lines = { stroke: color('--line'), width: 1 };
     const axis = { stroke: color('--muted'), font: FONT, grid: lines, ticks: { show: false } };
     const y = {
@@ -105,6 +105,10 @@ export class Plot {
         axes: [
           {
             ...axis,
+            label: x,
+            labelFont: FONT,
+            labelSize: 18,
+            labelGap: 0,
             size: 28,
             space: 60,
             values: (_, values) => values.map((value) => value.toLocaleString('en')),

@@ -72,7 +72,7 @@ export function showTensors(table, { inputs, labels }) {
       made('td', {}, shape.map((size) => (size === '?' ? 'any' : size)).join(' × ')),
     ),
   );
-  const head = made('tr', {}, ...['takes', 'type', 'shape'].map((text) => made('th', {}, text)));
+  const head = made('tr', {}, ...['array', 'type', 'shape'].map((text) => made('th', {}, text)));
   table.replaceChildren(head, ...rows);
 }
 

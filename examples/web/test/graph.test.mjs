@@ -61,7 +61,25 @@ test('a search leads to a node, which says what T does there', async () => {
     await page.waitForSelector('#picture .chosen.kind-T');
     const text = await page.textContent('#panel');
     assert.match(text, /T transformer\.h\.3\.attn\.c_attn\.weight/);
-    assert.match(text, /r is \d+, of each element/);
+    assert.match(text, /r: \d+, a number for each element/);
+  });
+});
+
+test('a layer is found by its name, and Enter leads to the first that is found', async () => {
+  await withGraph('resnet50', async (page) => {
+    await page.fill('#search', 'LAYER3.2');
+    await page.press('#search', 'Enter');
+    assert.equal(await page.getAttribute('#picture .chosen', 'aria-label'), '2');
+    assert.equal(await page.textContent('#panel h2'), '2');
+  });
+});
+
+test('all of the graph fits on the screen', async () => {
+  await withGraph('gpt2', async (page) => {
+    const height = () => page.evaluate(() => layer.getBoundingClientRect().height / canvas.getBoundingClientRect().height);
+    assert.ok((await height()) > 1);
+    await page.click('#fit');
+    assert.ok((await height()) <= 1);
   });
 });
 
