@@ -17,6 +17,7 @@ from svgd_onnx.training.training_log import COLUMNS
 
 STEP, EPOCH = COLUMNS[:2]
 VALIDATION = "validation_"
+_MOST = 1e300
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def read_log(path: Path) -> Log:
             raise UserError(
                 f"'{path}' is not a log of svgd-onnx: give a file that train writes by {option('log')}."
             )
-        rows = [[float(cell) if cell else np.nan for cell in row] for row in reader]
+        rows = [[_number(cell) for cell in row] for row in reader]
         table = np.array(rows, np.float64).reshape(-1, len(names))
     except (csv.Error, ValueError) as error:
         raise UserError(
@@ -70,6 +71,18 @@ def read_log(path: Path) -> Log:
     if not len(table):
         raise UserError(f"The log '{path}' has no row yet: wait for the first step that is logged.")
     return Log(path, dict(zip(names, table.T)))
+
+
+def _number(cell: str) -> float:
+    """A cell; NaN of an empty one.
+
+    Raises:
+        ValueError: it is no number, or one that no training comes to, whose distances would be infinite.
+    """
+    number = float(cell) if cell else np.nan
+    if _MOST < abs(number) < np.inf:
+        raise ValueError(cell)
+    return number
 
 
 def columns_of(metric: str, logs: Sequence[Log]) -> list[str]:
@@ -107,7 +120,7 @@ def names_of(logs: Sequence[Log]) -> list[str]:
 
 def smoothed(values: np.ndarray, count: int) -> np.ndarray:
     """Means of each value and those before it, `count` in all or as many as there are; NaN do not count."""
-    finite = np.isfinite(values)
+    finite, count = np.isfinite(values), min(count, len(values))
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite, values, 0.0))])
     counts = np.concatenate([[0], np.cumsum(finite)])
     end = np.arange(1, len(values) + 1)

@@ -88,3 +88,18 @@ def test_rows_that_are_none_are_refused(
 def test_another_file_is_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="not a log"):
         resume(trained, tmp_path, b"a,b\r\n1,2\r\n")
+
+
+@pytest.mark.parametrize("row", ["1e308,0,0.1,1", "1,0,0.1,-1e308"])
+def test_numbers_beyond_all_that_can_be_drawn_are_damage(row: str, tmp_path: Path) -> None:
+    columns = "step,epoch,learning_rate,loss,validation_loss,validation_accuracy"
+    (tmp_path / "log.csv").write_text(f"{columns}\n1,0,0.1,1,,\n{row},,\n")
+    with pytest.raises(svgd_onnx.UserError, match="damaged at line 3"):
+        svgd_onnx.plot([tmp_path / "log.csv"])
+
+
+def test_means_over_more_rows_than_any_log_has(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    columns = "step,epoch,learning_rate,loss,validation_loss,validation_accuracy"
+    (tmp_path / "log.csv").write_text(f"{columns}\n1,0,0.1,1,,\n2,0,0.1,2,,\n")
+    assert svgd_onnx.plot([tmp_path / "log.csv"], smooth=10**30).is_file()
