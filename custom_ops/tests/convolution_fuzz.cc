@@ -67,7 +67,8 @@ ConvolutionShape RandomShape(Random& random) {
     shape.axes = {RandomAxis(random), RandomAxis(random), RandomAxis(random)};
     if (From(random, 0, 2) == 0) {
       shape.axes[2] = UsualAxis(random);
-      if (From(random, 0, 1) == 0) shape.axes = {ConvolutionAxis{}, UsualAxis(random), shape.axes[2]};
+      if (From(random, 0, 1) == 0)
+        shape.axes = {ConvolutionAxis{}, UsualAxis(random), shape.axes[2]};
     }
     shape.groups = From(random, 0, 2) == 0 ? static_cast<size_t>(From(random, 1, 40)) : 1;
     const bool depthwise = shape.groups > 1 && From(random, 0, 1) == 0;

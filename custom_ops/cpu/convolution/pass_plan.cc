@@ -78,8 +78,8 @@ bool Plan::CanCopy() const {
 
 bool Plan::CanReadRows() const {
   const auto& [a, b, c] = pass.axes;
-  return dense && pass.groups == 1 && a.taps == 1 && b.step > 0 &&
-         c.stride == 1 && c.step == 1 && c.taps == static_cast<int64_t>(kRowTaps) &&
+  return dense && pass.groups == 1 && a.taps == 1 && b.step > 0 && c.stride == 1 && c.step == 1 &&
+         c.taps == static_cast<int64_t>(kRowTaps) &&
          c.pixels >= static_cast<int64_t>(loops.row_pixels) && c.first >= -1 &&
          c.first + c.pixels + 1 <= c.in;
 }
@@ -89,8 +89,8 @@ void Plan::CutIntoBlocks() {
   window_rows = window_columns = rows_of = 0;
   const bool copied = CanCopy();
   in_place = examples == 0 && CanReadRows();
-  by_rows = in_place || (copied && panels == 1 && c.stride == 1 &&
-                         c.taps == static_cast<int64_t>(kRowTaps));
+  by_rows = in_place ||
+            (copied && panels == 1 && c.stride == 1 && c.taps == static_cast<int64_t>(kRowTaps));
   if (copied || in_place) {
     const auto columns = static_cast<size_t>(c.pixels), rows = static_cast<size_t>(b.pixels);
     rows_of = std::min(std::max<size_t>(1, kBlockPixels / columns), rows);

@@ -72,7 +72,8 @@ void RowsInPlace::RunTile(RowTile tile, const float* row, int64_t column, float*
   if (tile.rows > 0) tile.x = place(before + 1);
   tile.before = tile.behind = zeros_.data();
   if (before >= 0 && tile.rows > 0) tile.before = place(before), tile.before_pitch = tile.row_pitch;
-  if (behind < c.in && tile.rows > 0) tile.behind = place(behind), tile.behind_pitch = tile.row_pitch;
+  if (behind < c.in && tile.rows > 0)
+    tile.behind = place(behind), tile.behind_pitch = tile.row_pitch;
   for (size_t i = 0; i < tile.pixels; ++i) {
     const int64_t pixel = c.out_first + (column + static_cast<int64_t>(i)) * c.out_stride;
     outs[i] = to + static_cast<size_t>(pixel) * plan_.pass.outputs;
@@ -80,7 +81,8 @@ void RowsInPlace::RunTile(RowTile tile, const float* row, int64_t column, float*
   }
   if (expect_next && tile.rows > 0) {
     const float* next = tile.x + (last_row_ - first_row_ + tile.rows - 1) * tile.row_pitch;
-    for (size_t at = 0; at < tile.pixels * plan_.length; at += kLineNumbers) PrefetchToRead(next + at);
+    for (size_t at = 0; at < tile.pixels * plan_.length; at += kLineNumbers)
+      PrefetchToRead(next + at);
   }
   plan_.loops.row_tile(tile);
 }

@@ -19,8 +19,7 @@ class RowsInPlace {
 
  private:
   void RunRow(RowTile tile, int64_t row, size_t output) const;
-  void RunTile(RowTile tile, const float* row, int64_t column, float* to,
-               bool expect_next) const;
+  void RunTile(RowTile tile, const float* row, int64_t column, float* to, bool expect_next) const;
 
   const Plan& plan_;
   const float* plane_;  // of the input; null outside

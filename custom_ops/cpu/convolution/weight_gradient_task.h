@@ -51,8 +51,8 @@ class WeightGradientTask {
   GradientBlock block_{};
   Prefetch next_dy_, next_x_;  // of the next block
   size_t lines_ = 0;           // of these that are asked for beside a tile
-  float* dy_;  // of the block, its panels one behind the other
-  float* x_;   // what the block sees of the slice
+  float* dy_;                  // of the block, its panels one behind the other
+  float* x_;                   // what the block sees of the slice
   float* sums_ = nullptr;
 };
 
