@@ -46,6 +46,16 @@ ConvolutionAxis RandomAxis(Random& random) {
   return axis;
 }
 
+// Of rows that are read as they lie: three columns of them at most one of which is outside.
+ConvolutionAxis UsualAxis(Random& random) {
+  ConvolutionAxis axis;
+  axis.in = From(random, 6, 40);
+  axis.kernel = 3;
+  axis.pad = From(random, 0, 1);
+  axis.out = axis.in + axis.pad + From(random, 0, 1) - 2;
+  return axis;
+}
+
 size_t Channels(Random& random) {
   return static_cast<size_t>(From(random, 1, From(random, 0, 3) == 0 ? 300 : 20));
 }
@@ -55,6 +65,11 @@ ConvolutionShape RandomShape(Random& random) {
     ConvolutionShape shape{};
     shape.batch = static_cast<size_t>(From(random, 0, From(random, 0, 2) == 0 ? 40 : 5));
     shape.axes = {RandomAxis(random), RandomAxis(random), RandomAxis(random)};
+    if (From(random, 0, 2) == 0) {
+      shape.axes[2] = UsualAxis(random);
+      if (From(random, 0, 1) == 0)
+        shape.axes = {ConvolutionAxis{}, UsualAxis(random), shape.axes[2]};
+    }
     shape.groups = From(random, 0, 2) == 0 ? static_cast<size_t>(From(random, 1, 40)) : 1;
     const bool depthwise = shape.groups > 1 && From(random, 0, 1) == 0;
     shape.channels = shape.groups * (depthwise ? 1 : Channels(random));

@@ -60,33 +60,48 @@ void RunTile(const Tile& tile) {
   }
 }
 
-template <int kPixels>
+template <int kVectors, int kPixels>
 void RunRowTile(const RowTile& tile) {
-  Vector sums[kPixels] = {};
+  constexpr int kPanel = kVectors * kLanes;
+  Vector sums[kPixels][kVectors] = {};
   if (tile.start != nullptr) {
     SVGD_UNROLL(16)
-    for (int i = 0; i < kPixels; ++i) sums[i] = Load(tile.start);
+    for (int i = 0; i < kPixels; ++i) {
+      for (int v = 0; v < kVectors; ++v) sums[i][v] = Load(tile.start + v * kLanes);
+    }
   }
-  const size_t run = tile.channels * kLanes;
+  const size_t run = tile.channels * kPanel;
   const float* weights = tile.weights;
   for (size_t row = 0; row < tile.rows; ++row, weights += kRowTaps * run) {
     const float* x = tile.x + row * tile.row_pitch;
+    const float* before = tile.before + row * tile.before_pitch;
+    const float* behind = tile.behind + row * tile.behind_pitch;
     const float* of_taps = weights;
-    for (size_t c = 0; c < tile.channels; ++c, of_taps += kLanes) {
-      const Vector first = Load(of_taps), second = Load(of_taps + run);
-      const Vector third = Load(of_taps + 2 * run);
-      const float* at = x + c;
-      SVGD_UNROLL(18)
-      for (int i = 0; i < kPixels + 2; ++i, at += tile.channels) {
-        if (i < kPixels) sums[i] += *at * first;
-        if (i >= 1 && i <= kPixels) sums[i - 1] += *at * second;
-        if (i >= 2) sums[i - 2] += *at * third;
+    for (size_t c = 0; c < tile.channels; ++c, of_taps += kPanel) {
+      Vector first[kVectors], second[kVectors], third[kVectors];
+      for (int v = 0; v < kVectors; ++v) {
+        first[v] = Load(of_taps + v * kLanes);
+        second[v] = Load(of_taps + run + v * kLanes);
+        third[v] = Load(of_taps + 2 * run + v * kLanes);
       }
+      const float* at = x + c;
+      for (int v = 0; v < kVectors; ++v) sums[0][v] += before[c] * first[v];
+      SVGD_UNROLL(16)
+      for (int i = 0; i < kPixels; ++i, at += tile.channels) {
+        for (int v = 0; v < kVectors; ++v) {
+          if (i + 1 < kPixels) sums[i + 1][v] += *at * first[v];
+          sums[i][v] += *at * second[v];
+          if (i >= 1) sums[i - 1][v] += *at * third[v];
+        }
+      }
+      for (int v = 0; v < kVectors; ++v) sums[kPixels - 1][v] += behind[c] * third[v];
     }
   }
   SVGD_UNROLL(16)
   for (int i = 0; i < kPixels; ++i) {
-    if (static_cast<size_t>(i) < tile.pixels) StoreSome<1>(&sums[i], tile.columns, tile.out[i]);
+    if (static_cast<size_t>(i) < tile.pixels) {
+      StoreSome<kVectors>(sums[i], tile.columns, tile.out[i]);
+    }
   }
 }
 
@@ -102,7 +117,7 @@ void SumWeightTile(const WeightTile& tile) {
            ++column, dy += kPanel, x += tile.pixel_pitch) {
         Vector of_dy[kVectors];
         for (int v = 0; v < kVectors; ++v) of_dy[v] = Load(dy + v * kLanes);
-        SVGD_UNROLL(16)
+        SVGD_UNROLL(24)
         for (int i = 0; i < kCount; ++i) {
           for (int v = 0; v < kVectors; ++v) sums[i][v] += x[i] * of_dy[v];
         }
@@ -110,7 +125,7 @@ void SumWeightTile(const WeightTile& tile) {
     }
   }
   float* sum = tile.sum;
-  SVGD_UNROLL(16)
+  SVGD_UNROLL(24)
   for (int i = 0; i < kCount; ++i, sum += kPanel) {
     for (int v = 0; v < kVectors; ++v) {
       Store(Load(sum + v * kLanes) + sums[i][v], sum + v * kLanes);
@@ -235,21 +250,24 @@ void SumDepthwiseTile(const DepthwiseWeightTile& tile) {
   if (c < tile.channels) SumDepthwisePanel<kVectors, kPixels>(tile, c, tile.channels - c);
 }
 
-// Sums of a row of pixels that are in registers, beside three taps' weights and a number of X.
+// Sums of a row of pixels that are in registers, beside three taps' weights and a number of X; and
+// sums of dW beside a vector of dY.
 #if defined(__AVX512F__) || defined(__aarch64__)
 constexpr int kRowPixels = 16;
+constexpr int kNarrowCounts = 24;
 #else
 constexpr int kRowPixels = 8;
+constexpr int kNarrowCounts = 12;
 #endif
 
-template <int kVectors, int kPixels>
+template <int kVectors, int kPixels, int kCounts>
 constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
                           kPixels,
-                          kPixels,
-                          kRowPixels,
+                          kCounts,
+                          kRowPixels / kVectors,
                           RunTile<kVectors, kPixels>,
-                          kVectors == 1 ? RunRowTile<kRowPixels> : nullptr,
-                          DispatchWeightTile<kVectors, kPixels>,
+                          RunRowTile<kVectors, kRowPixels / kVectors>,
+                          DispatchWeightTile<kVectors, kCounts>,
                           CopyPanels<kVectors>,
                           RunDepthwiseTile<kVectors, kPixels>,
                           SumDepthwiseTile<kVectors, kPixels>};
@@ -257,7 +275,8 @@ constexpr Loops kLoops = {static_cast<size_t>(kVectors * kLanes),
 }  // namespace
 
 // No more pixels than there are registers for their addresses.
-extern const LoopsOfSet kConvolutionLoops = {kLoops<2, kTileRows>, kLoops<1, 12>};
+extern const LoopsOfSet kConvolutionLoops = {kLoops<2, kTileRows, kTileRows>,
+                                             kLoops<1, 12, kNarrowCounts>};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

@@ -37,8 +37,12 @@ struct Tile {
 // some rows of X. A number of X is read once for all pixels that see it.
 constexpr size_t kRowTaps = 3;
 struct RowTile {
-  const float* x;  // the first pixel's first; Loops::row_pixels + 2 columns of it can be read
-  size_t row_pitch, rows;
+  // The first pixel's second column; Loops::row_pixels columns of it can be read. What lies before
+  // and behind them can lie elsewhere, as zeros do.
+  const float* x;
+  const float* before;
+  const float* behind;
+  size_t row_pitch, before_pitch, behind_pitch, rows;
   size_t channels;       // of X
   const float* weights;  // rows x kRowTaps x channels x panel
   const float* start;    // a panel to begin with, or null
@@ -91,6 +95,8 @@ struct DepthwiseWeightTile {
   float* sums;  // (runs + 1) x weight_pitch, added to; the last are of dY itself
 };
 
+constexpr size_t kMostTilePixels = 16;
+
 struct Loops {
   size_t panel;
   size_t pixels;  // of a tile
@@ -98,7 +104,7 @@ struct Loops {
   size_t row_pixels;
 
   void (*tile)(const Tile& tile);
-  void (*row_tile)(const RowTile& tile);  // null where a panel is more than one vector
+  void (*row_tile)(const RowTile& tile);
   void (*weight_tile)(const WeightTile& tile, size_t count);
   void (*copy_panels)(const PanelCopy& copy);
   void (*depthwise_tile)(const DepthwiseTile& tile);

@@ -76,19 +76,30 @@ bool Plan::CanCopy() const {
          static_cast<size_t>(c.pixels) <= kBlockPixels;
 }
 
+bool Plan::CanReadRows() const {
+  const auto& [a, b, c] = pass.axes;
+  return dense && pass.groups == 1 && a.taps == 1 && b.step > 0 && c.stride == 1 && c.step == 1 &&
+         c.taps == static_cast<int64_t>(kRowTaps) &&
+         c.pixels >= static_cast<int64_t>(loops.row_pixels) && c.first >= -1 &&
+         c.first + c.pixels + 1 <= c.in;
+}
+
 void Plan::CutIntoBlocks() {
   const auto& [a, b, c] = pass.axes;
   window_rows = window_columns = rows_of = 0;
-  by_rows = CanCopy() && loops.row_tile != nullptr && panels == 1 && c.stride == 1 &&
-            c.taps == static_cast<int64_t>(kRowTaps);
-  if (CanCopy()) {
+  const bool copied = CanCopy();
+  in_place = examples == 0 && CanReadRows();
+  by_rows = in_place ||
+            (copied && panels == 1 && c.stride == 1 && c.taps == static_cast<int64_t>(kRowTaps));
+  if (copied || in_place) {
     const auto columns = static_cast<size_t>(c.pixels), rows = static_cast<size_t>(b.pixels);
     rows_of = std::min(std::max<size_t>(1, kBlockPixels / columns), rows);
+    block = DivideUp(rows_of * columns, loops.pixels) * loops.pixels;
+    blocks = pass.batch * static_cast<size_t>(a.pixels) * DivideUp(rows, rows_of);
+    if (in_place) return;
     window_rows = static_cast<size_t>((b.taps - 1) * b.step + 1) +
                   (rows_of - 1) * static_cast<size_t>(b.stride);
     window_columns = static_cast<size_t>(c.taps + (c.pixels - 1) * c.stride);
-    block = DivideUp(rows_of * columns, loops.pixels) * loops.pixels;
-    blocks = pass.batch * static_cast<size_t>(a.pixels) * DivideUp(rows, rows_of);
     return;
   }
   const size_t most = std::max(

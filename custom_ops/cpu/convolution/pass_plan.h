@@ -36,6 +36,7 @@ struct Plan {
   size_t window_rows, window_columns;
   size_t rows_of;       // of pixels, in a block that has a window
   bool by_rows;         // whether tiles are RowTile's
+  bool in_place;        // whether these read X as it lies: no more than a column is outside
   size_t length, runs;  // of what an output pixel sees
   // How far each run lies from the first, for pixels that see nothing outside; and no distance.
   std::vector<size_t> shifts, no_shifts;
@@ -45,6 +46,7 @@ struct Plan {
 
  private:
   bool CanCopy() const;
+  bool CanReadRows() const;
   void CutIntoBlocks();
 };
 

@@ -4,11 +4,10 @@
 #include "cpu/convolution/pass.h"
 #include "cpu/convolution/pass_plan.h"
 #include "cpu/convolution/pixel_block.h"
+#include "cpu/convolution/rows_in_place.h"
 
 namespace svgd::convolution {
 namespace {
-
-constexpr size_t kMostTilePixels = 16;
 
 // Groups that are best taken as one, as one.
 Pass Joined(const Pass& pass, const LoopsOfSet& loops) {
@@ -95,6 +94,7 @@ void RunRows(const Plan& plan, const PixelBlock& block, const float* packed, con
   const auto columns = static_cast<size_t>(plan.pass.axes[2].pixels);
   RowTile tile{};
   tile.row_pitch = static_cast<size_t>(b.step) * plan.row_numbers();
+  tile.before_pitch = tile.behind_pitch = tile.row_pitch;
   tile.rows = static_cast<size_t>(b.taps);
   tile.channels = plan.length;
   tile.weights = packed;
@@ -103,7 +103,9 @@ void RunRows(const Plan& plan, const PixelBlock& block, const float* packed, con
   for (size_t pixel = 0; pixel < block.pixels(); pixel += columns) {
     const size_t row = pixel / columns * static_cast<size_t>(b.stride);
     for (size_t column = 0; column < columns; column += plan.loops.row_pixels) {
-      tile.x = block.window() + row * plan.row_numbers() + column * plan.length;
+      tile.before = block.window() + row * plan.row_numbers() + column * plan.length;
+      tile.x = tile.before + plan.length;
+      tile.behind = tile.x + plan.loops.row_pixels * plan.length;
       tile.out = block.outs_from(pixel + column);
       tile.pixels = std::min(plan.loops.row_pixels, columns - column);
       plan.loops.row_tile(tile);
@@ -114,19 +116,25 @@ void RunRows(const Plan& plan, const PixelBlock& block, const float* packed, con
 // One of the plan's tasks.
 void RunTask(const Plan& plan, const float* in, const float* packed, const float* bias, float* out,
              size_t index) {
-  const PixelBlock block(plan, in, out, index / plan.panel_groups);
-  if (plan.by_rows) return RunRows(plan, block, packed, bias);
   const Loops& loops = plan.loops;
   const size_t panels = plan.panels * plan.pass.groups;
   const size_t panel_group = index % plan.panel_groups;
+  const size_t first_panel = panel_group * panels / plan.panel_groups;
   const size_t last_panel = (panel_group + 1) * panels / plan.panel_groups;
+  if (plan.in_place) {
+    const RowsInPlace rows(plan, in, out, index / plan.panel_groups);
+    for (size_t panel = first_panel; panel < last_panel; ++panel) rows.Run(panel, packed, bias);
+    return;
+  }
+  const PixelBlock block(plan, in, out, index / plan.panel_groups);
+  if (plan.by_rows) return RunRows(plan, block, packed, bias);
   const size_t pieces = DivideUp(plan.length, kChunk);  // of a run
   const size_t piece = DivideUp(plan.length, pieces);
   const size_t some_runs = std::max<size_t>(1, kChunk / plan.length);
   for (size_t run = 0; run < plan.runs; run += some_runs) {
     for (size_t offset = 0; offset < plan.length; offset += piece) {
       const bool first = run == 0 && offset == 0;
-      for (size_t panel = panel_group * panels / plan.panel_groups; panel < last_panel; ++panel) {
+      for (size_t panel = first_panel; panel < last_panel; ++panel) {
         const size_t group = panel / plan.panels;
         const size_t output = panel % plan.panels * loops.panel;  // of the group
         Tile tile{};

@@ -109,8 +109,9 @@ void RunWeightGradient(const float* dy, const Factor& factor, const float* x, fl
   const ConvolutionShape joined = Joined(shape, loops);
   const WeightGradientPlan plan(joined, loops.For(joined.group_outputs()));
   const size_t products = shape.batch * shape.out_pixels() * plan.part_sums() / plan.loops.panel;
-  threads.ForEach(plan.tasks(), products,
-                  [&](size_t index) { WeightGradientTask(plan, index).Run(dy, factor, x, sums); });
+  threads.ForEach(plan.tasks(), products, [&](size_t index) {
+    WeightGradientTask(plan, index).Run(dy, factor, x, db != nullptr, sums);
+  });
   threads.ForEach(plan.panels * joined.groups, plan.parts * plan.part_sums(),
                   [&](size_t index) { PanelWriter(plan, shape, sums, index).Write(dw, db); });
 }

@@ -54,7 +54,8 @@ WeightGradientTask::WeightGradientTask(const WeightGradientPlan& plan, size_t in
   x_ = reinterpret_cast<float*>(memory + x);
 }
 
-void WeightGradientTask::Run(const float* dy, const Factor& factor, const float* x, float* sums) {
+void WeightGradientTask::Run(const float* dy, const Factor& factor, const float* x,
+                             bool sum_gradient, float* sums) {
   sums_ = sums + part_ * plan_.part_sums() + group_ * plan_.panels * plan_.panel_sums();
   Clear();
   const size_t first = part_ * plan_.blocks / plan_.parts;
@@ -62,7 +63,8 @@ void WeightGradientTask::Run(const float* dy, const Factor& factor, const float*
   for (size_t index = first; index < last; ++index) {
     block_ = plan_.Block(index);
     CopyGradient(dy, factor);
-    if (slice_ == 0) SumGradient();
+    if (index + 1 < last) ExpectNext(plan_.Block(index + 1), dy, x);
+    if (slice_ == 0 && sum_gradient) SumGradient();
     if (plan_.window) {
       SumWindow(x);
     } else {
@@ -116,8 +118,35 @@ void WeightGradientTask::CopyGradient(const float* dy, const Factor& factor) con
   }
 }
 
+// Has what the next block reads come while this one is summed; of X what lies around its pixels,
+// where those of dY are whole rows.
+void WeightGradientTask::ExpectNext(const GradientBlock& next, const float* dy, const float* x) {
+  const auto& [a, b, c] = shape_.axes;
+  const size_t row = next.plane * static_cast<size_t>(b.out) + next.row;
+  const size_t output = group_ * shape_.group_outputs() + panel_ * plan_.loops.panel;
+  const size_t outputs = std::min(panels_ * plan_.loops.panel, shape_.outputs - output);
+  const size_t pixel = row * static_cast<size_t>(c.out) + next.column;
+  next_dy_ = Prefetch(dy + pixel * shape_.outputs + output, next.pixels(), shape_.outputs, outputs);
+  next_x_ = Prefetch();
+  if (plan_.window && plan_.column_blocks == 1) {
+    const int64_t first = static_cast<int64_t>(next.row) * b.stride - b.pad;
+    const int64_t end = first + static_cast<int64_t>(Seen(b, next.rows));
+    const int64_t begin = std::clamp<int64_t>(first, 0, b.in);
+    const auto plane = static_cast<int64_t>(next.plane);
+    const int64_t of_example = plane % a.out * a.stride - a.pad;
+    const int64_t in_plane = plane / a.out * a.in + std::clamp<int64_t>(of_example, 0, a.in - 1);
+    const auto rows = next.planes > 1 ? static_cast<int64_t>(next.planes) * b.in
+                                      : std::clamp<int64_t>(end, begin, b.in) - begin;
+    const auto in_pixel = static_cast<size_t>((in_plane * b.in + begin) * c.in);
+    next_x_ = Prefetch(x + in_pixel * shape_.channels + group_ * shape_.group_channels() + channel_,
+                       static_cast<size_t>(rows * c.in), shape_.channels, channels_);
+  }
+  const size_t tiles = panels_ * DivideUp(shape_.taps() * channels_, plan_.loops.counts);
+  lines_ = DivideUp(next_dy_.lines() + next_x_.lines(), tiles);
+}
+
 // dY summed over its pixels, as if X were 1 everywhere.
-void WeightGradientTask::SumGradient() const {
+void WeightGradientTask::SumGradient() {
   const float one = 1;
   WeightTile tile{};
   tile.x = &one;
@@ -176,7 +205,7 @@ void WeightGradientTask::CopyRow(const float* row, const Copied& columns, float*
   }
 }
 
-void WeightGradientTask::SumWindow(const float* x) const {
+void WeightGradientTask::SumWindow(const float* x) {
   const auto& [a, b, c] = shape_.axes;
   const Copied rows{static_cast<int64_t>(block_.row) * b.stride - b.pad, 1, Seen(b, block_.rows)};
   const Copied columns{static_cast<int64_t>(block_.column) * c.stride - c.pad, 1,
@@ -209,7 +238,7 @@ void WeightGradientTask::SumWindow(const float* x) const {
   }
 }
 
-void WeightGradientTask::SumTaps(const float* x) const {
+void WeightGradientTask::SumTaps(const float* x) {
   const auto& [a, b, c] = shape_.axes;
   size_t tap = 0;
   for (int64_t i = 0; i < a.kernel; ++i) {
@@ -239,7 +268,7 @@ void WeightGradientTask::SumTaps(const float* x) const {
 
 // The sums of `length` numbers of X from tile.x on, over these rows and columns of the block.
 void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, size_t length,
-                                const Range& rows, const Range& columns) const {
+                                const Range& rows, const Range& columns) {
   const size_t width = plan_.loops.panel;
   tile.dy_row_pitch = block_.columns * width;
   tile.dy_plane_pitch = block_.rows * tile.dy_row_pitch;
@@ -252,6 +281,7 @@ void WeightGradientTask::SumRun(WeightTile tile, size_t panel, size_t number, si
   tile.sum = Sum(panel, number);
   for (size_t at = 0; at < length; at += plan_.loops.counts) {
     const size_t count = std::min(plan_.loops.counts, length - at);
+    next_x_.Some(next_dy_.Some(lines_));
     plan_.loops.weight_tile(tile, count);
     tile.x += count;
     tile.sum += count * width;

@@ -8,6 +8,7 @@
 #include "cpu/convolution/loops.h"
 #include "cpu/convolution/weight_gradient.h"
 #include "cpu/convolution/weight_gradient_plan.h"
+#include "cpu/prefetch.h"
 
 namespace svgd::convolution {
 
@@ -25,7 +26,8 @@ struct Range {
 class WeightGradientTask {
  public:
   WeightGradientTask(const WeightGradientPlan& plan, size_t index);
-  void Run(const float* dy, const Factor& factor, const float* x, float* sums);
+  // With the sums of dY itself, or without.
+  void Run(const float* dy, const Factor& factor, const float* x, bool sum_gradient, float* sums);
 
  private:
   float* Sum(size_t panel, size_t number) const;
@@ -34,11 +36,12 @@ class WeightGradientTask {
   void CopyInput(const float* x, int64_t tap_plane, const Copied& rows,
                  const Copied& columns) const;
   void CopyRow(const float* row, const Copied& columns, float* to) const;
-  void SumGradient() const;
-  void SumWindow(const float* x) const;
-  void SumTaps(const float* x) const;
+  void ExpectNext(const GradientBlock& next, const float* dy, const float* x);
+  void SumGradient();
+  void SumWindow(const float* x);
+  void SumTaps(const float* x);
   void SumRun(WeightTile tile, size_t panel, size_t number, size_t length, const Range& rows,
-              const Range& columns) const;
+              const Range& columns);
 
   const WeightGradientPlan& plan_;
   const ConvolutionShape& shape_;
@@ -46,8 +49,10 @@ class WeightGradientTask {
   size_t channel_, channels_;
   size_t panel_, panels_;
   GradientBlock block_{};
-  float* dy_;  // of the block, its panels one behind the other
-  float* x_;   // what the block sees of the slice
+  Prefetch next_dy_, next_x_;  // of the next block
+  size_t lines_ = 0;           // of these that are asked for beside a tile
+  float* dy_;                  // of the block, its panels one behind the other
+  float* x_;                   // what the block sees of the slice
   float* sums_ = nullptr;
 };
 
