@@ -61,6 +61,11 @@ def _check_term(term: LossTerm, outputs: Sequence[Tensor]) -> None:
     axis = term.settings.class_axis
     if axis is not None and not 0 <= axis < len(term.logits_shape):
         raise MisfitError(f"the logits have no axis {axis}")
+    weights = term.settings.class_weights
+    if weights is not None and axis is not None:
+        size = term.logits_shape[axis]
+        if len(weights) != (size if isinstance(size, int) else max(len(weights), 1)):
+            raise MisfitError(f"'loss_settings.class_weights' has {len(weights)} weights")
     loss = loss_if_known(term.loss)
     if axis is None and loss is not None and loss.has_classes:
         raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")

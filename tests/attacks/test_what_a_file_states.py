@@ -147,3 +147,13 @@ def test_a_small_shape_of_what_fills_the_memory(target: str, tmp_path: Path) -> 
     said = r"'zeros' has the shape \(batch, 10\), but it follows that it has \(batch, 2147483658\)"
     with pytest.raises(svgd_onnx.UserError, match=said):
         svgd_onnx.convert(model, tmp_path / "out", target=target, loss="mse")
+
+
+def test_a_table_without_rows_is_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    empty = arrow.table({"row": arrow.array([], arrow.list_(arrow.float32()))})
+    parquet.write_table(empty, tmp_path / "empty.parquet")
+    with pytest.raises(svgd_onnx.UserError, match="no example in"):
+        svgd_onnx.load_data(tmp_path / "empty.parquet")

@@ -48,6 +48,9 @@ class TableSource:
         title: see `Source`.
         classes: names of classes by column of numbers.
         chosen: the names of classes by their number, for columns of texts that have no others.
+
+    Raises:
+        UserError: there is no row, or two columns have one name.
     """
 
     own_names = False
@@ -60,6 +63,8 @@ class TableSource:
         classes: dict[str, tuple[str, ...]] | None = None,
         chosen: Sequence[str] = (),
     ) -> None:
+        if not table.num_rows:
+            raise UserError(f"There is no example in {title}: it is empty.")
         self._table, self.title = table, title
         self._batches = table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import resource
 import sys
 import tempfile
 import traceback
@@ -18,6 +19,8 @@ import svgd_onnx
 
 WORKED, REFUSED, CRASH, HANG, TRACEBACK = "worked", "refused", "crash", "hang", "traceback"
 SECONDS = 20
+# A model may well ask for more than there is: what else the machine does is not to suffer from it.
+_BYTES = 4_000_000_000
 # A machine may do other things too: so much of the clock for a second of the processor.
 _PATIENCE = 10
 
@@ -131,6 +134,7 @@ def _work(connection: Connection) -> None:
     """Tries what comes, until nothing comes."""
     from tools.attack.fuzz.kinds import KINDS
 
+    resource.setrlimit(resource.RLIMIT_DATA, (_BYTES, _BYTES))
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)  # onnxruntime's own words
     sys.stdout = sys.stderr
     warnings.simplefilter("ignore")
@@ -150,6 +154,8 @@ def _outcome(attempt: object, seed: int) -> Outcome:
     except svgd_onnx.UserError as error:
         sentence = str(error)
         return Outcome(REFUSED, sentence) if sentence.strip() else Outcome(TRACEBACK, "no words")
+    except MemoryError:  # of which the command line makes a sentence
+        return Outcome(REFUSED, "there is not enough memory")
     except Exception as error:
         frames = traceback.extract_tb(error.__traceback__)
         ours = [each for each in frames if "site-packages" not in each.filename]
