@@ -25,66 +25,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from svgd_onnx.graph.roles import seen_nodes
-from svgd_onnx.graph.training_graph import GRADIENT, UPDATE, VIRTUAL, T, plain_nodes
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.kernels import FAST, STANDARD
 from svgd_onnx.targets.standard_onnx.file_names import FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
-from svgd_onnx.targets.target import EVAL_MODEL
 from tools.bench.networks import BENCHED
 from tools.bench.one_node import one_node
+from tools.bench.operator_kinds import OTHERS, kind_of, kinds_of_nodes
 from tools.bench.report import report
 from tools.bench.virtual_gradient import copying
 
 STEPS, WARM_UP = 12, 2
-FORWARD, INPUT, WEIGHT = "", ", gradient", ", weight's gradient"
-CONVOLUTION, PRODUCT, NORMALIZATION = "convolution", "product", "normalization, Relu"
-SMOOTH, POOLING, OTHERS = "Gelu, Softmax", "pooling", "all else"
-# Of the operators of a model.
-FAMILIES = {
-    "Conv": CONVOLUTION,
-    "MatMul": PRODUCT,
-    "Gemm": PRODUCT,
-    "BatchNormalization": NORMALIZATION,
-    "LayerNormalization": NORMALIZATION,
-    "Relu": NORMALIZATION,
-    "Gelu": SMOOTH,
-    "Softmax": SMOOTH,
-    "MaxPool": POOLING,
-    "AveragePool": POOLING,
-    "GlobalAveragePool": POOLING,
-}
-# Of all others, by what they are themselves.
-SMALL = {
-    "Add": "addition",
-    "Sum": "addition",
-    "Transpose": "transposition",
-    "Gather": "embedding",
-    "ScatterElements": "embedding",
-    "GatherND": "embedding",
-}
-# Of ours, whose names tell more than data flow does.
-OURS = {
-    "Convolution": CONVOLUTION,
-    "ConvolutionInputGradient": CONVOLUTION + INPUT,
-    "ConvolutionWeightGradient": CONVOLUTION + WEIGHT,
-    "TransposedProduct": PRODUCT + WEIGHT,
-    "BatchNormalizationTraining": NORMALIZATION,
-    "BatchNormalizationGradient": NORMALIZATION + INPUT,
-    "LayerNormalizationGradient": NORMALIZATION + INPUT,
-    "ReluGradient": NORMALIZATION + INPUT,
-    "GeluGradient": SMOOTH + INPUT,
-    "SoftmaxGradient": SMOOTH + INPUT,
-    "MaxPoolWithPlaces": POOLING,
-    "MaxPoolGradient": POOLING + INPUT,
-    "VirtualGradient": T,
-    "GradientFactor": T,
-    "Descent": UPDATE,
-}
-PARTS = {GRADIENT: INPUT, VIRTUAL: WEIGHT}
 # They move nothing, or next to nothing.
 VIEWS = {"Reshape", "Shape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
 PRODUCTS = {"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "TransposedProduct"}
@@ -211,7 +163,7 @@ def _profile(network: str, folder: Path, kernels: str, threads: int) -> tuple[li
         session.train_step(arrays, 1e-4)
     events = json.loads(Path(session.end_profile()).read_text())
     whole = [event for event in events if event["name"] == "model_run"][WARM_UP:]
-    kinds = _kinds(folder, manifest, FAST_STEP if kernels == FAST else TRAINING_STEP)
+    kinds = kinds_of_nodes(folder, manifest, FAST_STEP if kernels == FAST else TRAINING_STEP)
     of_nodes: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for event in events:
         if event["name"].endswith(_KERNEL) and event["ts"] >= whole[0]["ts"]:
@@ -233,13 +185,8 @@ def _ran(name: str, events: Sequence[dict[str, Any]], kinds: Mapping[str, str]) 
         _operations(operator, [shape for _, shape in inputs], [shape for _, shape in outputs]),
         0 if operator in VIEWS else moved,
         operator,
-        _kind(name, operator, kinds),
+        kind_of(name, operator, kinds),
     )
-
-
-def _kind(name: str, operator: str, kinds: Mapping[str, str]) -> str:
-    kind = OURS.get(operator) or _longest(name, kinds) or OTHERS
-    return SMALL.get(operator, OTHERS) if kind == OTHERS else kind
 
 
 def _operations(operator: str, inputs: list[list[int]], outputs: list[list[int]]) -> float:
@@ -254,32 +201,6 @@ def _operations(operator: str, inputs: list[list[int]], outputs: list[list[int]]
         batch = prod(y[:-2]) if len(b) > 2 else 1
         return 2.0 * prod(y) * (prod(a) * prod(b) / prod(y) / batch) ** 0.5
     return 0.0
-
-
-def _kinds(folder: Path, manifest: Manifest, step: str) -> dict[str, str]:
-    """What the nodes of a step count for, by name."""
-    operators = {
-        node.name: node.op_type for node in plain_nodes(ir.load(folder / EVAL_MODEL).graph)
-    }
-    graph = ir.load(folder / step).graph
-    trained = [each.name for each in manifest.parameters if each.trainable]
-    outputs = [value.name or "" for value in graph.outputs]
-    kinds = {}
-    for seen in seen_nodes(plain_nodes(graph), outputs, manifest.operations, trained):
-        family = FAMILIES.get(_longest(seen.owner or "", operators) or "", OTHERS)
-        if seen.kind in (UPDATE, T):
-            family = seen.kind
-        elif family != OTHERS:
-            family += PARTS.get(seen.kind, FORWARD)
-        kinds[seen.node.name] = family
-    return kinds
-
-
-def _longest(name: str, known: Mapping[str, str]) -> str | None:
-    """What is known of a name, or of the longest beginning of it that ends before a "/"."""
-    while name and name not in known:
-        name = name.rpartition("/")[0]
-    return known.get(name)
 
 
 def _rates(threads: int) -> tuple[float, float]:
