@@ -185,6 +185,16 @@ class Manifest:
         return {str(each.parameter): each.name for each in self.states if each.state == AVERAGE}
 
     @property
+    def running_statistics(self) -> list[str]:
+        """The names of parameters that a step sets by what it sees."""
+        return [each.name for each in self.parameters if each.statistic]
+
+    @property
+    def r(self) -> list[str]:
+        """The names of T's states, in the order of operations; those that several share are there once."""
+        return list(dict.fromkeys(each.state for each in self.operations if each.state is not None))
+
+    @property
     def state_bytes(self) -> int:
         """Bytes of r."""
         return sum(item.state_nbytes for item in self.operations)

@@ -50,13 +50,12 @@ def trained(
         )
         trainer = svgd_onnx.Trainer(folder, seed=0, threads=1)
         losses = [trainer.train_step(batch, LEARNING_RATE) for _ in range(STEPS)]
-        states = [each.state for each in manifest.operations if each.state is not None]
-        names = [*(each.name for each in manifest.parameters), *states]
+        names = [*(each.name for each in manifest.parameters), *manifest.r]
         nodes = onnx.load(Path(folder) / GRAPHS[target]).graph.node
         return Run(
             {"losses": np.array(losses), **{name: trainer.tensor(name).copy() for name in names}},
             Counter((node.domain, node.op_type) for node in nodes),
-            len(set(states)),
+            len(manifest.r),
         )
 
 

@@ -81,8 +81,7 @@ def keep_if_gradients_agree(
 
 def session_states(session: Session, manifest: Manifest) -> dict[str, np.ndarray]:
     """What a session's steps change beside parameters: running statistics, and r."""
-    names = [each.name for each in manifest.parameters if each.statistic]
-    names += dict.fromkeys(each.state for each in manifest.operations if each.state)
+    names = [*manifest.running_statistics, *manifest.r]
     return {name: np.array(session.tensor(name)) for name in names}
 
 

@@ -104,8 +104,8 @@ def _kinds(manifest: Manifest) -> dict[str, list[str]]:
     """Names of what a step changes, by what it is."""
     kinds = {
         _PARAMETER: [each.name for each in manifest.parameters if each.trainable],
-        _STATISTIC: [each.name for each in manifest.parameters if each.statistic],
-        _R: list(dict.fromkeys(each.state for each in manifest.operations if each.state)),
+        _STATISTIC: manifest.running_statistics,
+        _R: manifest.r,
     }
     for each in manifest.states:
         if each.parameter is not None and each.state not in OF_THE_PARAMETER:

@@ -50,8 +50,7 @@ class Exchange:
             for each in manifest.parameters
             if each.trainable or (each.statistic and self.statistics)
         ]
-        of_r = [each.state for each in manifest.operations if each.state is not None]
-        return [*names, *(of_r if self.r else [])]
+        return [*names, *(manifest.r if self.r else [])]
 
 
 def parameters_of(trainer: Trainer, exchange: Exchange | None = None) -> dict[str, np.ndarray]:

@@ -70,7 +70,7 @@ def check_alike(
 def _digest(session: Session, manifest: Manifest) -> tuple[int, int]:
     """The step, and a CRC-32 of all that training changes."""
     names = [each.name for each in manifest.parameters]
-    names += [each.state for each in manifest.operations if each.state is not None]
+    names += manifest.r
     names += [each.name for each in manifest.states]
     digest = 0
     for name in dict.fromkeys(names):

@@ -85,9 +85,8 @@ class OrtTrainingSession:
             ) from error
         # The last, which Python lets go of last: the optimizer writes to it when it goes.
         self._state = state
-        changed = [each.name for each in manifest.parameters if each.statistic]
-        changed += dict.fromkeys(each.state for each in manifest.operations if each.state)
-        changed += [each.name for each in manifest.states]
+        states = [each.name for each in manifest.states]
+        changed = [*manifest.running_statistics, *manifest.r, *states]
         arrays = {name: checkpoint.array(self._state, name) for name in changed}
         self._in_place = {name: (array, np.empty_like(array)) for name, array in arrays.items()}
         self._of_all = {
