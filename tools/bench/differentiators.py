@@ -20,6 +20,7 @@ import svgd_onnx
 from svgd_onnx.transforms.differentiate.differentiators import ONNXRUNTIME, OWN
 from tools.bench.report import report
 from tools.bench.targets import BENCHED, artifacts_worker, take_turns
+from tools.bench.turns import ratio
 from tools.networks import NETWORKS
 
 
@@ -53,9 +54,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             "batch": BENCHED[network][0],
             "kind": kind,
             "ms": 1e3 * statistics.median(measured),
-            "of the builder's": statistics.median(
-                one / other for one, other in zip(measured, seconds[ONNXRUNTIME])
-            ),
+            "of the builder's": ratio(measured, seconds[ONNXRUNTIME]),
             "peak MB": peaks[kind] / 1e6,
         }
         for kind, measured in seconds.items()

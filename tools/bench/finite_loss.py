@@ -29,6 +29,7 @@ from svgd_onnx.transforms.emit import plain_loss
 from svgd_onnx.transforms.writer import take_place
 from tools.bench.report import report
 from tools.bench.targets import BENCHED, artifacts_worker, take_turns
+from tools.bench.turns import ratio
 from tools.networks import NETWORKS
 
 
@@ -65,14 +66,13 @@ def _row(network: str, target: str, kernels: str, threads: int, turns: int) -> d
             for kind, folder in folders.items()
         }
         seconds, peaks = take_turns(workers, turns)
-    ratios = (one / other for one, other in zip(seconds["with"], seconds["without"]))
     return {
         "network": network,
         "batch": BENCHED[network][0],
         "target": target,
         "kernels": kernels,
         "ms": 1e3 * statistics.median(seconds["with"]),
-        "of without": statistics.median(ratios),
+        "of without": ratio(seconds["with"], seconds["without"]),
         "peak MB": peaks["with"] / 1e6,
         "peak without": peaks["without"] / 1e6,
     }

@@ -28,6 +28,7 @@ import svgd_onnx
 from tools.bench.live_memory import live_memory
 from tools.bench.report import report
 from tools.bench.targets import Worker, take_turns
+from tools.bench.turns import ratio
 from tools.networks import NETWORKS, small_transformer
 from tools.networks.builder import Network
 
@@ -112,9 +113,7 @@ def _measure(network: str, python: str, threads: int, turns: int) -> list[dict[s
             "of kept": alive[kind] / alive["kept"],
             "peak MB": peaks[kind] / 1e6,
             "ms": 1e3 * statistics.median(seconds[kind]),
-            "time of kept": statistics.median(
-                one / other for one, other in zip(seconds[kind], seconds["kept"])
-            ),
+            "time of kept": ratio(seconds[kind], seconds["kept"]),
             "apart": f"{_apart(first[kind], first['kept']):.0e}",
         }
         for kind in kinds

@@ -21,6 +21,8 @@ from typing import Any
 import svgd_onnx
 from tools.bench import networks
 from tools.bench.report import report
+from tools.bench.turns import ratio
+from tools.bench.turns import take_turns as turns_of
 from tools.networks import NETWORKS
 
 # Of those of the paper, the batch of each and the shape of an example.
@@ -65,9 +67,7 @@ def _measure(
             "kind": kind,
             "onnxruntime": _version(kinds[kind][1]),
             "ms": 1e3 * statistics.median(measured),
-            "of the session": statistics.median(
-                one / other for one, other in zip(measured, seconds["session"])
-            ),
+            "of the session": ratio(measured, seconds["session"]),
             "peak MB": peaks[kind] / 1e6,
         }
         for kind, measured in seconds.items()
@@ -78,10 +78,7 @@ def take_turns(
     workers: dict[str, Worker], turns: int
 ) -> tuple[dict[str, list[float]], dict[str, int]]:
     """Seconds of a step in each turn, and bytes at the peak, by the kinds of workers, which end."""
-    seconds: dict[str, list[float]] = {kind: [] for kind in workers}
-    for _ in range(turns):
-        for kind, worker in workers.items():
-            seconds[kind].append(worker.turn())
+    seconds = dict(zip(workers, turns_of(workers.values(), turns)))
     return seconds, {kind: worker.stop() for kind, worker in workers.items()}
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Protocol
 
 import svgd_onnx
 from svgd_onnx.manifest import Manifest
@@ -114,7 +115,15 @@ class Process:
         return self._pipe.recv()
 
 
-def take_turns(processes: Iterable[Process], turns: int) -> list[list[float]]:
+class Training(Protocol):
+    """What trains for a turn when it is told to."""
+
+    def turn(self) -> float:
+        """Seconds of a step."""
+        ...
+
+
+def take_turns(processes: Iterable[Training], turns: int) -> list[list[float]]:
     """Seconds of a step of each process, in each turn."""
     rounds = [[process.turn() for process in processes] for _ in range(turns)]
     return [list(seconds) for seconds in zip(*rounds)]
