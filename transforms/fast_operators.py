@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 DESCENT = "Descent"
+FINITE_LOSS = "FiniteLoss"
 NORMALIZATION = "BatchNormalizationTraining"
 NORMALIZATION_GRADIENT = "BatchNormalizationGradient"
 RELU_GRADIENT = "ReluGradient"

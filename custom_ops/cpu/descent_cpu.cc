@@ -1,18 +1,21 @@
 #include "cpu/descent_cpu.h"
 
 #include "cpu/in_pieces.h"
+#include "cpu/size_sum_loops.h"
 #include "status.h"
 
 namespace svgd {
 namespace {
 
 constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
+constexpr Port kOptionalFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL};
 // Of a task.
 constexpr size_t kNumbers = 64 * 1024;
 
 // Inputs a parameter, the rate, one number, and a direction of the parameter's shape; output the
-// parameter - rate * direction, which may lie where the direction lies. It is rounded as by two
-// operators.
+// parameter - rate * direction, which may lie where the direction lies, and, where somebody asks
+// for it, the direction's size, the sum of |x|, which FiniteLoss then need not read the direction
+// for. The parameter is rounded as by two operators.
 class Descent final : public OpKernel {
  public:
   void Run(const RunContext& context) const override {
@@ -27,10 +30,19 @@ class Descent final : public OpKernel {
     const auto* direction = context.InputData<float>(2);
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
+    auto* size = context.OutputData<float>(1, {});
+    const auto size_of = LoopsOfSizeSum(Widest()).sizes;
+    std::vector<float> sizes(size == nullptr ? 0 : DivideUp(count, kNumbers));
     InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
+      // before it is written over
+      if (size != nullptr) sizes[first / kNumbers] = size_of(direction + first, of_piece);
       const size_t last = first + of_piece;
       for (size_t i = first; i < last; ++i) out[i] = parameter[i] - rate * direction[i];
     });
+    if (size == nullptr) return;
+    double sum = 0;
+    for (const float each : sizes) sum += each;
+    *size = static_cast<float>(sum);
   }
 };
 
@@ -40,7 +52,7 @@ std::vector<OpDefinition> DescentCpu() {
   OpDefinition definition{"Descent",
                           "CPUExecutionProvider",
                           {kFloat, kFloat, kFloat},
-                          {kFloat},
+                          {kFloat, kOptionalFloat},
                           [](const Attributes&) { return std::make_unique<Descent>(); },
                           [](ShapeInference& node) { node.SetShapeOf(0, 0); }};
   definition.may_inplace = PairsOf<2, 0>;

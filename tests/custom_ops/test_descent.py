@@ -16,6 +16,26 @@ def test_it_has_the_bits_of_two_operators(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(found, parameter - rate * direction)
 
 
+@pytest.mark.parametrize("shape", [(), (3,), (0, 4), (400, 333)])
+def test_it_tells_the_size_of_the_direction(shape: tuple[int, ...]) -> None:
+    random = np.random.default_rng(1)
+    parameter, direction = (np.asarray(random.standard_normal(shape), np.float32) for _ in range(2))
+    arrays = [parameter, np.array(0.3, np.float32), direction]
+    new, size = run("Descent", arrays, ["new", "size"], 2)
+    np.testing.assert_array_equal(new, parameter - np.float32(0.3) * direction)
+    assert size == pytest.approx(np.abs(direction.astype(np.float64)).sum(), rel=1e-5)
+
+
+@pytest.mark.parametrize("spoiled", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("place", [0, 70_000, 133_199])
+def test_the_size_is_not_finite_where_one_number_is_not(spoiled: float, place: int) -> None:
+    direction = np.ones((400, 333), np.float32)
+    direction.reshape(-1)[place] = spoiled
+    arrays = [np.ones_like(direction), np.array(0.3, np.float32), direction]
+    _, size = run("Descent", arrays, ["new", "size"], 2)
+    assert not np.isfinite(size)
+
+
 @pytest.mark.parametrize(
     ("rate", "direction", "said"),
     [((2,), (4,), "the rate is not one number"), ((), (3,), "the direction has shape")],

@@ -8,6 +8,7 @@ from math import prod
 import onnx_ir as ir
 
 from svgd_onnx.step_names import LOSS, NEW_SUFFIX
+from svgd_onnx.transforms.fast_operators import FINITE_LOSS
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import require_outputs
@@ -226,7 +227,7 @@ def _guarded_by_operator(
     """As `_guarded`, by one operator of ours."""
     inputs = [loss, *sizes, *squares, *factors]
     attributes = {"squares": len(squares), "factors": len(factors)}
-    return write.nodes_with("FiniteLoss", inputs, attributes, 1, DOMAIN)[0]
+    return write.nodes_with(FINITE_LOSS, inputs, attributes, 1, DOMAIN)[0]
 
 
 def _guarded(

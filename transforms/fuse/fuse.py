@@ -6,6 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.fuse.activations import ACTIVATIONS
+from svgd_onnx.transforms.fuse.added_rows import ADDED_ROWS
 from svgd_onnx.transforms.fuse.batch_normalization import BATCH_NORMALIZATION
 from svgd_onnx.transforms.fuse.cross_entropy import CROSS_ENTROPY
 from svgd_onnx.transforms.fuse.layer_normalization import LAYER_NORMALIZATION
@@ -17,6 +18,7 @@ from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, VERSION
 
 RULES: dict[str, Rule] = table(
     ACTIVATIONS,
+    ADDED_ROWS,
     BATCH_NORMALIZATION,
     CROSS_ENTROPY,
     LAYER_NORMALIZATION,

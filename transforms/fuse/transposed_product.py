@@ -15,8 +15,10 @@ from svgd_onnx.transforms.rule import (
     integers,
     known_rank,
     number,
+    only_reader,
     rank,
 )
+from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 from svgd_onnx.transforms.writer import Writer
 
 PRODUCT = "TransposedProduct"
@@ -42,10 +44,28 @@ def _of_transpose(node: ir.Node, write: Writer) -> Written:
     if before is None or (before.domain, before.op_type) != ("", "Transpose"):
         raise RefusedError("its first matrix is not transposed")
     (a,) = inputs_of(before, 1)
-    axes = list(range(known_rank(a)))
-    if len(axes) < 2 or integers(before, "perm", axes[::-1]) != [*axes[:-2], axes[-1], axes[-2]]:
+    if not _swaps_last(before, a):
         raise RefusedError("its first matrix is not transposed")
     return _product(write, a, b)
+
+
+def _of_product(node: ir.Node, write: Writer) -> Written:
+    """Transpose, of such a product: (A' B)' = B' A."""
+    (product,) = inputs_of(node, 1)
+    before = product.producer()
+    if before is None or (before.domain, before.op_type) != (DOMAIN, PRODUCT):
+        raise RefusedError("it is not of such a product")
+    if only_reader(product) is not node or not _swaps_last(node, product):
+        raise RefusedError("the product is needed as it is")
+    a, b = inputs_of(before, 2)
+    return operator(write, PRODUCT, [b, a])
+
+
+def _swaps_last(node: ir.Node, value: ir.Value) -> bool:
+    """Whether Transpose makes of matrices their transposed ones."""
+    axes = list(range(known_rank(value)))
+    swapped = [*axes[:-2], axes[-1], axes[-2]]
+    return len(axes) > 1 and integers(node, "perm", axes[::-1]) == swapped
 
 
 def _product(write: Writer, a: ir.Value, b: ir.Value) -> Written:
@@ -65,4 +85,5 @@ TRANSPOSED_PRODUCT: dict[str, Rule] = {
     "FusedMatMul": _of_attributes,
     "Gemm": _of_attributes,
     "MatMul": _of_transpose,
+    "Transpose": _of_product,
 }

@@ -10,6 +10,7 @@ from svgd_onnx.transforms.lower.portable_virtual_gradient import (
     standard_t,
 )
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
+from svgd_onnx.transforms.lower.scatter_into_sum import ScatterIntoSum
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
 
@@ -20,6 +21,7 @@ __all__ = [
     "LowerReluGradient",
     "LowerUntrusted",
     "PortableVirtualGradient",
+    "ScatterIntoSum",
     "StraightThroughSurrogate",
     "mean_of_means",
     "operators_of",

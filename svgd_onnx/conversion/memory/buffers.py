@@ -16,7 +16,7 @@ _IN_PLACE = {
     **dict.fromkeys(("Selu", "Sigmoid", "Softplus", "Softsign", "Tanh", "ThresholdedRelu"), 0),
     **dict.fromkeys(("BatchNormalizationGradient", "GeluGradient", "VirtualGradient"), 0),
     **dict.fromkeys(("LayerNormalizationGradient", "LogisticUnitGradient", "ReluGradient"), 0),
-    "SoftmaxGradient": 0,
+    **dict.fromkeys(("AddRows", "ScatterElements", "SoftmaxGradient"), 0),
     "Descent": 2,
 }
 

@@ -26,7 +26,12 @@ from svgd_onnx.transforms.data_parallel import ALL_REDUCE, GlobalBatch, cut
 from svgd_onnx.transforms.data_parallel import DOMAIN as RANKS_DOMAIN
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
 from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
-from svgd_onnx.transforms.lower import Lower, PortableVirtualGradient, operators_of
+from svgd_onnx.transforms.lower import (
+    Lower,
+    PortableVirtualGradient,
+    ScatterIntoSum,
+    operators_of,
+)
 from svgd_onnx.transforms.mixed_precision import HalfProducts, LeaveOutSteps
 from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
@@ -172,6 +177,7 @@ def _standard_operators(
     if portable:
         PortableVirtualGradient(writes_back=False)(model)
     Lower(frozenset() if portable else frozenset({DOMAIN}), own)(model)
+    ScatterIntoSum()(model)
     if not all_bodies(model.graph):
         # it would make outer values outputs of bodies, which onnxruntime does not take
         _forget_other_ranks(model.graph)

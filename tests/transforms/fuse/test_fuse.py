@@ -64,6 +64,20 @@ def wide() -> onnx.ModelProto:
     return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
 
 
+def tied() -> onnx.ModelProto:
+    """An embedding that is the last layer's weight as well."""
+    net = Network()
+    table = net.weight("table", 600, 520)
+    ids = net.node(
+        "Cast", net.node("Abs", net.node("Mul", "image", net.weight("spread", mean=99))), to=7
+    )
+    value = net.node("Gather", table, ids)
+    axes = net.constant("axes", np.array([1]))
+    value = net.node("ReduceMean", value, axes, keepdims=0)
+    net.node("MatMul", value, net.node("Transpose", table, perm=[1, 0]), output="logits")
+    return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", 600)}, opset=18)
+
+
 NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {
     "normalized": normalized,
     "plain": plain,
@@ -212,6 +226,69 @@ def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: P
 def test_gradients_of_wide_weights_are_products_of_ours(target: str, tmp_path: Path) -> None:
     folder = converted(wide(), tmp_path / "artifacts", target)
     assert operators(folder, target)["TransposedProduct"] == 2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_embedding_that_is_a_layer_too_has_its_rows_added_where_the_layers_gradient_lies(
+    target: str, tmp_path: Path
+) -> None:
+    model = tied()
+    folder = converted(model, tmp_path / "artifacts", target)
+    found = operators(folder, target)
+    assert found["AddRows"] == found["TransposedProduct"] == 1
+    assert not found["GatherGrad"] + found["ScatterElements"] + found["Sum"]
+    data = models.examples(model, count=4)
+    tables = []
+    for kernels in ("fast", "standard"):
+        trainer = svgd_onnx.Trainer(folder, kernels=kernels, threads=2)
+        trainer.train_step(data, RATE)
+        tables.append(trainer.tensor("table"))
+    np.testing.assert_allclose(*tables, atol=1e-6, rtol=1e-5)
+    assert not (tables[0] == svgd_onnx.Trainer(folder).tensor("table")).all(axis=1).any()
+
+
+# In standard operators the loss reads what T's gradient is a product with.
+KEPT = [("fast", "svgd"), ("fast", "momentum"), ("standard", "momentum"), ("standard", "adamw")]
+
+
+@pytest.mark.parametrize(("kernels", "optimizer"), KEPT)
+def test_a_large_gradient_is_not_kept_until_the_loss_has_read_it(
+    kernels: str, optimizer: str, tmp_path: Path
+) -> None:
+    """Its update tells the loss whether it was finite, or the rate waits for what does."""
+    folder = tmp_path / "artifacts"
+    svgd_onnx.convert(wide(), folder, target="onnx", optimizer=optimizer, verify=False)
+    target = TARGETS["onnx"]
+    graph = onnx.load(folder / (target.fast_step if kernels == "fast" else target.step)).graph
+    makers = {name: node for node in graph.node for name in node.output}
+    update, loss = makers["across.weight.new"], makers[graph.output[0].name]
+    if optimizer == "svgd":
+        assert update.op_type == "Descent" and update.output[1] in loss.input
+    elif kernels == "fast":
+        rate = makers[update.input[1]]
+        assert rate.op_type == "FiniteLoss" and rate.output[0] in loss.input
+    else:
+        nothing = makers[makers[makers[update.input[1]].input[0]].input[1]]
+        assert makers[nothing.input[0]].op_type == "ReduceL1"
+
+
+@pytest.mark.parametrize(("kernels", "optimizer"), [*KEPT, ("standard", "svgd")])
+def test_a_large_gradient_that_is_not_finite_changes_nothing(
+    kernels: str, optimizer: str, tmp_path: Path
+) -> None:
+    model = wide()
+    folder = tmp_path / "artifacts"
+    svgd_onnx.convert(model, folder, target="onnx", optimizer=optimizer, verify=False)
+    trainer = svgd_onnx.Trainer(folder, kernels=kernels, threads=1)
+    trainer.set_tensors({"across.weight": trainer.tensor("across.weight") * np.float32(1e-36)})
+    batch = models.examples(model, count=4)
+    batch["image"] *= np.float32(1e36)
+    assert np.isfinite(trainer.evaluate(batch)["loss"])
+    names = [item.name for item in trainer.manifest.parameters]
+    before = {name: trainer.tensor(name).tobytes() for name in names}
+    with pytest.raises(svgd_onnx.UserError, match="not finite|became nan|infinite"):
+        trainer.train_step(batch, 0.1)
+    assert {name: trainer.tensor(name).tobytes() for name in names} == before
 
 
 @pytest.mark.parametrize("target", TARGETS)

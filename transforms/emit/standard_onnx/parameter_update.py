@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.records import ANCHOR, State
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
+from svgd_onnx.transforms.emit.standard_onnx.finite_updates import FiniteUpdates
 from svgd_onnx.transforms.emit.update import (
     Group,
     KeptTensors,
@@ -16,12 +17,9 @@ from svgd_onnx.transforms.emit.update import (
     groups_of,
 )
 from svgd_onnx.transforms.emit.update.groups import joined
-from svgd_onnx.transforms.fast_operators import DESCENT
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.optimizers.update import Update
-from svgd_onnx.transforms.virtualize import DOMAIN
-from svgd_onnx.transforms.writer import Writer
 
 
 class ParameterUpdate(ir.passes.InPlacePass):
@@ -79,8 +77,11 @@ class ParameterUpdate(ir.passes.InPlacePass):
             kept.is_last = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(kept.is_last)
         groups = groups_of(graph, self._parameters, self._update)
+        frees = self._when is None and self._update.clip_norm is None
+        descents = FiniteUpdates(graph, fast=self._fast, frees=frees)
         for group, gradient in gradients_of_step(graph, groups, self._update, kept):
-            self._write_group(graph, group, gradient, rate, kept)
+            self._write_group(graph, group, gradient, rate, kept, descents)
+        descents.finish(graph)
         gradients = {gradient for group in groups for gradient in group.gradients}
         outputs = [value for value in graph.outputs if value not in gradients]
         outputs.sort(key=lambda value: value.name != LOSS_OUTPUT)
@@ -90,26 +91,28 @@ class ParameterUpdate(ir.passes.InPlacePass):
         return ir.passes.PassResult(model, modified=True)
 
     def _write_group(
-        self, graph: ir.Graph, group: Group, gradient: ir.Value, rate: ir.Value, kept: KeptTensors
+        self,
+        graph: ir.Graph,
+        group: Group,
+        gradient: ir.Value,
+        rate: ir.Value,
+        kept: KeptTensors,
+        descents: FiniteUpdates,
     ) -> None:
         """What parameters become, their states and their averages."""
+        update = self._update
         write = kept.writer(f"{group.prefix}/update")
         parameter = joined(write, group.parameters)
-        direction = direction_of(write, group, parameter, gradient, self._update, kept)
+        direction = direction_of(write, group, parameter, gradient, update, kept)
         if group.rate != 1:
             rate = write.node("Mul", rate, write.scalar(group.rate))
-        new = self._descent(write, parameter, rate, direction)
+        straight = direction is gradient and not (
+            update.changes_gradients or update.accumulation_steps > 1
+        )
+        new = descents.descent(write, group, parameter, rate, direction, straight=straight)
         kept.averaged(write, group.parameters, new)
         kept.new(write, group.parameters, new)
         write.append_to(graph)
-
-    def _descent(
-        self, write: Writer, parameter: ir.Value, rate: ir.Value, direction: ir.Value
-    ) -> ir.Value:
-        """parameter - rate * direction"""
-        if self._fast:
-            return write.nodes_with(DESCENT, [parameter, rate, direction], {}, 1, DOMAIN)[0]
-        return write.node("Sub", parameter, write.node("Mul", rate, direction))
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name: value for value in model.graph.inputs}
