@@ -167,7 +167,7 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "ConvolutionInputGradient": _stated_by(2),
     "ConvolutionWeightGradient": _convolution_weight,
     "CrossEntropyGradient": _as_inputs(1),
-    "Descent": _SAME,
+    "Descent": _as_inputs(0, 1),
     "DropoutGrad": _SAME,
     "EluGrad": _SAME,
     "FastGelu": _SAME,

@@ -13,10 +13,11 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, check_choice, first_line, option
 from svgd_onnx.manifest import Manifest
-from svgd_onnx.runtime import custom_op_library, training_binding
+from svgd_onnx.runtime import custom_op_library, inference_runtime, training_binding
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
+from svgd_onnx.targets.memory_arena import memory_arena
 from svgd_onnx.targets.ort_training import checkpoint
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
@@ -70,6 +71,9 @@ class OrtTrainingSession:
         self.progress = checkpoint.progress(state, path)
         library = manifest.needs_library or self.kernels == FAST
         options = _session_options(threads, library=library)
+        arena = memory_arena(inference_runtime())
+        arena.use(options)
+        arena.give_back_after(self)
         # It would take one block for all of a step, beside what the first step took.
         options.enable_mem_pattern = False
         binding = self._binding

@@ -18,6 +18,7 @@ from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, be
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
+from svgd_onnx.targets.memory_arena import memory_arena
 from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.captured import CapturedSteps
@@ -65,6 +66,8 @@ class InferenceTrainingSession:
     ) -> None:
         self._folder = folder
         self._onnxruntime = inference_runtime()
+        self._arena = memory_arena(self._onnxruntime)
+        self._arena.give_back_after(self)
         self._device = Device(self._onnxruntime, device, device_options or {}, threads)
         self.device = self._device.name
         self._placement = Placement()
@@ -284,6 +287,8 @@ class InferenceTrainingSession:
         # From the second step on onnxruntime would take one block for all that a step computes, beside
         # what the first took piece by piece, and kept.
         options.enable_mem_pattern = False
+        if device.provider is CPU:
+            self._arena.use(options)
         if self._threads is not None:
             options.intra_op_num_threads = self._threads
         for axis, size in (sizes or {}).items():
