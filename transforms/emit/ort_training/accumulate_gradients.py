@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.records import State
 from svgd_onnx.step_names import LEARNING_RATE, UPDATE
+from svgd_onnx.transforms.emit.gradient_checks import GradientChecks
 from svgd_onnx.transforms.emit.update import (
     Group,
     KeptTensors,
@@ -72,14 +73,20 @@ class AccumulateGradients(ir.passes.InPlacePass):
         kept_outputs = [outputs.pop(LOSS_OUTPUT), *outputs.values()]
         graph.outputs.clear()
         graph.outputs.extend(kept_outputs)
-        done = {}
-        for gradient in gradients:
-            buffer = ir.val(
+        buffers = {
+            gradient: ir.val(
                 f"{gradient.name}.accumulation.buffer", shape=gradient.shape, type=gradient.type
             )
-            graph.inputs.append(buffer)
+            for gradient in gradients
+        }
+        graph.inputs.extend(buffers.values())
+        resets = _resets(graph, gradients, reset)
+        done = {}
+        for gradient in _last_first(graph, gradients):
             value = given.get(gradient, gradient)
-            done[gradient] = _accumulated(graph, str(gradient.name), buffer, value, reset)
+            name, buffer = str(gradient.name), buffers[gradient]
+            done[gradient] = _accumulated(graph, name, buffer, value, resets[gradient])
+        graph.outputs.extend(done[gradient] for gradient in gradients)
         kept.overwrite(done)
         graph.inputs.append(reset)
         self.states = kept.states
@@ -162,7 +169,31 @@ class _InPlace(KeptTensors):
         for group, changes in self._changes_of:
             for before, after in changes:
                 name = f"svgd.kept.{before.name}_grad"  # that of no parameter's buffer
-                _accumulated(self._graph, name, before, after, done[group.gradients[0]])
+                written = _accumulated(self._graph, name, before, after, done[group.gradients[0]])
+                self._graph.outputs.append(written)
+
+
+def _last_first(graph: ir.Graph, gradients: Sequence[ir.Value]) -> list[ir.Value]:
+    """Those that the backward pass comes to first are last: onnxruntime computes what stands last first."""
+    place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
+    return sorted(gradients, key=lambda gradient: place.get(gradient.producer(), 0), reverse=True)
+
+
+def _resets(
+    graph: ir.Graph, gradients: Sequence[ir.Value], reset: ir.Value
+) -> dict[ir.Value, ir.Value]:
+    """Whether buffers are overwritten, for each gradient: for large ones it waits for what looks at them."""
+    checks, found = GradientChecks(graph), {}
+    for gradient in gradients:
+        write = Writer(f"{gradient.name}/check", graph.opset_imports[""])
+        zero = write.scalar(0)
+        number = checks.guarded(write, zero, gradient)
+        found[gradient] = reset
+        if number is not zero:
+            found[gradient] = write.node("Or", reset, write.node("IsNaN", number))
+            write.append_to(graph)
+    checks.finish(graph)
+    return found
 
 
 def _is_last(graph: ir.Graph, kept: KeptTensors) -> ir.Value:
@@ -176,7 +207,7 @@ def _is_last(graph: ir.Graph, kept: KeptTensors) -> ir.Value:
 def _accumulated(
     graph: ir.Graph, name: str, buffer: ir.Value, value: ir.Value, overwrite: ir.Value
 ) -> ir.Value:
-    """Adds a value to a buffer, or puts it there; gives a flag, an output that the session hides."""
+    """Adds a value to a buffer, or puts it there; gives a flag, for an output that the session hides."""
     node = ir.node(
         _OVERWRITE,
         [buffer, value, overwrite],
@@ -187,7 +218,6 @@ def _accumulated(
     done.name = f"{name.removesuffix('_grad')}{HIDDEN_OUTPUT_SUFFIX}"
     done.dtype, done.shape = ir.DataType.BOOL, ir.Shape([1])
     graph.append(node)
-    graph.outputs.append(done)
     return done
 
 

@@ -8,7 +8,7 @@ import onnx_ir as ir
 
 from svgd_onnx.records import ANCHOR, State
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
-from svgd_onnx.transforms.emit.standard_onnx.finite_updates import FiniteUpdates
+from svgd_onnx.transforms.emit.gradient_checks import GradientChecks
 from svgd_onnx.transforms.emit.update import (
     Group,
     KeptTensors,
@@ -17,9 +17,12 @@ from svgd_onnx.transforms.emit.update import (
     groups_of,
 )
 from svgd_onnx.transforms.emit.update.groups import joined
+from svgd_onnx.transforms.fast_operators import DESCENT
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.optimizers.update import Update
+from svgd_onnx.transforms.virtualize import DOMAIN
+from svgd_onnx.transforms.writer import Writer
 
 
 class ParameterUpdate(ir.passes.InPlacePass):
@@ -77,11 +80,13 @@ class ParameterUpdate(ir.passes.InPlacePass):
             kept.is_last = ir.val(UPDATE, ir.DataType.BOOL, [])
             graph.inputs.append(kept.is_last)
         groups = groups_of(graph, self._parameters, self._update)
-        frees = self._when is None and self._update.clip_norm is None
-        descents = FiniteUpdates(graph, fast=self._fast, frees=frees)
+        # where something else keeps the gradients, they are looked at in the end
+        keeps = self._when is not None or self._update.clip_norm is not None
+        checks = None if keeps else GradientChecks(graph)
         for group, gradient in gradients_of_step(graph, groups, self._update, kept):
-            self._write_group(graph, group, gradient, rate, kept, descents)
-        descents.finish(graph)
+            self._write_group(graph, group, gradient, rate, kept, checks)
+        if checks is not None:
+            checks.finish(graph)
         gradients = {gradient for group in groups for gradient in group.gradients}
         outputs = [value for value in graph.outputs if value not in gradients]
         outputs.sort(key=lambda value: value.name != LOSS_OUTPUT)
@@ -97,7 +102,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         gradient: ir.Value,
         rate: ir.Value,
         kept: KeptTensors,
-        descents: FiniteUpdates,
+        checks: GradientChecks | None,
     ) -> None:
         """What parameters become, their states and their averages."""
         update = self._update
@@ -106,13 +111,34 @@ class ParameterUpdate(ir.passes.InPlacePass):
         direction = direction_of(write, group, parameter, gradient, update, kept)
         if group.rate != 1:
             rate = write.node("Mul", rate, write.scalar(group.rate))
-        straight = direction is gradient and not (
-            update.changes_gradients or update.accumulation_steps > 1
-        )
-        new = descents.descent(write, group, parameter, rate, direction, straight=straight)
+        is_plain = not update.changes_gradients and update.accumulation_steps == 1
+        straight = group.gradients if is_plain and direction is gradient else []
+        if checks is not None and not (self._fast and straight):
+            for each in group.gradients:
+                rate = checks.guarded(write, rate, each)
+        new = self._descent(write, [parameter, rate, direction], checks, straight)
         kept.averaged(write, group.parameters, new)
         kept.new(write, group.parameters, new)
         write.append_to(graph)
+
+    def _descent(
+        self,
+        write: Writer,
+        given: Sequence[ir.Value],
+        checks: GradientChecks | None,
+        straight: Sequence[ir.Value],
+    ) -> ir.Value:
+        """parameter - rate * direction; `straight` are the gradients that the direction is made of."""
+        parameter, rate, direction = given
+        if not self._fast:
+            return write.node("Sub", parameter, write.node("Mul", rate, direction))
+        if checks is None or not checks.by_operator:
+            return write.nodes_with(DESCENT, given, {}, 1, DOMAIN)[0]
+        new, size = write.nodes_with(DESCENT, given, {}, 2, DOMAIN)
+        # All of them: the loss is the first that onnxruntime computes, with what leads to it, and a
+        # descent that is no part of that would wait for the end, with its gradient.
+        checks.tell(size, straight)
+        return new
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name: value for value in model.graph.inputs}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 import onnx_ir as ir
 
@@ -14,6 +15,9 @@ from svgd_onnx.transforms.writer import Writer, in_parts
 
 # Numbers in a vector, up to which the start of an operator takes longer than the operator.
 _SHORT = 1 << 14
+# Numbers of an example, from which on a gradient costs more memory than the start of an operator costs time.
+_MANY = 1 << 12
+_MOVES = frozenset({"Identity", "Reshape", "Squeeze"})
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,8 @@ def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> lis
 
     An update is of numbers, each by itself, and of a deep network most operators would be those of vectors.
     They are in their order, as onnxruntime computes what stands last first: the gradients that the backward
-    pass comes to first. The vectors wait for the last of theirs.
+    pass comes to first. The vectors wait for the last of theirs; so would a large dY that the gradient of a
+    bias is the sum of, and such a bias is updated by itself.
 
     Args:
         graph: parameters are inputs, and their gradients outputs.
@@ -63,7 +68,8 @@ def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> lis
     vectors: dict[tuple[float, float], list[str]] = {}
     others = []
     for name in ordered:
-        if update.optimizer.elementwise and _is_short_vector(inputs[name]):
+        waits = not _is_sum_of_many(outputs[gradient_name(name)])
+        if update.optimizer.elementwise and waits and _is_short_vector(inputs[name]):
             vectors.setdefault(update.kind_of(name), []).append(name)
         else:
             others.append([name])
@@ -86,6 +92,18 @@ def _in_parts(kinds: Iterable[list[str]]) -> Iterator[Sequence[str]]:
 def _is_short_vector(parameter: ir.Value) -> bool:
     shape = list(parameter.shape or ())
     return len(shape) == 1 and isinstance(shape[0], int) and 0 < shape[0] <= _SHORT
+
+
+def _is_sum_of_many(gradient: ir.Value) -> bool:
+    """Whether it is summed over something large, whose first axis is that of examples."""
+    node = gradient.producer()
+    while node is not None and node.op_type in _MOVES and node.inputs[0] is not None:
+        node = node.inputs[0].producer()
+    if node is None or node.op_type != "ReduceSum" or node.inputs[0] is None:
+        return False
+    shape = node.inputs[0].shape
+    sizes = [] if shape is None else list(shape)[1:]
+    return prod(size if isinstance(size, int) else _MANY for size in sizes) >= _MANY
 
 
 def joined(write: Writer, vectors: Sequence[ir.Value]) -> ir.Value:

@@ -1,0 +1,90 @@
+"""What tells the loss of a step, in time, whether a gradient is finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from math import prod
+
+import onnx_ir as ir
+
+from svgd_onnx.transforms.emit.finite_loss import PREFIX
+from svgd_onnx.transforms.fast_operators import FINITE_LOSS
+from svgd_onnx.transforms.virtualize import DOMAIN
+from svgd_onnx.transforms.writer import Writer
+
+# Of a gradient's numbers: what is smaller may be kept.
+_LARGE = 1 << 18
+
+
+class GradientChecks:
+    """Has large gradients looked at before they are used.
+
+    `FiniteLoss` reads gradients at the end of a step: until then all of them are kept, which are as much memory
+    as the parameters. Where what a gradient is used with waits for what looks at it, nothing keeps it longer
+    than that, and the loss reads what that has found.
+
+    Args:
+        graph: `FiniteLoss` was there.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._check: ir.Node | None = None
+        self._sizes: dict[ir.Value, ir.Value] = {}
+        self._found: dict[ir.Value, ir.Value] = {}
+        self._told: dict[ir.Value, None] = {}
+        for node in graph:
+            first = node.inputs[0] if node.inputs else None
+            if first is None or not (node.name or "").startswith(f"{PREFIX}/"):
+                continue
+            if node.op_type == FINITE_LOSS:
+                self._check = node
+            elif node.op_type == "ReduceL1":
+                self._sizes[first] = node.outputs[0]
+
+    @property
+    def by_operator(self) -> bool:
+        """Whether the loss reads gradients by an operator of ours."""
+        return self._check is not None
+
+    def guarded(self, write: Writer, number: ir.Value, gradient: ir.Value) -> ir.Value:
+        """A scalar, float32, that is NaN where a large gradient is not finite; as it is where none is read.
+
+        Args:
+            write: where to.
+            number: the scalar.
+            gradient: it.
+        """
+        if not _is_large(gradient):
+            return number
+        if gradient in self._sizes:
+            nothing = write.node("Mul", self._sizes[gradient], write.scalar(0))
+            return write.node("Add", number, nothing)
+        if self._check is None or gradient not in set(self._check.inputs):
+            return number
+        (found,) = write.nodes_with(FINITE_LOSS, [number, gradient], {}, 1, DOMAIN)
+        self._found[gradient] = found
+        return found
+
+    def tell(self, size: ir.Value, gradients: Iterable[ir.Value] = ()) -> None:
+        """Has the loss read a number that is finite if something is; in place of some gradients, if so."""
+        self._told[size] = None
+        self._found.update(dict.fromkeys(gradients, size))
+
+    def finish(self, graph: ir.Graph) -> None:
+        """Has the loss read what was found; what does stands at the end of the graph."""
+        check = self._check
+        if check is None or not (self._found or self._told):
+            return
+        loss, *read = check.inputs
+        found = (value if value is None else self._found.get(value, value) for value in read)
+        inputs = [loss, *dict.fromkeys([*self._told, *found])]
+        graph.remove(check)
+        check.resize_inputs(len(inputs))
+        for place, value in enumerate(inputs):
+            check.replace_input_with(place, value)
+        graph.append(check)
+
+
+def _is_large(gradient: ir.Value) -> bool:
+    sizes = [size for size in gradient.shape or () if isinstance(size, int)]
+    return prod(sizes) >= _LARGE
