@@ -16,7 +16,9 @@ namespace svgd {
 // (...), or (C) with the attribute channel_axis; dY is float, double, float16 or bfloat16; r is
 // double for double, else float. Attributes rho, epsilon, scale, channel_axis, channels_last and
 // per_example. With channels_last dY is (N, ..., C), and r (C, ...) all the same. The second output
-// is the new r, which lies where r lies.
+// is the new r, which lies where r lies. Two more may be asked for: the size of the new r, one
+// number, the sum of |r|, which is finite where r is; and the sums of dY over all axes but the last
+// (C), where dY has its r's axes one by one: without channel_axis, or with the last.
 enum class Form {
   kVirtualGradient,  // T(dY) (N, ...), which may lie where dY lies
   kGradientFactor,   // the factor of dY in T: an example's shape, or (C) with channel_axis
@@ -39,6 +41,9 @@ class VirtualGradientOp : public OpKernel {
     void* out;
     void* r_new;
     void* factors;
+    void* size;   // or null
+    void* sums;   // or null
+    size_t last;  // of dY's axes
   };
 
  private:

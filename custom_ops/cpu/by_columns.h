@@ -36,40 +36,35 @@ class ByColumns {
 
  private:
   void Columns(size_t task) {
-    // The sums of two blocks, and of a run.
-    Number storage[3][kLongRow];
+    Number storage[2][kLongRow];  // the sums of two blocks
     Number* current = storage[0];
     Number* next = storage[1];
-    Number* run = storage[2];
     size_t begin = task * task_blocks_ * block_;
     const size_t end = std::min(begin + task_blocks_ * block_, shared_.columns);
-    Sum(begin, std::min(block_, end - begin), current, run, false);
+    Sum(begin, std::min(block_, end - begin), current, false);
     // Rows are taken backwards and forwards in turns: those that were read last are in cache.
     bool backwards = true;
     for (; begin + 2 * block_ <= end; begin += block_, backwards = !backwards) {
       if (shared_.out == nullptr) {
-        Sum(begin + block_, block_, next, run, backwards);
+        Sum(begin + block_, block_, next, backwards);
       } else {
-        ScaleAndSum(begin, current, next, run, backwards);
+        ScaleAndSum(begin, current, next, backwards);
       }
       std::swap(current, next);
     }
     Scale(begin, std::min(block_, end - begin), current);
     begin += block_;
     if (begin < end) {  // a last, narrower block
-      Sum(begin, end - begin, current, run, false);
+      Sum(begin, end - begin, current, false);
       Scale(begin, end - begin, current);
     }
   }
 
-  void Sum(size_t begin, size_t count, Number* sums, Number* run, bool backwards) const {
+  void Sum(size_t begin, size_t count, Number* sums, bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
-    if (backwards) {
-      shared_.SumOfRuns(shared_.outer, shared_.dy + (shared_.outer - 1) * shared_.columns + begin,
-                        -pitch, count, sums, run);
-    } else {
-      shared_.SumOfRuns(shared_.outer, shared_.dy + begin, pitch, count, sums, run);
-    }
+    const size_t first = backwards ? (shared_.outer - 1) * shared_.columns : 0;
+    shared_.SumOfRuns(shared_.outer, shared_.dy + first + begin, backwards ? -pitch : pitch, count,
+                      sums, Plain(begin));
     shared_.Update(begin, count, sums);
   }
 
@@ -82,20 +77,24 @@ class ByColumns {
   }
 
   // Scales a block, and turns sums of squares of the next one into its factors.
-  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, Number* run,
-                   bool backwards) const {
+  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
-    std::fill(sums, sums + block_, Number{0});
+    Runs<Number> runs(sums, Plain(begin + block_), block_);
     for (size_t row = 0; row < shared_.outer; row += kRunRows) {
       const size_t rows = std::min(kRunRows, shared_.outer - row);
       const size_t place = (backwards ? shared_.outer - 1 - row : row) * shared_.columns + begin;
-      std::fill(run, run + block_, Number{0});
+      runs.Begin();
       shared_.loops.scale_and_sum(shared_.dy + place, shared_.out + place, factors,
-                                  shared_.dy + place + block_, run, rows,
+                                  shared_.dy + place + block_, runs.squares(), runs.plain(), rows,
                                   backwards ? -pitch : pitch, block_);
-      for (size_t c = 0; c < block_; ++c) sums[c] += run[c];
+      runs.End();
     }
     shared_.Update(begin + block_, block_, sums);
+  }
+
+  // Where the sums of dY from a column on go.
+  Number* Plain(size_t column) const {
+    return shared_.sums == nullptr ? nullptr : shared_.sums + column;
   }
 
   const Traversal<Element>& shared_;

@@ -24,6 +24,37 @@ constexpr size_t kTasks = 16;
 // Tensors below this are done by the calling thread: waking another costs more.
 constexpr size_t kInlineElements = 16 * 1024;
 
+// Sums of squares over rows, and of the numbers themselves where `plain` is not null: of so many
+// rows at a time, which then join the rest.
+template <typename Number>
+class Runs {
+ public:
+  Runs(Number* squares, Number* plain, size_t count)
+      : squares_(squares), plain_(plain), count_(count) {
+    std::fill(squares, squares + count, Number{0});
+    if (plain != nullptr) std::fill(plain, plain + count, Number{0});
+  }
+
+  void Begin() {
+    std::fill(run_, run_ + count_, Number{0});
+    if (plain_ != nullptr) std::fill(plain_run_, plain_run_ + count_, Number{0});
+  }
+  void End() {
+    for (size_t c = 0; c < count_; ++c) squares_[c] += run_[c];
+    for (size_t c = 0; plain_ != nullptr && c < count_; ++c) plain_[c] += plain_run_[c];
+  }
+
+  // What the loops add to.
+  Number* squares() { return run_; }
+  Number* plain() { return plain_ == nullptr ? nullptr : plain_run_; }
+
+ private:
+  Number* squares_;
+  Number* plain_;
+  size_t count_;
+  Number run_[kLongRow], plain_run_[kLongRow];
+};
+
 template <typename Element>
 struct Traversal {
   using Number = Compute<Element>;
@@ -33,6 +64,7 @@ struct Traversal {
   Element* out;
   Number* r_new;
   Number* factors;
+  Number* sums;
   size_t outer, channels, inner;
   size_t columns;  // elements of an example
   VirtualGradientAttributes attributes;
@@ -78,15 +110,16 @@ struct Traversal {
     if (factors != nullptr) std::copy(sums, sums + count, factors + begin);
   }
 
-  // sums[c] = the sum of squares over rows, run by run.
+  // squares[c] = the sum of squares over rows, run by run; and plain[c] that of the numbers
+  // themselves, where `plain` is not null.
   void SumOfRuns(size_t rows, const Element* first, std::ptrdiff_t pitch, size_t count,
-                 Number* sums, Number* run) const {
-    std::fill(sums, sums + count, Number{0});
+                 Number* squares, Number* plain) const {
+    Runs<Number> runs(squares, plain, count);
     for (size_t row = 0; row < rows; row += kRunRows) {
-      std::fill(run, run + count, Number{0});
+      runs.Begin();
       loops.sum_squares(first + static_cast<std::ptrdiff_t>(row) * pitch,
-                        std::min(kRunRows, rows - row), pitch, count, run);
-      for (size_t c = 0; c < count; ++c) sums[c] += run[c];
+                        std::min(kRunRows, rows - row), pitch, count, runs.squares(), runs.plain());
+      runs.End();
     }
   }
 };

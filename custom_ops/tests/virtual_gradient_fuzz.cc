@@ -171,20 +171,22 @@ bool Case(Random& random) {
     r.data[i] = static_cast<Number>(std::abs(RandomNumber(random, wild)));
   }
   Array<Element> out(factors_only ? 0 : dy.size);
-  Array<Number> r_new(r.size), factors(r.size);
+  const bool summed = shape.inner == 1 && Below(random, 2) == 0;
+  Array<Number> r_new(r.size), factors(r.size), sums(summed ? r.size : 0);
   size_t threads = 3;
   const auto run = [&](const Element* from, const Number* from_r, Element* to, Number* to_r,
-                       Number* to_factors, svgd::ParallelFor parallel_for) {
+                       Number* to_factors, Number* to_sums, svgd::ParallelFor parallel_for) {
     svgd::VirtualGradient(from, from_r, factors_only ? nullptr : to, to_r, to_factors, shape,
-                          attributes, parallel_for, &threads);
+                          attributes, parallel_for, &threads, summed ? to_sums : nullptr);
   };
-  run(dy.data.get(), r.data.get(), out.data.get(), r_new.data.get(), factors.data.get(), InOrder);
+  run(dy.data.get(), r.data.get(), out.data.get(), r_new.data.get(), factors.data.get(),
+      sums.data.get(), InOrder);
   const auto again = [&](svgd::ParallelFor parallel_for) {
     Array<Element> same(dy);
-    Array<Number> same_r(r), same_factors(r.size);
+    Array<Number> same_r(r), same_factors(r.size), same_sums(sums.size);
     run(same.data.get(), same_r.data.get(), same.data.get(), same_r.data.get(),
-        same_factors.data.get(), parallel_for);
-    return same_r.SameBits(r_new) &&
+        same_factors.data.get(), same_sums.data.get(), parallel_for);
+    return same_r.SameBits(r_new) && same_sums.SameBits(sums) &&
            (factors_only ? same_factors.SameBits(factors) : same.SameBits(out));
   };
   bool right = again(InReverse);
