@@ -116,9 +116,9 @@ void VirtualGradientOp::Run(const RunContext& context) const {
   }
   VirtualGradientAttributes attributes = attributes_;
   if (per_example_) attributes.batch_factor = static_cast<float>(dy_shape[0]);
-  Apply({dy, r, channels_last_ ? static_cast<size_t>(r_shape[0]) : 1, context.Data(dy),
-         context.Data(r), scaled ? first : nullptr, r_new, scaled ? nullptr : first, size, sums,
-         static_cast<size_t>(dy_shape.back())},
+  if (channels_last_) shape.first_of_r = std::max<size_t>(1, static_cast<size_t>(r_shape[0]));
+  Apply({dy, r, context.Data(dy), context.Data(r), scaled ? first : nullptr, r_new,
+         scaled ? nullptr : first, size, sums, static_cast<size_t>(dy_shape.back())},
         shape, attributes, context);
 }
 

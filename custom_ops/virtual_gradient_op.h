@@ -30,12 +30,10 @@ class VirtualGradientOp : public OpKernel {
   void Run(const RunContext& context) const final;
 
  protected:
-  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other. r is
-  // (first_of_r, ...), and these axes are in turn in dY, unless that is 1.
+  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other.
   struct Arrays {
     const OrtValue* dy_value;
     const OrtValue* r_value;
-    size_t first_of_r;
     const void* dy;
     const void* r;
     void* out;

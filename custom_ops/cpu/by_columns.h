@@ -13,6 +13,7 @@ namespace svgd {
 // A block of columns is read twice, for its sums and for its scaling, and has to stay in cache in
 // between: at most so many elements.
 constexpr size_t kBlockElements = 256 * 1024;
+constexpr size_t kLineOfR = 16;
 // The size of a last-level cache.
 constexpr size_t kCachedBytes = 16 * 1024 * 1024;
 
@@ -20,6 +21,7 @@ template <typename Element>
 class ByColumns {
  public:
   using Number = Compute<Element>;
+  using Part = typename Traversal<Element>::Part;
 
   explicit ByColumns(const Traversal<Element>& shared) : shared_(shared) {}
 
@@ -30,8 +32,14 @@ class ByColumns {
                  : std::clamp(kBlockElements / shared_.outer, kShortRow, kLongRow);
     block_ = std::max(block_ / shared_.inner, size_t{1}) * shared_.inner;
     const size_t blocks = DivideUp(shared_.columns, block_);
-    task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
-    shared_.template ForEach<&ByColumns::Columns>(DivideUp(blocks, task_blocks_), this);
+    task_columns_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks) * block_;
+    if (shared_.in_turn()) {
+      // Whole pixels, and as many as make a line of r where there are some for each task.
+      const auto [channels, pixels] = shared_.of_r;
+      const size_t line = std::clamp(DivideUp(pixels, kTasks), size_t{1}, kLineOfR);
+      task_columns_ = std::max(block_ / channels, line) * channels;
+    }
+    shared_.template ForEach<&ByColumns::Columns>(DivideUp(shared_.columns, task_columns_), this);
   }
 
  private:
@@ -39,33 +47,36 @@ class ByColumns {
     Number storage[2][kLongRow];  // the sums of two blocks
     Number* current = storage[0];
     Number* next = storage[1];
-    size_t begin = task * task_blocks_ * block_;
-    const size_t end = std::min(begin + task_blocks_ * block_, shared_.columns);
-    Sum(begin, std::min(block_, end - begin), current, false);
+    size_t begin = task * task_columns_;
+    const size_t end = std::min(begin + task_columns_, shared_.columns);
+    const size_t channel = begin / shared_.inner, channels = (end - begin) / shared_.inner;
+    const Part part = shared_.Begin(channel, channels);
+    Sum(part, begin, std::min(block_, end - begin), current, false);
     // Rows are taken backwards and forwards in turns: those that were read last are in cache.
     bool backwards = true;
     for (; begin + 2 * block_ <= end; begin += block_, backwards = !backwards) {
       if (shared_.out == nullptr) {
-        Sum(begin + block_, block_, next, backwards);
+        Sum(part, begin + block_, block_, next, backwards);
       } else {
-        ScaleAndSum(begin, current, next, backwards);
+        ScaleAndSum(part, begin, current, next, backwards);
       }
       std::swap(current, next);
     }
     Scale(begin, std::min(block_, end - begin), current);
     begin += block_;
     if (begin < end) {  // a last, narrower block
-      Sum(begin, end - begin, current, false);
+      Sum(part, begin, end - begin, current, false);
       Scale(begin, end - begin, current);
     }
+    shared_.End(part, channels);
   }
 
-  void Sum(size_t begin, size_t count, Number* sums, bool backwards) const {
+  void Sum(const Part& part, size_t begin, size_t count, Number* sums, bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
     const size_t first = backwards ? (shared_.outer - 1) * shared_.columns : 0;
     shared_.SumOfRuns(shared_.outer, shared_.dy + first + begin, backwards ? -pitch : pitch, count,
                       sums, Plain(begin));
-    shared_.Update(begin, count, sums);
+    shared_.Update(part, begin, count, sums);
   }
 
   // The last rows first.
@@ -77,7 +88,8 @@ class ByColumns {
   }
 
   // Scales a block, and turns sums of squares of the next one into its factors.
-  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, bool backwards) const {
+  void ScaleAndSum(const Part& part, size_t begin, const Number* factors, Number* sums,
+                   bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
     Runs<Number> runs(sums, Plain(begin + block_), block_);
     for (size_t row = 0; row < shared_.outer; row += kRunRows) {
@@ -89,7 +101,7 @@ class ByColumns {
                                   backwards ? -pitch : pitch, block_);
       runs.End();
     }
-    shared_.Update(begin + block_, block_, sums);
+    shared_.Update(part, begin + block_, block_, sums);
   }
 
   // Where the sums of dY from a column on go.
@@ -98,8 +110,8 @@ class ByColumns {
   }
 
   const Traversal<Element>& shared_;
-  size_t block_ = 0;        // columns of a block
-  size_t task_blocks_ = 0;  // blocks of a task
+  size_t block_ = 0;         // columns of a block
+  size_t task_columns_ = 0;  // of a task
 };
 
 }  // namespace svgd

@@ -36,7 +36,9 @@ class ByRows {
     JoinRows(&partial);
     JoinRows(&plain);
     if (plain_ != nullptr) std::copy(plain_, plain_ + shared_.columns, shared_.sums);
-    shared_.Update(0, shared_.columns, partial_);
+    const auto part = shared_.Begin(0, shared_.channels);
+    shared_.Update(part, 0, shared_.columns, partial_);
+    shared_.End(part, shared_.channels);
     if (shared_.out == nullptr) return;
     for (size_t row = 1; row < together_; ++row) {
       std::copy(partial_, partial_ + shared_.columns, partial_ + row * shared_.columns);

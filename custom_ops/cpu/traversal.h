@@ -6,6 +6,8 @@
 #include <numeric>
 
 #include "cpu/tasks.h"
+#include "cpu/thread_memory.h"
+#include "cpu/turned.h"
 #include "cpu/virtual_gradient_kernel.h"
 #include "cpu/virtual_gradient_loops.h"
 
@@ -66,6 +68,7 @@ struct Traversal {
   Number* factors;
   Number* sums;
   size_t outer, channels, inner;
+  Turned of_r;
   size_t columns;  // elements of an example
   VirtualGradientAttributes attributes;
   ParallelFor parallel_for;
@@ -78,20 +81,41 @@ struct Traversal {
     if (count == 1 || outer * columns < kInlineElements) {
       for (size_t index = 0; index < count; ++index) (way->*Body)(index);
     } else {
-      const Task task = [](void* self, size_t index) { (static_cast<Way*>(self)->*Body)(index); };
-      parallel_for(context, task, count, way);
+      const Threads threads{parallel_for, context};
+      threads.ForEach(count, kSmallWork, [way](size_t index) { (way->*Body)(index); });
     }
   }
 
+  // r of the channels from `first` on, in the order that dy has them in: where it lies, or, where
+  // it lies in turn, in the thread's memory in between.
+  struct Part {
+    size_t first;
+    const Number* r;
+    Number* r_new;
+  };
+
+  bool in_turn() const { return of_r.channels > 1 && of_r.pixels > 1; }
+
+  Part Begin(size_t first, size_t count) const {
+    if (!in_turn()) return {first, r + first, r_new + first};
+    auto* turned = static_cast<Number*>(ThreadMemory(count * sizeof(Number)));
+    of_r.Read(r, first, count, turned);
+    return {first, turned, turned};
+  }
+
+  void End(const Part& part, size_t count) const {
+    if (in_turn()) of_r.Write(part.r_new, part.first, count, r_new);
+  }
+
   // Updates r, and turns sums of squares, one for each column, into factors of dy.
-  void Update(size_t begin, size_t count, Number* sums) const {
+  void Update(const Part& part, size_t begin, size_t count, Number* sums) const {
     const size_t updated = count / inner;
     if (inner > 1) {
       for (size_t c = 0; c < updated; ++c) {
         sums[c] = std::accumulate(sums + c * inner, sums + (c + 1) * inner, Number{0});
       }
     }
-    UpdateChannels(begin / inner, updated, sums);
+    UpdateChannels(part, begin / inner, updated, sums);
     if (inner > 1) {
       for (size_t c = updated; c-- > 0;) {  // from the end: what is still to be read lies before
         const Number factor = sums[c];
@@ -100,12 +124,13 @@ struct Traversal {
     }
   }
 
-  void UpdateChannels(size_t begin, size_t count, Number* sums) const {
+  void UpdateChannels(const Part& part, size_t begin, size_t count, Number* sums) const {
     const Number batch_factor = attributes.batch_factor;
     const Number rho = attributes.rho;
     const Number share =
         (1 - rho) * batch_factor * batch_factor / static_cast<Number>(outer * inner);
-    loops.update(r + begin, r_new + begin, sums, count, rho, share, attributes.scale,
+    const size_t place = begin - part.first;
+    loops.update(part.r + place, part.r_new + place, sums, count, rho, share, attributes.scale,
                  attributes.epsilon);
     if (factors != nullptr) std::copy(sums, sums + count, factors + begin);
   }

@@ -27,14 +27,22 @@ void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
     if (sums != nullptr) std::fill(sums, sums + shape.channels, Number{0});
     return;
   }
-  const size_t columns = shape.channels * shape.inner;
-  const Traversal<Element> shared{dy,          r,
-                                  out,         r_new,
-                                  factors,     sums,
-                                  shape.outer, shape.channels,
-                                  shape.inner, columns,
-                                  attributes,  parallel_for,
-                                  context,     Loops<Element>(Widest())};
+  const size_t columns = shape.channels * shape.inner, first = shape.first_of_r;
+  const Traversal<Element> shared{dy,
+                                  r,
+                                  out,
+                                  r_new,
+                                  factors,
+                                  sums,
+                                  shape.outer,
+                                  shape.channels,
+                                  shape.inner,
+                                  {first, shape.channels / first},
+                                  columns,
+                                  attributes,
+                                  parallel_for,
+                                  context,
+                                  Loops<Element>(Widest())};
   if (shape.inner > kLongRow) {
     ByChannels<Element>(shared).Run();
   } else if (shape.outer > kMaxBlockRows ||
