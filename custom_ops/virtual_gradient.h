@@ -18,11 +18,13 @@ struct VirtualGradientAttributes {
 };
 
 // dy and out are (outer, channels, inner), r and r_new are (channels), all row-major. An r for each
-// element has inner 1 and a channel for each element of an example.
+// element has inner 1 and a channel for each element of an example. r and r_new may have these in
+// turn: as (first_of_r, ...), while dY has them as (..., first_of_r).
 struct VirtualGradientShape {
   size_t outer;
   size_t channels;
   size_t inner;
+  size_t first_of_r = 1;
 };
 
 // The type that T computes in, and that r has: double for double, else float.

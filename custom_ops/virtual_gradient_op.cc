@@ -101,16 +101,24 @@ void VirtualGradientOp::Run(const RunContext& context) const {
   void* first = context.Data(context.Output(0, scaled ? dy_shape : factor_shape));
   void* r_new = context.Data(context.Output(1, r_shape));
 
+  void* size = context.Data(context.Output(2, {}));
+  void* sums = context.Data(context.Output(3, {dy_shape.back()}));
+
   VirtualGradientShape shape{static_cast<size_t>(dy_shape[0]), Size(r_shape), 1};
   if (channel_axis_ != kNoChannelAxis) {
     const auto axis = dy_shape.begin() + static_cast<std::ptrdiff_t>(channel_axis_);
     shape.outer = Size({dy_shape.begin(), axis});
     shape.inner = Size({axis + 1, dy_shape.end()});
   }
+  if (sums != nullptr && (shape.inner != 1 || dy_shape.size() < 2)) {
+    throw Refusal("the sums of dY " + Text(dy_shape) +
+                  " are asked for, but r is not of its last axis.");
+  }
   VirtualGradientAttributes attributes = attributes_;
   if (per_example_) attributes.batch_factor = static_cast<float>(dy_shape[0]);
-  Apply({dy, r, channels_last_ ? static_cast<size_t>(r_shape[0]) : 1, context.Data(dy),
-         context.Data(r), scaled ? first : nullptr, r_new, scaled ? nullptr : first},
+  if (channels_last_) shape.first_of_r = std::max<size_t>(1, static_cast<size_t>(r_shape[0]));
+  Apply({dy, r, context.Data(dy), context.Data(r), scaled ? first : nullptr, r_new,
+         scaled ? nullptr : first, size, sums, static_cast<size_t>(dy_shape.back())},
         shape, attributes, context);
 }
 
@@ -124,7 +132,10 @@ OpDefinition VirtualGradientDefinition(
   OpDefinition definition{scaled ? "VirtualGradient" : "GradientFactor",
                           provider,
                           {{element}, {number}},
-                          {{scaled ? element : number}, {number}},
+                          {{scaled ? element : number},
+                           {number},
+                           {number, INPUT_OUTPUT_OPTIONAL},
+                           {number, INPUT_OUTPUT_OPTIONAL}},
                           std::move(create),
                           // Known shapes let T(dY) overwrite dY.
                           [scaled, number](ShapeInference& node) {

@@ -16,7 +16,9 @@ namespace svgd {
 // (...), or (C) with the attribute channel_axis; dY is float, double, float16 or bfloat16; r is
 // double for double, else float. Attributes rho, epsilon, scale, channel_axis, channels_last and
 // per_example. With channels_last dY is (N, ..., C), and r (C, ...) all the same. The second output
-// is the new r, which lies where r lies.
+// is the new r, which lies where r lies. Two more may be asked for: the size of the new r, one
+// number, the sum of |r|, which is finite where r is; and the sums of dY over all axes but the last
+// (C), where dY has its r's axes one by one: without channel_axis, or with the last.
 enum class Form {
   kVirtualGradient,  // T(dY) (N, ...), which may lie where dY lies
   kGradientFactor,   // the factor of dY in T: an example's shape, or (C) with channel_axis
@@ -28,17 +30,18 @@ class VirtualGradientOp : public OpKernel {
   void Run(const RunContext& context) const final;
 
  protected:
-  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other. r is
-  // (first_of_r, ...), and these axes are in turn in dY, unless that is 1.
+  // The arrays of a run. `out` is null for Form::kGradientFactor, and `factors` for the other.
   struct Arrays {
     const OrtValue* dy_value;
     const OrtValue* r_value;
-    size_t first_of_r;
     const void* dy;
     const void* r;
     void* out;
     void* r_new;
     void* factors;
+    void* size;   // or null
+    void* sums;   // or null
+    size_t last;  // of dY's axes
   };
 
  private:

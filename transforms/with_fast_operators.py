@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from svgd_onnx.transforms.channels_last import with_channels_last
-from svgd_onnx.transforms.fuse import RULES, Fuse
+from svgd_onnx.transforms.fuse import RULES, Fuse, SumsOfT
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # Of more nodes: to make a second form of them, open it and hold it against the first takes longer than T's own
@@ -31,4 +32,8 @@ def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
         few = len(copy.graph) <= _MANY_NODES
         replaced = portable and few and any(node.domain == DOMAIN for node in copy.graph)
     replaced |= Fuse()(copy).modified
-    return copy if replaced else None
+    if not replaced:
+        return None
+    SumsOfT()(copy)
+    common.RemoveUnusedNodesPass()(copy)
+    return copy

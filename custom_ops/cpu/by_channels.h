@@ -34,7 +34,7 @@ class ByChannels {
             shared_.loops.sum_squares_of_row(shared_.dy + place, shared_.inner));
       }
       auto factor = static_cast<Number>(sum);
-      shared_.UpdateChannels(channel, 1, &factor);
+      shared_.UpdateChannels(shared_.Begin(channel, 1), channel, 1, &factor);
       if (shared_.out == nullptr) continue;
       for (size_t i = shared_.outer; i-- > 0;) {
         const size_t place = (i * shared_.channels + channel) * shared_.inner;

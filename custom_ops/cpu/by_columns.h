@@ -13,6 +13,7 @@ namespace svgd {
 // A block of columns is read twice, for its sums and for its scaling, and has to stay in cache in
 // between: at most so many elements.
 constexpr size_t kBlockElements = 256 * 1024;
+constexpr size_t kLineOfR = 16;
 // The size of a last-level cache.
 constexpr size_t kCachedBytes = 16 * 1024 * 1024;
 
@@ -20,6 +21,7 @@ template <typename Element>
 class ByColumns {
  public:
   using Number = Compute<Element>;
+  using Part = typename Traversal<Element>::Part;
 
   explicit ByColumns(const Traversal<Element>& shared) : shared_(shared) {}
 
@@ -30,47 +32,51 @@ class ByColumns {
                  : std::clamp(kBlockElements / shared_.outer, kShortRow, kLongRow);
     block_ = std::max(block_ / shared_.inner, size_t{1}) * shared_.inner;
     const size_t blocks = DivideUp(shared_.columns, block_);
-    task_blocks_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks);
-    shared_.template ForEach<&ByColumns::Columns>(DivideUp(blocks, task_blocks_), this);
+    task_columns_ = std::clamp(blocks / kTasks, size_t{1}, kTaskBlocks) * block_;
+    if (shared_.in_turn()) {
+      // Whole pixels, and as many as make a line of r where there are some for each task.
+      const auto [channels, pixels] = shared_.of_r;
+      const size_t line = std::clamp(DivideUp(pixels, kTasks), size_t{1}, kLineOfR);
+      task_columns_ = std::max(block_ / channels, line) * channels;
+    }
+    shared_.template ForEach<&ByColumns::Columns>(DivideUp(shared_.columns, task_columns_), this);
   }
 
  private:
   void Columns(size_t task) {
-    // The sums of two blocks, and of a run.
-    Number storage[3][kLongRow];
+    Number storage[2][kLongRow];  // the sums of two blocks
     Number* current = storage[0];
     Number* next = storage[1];
-    Number* run = storage[2];
-    size_t begin = task * task_blocks_ * block_;
-    const size_t end = std::min(begin + task_blocks_ * block_, shared_.columns);
-    Sum(begin, std::min(block_, end - begin), current, run, false);
+    size_t begin = task * task_columns_;
+    const size_t end = std::min(begin + task_columns_, shared_.columns);
+    const size_t channel = begin / shared_.inner, channels = (end - begin) / shared_.inner;
+    const Part part = shared_.Begin(channel, channels);
+    Sum(part, begin, std::min(block_, end - begin), current, false);
     // Rows are taken backwards and forwards in turns: those that were read last are in cache.
     bool backwards = true;
     for (; begin + 2 * block_ <= end; begin += block_, backwards = !backwards) {
       if (shared_.out == nullptr) {
-        Sum(begin + block_, block_, next, run, backwards);
+        Sum(part, begin + block_, block_, next, backwards);
       } else {
-        ScaleAndSum(begin, current, next, run, backwards);
+        ScaleAndSum(part, begin, current, next, backwards);
       }
       std::swap(current, next);
     }
     Scale(begin, std::min(block_, end - begin), current);
     begin += block_;
     if (begin < end) {  // a last, narrower block
-      Sum(begin, end - begin, current, run, false);
+      Sum(part, begin, end - begin, current, false);
       Scale(begin, end - begin, current);
     }
+    shared_.End(part, channels);
   }
 
-  void Sum(size_t begin, size_t count, Number* sums, Number* run, bool backwards) const {
+  void Sum(const Part& part, size_t begin, size_t count, Number* sums, bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
-    if (backwards) {
-      shared_.SumOfRuns(shared_.outer, shared_.dy + (shared_.outer - 1) * shared_.columns + begin,
-                        -pitch, count, sums, run);
-    } else {
-      shared_.SumOfRuns(shared_.outer, shared_.dy + begin, pitch, count, sums, run);
-    }
-    shared_.Update(begin, count, sums);
+    const size_t first = backwards ? (shared_.outer - 1) * shared_.columns : 0;
+    shared_.SumOfRuns(shared_.outer, shared_.dy + first + begin, backwards ? -pitch : pitch, count,
+                      sums, Plain(begin));
+    shared_.Update(part, begin, count, sums);
   }
 
   // The last rows first.
@@ -82,25 +88,30 @@ class ByColumns {
   }
 
   // Scales a block, and turns sums of squares of the next one into its factors.
-  void ScaleAndSum(size_t begin, const Number* factors, Number* sums, Number* run,
+  void ScaleAndSum(const Part& part, size_t begin, const Number* factors, Number* sums,
                    bool backwards) const {
     const auto pitch = static_cast<std::ptrdiff_t>(shared_.columns);
-    std::fill(sums, sums + block_, Number{0});
+    Runs<Number> runs(sums, Plain(begin + block_), block_);
     for (size_t row = 0; row < shared_.outer; row += kRunRows) {
       const size_t rows = std::min(kRunRows, shared_.outer - row);
       const size_t place = (backwards ? shared_.outer - 1 - row : row) * shared_.columns + begin;
-      std::fill(run, run + block_, Number{0});
+      runs.Begin();
       shared_.loops.scale_and_sum(shared_.dy + place, shared_.out + place, factors,
-                                  shared_.dy + place + block_, run, rows,
+                                  shared_.dy + place + block_, runs.squares(), runs.plain(), rows,
                                   backwards ? -pitch : pitch, block_);
-      for (size_t c = 0; c < block_; ++c) sums[c] += run[c];
+      runs.End();
     }
-    shared_.Update(begin + block_, block_, sums);
+    shared_.Update(part, begin + block_, block_, sums);
+  }
+
+  // Where the sums of dY from a column on go.
+  Number* Plain(size_t column) const {
+    return shared_.sums == nullptr ? nullptr : shared_.sums + column;
   }
 
   const Traversal<Element>& shared_;
-  size_t block_ = 0;        // columns of a block
-  size_t task_blocks_ = 0;  // blocks of a task
+  size_t block_ = 0;         // columns of a block
+  size_t task_columns_ = 0;  // of a task
 };
 
 }  // namespace svgd

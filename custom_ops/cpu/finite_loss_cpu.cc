@@ -1,7 +1,7 @@
 #include "cpu/finite_loss_cpu.h"
 
-#include "cpu/in_pieces.h"
-#include "cpu/size_sum_loops.h"
+#include "cpu/session_threads.h"
+#include "cpu/size_sum.h"
 #include "status.h"
 
 namespace svgd {
@@ -9,8 +9,6 @@ namespace {
 
 constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
 constexpr Port kFloats{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_VARIADIC};
-// Of a task.
-constexpr size_t kNumbers = 32 * 1024;
 
 // Inputs a loss, one number, and X_0, X_1, ..., of any shape; output the loss, and NaN where their
 // size is not finite: the sum of |x|, and of x^2 for those before the last, so many as the
@@ -27,32 +25,23 @@ class FiniteLoss final : public OpKernel {
     }
     if (Size(context.InputShape(0)) != 1) throw Refusal("the loss is not one number.");
     const size_t last = inputs - factors_;
+    SessionThreads session{context};
+    const Threads threads{SessionThreads::ParallelFor, &session};
+    const auto size_of = [&](size_t input, SizeOf what) {
+      return SizeSum(context.InputData<float>(input), Size(context.InputShape(input)), what,
+                     threads);
+    };
     double sum = 0, factor = factors_ == 0 ? 1 : 0;
     for (size_t input = 1; input < last; ++input) {
-      sum += SizeOf(context, input, input + squares_ >= last);
+      sum += size_of(input, input + squares_ >= last ? SizeOf::kSquares : SizeOf::kNumbers);
     }
-    for (size_t input = last; input < inputs; ++input) factor += SizeOf(context, input, true);
+    for (size_t input = last; input < inputs; ++input) factor += size_of(input, SizeOf::kSquares);
     const float size = static_cast<float>(sum) * static_cast<float>(factor);
     *context.OutputData<float>(0, context.InputShape(0)) =
         *context.InputData<float>(0) + 0.0f * size;
   }
 
  private:
-  static double SizeOf(const RunContext& context, size_t input, bool squared) {
-    const auto* numbers = context.InputData<float>(input);
-    const size_t count = Size(context.InputShape(input));
-    const SizeSumLoops& loops = LoopsOfSizeSum(Widest());
-    const auto loop = squared ? loops.squares : loops.sizes;
-    if (count <= kNumbers) return loop(numbers, count);
-    std::vector<float> sums(DivideUp(count, kNumbers));
-    InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
-      sums[first / kNumbers] = loop(numbers + first, of_piece);
-    });
-    double sum = 0;
-    for (const float each : sums) sum += each;
-    return sum;
-  }
-
   const size_t squares_;
   const size_t factors_;
 };

@@ -7,6 +7,10 @@
 
 #include "cpu/vector.h"
 
+#if defined(__GNUC__) && defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
 namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
@@ -32,26 +36,64 @@ SVGD_INLINE void CopySome(const float* from, size_t count, float* to) {
   if constexpr (kSize > 1) CopySome<kSize / 2>(from, count, to);
 }
 
+// The first numbers of a vector, below kLanes, and zeros behind; and the same written. What is not
+// there is not touched.
+#if defined(__GNUC__) && defined(__AVX512F__)
+SVGD_INLINE __mmask16 First(size_t count) { return static_cast<__mmask16>((1U << count) - 1U); }
+SVGD_INLINE Vector LoadFirst(const float* from, size_t count) {
+  return reinterpret_cast<Vector>(_mm512_maskz_loadu_ps(First(count), from));
+}
+SVGD_INLINE void StoreFirst(const Vector& vector, size_t count, float* to) {
+  _mm512_mask_storeu_ps(to, First(count), reinterpret_cast<__m512>(vector));
+}
+#elif defined(__GNUC__) && defined(__AVX2__)
+SVGD_INLINE __m256i First(size_t count) {
+  const __m256i places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)), places);
+}
+SVGD_INLINE Vector LoadFirst(const float* from, size_t count) {
+  return reinterpret_cast<Vector>(_mm256_maskload_ps(from, First(count)));
+}
+SVGD_INLINE void StoreFirst(const Vector& vector, size_t count, float* to) {
+  _mm256_maskstore_ps(to, First(count), reinterpret_cast<__m256>(vector));
+}
+#else
+SVGD_INLINE Vector LoadFirst(const float* from, size_t count) {
+  float panel[kLanes] = {};
+  CopySome<kLanes / 2>(from, count, panel);
+  return Load(panel);
+}
+SVGD_INLINE void StoreFirst(const Vector& vector, size_t count, float* to) {
+  float panel[kLanes];
+  Store(vector, panel);
+  CopySome<kLanes / 2>(panel, count, to);
+}
+#endif
+
 // So many numbers, zeros behind.
 template <int kVectors>
 SVGD_INLINE void LoadSome(const float* from, size_t columns, Vector* to) {
-  if (columns == static_cast<size_t>(kVectors * kLanes)) {
-    for (int v = 0; v < kVectors; ++v) to[v] = Load(from + v * kLanes);
-  } else {
-    float panel[kVectors * kLanes] = {};
-    CopySome<kVectors * kLanes / 2>(from, columns, panel);
-    for (int v = 0; v < kVectors; ++v) to[v] = Load(panel + v * kLanes);
+  for (int v = 0; v < kVectors; ++v, from += kLanes) {
+    if (columns >= static_cast<size_t>(kLanes)) {
+      to[v] = Load(from);
+      columns -= kLanes;
+    } else {
+      to[v] = columns > 0 ? LoadFirst(from, columns) : Vector{};
+      columns = 0;
+    }
   }
 }
 
 template <int kVectors>
 SVGD_INLINE void StoreSome(const Vector* from, size_t columns, float* to) {
-  if (columns == static_cast<size_t>(kVectors * kLanes)) {
-    for (int v = 0; v < kVectors; ++v) Store(from[v], to + v * kLanes);
-  } else {
-    float panel[kVectors * kLanes];
-    for (int v = 0; v < kVectors; ++v) Store(from[v], panel + v * kLanes);
-    CopySome<kVectors * kLanes / 2>(panel, columns, to);
+  for (int v = 0; v < kVectors; ++v, to += kLanes) {
+    if (columns >= static_cast<size_t>(kLanes)) {
+      Store(from[v], to);
+      columns -= kLanes;
+    } else {
+      if (columns > 0) StoreFirst(from[v], columns, to);
+      columns = 0;
+    }
   }
 }
 

@@ -18,23 +18,26 @@ template <typename Element>
 void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
                      Compute<Element>* r_new, Compute<Element>* factors,
                      const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
-                     ParallelFor parallel_for, void* context) {
+                     ParallelFor parallel_for, void* context, Compute<Element>* sums) {
   using Number = Compute<Element>;
   if (shape.channels == 0) return;
   if (shape.outer * shape.inner == 0) {
     if (r_new != r) std::copy(r, r + shape.channels, r_new);
     if (factors != nullptr) std::fill(factors, factors + shape.channels, Number{1});
+    if (sums != nullptr) std::fill(sums, sums + shape.channels, Number{0});
     return;
   }
-  const size_t columns = shape.channels * shape.inner;
+  const size_t columns = shape.channels * shape.inner, first = shape.first_of_r;
   const Traversal<Element> shared{dy,
                                   r,
                                   out,
                                   r_new,
                                   factors,
+                                  sums,
                                   shape.outer,
                                   shape.channels,
                                   shape.inner,
+                                  {first, shape.channels / first},
                                   columns,
                                   attributes,
                                   parallel_for,
@@ -53,7 +56,8 @@ void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
 #define SVGD_INSTANTIATE(Element)                                                              \
   template void VirtualGradient<Element>(                                                      \
       const Element*, const Compute<Element>*, Element*, Compute<Element>*, Compute<Element>*, \
-      const VirtualGradientShape&, const VirtualGradientAttributes&, ParallelFor, void*);
+      const VirtualGradientShape&, const VirtualGradientAttributes&, ParallelFor, void*,       \
+      Compute<Element>*);
 SVGD_INSTANTIATE(float)
 SVGD_INSTANTIATE(double)
 SVGD_INSTANTIATE(Float16)

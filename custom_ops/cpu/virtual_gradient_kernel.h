@@ -11,7 +11,8 @@ namespace svgd {
 //
 // Element is float, double, Float16 or BFloat16. out may be dy, and r_new may be r. Where there is
 // nothing to average over, r stays as it is. With `out` null, only `factors` (channels) is written,
-// scale / sqrt(r_new[c] + epsilon); else `factors` may be null.
+// scale / sqrt(r_new[c] + epsilon); else `factors` may be null. Where `sums` (channels) is not
+// null, it gets the sum of dy over outer; `inner` is 1 then.
 //
 // The result does not depend on the number of threads nor on the processor's instruction set, bit
 // for bit: each sum has an order that follows from the shape alone, partial sums are added up in
@@ -20,6 +21,6 @@ template <typename Element>
 void VirtualGradient(const Element* dy, const Compute<Element>* r, Element* out,
                      Compute<Element>* r_new, Compute<Element>* factors,
                      const VirtualGradientShape& shape, const VirtualGradientAttributes& attributes,
-                     ParallelFor parallel_for, void* context);
+                     ParallelFor parallel_for, void* context, Compute<Element>* sums = nullptr);
 
 }  // namespace svgd

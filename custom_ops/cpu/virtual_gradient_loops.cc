@@ -77,9 +77,9 @@ void Write(float value, Float16* element) {
   element->bits = static_cast<uint16_t>(sign | half);
 }
 
-template <typename Element>
-void SumSquares(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count,
-                Compute<Element>* sums) {
+template <bool kPlain, typename Element>
+void SumRows(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count, Compute<Element>* sums,
+             Compute<Element>* plain) {
   size_t row = 0;
   for (; row + 2 <= rows; row += 2, dy += 2 * pitch) {
     const Element* second = dy + pitch;
@@ -87,6 +87,7 @@ void SumSquares(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count,
     for (size_t c = 0; c < count; ++c) {
       const Compute<Element> a = Read(dy[c]), b = Read(second[c]);
       sums[c] += a * a + b * b;
+      if constexpr (kPlain) plain[c] += a + b;
     }
   }
   if (row < rows) {
@@ -94,8 +95,16 @@ void SumSquares(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count,
     for (size_t c = 0; c < count; ++c) {
       const Compute<Element> a = Read(dy[c]);
       sums[c] += a * a;
+      if constexpr (kPlain) plain[c] += a;
     }
   }
+}
+
+template <typename Element>
+void SumSquares(const Element* dy, size_t rows, ptrdiff_t pitch, size_t count,
+                Compute<Element>* sums, Compute<Element>* plain) {
+  const auto sum = plain == nullptr ? SumRows<false, Element> : SumRows<true, Element>;
+  sum(dy, rows, pitch, count, sums, plain);
 }
 
 template <typename Element>
@@ -107,10 +116,10 @@ void Scale(const Element* dy, Element* out, size_t rows, ptrdiff_t pitch, size_t
   }
 }
 
-template <typename Element>
-void ScaleAndSum(const Element* dy, Element* out, const Compute<Element>* factors,
-                 const Element* next, Compute<Element>* sums, size_t rows, ptrdiff_t pitch,
-                 size_t count) {
+template <bool kPlain, typename Element>
+void ScaleAndSumRows(const Element* dy, Element* out, const Compute<Element>* factors,
+                     const Element* next, Compute<Element>* sums, Compute<Element>* plain,
+                     size_t rows, ptrdiff_t pitch, size_t count) {
   size_t row = 0;
   for (; row + 2 <= rows; row += 2, dy += 2 * pitch, out += 2 * pitch, next += 2 * pitch) {
     const Element* next_second = next + pitch;
@@ -120,14 +129,24 @@ void ScaleAndSum(const Element* dy, Element* out, const Compute<Element>* factor
     for (size_t c = 0; c < count; ++c) {
       const Compute<Element> a = Read(next[c]), b = Read(next_second[c]);
       sums[c] += a * a + b * b;
+      if constexpr (kPlain) plain[c] += a + b;
       Write(Read(dy[c]) * factors[c], &out[c]);
       Write(Read(dy_second[c]) * factors[c], &out_second[c]);
     }
   }
   if (row < rows) {
-    SumSquares(next, 1, pitch, count, sums);
+    SumRows<kPlain>(next, 1, pitch, count, sums, plain);
     Scale(dy, out, 1, pitch, count, factors);
   }
+}
+
+template <typename Element>
+void ScaleAndSum(const Element* dy, Element* out, const Compute<Element>* factors,
+                 const Element* next, Compute<Element>* sums, Compute<Element>* plain, size_t rows,
+                 ptrdiff_t pitch, size_t count) {
+  const auto run =
+      plain == nullptr ? ScaleAndSumRows<false, Element> : ScaleAndSumRows<true, Element>;
+  run(dy, out, factors, next, sums, plain, rows, pitch, count);
 }
 
 template <typename Element>

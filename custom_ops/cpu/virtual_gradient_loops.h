@@ -15,9 +15,10 @@ template <typename Element>
 struct VirtualGradientLoops {
   using Number = Compute<Element>;
 
-  // sums[c] += the sum over rows of dy[row, c]^2, rows taken in pairs
+  // sums[c] += the sum over rows of dy[row, c]^2, rows taken in pairs; and plain[c] += that of
+  // dy[row, c], where `plain` is not null
   void (*sum_squares)(const Element* dy, size_t rows, std::ptrdiff_t pitch, size_t count,
-                      Number* sums);
+                      Number* sums, Number* plain);
 
   // out[row, c] = dy[row, c] factors[c]; out may be dy
   void (*scale)(const Element* dy, Element* out, size_t rows, std::ptrdiff_t pitch, size_t count,
@@ -25,7 +26,8 @@ struct VirtualGradientLoops {
 
   // Both at once: scales dy into out, and sums the squares of `next`, which out does not overlap.
   void (*scale_and_sum)(const Element* dy, Element* out, const Number* factors, const Element* next,
-                        Number* sums, size_t rows, std::ptrdiff_t pitch, size_t count);
+                        Number* sums, Number* plain, size_t rows, std::ptrdiff_t pitch,
+                        size_t count);
 
   // the sum over one row of dy[c]^2
   Number (*sum_squares_of_row)(const Element* dy, size_t count);

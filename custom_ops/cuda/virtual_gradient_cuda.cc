@@ -20,7 +20,10 @@ class CudaKernel final : public VirtualGradientOp {
              const VirtualGradientAttributes& attributes,
              const RunContext& context) const override {
     using Number = Compute<Element>;
-    if (arrays.first_of_r != 1) throw Refusal("attribute channels_last is of the processor alone.");
+    if (shape.first_of_r != 1) throw Refusal("attribute channels_last is of the processor alone.");
+    if (arrays.size != nullptr || arrays.sums != nullptr) {
+      throw Refusal("the size of r and sums of dY are outputs of the processor alone.");
+    }
     void* stream = nullptr;
     const OrtApi& api = context.api();
     Check(api.KernelContext_GetGPUComputeStream(context.get(), &stream));

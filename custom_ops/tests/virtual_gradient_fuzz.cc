@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <numeric>
 #include <vector>
 
 #include "cpu/virtual_gradient_kernel.h"
@@ -61,7 +62,11 @@ VirtualGradientShape RandomShape(Random& random) {
     sizes[axis] = Size(random, left);
     left /= std::max<size_t>(sizes[axis], 1);
   }
-  return {sizes[0], sizes[1], sizes[2]};
+  VirtualGradientShape shape{sizes[0], sizes[1], sizes[2]};
+  if (shape.inner == 1 && shape.channels > 0 && Below(random, 2) == 0) {
+    shape.first_of_r = std::gcd(shape.channels, 1 + Below(random, 64));
+  }
+  return shape;
 }
 
 VirtualGradientAttributes RandomAttributes(Random& random) {
@@ -143,11 +148,13 @@ bool FollowsFormula(const Array<Number>& dy, const Array<Number>& r, const Array
         sum += std::pow(static_cast<double>(attributes.batch_factor) * dyi, 2);
       }
     }
+    const size_t of_r = c % shape.first_of_r * (shape.channels / shape.first_of_r);
+    const size_t place = of_r + c / shape.first_of_r;
     const auto rho = static_cast<double>(attributes.rho);
     const double expected =
-        rho * static_cast<double>(r.data[c]) +
+        rho * static_cast<double>(r.data[place]) +
         static_cast<double>(1.0F - attributes.rho) * sum / static_cast<double>(count);
-    const auto found = static_cast<double>(r_new.data[c]);
+    const auto found = static_cast<double>(r_new.data[place]);
     // Squares and their sum may leave what a float holds, or not be normal numbers; NaN skips too.
     const auto most = static_cast<double>(std::numeric_limits<float>::max());
     if (!(sum < 1e-3 * most) || sum < 1e-20 || expected < 1e-30 || !(expected < 1e-3 * most))
@@ -171,20 +178,22 @@ bool Case(Random& random) {
     r.data[i] = static_cast<Number>(std::abs(RandomNumber(random, wild)));
   }
   Array<Element> out(factors_only ? 0 : dy.size);
-  Array<Number> r_new(r.size), factors(r.size);
+  const bool summed = shape.inner == 1 && Below(random, 2) == 0;
+  Array<Number> r_new(r.size), factors(r.size), sums(summed ? r.size : 0);
   size_t threads = 3;
   const auto run = [&](const Element* from, const Number* from_r, Element* to, Number* to_r,
-                       Number* to_factors, svgd::ParallelFor parallel_for) {
+                       Number* to_factors, Number* to_sums, svgd::ParallelFor parallel_for) {
     svgd::VirtualGradient(from, from_r, factors_only ? nullptr : to, to_r, to_factors, shape,
-                          attributes, parallel_for, &threads);
+                          attributes, parallel_for, &threads, summed ? to_sums : nullptr);
   };
-  run(dy.data.get(), r.data.get(), out.data.get(), r_new.data.get(), factors.data.get(), InOrder);
+  run(dy.data.get(), r.data.get(), out.data.get(), r_new.data.get(), factors.data.get(),
+      sums.data.get(), InOrder);
   const auto again = [&](svgd::ParallelFor parallel_for) {
     Array<Element> same(dy);
-    Array<Number> same_r(r), same_factors(r.size);
+    Array<Number> same_r(r), same_factors(r.size), same_sums(sums.size);
     run(same.data.get(), same_r.data.get(), same.data.get(), same_r.data.get(),
-        same_factors.data.get(), parallel_for);
-    return same_r.SameBits(r_new) &&
+        same_factors.data.get(), same_sums.data.get(), parallel_for);
+    return same_r.SameBits(r_new) && same_sums.SameBits(sums) &&
            (factors_only ? same_factors.SameBits(factors) : same.SameBits(out));
   };
   bool right = again(InReverse);
@@ -193,8 +202,8 @@ bool Case(Random& random) {
     right = FollowsFormula(dy, r, r_new, shape, attributes) && right;
   }
   if (!right) {
-    std::printf("(%zu, %zu, %zu) rho %g epsilon %g scale %g factor %g: ", shape.outer,
-                shape.channels, shape.inner, static_cast<double>(attributes.rho),
+    std::printf("(%zu, %zu, %zu; %zu) rho %g epsilon %g scale %g factor %g: ", shape.outer,
+                shape.channels, shape.inner, shape.first_of_r, static_cast<double>(attributes.rho),
                 static_cast<double>(attributes.epsilon), static_cast<double>(attributes.scale),
                 static_cast<double>(attributes.batch_factor));
   }

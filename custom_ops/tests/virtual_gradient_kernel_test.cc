@@ -176,6 +176,43 @@ TEST_CASE("the factor alone is the one that T multiplies by") {
   }
 }
 
+TEST_CASE("sums of dY come beside, and change nothing else") {
+  for (const VirtualGradientShape& shape : kShapes) {
+    if (shape.inner != 1) continue;
+    CAPTURE(shape.outer);
+    CAPTURE(shape.channels);
+    const Tensors tensors = Random(shape);
+    const Result alone = Run(tensors, 2);
+    std::vector<float> first(shape.channels);
+    for (const bool factors_alone : {false, true}) {
+      Result result = alone;
+      std::vector<float> sums(shape.channels);
+      size_t threads = factors_alone ? 1 : 3;
+      svgd::VirtualGradient(tensors.dy.data(), tensors.r.data(),
+                            factors_alone ? nullptr : result.out.data(), result.r.data(),
+                            factors_alone ? result.out.data() : nullptr, shape, kAttributes,
+                            OnThreads, &threads, sums.data());
+      CHECK(SameBits(result.r, alone.r));
+      if (factors_alone) {
+        CHECK(SameBits(sums, first));
+        continue;
+      }
+      CHECK(SameBits(result.out, alone.out));
+      first = sums;
+      double worst = 0;
+      for (size_t c = 0; c < shape.channels; ++c) {
+        double sum = 0;
+        for (size_t o = 0; o < shape.outer; ++o) {
+          sum += static_cast<double>(tensors.dy[o * shape.channels + c]);
+        }
+        worst = std::max(worst, std::abs(static_cast<double>(sums[c]) - sum));
+      }
+      // of numbers of about 0.01
+      CHECK(worst < 3e-8 * std::sqrt(static_cast<double>(shape.outer)));
+    }
+  }
+}
+
 TEST_CASE_TEMPLATE("every 16-bit number is read and written as it is", Half, svgd::Float16,
                    svgd::BFloat16) {
   std::vector<Half> halves(1 << 16), same(1 << 16);
@@ -196,16 +233,17 @@ TEST_CASE("every instruction set gives the same bits") {
   const size_t count = 1111;
   const auto results = [&](svgd::InstructionSet set) {
     const auto& loops = svgd::Loops<float>(set);
-    std::vector<float> all(7 * count + 1);
+    std::vector<float> all(9 * count + 1);
     float* sums = all.data();
     float* out = sums + count;
-    loops.sum_squares(tensors.dy.data(), 5, count, count, sums);
+    float* plain = out + 6 * count;
+    loops.sum_squares(tensors.dy.data(), 5, count, count, sums, plain);
     loops.update(tensors.r.data(), out, sums, count, 0.9F, 0.1F, 0.5F, 1e-6F);
     loops.scale(tensors.dy.data(), out + count, 3, count, count, sums);
     loops.scale_row(tensors.dy.data(), out + 4 * count, count, 0.3F);
     float* next = out + 5 * count;
     loops.scale_and_sum(tensors.dy.data(), out + count, sums, tensors.dy.data() + 3 * count, next,
-                        3, count, count);
+                        plain + count, 3, count, count);
     all.back() = loops.sum_squares_of_row(tensors.dy.data(), count);
     return all;
   };

@@ -7,7 +7,16 @@ import pytest
 from one_node import run
 
 OUTPUTS = ("out", "r_new")
-SHAPES = [(2, 3, 5), (4, 17, 6, 7), (3, 1, 4), (3, 4, 1), (2, 33, 3, 4, 5), (1, 2, 2)]
+SHAPES = [
+    (2, 3, 5),
+    (4, 17, 6, 7),
+    (3, 1, 4),
+    (3, 4, 1),
+    (2, 33, 3, 4, 5),
+    (1, 2, 2),
+    (2, 40, 37, 31),
+]
+SHAPES += [(2, 1500, 5, 5), (1100, 3, 4, 5)]  # channels that a block does not hold, and many rows
 
 
 def tensors(shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
@@ -19,11 +28,12 @@ def last(array: np.ndarray, first: int) -> np.ndarray:
     return np.ascontiguousarray(np.moveaxis(array, first, -1))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_t_and_r_are_those_of_channels_second(shape: tuple[int, ...]) -> None:
+def test_t_and_r_are_those_of_channels_second(shape: tuple[int, ...], threads: int) -> None:
     dy, r = tensors(shape)
     out, r_new = run("VirtualGradient", [dy, r], OUTPUTS)
-    turned, updated = run("VirtualGradient", [last(dy, 1), r], OUTPUTS, channels_last=1)
+    turned, updated = run("VirtualGradient", [last(dy, 1), r], OUTPUTS, threads, channels_last=1)
     np.testing.assert_array_equal(turned, last(out, 1))
     np.testing.assert_array_equal(updated, r_new)
 

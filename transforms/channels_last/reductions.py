@@ -14,7 +14,14 @@ from svgd_onnx.transforms.channels_last.layout import (
     axes_of,
     moved_axis,
 )
-from svgd_onnx.transforms.rule import RefusedError, inputs_of, integer, known_rank
+from svgd_onnx.transforms.rule import (
+    RefusedError,
+    constant_value,
+    inputs_of,
+    integer,
+    known_rank,
+    only_reader,
+)
 from svgd_onnx.transforms.writer import Writer
 
 _REDUCTIONS = (
@@ -51,6 +58,30 @@ def sums_of_channels(write: Writer, last: ir.Value) -> ir.Value:
     shape = write.node("Concat", write.integers(0, -1), channels, axis=0)
     of_examples = write.reduce("ReduceSum", write.node("Reshape", last, shape), [1], keepdims=False)
     return write.reduce("ReduceSum", of_examples, [0], keepdims=False)
+
+
+def read_by_sums_of_channels(node: ir.Node) -> ir.Value | None:
+    """The sums that begin with a node as `sums_of_channels` writes them; None if it is another."""
+    if node.op_type != "Reshape" or node.inputs[1] is None:
+        return None
+    shape = node.inputs[1].producer()
+    if shape is None or shape.op_type != "Concat" or len(shape.inputs) != 2:
+        return None
+    start, channels = constant_value(shape.inputs[0]), shape.inputs[1]
+    sizes = None if channels is None else channels.producer()
+    if start is None or start.tolist() != [0, -1] or sizes is None or sizes.op_type != "Shape":
+        return None
+    if sizes.inputs[0] is not node.inputs[0] or integer(sizes, "start", 0) != -1:
+        return None
+    value = node.outputs[0]
+    for axis in (1, 0):
+        summed = only_reader(value)
+        if summed is None or summed.op_type != "ReduceSum" or integer(summed, "keepdims", 1):
+            return None
+        if axes_of(summed, axis + 2) != [axis]:
+            return None
+        value = summed.outputs[0]
+    return value
 
 
 def _global_mean(node: ir.Node, layout: Layout) -> Written:

@@ -16,7 +16,10 @@ from svgd_onnx.transforms.states import states_of
 from svgd_onnx.transforms.virtualize.operator_t import (
     DOMAIN,
     FACTOR_OP_TYPE,
+    SIZE_OUTPUT,
+    SUMS_OUTPUT,
     VERSION,
+    ask_for,
     is_t,
 )
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
@@ -24,8 +27,9 @@ from svgd_onnx.transforms.writer import Writer, in_parts, take_place
 
 PREFIX = "svgd.finite"
 """What the names of nodes begin with by which the loss says whether a step may be taken."""
-# Of a product's weight: below it the gradient itself is quicker to read than what it was made of.
-_LARGE = 1 << 14
+# So many examples' X together are no larger than the gradient that they stand for: else it is quicker to read
+# that itself, and X need not be kept.
+_EXAMPLES = 8
 _PRODUCTS = frozenset({"Gemm", "MatMul", "FusedMatMul"})
 _MOVES = frozenset({"Identity", "Reshape", "Transpose", "Unsqueeze"})
 # NaN and infinities come through these: infinity times 0 is NaN, and so is infinity less infinity.
@@ -80,7 +84,7 @@ class FiniteLoss(ir.passes.InPlacePass):
             if _summed(gradient) in squared:
                 continue  # a sum of what r bounds
             other = _multiplied(gradient, backward) if name in self._virtual else None
-            if other is None or (_size(gradient) or 0) < _LARGE:
+            if other is None or (_size(gradient) or 0) < _EXAMPLES * _size_of_example(other):
                 read.append(gradient)
             elif _scaled_after(gradient):
                 products.append(other)
@@ -150,8 +154,14 @@ def _summed(gradient: ir.Value) -> ir.Value | None:
     """What a gradient is the sum of over some axes, as that of a bias is of dY."""
     node = gradient.producer()
     while node is not None and node.op_type in _MOVES:
-        node = None if node.inputs[0] is None else node.inputs[0].producer()
-    return node.inputs[0] if node is not None and node.op_type == "ReduceSum" else None
+        before = node.inputs[0]
+        if before is None:
+            return None
+        gradient, node = before, before.producer()
+    if node is None:
+        return None
+    of_t = is_t(node) and gradient in node.outputs[SUMS_OUTPUT:]
+    return node.inputs[0] if of_t or node.op_type == "ReduceSum" else None
 
 
 def _shown_by(values: Iterable[ir.Value]) -> set[ir.Value]:
@@ -224,10 +234,21 @@ def _guarded_by_operator(
     squares: Sequence[ir.Value],
     factors: Sequence[ir.Value],
 ) -> ir.Value:
-    """As `_guarded`, by one operator of ours."""
+    """As `_guarded`, by one operator of ours; T says how large what it makes of r is."""
+    sizes = [_size_of_state(value) for value in sizes]
     inputs = [loss, *sizes, *squares, *factors]
     attributes = {"squares": len(squares), "factors": len(factors)}
     return write.nodes_with(FINITE_LOSS, inputs, attributes, 1, DOMAIN)[0]
+
+
+def _size_of_state(value: ir.Value) -> ir.Value:
+    """One number that is finite where a tensor is: of the new r T's own, of another itself."""
+    node = value.producer()
+    if node is None or not is_t(node) or value is not node.outputs[1]:
+        return value
+    size = ask_for(node, SIZE_OUTPUT)
+    size.type, size.shape = value.type, ir.Shape([])
+    return size
 
 
 def _guarded(
@@ -282,6 +303,19 @@ def _squares(write: Writer, values: Iterable[ir.Value]) -> list[ir.Value]:
 
 def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value:
     return terms[0] if len(terms) == 1 else write.node("Sum", *terms)
+
+
+def _size_of_example(value: ir.Value) -> int:
+    """How many numbers an example has of a value whose first axis is the batch, behind what only moves them.
+
+    Sizes that are not known count for nothing.
+    """
+    node = value.producer()
+    while node is not None and node.op_type in _MOVES and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    sizes = [] if value.shape is None else list(value.shape)[1:]
+    return prod(size for size in sizes if isinstance(size, int))
 
 
 def _size(value: ir.Value) -> int | None:

@@ -3,5 +3,6 @@
 from __future__ import annotations
 
 from svgd_onnx.transforms.fuse.fuse import RULES, Fuse
+from svgd_onnx.transforms.fuse.sums_of_t import SumsOfT
 
-__all__ = ["RULES", "Fuse"]
+__all__ = ["RULES", "Fuse", "SumsOfT"]

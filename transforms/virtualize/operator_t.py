@@ -14,6 +14,8 @@ DOMAIN = "ai.svgd"
 VERSION = 1
 OP_TYPE = "VirtualGradient"
 FACTOR_OP_TYPE = "GradientFactor"
+SIZE_OUTPUT, SUMS_OUTPUT = 2, 3
+"""Outputs that T has where they are asked for: the size of the new r, finite where that is, and sums of dY."""
 
 Attributes = Mapping[str, "float | int"]
 
@@ -21,6 +23,18 @@ Attributes = Mapping[str, "float | int"]
 def is_t(node: ir.Node) -> bool:
     """Whether a node is T, or T's factors."""
     return node.domain == DOMAIN and node.op_type in (OP_TYPE, FACTOR_OP_TYPE)
+
+
+def ask_for(node: ir.Node, output: int) -> ir.Value:
+    """One of those outputs, which has no type and no shape yet."""
+    before = len(node.outputs)
+    if before <= output:
+        node.resize_outputs(output + 1)
+        for value in node.outputs[before:]:
+            value.name = ""  # it is not there
+    value = node.outputs[output]
+    value.name = f"{node.name}_{output}"
+    return value
 
 
 def attributes_of_t(use: ParameterUse, settings: VirtualGradientSettings) -> Attributes:

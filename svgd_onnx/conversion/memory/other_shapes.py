@@ -98,13 +98,23 @@ def _product(transposed: bool) -> Rule:
     return rule
 
 
+def _of_t(
+    shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], __: Mapping[str, Any]
+) -> Found:
+    """T(dY) and r, the size of r, and dY summed over all axes but its last."""
+    dy, r = shapes[0], shapes[1]
+    assert dy is not None
+    return [(dy, None), (r, None), ((), None), (dy[-1:], None)]
+
+
 def _factors(
     shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], given: Mapping[str, Any]
 ) -> Found:
-    """T's factors, of r's shape, or in the order of dY; and r."""
+    """T's factors, of r's shape, or in the order of dY; and the rest as T's."""
     dy, r = shapes[0], shapes[1]
     assert dy is not None
-    return [(dy[1:] if given.get("channels_last") else r, None), (r, None)]
+    factors = dy[1:] if given.get("channels_last") else r
+    return [(factors, None), *_of_t(shapes, _, given)[1:]]
 
 
 def _joined(
@@ -201,7 +211,7 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "SoftmaxGradient": _SAME,
     "TanhGrad": _SAME,
     "TransposedProduct": _product(transposed=True),
-    "VirtualGradient": _as_inputs(0, 1),
+    "VirtualGradient": _of_t,
 }
 
 Numbers = Callable[
