@@ -193,7 +193,11 @@ def convert(
         graphs = training_graphs(
             plan, gradients, uses, manifest, changes, fast=fast, data_parallel=parallel
         )
-        written = runtime.write(folder, replace(graphs, half=half))
+        try:
+            plan.beside.check()
+            written = runtime.write(folder, replace(graphs, half=half))
+        finally:
+            plan.beside.check()  # else what is written is of two models
         manifest.states, manifest.directs = written.states, written.directs
         if written.pieces:
             manifest.data_parallel = DataParallel(written.pieces, parallel.r, parallel.batch_norm)

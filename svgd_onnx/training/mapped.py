@@ -17,10 +17,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
-
-# Which file it is; and how large, and when it was written to.
-_State = tuple[tuple[int, int], tuple[int, int]]
+from svgd_onnx.files.unchanged import UnchangedFiles, changed
 
 
 class FileArray(np.memmap):  # type: ignore[misc, type-arg, unused-ignore]
@@ -55,19 +52,16 @@ def map_file(
     return np.asarray(whole)
 
 
-class MappedFiles:
+class MappedFiles(UnchangedFiles):
     """The files that arrays are mapped from, as they were when this was made.
 
     Args:
         arrays: of which some may lie in mapped files.
-        paths: files that something else maps, whole.
     """
 
-    def __init__(
-        self, arrays: Iterable[np.ndarray] = (), paths: Iterable[str | os.PathLike[str]] = ()
-    ) -> None:
+    def __init__(self, arrays: Iterable[np.ndarray] = ()) -> None:
+        super().__init__()
         self._mappings: list[tuple[mmap.mmap, int, str]] = []
-        self._states: list[tuple[str | int, _State | None, str]] = []
         for array in arrays:
             found = _mapping(array)
             if found is None:
@@ -78,26 +72,13 @@ class MappedFiles:
             if name and whole.mode in ("r", "c"):  # what the user may write to changes by that
                 file = whole.file if isinstance(whole, FileArray) else None
                 self._note(name if file is None else file.fileno(), name)
-        for path in paths:
-            self._note(os.fspath(path), os.fspath(path))
-
-    def _note(self, file: str | int, name: str) -> None:
-        self._states.append((file, _state(file), name))
 
     def check(self) -> None:
-        """Looks whether all is as it was.
-
-        Raises:
-            UserError: a file is shorter than what is mapped of it, or was written to.
-        """
+        """See `UnchangedFiles`; of what is mapped, whatever the file is called by now."""
         for mapping, end, name in self._mappings:
-            if mapping.size() < end:  # of the file that is mapped, whatever it is called by now
-                raise _changed(name, "cut short")
-        for file, before, name in self._states:
-            now = _state(file)
-            # another file of that name is no matter: what is mapped is the one that was there
-            if before is not None and now is not None and now[0] == before[0] and now != before:
-                raise _changed(name, "cut short" if now[1][0] < before[1][0] else "written to")
+            if mapping.size() < end:
+                raise changed(name, "cut short")
+        super().check()
 
 
 def is_mapped(array: np.ndarray) -> bool:
@@ -149,7 +130,7 @@ def _read(file: BinaryIO, array: np.ndarray, rows: np.ndarray, start: int) -> np
         while part:
             count = os.preadv(file.fileno(), [part], place)
             if not count:
-                raise _changed(file.name, "cut short")
+                raise changed(file.name, "cut short")
             part, place = part[count:], place + count
     return read
 
@@ -163,20 +144,3 @@ def _mapping(array: np.ndarray) -> tuple[np.memmap, mmap.mmap] | None:
             whole = base
         base = base.base
     return (whole, base) if whole is not None and isinstance(base, mmap.mmap) else None
-
-
-def _state(file: str | int) -> _State | None:
-    """What a file is like, by its name or a descriptor; None where there is none."""
-    try:
-        status = os.stat(file)  # noqa: PTH116: a descriptor too
-    except OSError:
-        return None
-    return (status.st_dev, status.st_ino), (status.st_size, status.st_mtime_ns)
-
-
-def _changed(name: str, how: str) -> UserError:
-    called = f"The file '{name}'" if name else "A mapped file of the data"
-    return UserError(
-        f"{called} was {how} by another program while it was read: write it as it was, and start again; what "
-        "was saved is whole."
-    )

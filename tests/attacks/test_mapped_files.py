@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,15 +10,20 @@ from typing import Any
 
 import models
 import numpy as np
+import onnx
 import pytest
 from attacks import attacked
-from attacks.attacked import TRAIN, Start
+from attacks.attacked import TRAIN, Refused, Start
 from attacks.test_signals import LONG, until
 
 import svgd_onnx
+from svgd_onnx.targets.external_references import refers_to_files
+from svgd_onnx.targets.standard_onnx import checkpoint
+from svgd_onnx.training import prediction
 from svgd_onnx.training.mapped import MappedFiles
 
-start = attacked.start
+start, refused = attacked.start, attacked.refused
+convert_module = importlib.import_module("svgd_onnx.conversion.convert")
 
 COUNT = 20_000
 
@@ -187,3 +193,80 @@ def test_on_the_command_line(start: Start, mapped: Path, tmp_path: Path) -> None
     assert process.returncode == 2, error
     assert error.startswith("svgd-onnx: The file ") and error.count("\n") == 1
     assert svgd_onnx.Trainer(folder).step % 20 == 0
+
+
+@pytest.fixture
+def beside(tmp_path: Path) -> Path:
+    """A model whose weights lie beside it."""
+    model = models.mlp()
+    for tensor in model.graph.initializer:
+        tensor.raw_data = np.asarray(onnx.numpy_helper.to_array(tensor)).tobytes()
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    with (tmp_path / "weights").open("ab") as file:
+        file.write(bytes(1 << 16))
+    return path
+
+
+def test_a_conversion_of_weights_that_change_meanwhile_is_refused(
+    beside: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What would be written is of two models."""
+    require_room = convert_module.require_room
+
+    def later(*arguments: Any) -> None:
+        written_to(tmp_path / "weights")
+        require_room(*arguments)
+
+    monkeypatch.setattr(convert_module, "require_room", later)
+    with pytest.raises(svgd_onnx.UserError, match=r"weights' was written to by another program"):
+        svgd_onnx.convert(beside, tmp_path / "a", target="onnx", verify=False)
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_prediction_by_weights_that_are_cut_short_is_refused(
+    beside: Path, tmp_path: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """onnxruntime has them mapped."""
+    np.savez(tmp_path / "x.npz", x=models.examples(models.mlp(), 4)["x"])
+    opened = prediction.open_session
+
+    def and_cut(*arguments: Any) -> Any:
+        session = opened(*arguments)
+        os.truncate(tmp_path / "weights", 1 << 10)
+        return session
+
+    monkeypatch.setattr(prediction, "open_session", and_cut)
+    arguments = ("--data", tmp_path / "x.npz", "--output", tmp_path / "y.npz")
+    assert "weights' was cut short" in refused("predict", beside, *arguments)
+    assert not (tmp_path / "y.npz").exists()
+
+
+def test_a_checkpoint_that_is_cut_short_while_it_is_read_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
+    path = tmp_path / "a" / "checkpoint.safetensors"
+    read_progress = checkpoint._progress
+
+    def and_cut(metadata: Any) -> Any:
+        os.truncate(path, path.stat().st_size - 4)
+        return read_progress(metadata)
+
+    monkeypatch.setattr(checkpoint, "_progress", and_cut)
+    with pytest.raises(svgd_onnx.UserError, match="was cut short"):
+        svgd_onnx.Trainer(tmp_path / "a")
+
+
+@pytest.mark.parametrize("place", [0, (1 << 20) - 4, 1 << 20])
+def test_a_reference_is_found_wherever_it_stands(place: int, tmp_path: Path) -> None:
+    """A file is looked through in pieces."""
+    tensor = onnx.TensorProto(name="w", dims=[1], data_type=1)
+    tensor.external_data.add(key="location", value="w.bin")
+    head = onnx.ModelProto(ir_version=8, doc_string="d" * place).SerializeToString()
+    model = onnx.ModelProto()
+    model.graph.initializer.append(tensor)
+    (tmp_path / "m.onnx").write_bytes(head + model.SerializeToString())
+    assert refers_to_files(tmp_path / "m.onnx")
+    (tmp_path / "m.onnx").write_bytes(head)
+    assert not refers_to_files(tmp_path / "m.onnx")

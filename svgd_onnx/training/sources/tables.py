@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import require_file
+from svgd_onnx.files import UnchangedFiles, require_file
 from svgd_onnx.training.images.decoding import decode
-from svgd_onnx.training.mapped import MappedFiles
 from svgd_onnx.training.sources.source import Values
 
 _HELD = 64 << 20  # bytes of a file that is read into memory at once
@@ -64,7 +63,7 @@ class TableSource:
         title: str,
         classes: dict[str, tuple[str, ...]] | None = None,
         chosen: Sequence[str] = (),
-        files: MappedFiles | None = None,
+        files: UnchangedFiles | None = None,
     ) -> None:
         if not table.num_rows:
             raise UserError(f"There is no example in {title}: it is empty.")
@@ -80,7 +79,7 @@ class TableSource:
         self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
-        self._files = files or MappedFiles()
+        self._files = files or UnchangedFiles()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -266,7 +265,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
             raise ValueError("it is a selection of rows of another: save it with a newer version")
         names = [Path(each["filename"]).name for each in state["_data_files"]]
         files = [str(require_file(path / name)) for name in names]
-        mapped = MappedFiles(paths=files)
+        mapped = UnchangedFiles(files)
         tables = [ipc.open_stream(arrow.memory_map(file)).read_all() for file in files]
         table = arrow.concat_tables(tables)
         table.validate(full=True)  # else what a damaged file states would be read beyond its end
