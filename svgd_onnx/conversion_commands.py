@@ -183,8 +183,15 @@ def convert(
     settings["weight_decay"] = parse_numbers("weight_decay", weight_decay, plain=EVERY)
     settings["loss_scale"] = parse_loss_scale(loss_scale)
     limit = parse_limit(settings.pop("memory_limit"))
-    manifest = svgd_onnx.convert(**settings)
-    tell_conversion(output, manifest, record(context, output, target=manifest.target))
+    recorded: list[Path | None] = []
+    manifest = svgd_onnx.convert(
+        **settings,
+        # it is there with the folder, whatever ends this process when
+        finish=lambda folder, made: recorded.append(
+            record(context, output, within=folder, target=made.target)
+        ),
+    )
+    tell_conversion(output, manifest, recorded[0])
     show_conversion(str(output), manifest, chosen=target is None)
     say_memory_of(output, manifest, settings["random_size"], limit)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.data_arguments import check_output
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.files import UnchangedFiles
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
@@ -79,8 +80,8 @@ def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequen
     from svgd_onnx.training.prediction import open_artifacts, open_model
 
     if not path.is_dir():
-        _check_references(path)
-        yield open_model(path, threads), ()
+        files = UnchangedFiles(_references(path))
+        yield replace(open_model(path, threads), files=files), ()
         return
     manifest = Manifest.load(path)
     classes = target_named(manifest.target).progress(path, manifest).classes
@@ -88,14 +89,14 @@ def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequen
         yield predictor, classes
 
 
-def _check_references(path: Path) -> None:
-    """Refuses a model that names files outside of its folder: onnxruntime might read them.
+def _references(path: Path) -> list[Path]:
+    """The files that a model names, none of which lies outside of its folder: onnxruntime reads them.
 
     Raises:
-        UserError: it does, it cannot be read, or there is no onnx package to see which files it names.
+        UserError: one does, the model cannot be read, or there is no onnx package to see which files it names.
     """
     if not path.is_file() or not refers_to_files(path):
-        return
+        return []
     try:
         import onnx
 
@@ -109,7 +110,7 @@ def _check_references(path: Path) -> None:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf has its own
         raise UserError(f"'{path}' is no ONNX model ({first_line(error)}).") from error
-    check_external_data(model, path.parent, f"'{path}'")
+    return check_external_data(model, path.parent, f"'{path}'")
 
 
 def _classifying(predictor: Predictor, classes: Sequence[str]) -> Predictor:

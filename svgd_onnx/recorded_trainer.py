@@ -35,7 +35,11 @@ class RecordedTrainer(Trainer):
         first = self._state.communicator.rank == 0
         if self.step > self.first_step and not self._is_recorded and first:
             self._is_recorded = True
-            chosen = {"seed": self.seed, "device": self.device, "resume": self.first_step > 0}
+            chosen: dict[str, Any] = {
+                "seed": self.seed,
+                "device": self.device,
+                "resume": self.first_step > 0,
+            }
             self.config = record(
                 self._context, self._folder, written=["log", "tensorboard"], **chosen
             )

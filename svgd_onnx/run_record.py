@@ -37,7 +37,12 @@ _LENGTH = {"epochs", "steps"}
 
 
 def record(
-    context: Any, folder: Path, *, written: Collection[str] = (), **settled: Any
+    context: Any,
+    folder: Path,
+    *,
+    within: Path | None = None,
+    written: Collection[str] = (),
+    **settled: Any,
 ) -> Path | None:
     """Writes into a folder what the command that runs is told, so that it can be done again.
 
@@ -47,6 +52,7 @@ def record(
     Args:
         context: the command's, as click has it.
         folder: of artifacts; nobody else writes there.
+        within: the folder that is to be that one, before it has its place; None if it is there.
         written: options that name files which the command writes.
         settled: what was chosen for options that were not given, by name.
 
@@ -54,8 +60,9 @@ def record(
         The file; None if it could not be written, of which a warning speaks.
     """
     path, command = folder / RUN_FILE, context.command
+    place = path if within is None else within / RUN_FILE
     values = {**context.params, **settled}
-    tables = _before(path, context)
+    tables = _before(place, folder, context)
     table = dict(_entries(command, values))
     made = _made_with(command, values, written)
     if values.get("resume"):
@@ -68,7 +75,7 @@ def record(
     tables[RECORD] = {**tables.pop(RECORD, {}), command.name: made}
     try:
         text = _HEAD + "".join(_tables(tables))
-        with whole_file(path, of_ours=True) as temporary:
+        with whole_file(place, of_ours=True) as temporary:
             temporary.write_text(text, encoding="utf-8")
     except (UserError, UnicodeEncodeError) as error:  # of a name that is no Unicode
         warnings.warn(Advice(f"'{path}' is not written ({error})."), stacklevel=2)
@@ -76,7 +83,7 @@ def record(
     return path
 
 
-def _before(path: Path, context: Any) -> dict[str, Any]:
+def _before(path: Path, folder: Path, context: Any) -> dict[str, Any]:
     """The tables of the record that is there, or else of the file that the command was given."""
     if path.is_file():
         try:
@@ -88,7 +95,7 @@ def _before(path: Path, context: Any) -> dict[str, Any]:
     commands = {name: root.command.get_command(root, name) for name in given if name != RECORD}
     former = given.get(context.command.name, {}).get("output")
     return {
-        name: _elsewhere(table, commands[name], former, path.parent) if name in commands else table
+        name: _elsewhere(table, commands[name], former, folder) if name in commands else table
         for name, table in given.items()
     }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -75,6 +75,7 @@ def convert(
     verify: bool = True,
     random_size: Mapping[str, int] | None = None,
     external_data: PathLike | None = None,
+    finish: Callable[[Path, Manifest], object] | None = None,
     **settings: Any,
 ) -> Manifest:
     """Makes a folder of training artifacts from an exported ONNX model.
@@ -103,6 +104,8 @@ def convert(
         random_size: of open axes of the made-up data, by the axis's name or a glob.
         external_data: the folder with the files that a model in memory names for tensors, none of which may
             lie outside of it; a model that is a file has them beside it.
+        finish: called at the end with the new folder, which is not in its place yet, and what is returned: what
+            it writes there appears with all else.
         **settings: the fields of `TrainingSettings` (what is trained), `VirtualGradientSettings` (T),
             `UpdateSettings` (the optimizer), `ComputeSettings` (float16) and `DataParallelSettings` (several
             ranks), each a keyword, with what it means and its default.
@@ -193,7 +196,11 @@ def convert(
         graphs = training_graphs(
             plan, gradients, uses, manifest, changes, fast=fast, data_parallel=parallel
         )
-        written = runtime.write(folder, replace(graphs, half=half))
+        try:
+            plan.beside.check()
+            written = runtime.write(folder, replace(graphs, half=half))
+        finally:
+            plan.beside.check()  # else what is written is of two models
         manifest.states, manifest.directs = written.states, written.directs
         if written.pieces:
             manifest.data_parallel = DataParallel(written.pieces, parallel.r, parallel.batch_norm)
@@ -213,6 +220,8 @@ def convert(
                 file.relative_to(beside).as_posix(): sha256(file) for file in sources
             }
         manifest.save(folder)
+        if finish is not None:
+            finish(folder, manifest)
     return manifest
 
 

@@ -20,7 +20,7 @@ from svgd_onnx.conversion.inference import open_session, refused_on_ones
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.conversion.reading_order import check_reading_order
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, UnchangedFiles
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import with_bodies
@@ -28,6 +28,8 @@ from svgd_onnx.transforms.validity import refused_by_checker
 
 # In a model's `meta`: the files that it was read from, itself and its external data.
 _FILES = "svgd.files"
+# And how they were before anything was read.
+_AS_READ = "svgd.as_read"
 
 
 def load_model(
@@ -64,6 +66,7 @@ def load_model(
         raise _invalid(path, error) from error
     check_bounds(proto, f"'{path}'")
     beside = check_external_data(proto, path.parent, f"'{path}'")
+    as_read = UnchangedFiles(beside)
     check_reading_order(proto, f"'{path}'")
     try:
         loaded = _read(proto)
@@ -72,7 +75,7 @@ def load_model(
     _look_in(path.parent, loaded)
     _check_validity(path, f"'{path}'")
     _check_outputs(loaded, f"'{path}'")
-    loaded.meta[_FILES] = [path, *beside]
+    loaded.meta[_FILES], loaded.meta[_AS_READ] = [path, *beside], as_read
     return loaded
 
 
@@ -82,19 +85,28 @@ def files_of(model: ir.Model) -> list[Path]:
     return files
 
 
+def beside_as_read(model: ir.Model) -> UnchangedFiles:
+    """The files beside a model that hold tensors of it, as they were when it was read."""
+    files: UnchangedFiles = model.meta.get(_AS_READ, UnchangedFiles())
+    return files
+
+
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
     check_bounds(model, "the model")
+    beside = []
     if folder is None:
         refuse_external_data(model)
     else:
         given, model = model, onnx.ModelProto()
         model.CopyFrom(given)  # what is small is read into it
-        check_external_data(model, folder, "the model")
+        beside = check_external_data(model, folder, "the model")
+    as_read = UnchangedFiles(beside)
     check_reading_order(model, "the model")
     _check_validity(model, "the model")
     loaded = _read(model)
     if folder is not None:
         _look_in(folder, loaded)
+    loaded.meta[_AS_READ] = as_read
     _check_outputs(loaded, "The model")
     return loaded
 

@@ -21,10 +21,10 @@ from svgd_onnx.conversion.loss_terms import (
     in_graph,
     oldest_opset,
 )
-from svgd_onnx.conversion.model import files_of, load_model
+from svgd_onnx.conversion.model import beside_as_read, files_of, load_model
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.errors import Advice, UserError, listed, option
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, UnchangedFiles
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.canonicalize import EmbedConstants, canonicalize, source_form
 from svgd_onnx.transforms.check_indices import CheckIndices
@@ -51,6 +51,7 @@ class TrainingPlan:
         exported: the model that trained parameters are put into.
         batch_axes: the axis of examples of each input, output and label, by name.
         files: that the model was read from, itself first; none if it was in memory.
+        beside: those of them that hold tensors, which may not be read yet.
         finetuning: what was changed of the model as it came: a new head, low-rank adapters.
         anew: parameters that do not begin with what the model as it came has.
         merging: the weight of each -> when export adds it to that, as svgd.json says it.
@@ -66,6 +67,7 @@ class TrainingPlan:
     exported: ExportedModel
     batch_axes: BatchAxes
     files: Sequence[Path]
+    beside: UnchangedFiles = field(default_factory=UnchangedFiles)
     finetuning: Finetuning = field(default_factory=Finetuning)
     anew: Sequence[str] = ()
     merging: Mapping[str, str] = field(default_factory=dict)
@@ -196,6 +198,7 @@ def plan_of(
         exported=exported,
         batch_axes=axes,
         files=files_of(source),
+        beside=beside_as_read(source),
         finetuning=finetuning,
         anew=[*anew, *(name for name in selection.all if unquoted(name) in finetuning.reasons)],
         merging=merging,

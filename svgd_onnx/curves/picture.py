@@ -23,9 +23,13 @@ from svgd_onnx.files import PathLike, check_destination, whole_file
 
 FORMATS = (".png", ".svg", ".pdf")
 _METRIC = "loss"
+_KINDS = ("training", "validation")
 # Told apart by colour-blind eyes too (Okabe and Ito, without black and yellow).
 _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
 _LONGEST, _LINE = 40, 100  # characters of a name, and of a line of the legend
+# More panels are no picture that anyone looks at as one, and take minutes; nobody tells more colours apart.
+_MOST_PANELS, _MOST_NAMED = 24, 48
+_LINE_HEIGHT = 0.2  # inches
 # The same bytes of the same numbers.
 _METADATA = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
 
@@ -45,7 +49,7 @@ def plot(
     Args:
         runs: CSV files that `train` wrote as its log.
         output: the picture, .png, .svg or .pdf; None for a .png of the first log's name beside it.
-        metrics: "loss", "learning_rate", or metrics of the validation ("accuracy").
+        metrics: "loss", "learning_rate", or metrics of the validation ("accuracy"); the first 24 are drawn.
         smooth: the loss of training is a mean over so many rows of the log, and what it was lies pale behind.
         log_scale: whether the axis of values is logarithmic.
 
@@ -72,7 +76,7 @@ def plot(
     check_choice("output", path.suffix, FORMATS)
     check_destination(path, paths)
     logs = [read_log(each) for each in paths]
-    panels = {metric: columns_of(metric, logs) for metric in dict.fromkeys(metrics)}
+    panels = {metric: columns_of(metric, logs) for metric in _that_are_drawn(metrics)}
     _warn_of_what_is_missing(logs, panels, log_scale)
     mpl = _matplotlib()
     with mpl.style.context("default"), warnings.catch_warnings():
@@ -89,7 +93,10 @@ def _figure(
     mpl: Any, logs: Sequence[Log], panels: dict[str, list[str]], smooth: int, log_scale: bool
 ) -> Any:
     """The picture: panels one below another, over the same steps, and the legend beside."""
-    figure = mpl.figure.Figure(figsize=(9, 1 + 3.4 * len(panels)), layout="constrained")
+    names = _names(logs, {column for each in panels.values() for column in each})
+    beside = max(1, min(len(names), _LINE // (max(map(len, names)) + 6)))
+    height = 1 + 3.4 * len(panels) + _LINE_HEIGHT * (-(-len(names) // beside) - 1)
+    figure = mpl.figure.Figure(figsize=(9, height), layout="constrained")
     axes = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
     colors = _colors(mpl, len(logs))
     for each, (metric, columns) in zip(axes, panels.items()):
@@ -106,7 +113,7 @@ def _figure(
         only = all(column.startswith(VALIDATION) for column in columns)
         each.set_ylabel(f"validation {label}" if only else label, parse_math=False)
     axes[-1].set_xlabel(STEP)
-    _legend(mpl, figure, logs, colors, {column for each in panels.values() for column in each})
+    _legend(mpl, figure, colors, names, beside)
     return figure
 
 
@@ -143,24 +150,31 @@ def _logarithmic(mpl: Any, axes: Any) -> None:
     axes.yaxis.set_minor_formatter(mpl.ticker.NullFormatter())
 
 
-def _legend(
-    mpl: Any, figure: Any, logs: Sequence[Log], colors: Sequence[str], columns: set[str]
-) -> None:
-    """The runs by colour, and, where both are there, what is of training and what of validation."""
-    line = mpl.lines.Line2D
-    handles = [line([], [], color=color, linewidth=2) for color in colors]
+def _names(logs: Sequence[Log], columns: set[str]) -> list[str]:
+    """What the legend has: the runs, of many the first, and, where both are drawn, training and validation."""
     names = [_short(name) for name in names_of(logs)]
+    if len(names) > _MOST_NAMED:
+        names[_MOST_NAMED:] = [f"and {len(names) - _MOST_NAMED:,} more"]
     kinds = {column.startswith(VALIDATION) for column in columns}
-    if len(kinds) == 2:
-        grey = {"color": "#666666", "linewidth": 1.3}
+    return [*names, *(_KINDS if len(kinds) == 2 else [])]
+
+
+def _legend(
+    mpl: Any, figure: Any, colors: Sequence[str], names: Sequence[str], beside: int
+) -> None:
+    """The runs by colour, and what is of training and what of validation; so many names to a line."""
+    line = mpl.lines.Line2D
+    handles = [line([], [], color=color, linewidth=2) for color in colors[:_MOST_NAMED]]
+    if len(colors) > _MOST_NAMED:
+        handles.append(line([], [], linestyle=""))
+    grey = {"color": "#666666", "linewidth": 1.3}
+    if len(names) > len(handles):
         handles += [
             line([], [], **grey),
             line([], [], **grey, linestyle="--", marker="o", markersize=3),
         ]
-        names += ["training", "validation"]
     # names are put in afterwards: as labels, those that begin with _ would be left out
     numbers = [str(number) for number in range(len(names))]
-    beside = max(1, min(len(names), _LINE // (max(map(len, names)) + 6)))
     legend = figure.legend(handles, numbers, loc="outside upper left", frameon=False, ncols=beside)
     for text, name in zip(legend.get_texts(), names):
         text.set_parse_math(False)
@@ -177,6 +191,25 @@ def _colors(mpl: Any, count: int) -> list[str]:
 def _short(name: str) -> str:
     half = _LONGEST // 2
     return name if len(name) <= _LONGEST else f"{name[:half]}…{name[-half:]}"
+
+
+def _that_are_drawn(metrics: Sequence[str]) -> list[str]:
+    """Each metric once; of many the first.
+
+    Warns:
+        which are left out.
+    """
+    each = list(dict.fromkeys(metrics))
+    if len(each) > _MOST_PANELS:
+        left = each[_MOST_PANELS:]
+        warnings.warn(
+            Advice(
+                f"A picture has {_MOST_PANELS} panels at most, and these have none: {listed(left)}: give them "
+                f"by {option('metric')} for another picture."
+            ),
+            stacklevel=3,
+        )
+    return each[:_MOST_PANELS]
 
 
 def _warn_of_what_is_missing(

@@ -13,6 +13,7 @@ from svgd_onnx.files.destination import (
 )
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
 from svgd_onnx.files.room import has_room, require_room
+from svgd_onnx.files.unchanged import UnchangedFiles
 from svgd_onnx.files.whole import whole_file, whole_folder
 from svgd_onnx.files.workplace import abandon, explained, recover
 
@@ -25,6 +26,7 @@ __all__ = [
     "FOLDER_FILES",
     "FolderLock",
     "PathLike",
+    "UnchangedFiles",
     "abandon",
     "check_destination",
     "explained",

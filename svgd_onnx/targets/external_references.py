@@ -5,7 +5,6 @@ onnxruntime would open what the file names, and what is exported would name it t
 
 from __future__ import annotations
 
-import mmap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +13,9 @@ from svgd_onnx.manifest import Manifest
 
 # The key under which a tensor says where it lies, without which no runtime finds it.
 _KEY = b"location"
+_PIECE = (
+    1 << 20
+)  # bytes that are looked through at once: nothing is mapped, which may be cut short meanwhile
 
 # The messages of onnx.proto that lead to tensors: field number -> message.
 _TENSOR = "tensor"
@@ -59,13 +61,14 @@ def refuse_external_references(path: Path) -> None:
 
 def refers_to_files(path: Path) -> bool:
     """Whether a model's file has a tensor in external data, or is no model."""
-    if not path.stat().st_size:
-        return False
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        if content.find(_KEY) < 0:
-            return False
-        with memoryview(content) as view:
-            return _refers_to_files(view)
+    with path.open("rb") as file:
+        before = b""
+        while piece := file.read(_PIECE):
+            if _KEY in before + piece:
+                file.seek(0)
+                return _refers_to_files(memoryview(file.read()))
+            before = piece[1 - len(_KEY) :]
+    return False
 
 
 def _refers_to_files(content: memoryview) -> bool:

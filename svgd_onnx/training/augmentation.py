@@ -11,6 +11,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
 from svgd_onnx.training.batches import rows_of
+from svgd_onnx.training.mapped import MappedFiles
 
 # From a batch's arrays by name, and what to draw random numbers from, to what the model takes.
 Augment = Callable[[dict[str, np.ndarray], np.random.Generator], Mapping[str, np.ndarray]]
@@ -38,6 +39,7 @@ class AugmentedExamples:
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment
     ) -> None:
         self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
+        self._files = MappedFiles(self._arrays.values())
         self._manifest = manifest
         self._augment = augment
         axes = {each.name: each.batch_axis for each in manifest.arrays}
@@ -62,9 +64,11 @@ class AugmentedExamples:
         """The arrays of some examples, augmented.
 
         Raises:
-            UserError: what the augmentation gives does not fit the model.
+            UserError: what the augmentation gives does not fit the model, or a file that the arrays are mapped
+                from is not as it was.
         """
         assert random is not None
+        self._files.check()
         taken = {
             name: rows_of(array, self._axes[name], rows) for name, array in self._arrays.items()
         }

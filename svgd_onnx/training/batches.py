@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from svgd_onnx.targets.training_progress import Origin
-from svgd_onnx.training.mapped import is_mapped, release
+from svgd_onnx.training.mapped import MappedFiles, is_mapped, release, taken
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Examples:
         source: what to call them in a message.
         classes: names of the classes; none where they are not known. Of several labels, those of the first.
         label_classes: those that are known, by label.
+        files: that the arrays are mapped from, if any are.
     """
 
     arrays: tuple[np.ndarray, ...]
@@ -32,6 +33,7 @@ class Examples:
     source: str = "the data"
     classes: tuple[str, ...] = ()
     label_classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    files: MappedFiles = field(default_factory=MappedFiles)
 
     def __len__(self) -> int:
         counts = (array.shape[axis] for array, axis in self._along_axes() if axis is not None)
@@ -45,20 +47,24 @@ class Examples:
     def take(
         self, rows: np.ndarray | slice, random: np.random.Generator | None = None
     ) -> list[np.ndarray]:
-        """The arrays of some examples, contiguous; of one example, where a step takes no more."""
-        taken = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
-        if not isinstance(rows, slice):  # rows of a slice may be the array itself
-            for array in self.arrays:
-                release(array)
+        """The arrays of some examples, contiguous; of one example, where a step takes no more.
+
+        Raises:
+            UserError: a file that they are mapped from is not as it was.
+        """
+        self.files.check()
+        found = [rows_of(array, axis, rows) for array, axis in self._along_axes()]
+        for array in self.arrays:
+            release(array)
         if self.types:
             # batch by batch: there is no second copy of what may lie in a mapped file
-            taken = [array.astype(dtype, copy=False) for array, dtype in zip(taken, self.types)]
+            found = [array.astype(dtype, copy=False) for array, dtype in zip(found, self.types)]
         if self.one_by_one:
-            taken = [
+            found = [
                 array if axis is None else array.reshape(array.shape[1:])
-                for array, axis in zip(taken, self.axes)
+                for array, axis in zip(found, self.axes)
             ]
-        return taken
+        return found
 
     def all(self) -> list[np.ndarray]:
         """The arrays of all examples, as one step takes them."""
@@ -73,11 +79,15 @@ class Examples:
 
 
 def rows_of(array: np.ndarray, axis: int | None, rows: np.ndarray | slice) -> np.ndarray:
-    """Some examples of an array, contiguous; all of it where it has no axis of examples."""
+    """Some examples of an array, contiguous, and in memory; all of it where it has no axis of examples."""
+    if not axis and array.ndim:
+        found = taken(array, slice(None) if axis is None else rows)
+    else:
+        found = array if axis is None else array[(slice(None),) * axis + (rows,)]
+    if is_mapped(found):  # a step that reads it later would read the file
+        return np.array(found, order="C", subok=False)
     # not ascontiguousarray, which makes a vector of a single number
-    if axis is None:
-        return np.asarray(array, order="C")
-    return np.asarray(array[(slice(None),) * axis + (rows,)], order="C")
+    return np.asarray(found, order="C")
 
 
 def shuffled_rows(count: int, seed: int, epoch: int) -> np.ndarray:

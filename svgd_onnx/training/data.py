@@ -13,6 +13,7 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import LOOKS_AT_LABELS, LossTerm, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.mapped import MappedFiles
 from svgd_onnx.training.values import check_values
 from svgd_onnx.transforms.losses import loss_named
 
@@ -170,14 +171,15 @@ def check_arrays(
             f"{_list(names)}."
         )
     one_by_one = all(tensor.batch_axis is None for tensor in wanted)
+    given = [np.asarray(arrays[tensor.name]) for tensor in wanted]
+    files = MappedFiles(given)
     checked, axes = [], []
-    for tensor in wanted:
-        array = np.asarray(arrays[tensor.name])
+    for tensor, array in zip(wanted, given):
         stacked = one_by_one and array.ndim == len(tensor.shape) + 1
         if stacked:
             tensor = replace(tensor, shape=["examples", *tensor.shape], batch_axis=0)
         _check_form(array, tensor, source, (hints or {}).get(tensor.name, ""))
-        check_values(array, tensor, source, (ignored or {}).get(tensor.name), rows)
+        check_values(array, tensor, source, (ignored or {}).get(tensor.name), rows, files)
         checked.append(array)
         axes.append(tensor.batch_axis)
     lengths = {
@@ -191,7 +193,7 @@ def check_arrays(
     if not all(lengths.values()):
         raise UserError(f"There is no example in {source}: it is empty.")
     types = tuple(np.dtype(tensor.dtype) for tensor in wanted)
-    return Examples(tuple(checked), tuple(axes), one_by_one, types, source)
+    return Examples(tuple(checked), tuple(axes), one_by_one, types, source, files=files)
 
 
 def _check_mapping(arrays: object, source: str) -> None:

@@ -14,7 +14,7 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
-from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.batches import Examples, rows_of
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
 from svgd_onnx.training.prepared import Check, PreparedExamples, check_of, check_of_inputs
@@ -180,7 +180,7 @@ def labels_of(examples: Taken, manifest: Manifest) -> np.ndarray | None:
         return examples.labels(label.name)
     place = manifest.arrays.index(label)
     if isinstance(examples, Examples) and examples.axes[place] == 0:
-        return examples.arrays[place]
+        return rows_of(examples.arrays[place], 0, slice(None))
     return None
 
 

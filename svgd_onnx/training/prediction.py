@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.files import UnchangedFiles
 from svgd_onnx.files.workplace import workplace
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
@@ -48,12 +49,14 @@ class Predictor:
         outputs: of it, but for those that are of no example; each with the axis that examples lie along.
         classifies: the output that has a number for each class, along its second axis; None if none does, or it
             is not known.
+        files: that the session has mapped.
     """
 
     session: Any
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
     classifies: str | None = None
+    files: UnchangedFiles = field(default_factory=UnchangedFiles)
 
     @property
     def one_by_one(self) -> bool:
@@ -106,6 +109,7 @@ class Predictor:
     ) -> Outputs:
         feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
         names = [tensor.name for tensor in self.outputs]
+        self.files.check()
         try:
             results = self.session.run(names, feeds)
         except Exception as error:  # the binding has an exception class for each status

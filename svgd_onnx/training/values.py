@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Tensor
 from svgd_onnx.targets.index_at_fault import OutOfRangeError, place_of
-from svgd_onnx.training.mapped import release
+from svgd_onnx.training.mapped import MappedFiles, release, taken
 
 # Elements that are looked at together: few enough for a processor's cache.
-_PIECE = 1 << 18
+_LENGTH = 1 << 18
 _PIECES_HELD = 32
+# Where it begins, and its numbers.
+_Piece = tuple[int, np.ndarray]
 
 
 def check_values(
@@ -22,6 +24,7 @@ def check_values(
     source: str,
     ignored: int | None = None,
     rows: Sequence[int] | np.ndarray | None = None,
+    files: MappedFiles | None = None,
 ) -> None:
     """Refuses numbers that are not finite, or out of the range that a tensor has.
 
@@ -34,25 +37,28 @@ def check_values(
         source: what to call the data in a message.
         ignored: a number that is in range whatever the range is.
         rows: the numbers of the examples in the source; None if they count from 0.
+        files: that are looked at before numbers are read; those of the array by default.
 
     Raises:
-        UserError: names the array, the row and the number.
+        UserError: names the array, the row and the number; or a mapped file is not as it was.
     """
     dtype = np.dtype(tensor.dtype)
+    pieces = _pieces(array, MappedFiles([array]) if files is None else files)
     if dtype.kind == "f":
-        _check_finite(array, tensor, dtype, source, rows)
+        _check_finite(array, pieces, tensor, dtype, source, rows)
     elif dtype.kind in "iu":
-        _check_range(array, tensor, dtype, source, ignored, rows)
+        _check_range(array, pieces, tensor, dtype, source, ignored, rows)
 
 
 def _check_finite(
     array: np.ndarray,
+    pieces: Iterable[_Piece],
     tensor: Tensor,
     dtype: np.dtype,
     source: str,
     rows: Sequence[int] | np.ndarray | None,
 ) -> None:
-    for start, piece in _pieces(array):
+    for start, piece in pieces:
         with np.errstate(over="ignore"):
             finite = np.isfinite(piece.astype(dtype, copy=False))
         if tensor.lowest is not None and (piece < tensor.lowest).any():
@@ -73,6 +79,7 @@ def _check_finite(
 
 def _check_range(
     array: np.ndarray,
+    pieces: Iterable[_Piece],
     tensor: Tensor,
     dtype: np.dtype,
     source: str,
@@ -84,7 +91,7 @@ def _check_range(
     highest = limits.max if tensor.highest is None else min(limits.max, tensor.highest)
     if lowest <= given.min and given.max <= highest:
         return
-    for start, piece in _pieces(array):
+    for start, piece in pieces:
         if lowest <= int(piece.min()) and int(piece.max()) <= highest:
             continue
         # Python's integers, for no type of NumPy's holds the limits of all others
@@ -98,19 +105,21 @@ def _check_range(
             raise OutOfRangeError(tensor.name, source, int(piece[flat]), place, (lowest, highest))
 
 
-def _pieces(array: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+def _pieces(array: np.ndarray, files: MappedFiles) -> Iterator[_Piece]:
     """An array in vectors, in the order in which it lies in memory, and where each begins there."""
     if not array.size:
         return
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
-        rows = max(1, _PIECE // max(1, array[0].size))
+        rows = max(1, _LENGTH // max(1, array[0].size))
         for first in range(0, len(array), rows):
-            yield first * array[0].size, np.ravel(array[first : first + rows])
+            files.check()
+            yield first * array[0].size, np.ravel(taken(array, slice(first, first + rows)))
         return
     flat = np.ravel(array, order="K")
-    for start in range(0, flat.size, _PIECE):
-        yield start, flat[start : start + _PIECE]
-        if not (start // _PIECE + 1) % _PIECES_HELD:
+    for start in range(0, flat.size, _LENGTH):
+        files.check()
+        yield start, taken(flat, slice(start, start + _LENGTH))
+        if not (start // _LENGTH + 1) % _PIECES_HELD:
             release(array)
     release(array)
 

@@ -13,6 +13,7 @@ from attacks import attacked
 from conftest import Run
 
 import svgd_onnx
+from svgd_onnx.files import whole
 from svgd_onnx.run_config import load
 
 data, model = attacked.data, attacked.model
@@ -52,6 +53,32 @@ def test_it_says_with_what(run: Run, made: Path, data: Path) -> None:
     assert record["versions"]["svgd-onnx"] == svgd_onnx.__version__
     assert record["sha256"] == {"data": hashlib.sha256(data.read_bytes()).hexdigest()}
     assert tables["record"]["convert"]["sha256"].keys() == {"model"}
+
+
+def test_it_appears_with_the_folder(
+    run: Run, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever is killed once the folder has its name leaves its record too."""
+    found: list[dict[str, object]] = []
+
+    def look(name: str) -> None:
+        put = getattr(whole, name)
+
+        def looked(folder: Path, *places: Path) -> None:
+            found.append(load(folder / "run.toml")["convert"])
+            put(folder, *places)
+
+        monkeypatch.setattr(whole, name, looked)
+
+    look("_put")
+    look("_replace")
+    output = tmp_path / "made"
+    for more in ([], ["--force"]):
+        assert run("convert", model, "--output", output, "--no-verify", *more).code == 0
+        assert found[-1]["output"] == str(output)
+        assert load(output / "run.toml")["convert"] == found[-1]
+        assert sorted(each.name for each in output.iterdir() if "tmp" in each.name) == []
+    assert len(found) == 2
 
 
 def test_a_file_that_has_changed_is_told(run: Run, made: Path, data: Path) -> None:

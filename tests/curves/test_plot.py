@@ -155,6 +155,30 @@ def test_the_command_line(tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPa
     assert run("plot", one, "--json").facts["picture"] == str(tmp_path / "one.png")
 
 
+def test_of_many_metrics_the_first_are_drawn(
+    tmp_path: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(picture, "_MOST_PANELS", 4)
+    names = [f"m{number}" for number in range(400)]
+    log = write_log(tmp_path / "log.csv", metrics=names)
+    done = run("plot", log, *(part for name in names for part in ("--metric", name)))
+    assert done.code == 0
+    assert "A picture has 4 panels at most, and these have none: m4, " in done.err
+    assert "m11 and 388 more: give them by --metric for another picture." in done.err
+    with Image.open(tmp_path / "log.png") as shown:
+        assert shown.size[1] < 5 * 3.4 * 150
+
+
+def test_of_many_runs_the_first_are_named(tmp_path: Path) -> None:
+    runs = [write_log(tmp_path / f"{'run ' * 9}{number}.csv", 10) for number in range(60)]
+    figure = drawn(runs, ("accuracy", "loss"))
+    figure.savefig(io.BytesIO(), format="png")
+    names = [each.get_text() for each in texts(figure)]
+    assert len(names) == 48 + 3 and names[48:] == ["and 12 more", "training", "validation"]
+    assert len(figure.axes[0].lines) == 60
+    assert all(each.get_window_extent().height > 300 for each in figure.axes)
+
+
 class TestRefused:
     def test_what_is_no_log(self, tmp_path: Path, answer: Answer) -> None:
         (tmp_path / "table.csv").write_text("a,b\n1,2\n")

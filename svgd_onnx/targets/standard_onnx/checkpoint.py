@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import whole_file
+from svgd_onnx.files import UnchangedFiles, whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
@@ -68,9 +68,13 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
     if not path.is_file():
         raise _missing(path)
     try:
+        as_it_was = UnchangedFiles([path])
         with safe_open(path, framework="numpy") as file:
             progress = _progress(file.metadata())
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = {}
+            for name in file.keys():  # noqa: SIM118
+                as_it_was.check()  # it is mapped
+                tensors[name] = file.get_tensor(name)
     except _DAMAGES as error:
         raise checkpoint_damaged(path) from error
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.training.mapped import map_file
 from svgd_onnx.training.sources.image_folder import IMAGE
 from svgd_onnx.training.sources.source import LABELS, ArraySource
 
@@ -71,7 +72,7 @@ def _records(path: Path) -> np.ndarray:
                 f"'{path}' is {size:,} bytes, which are no whole records of {length:,}: it is no file of "
                 "CIFAR's binary version, or damaged."
             )
-        return np.asarray(np.memmap(path, np.uint8, "r")).reshape(-1, length)
+        return map_file(path, np.dtype(np.uint8), (size // length, length))
     except OSError as error:
         raise UserError(f"'{path}' cannot be read ({error.strerror or error}).") from error
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import require_file
+from svgd_onnx.training.mapped import map_file
 from svgd_onnx.training.sources.source import ArraySource
 
 SUFFIX = ".npy"
@@ -26,7 +27,9 @@ def open_npy_folder(path: Path) -> ArraySource:
 def _mapped(file: Path) -> np.ndarray:
     require_file(file)
     try:
-        return np.asarray(np.load(file, mmap_mode="r", allow_pickle=False))
+        whole = np.lib.format.open_memmap(file, "r")  # which looks at what the file says of itself
+        order = "F" if np.isfortran(whole) else "C"
+        return map_file(file, whole.dtype, whole.shape, offset=whole.offset, order=order)
     except Exception as error:  # NumPy raises several kinds
         raise UserError(
             f"'{file}' is not a readable .npy file of numbers: write it with numpy.save."

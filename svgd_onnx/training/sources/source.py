@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.training.images.grammar import Transform
-from svgd_onnx.training.mapped import release
+from svgd_onnx.training.mapped import MappedFiles, release, taken
 
 Values = np.ndarray | list[np.ndarray]
 """Of some rows of a column: an array, examples along its first axis; or pictures, which may differ in size,
@@ -87,16 +87,18 @@ class ArraySource:
         self.arrays = dict(arrays)
         self.title, self.own_names = title, own_names
         self.columns: Sequence[str] = tuple(self.arrays)
+        self._files = MappedFiles(self.arrays.values())
         self._classes = tuple(classes)
 
     def __len__(self) -> int:
         return min((len(array) for array in self.arrays.values() if array.ndim), default=0)
 
     def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
-        taken: dict[str, Values] = {name: self.arrays[name][rows] for name in columns}
+        self._files.check()
+        found: dict[str, Values] = {name: taken(self.arrays[name], rows) for name in columns}
         for name in columns:
             release(self.arrays[name])
-        return taken
+        return found
 
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         return self._classes if column == LABELS else ()

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import require_file
+from svgd_onnx.files import UnchangedFiles, require_file
 from svgd_onnx.training.images.decoding import decode
 from svgd_onnx.training.sources.source import Values
 
@@ -48,6 +48,7 @@ class TableSource:
         title: see `Source`.
         classes: names of classes by column of numbers.
         chosen: the names of classes by their number, for columns of texts that have no others.
+        files: that the table is mapped from.
 
     Raises:
         UserError: there is no row, or two columns have one name.
@@ -62,6 +63,7 @@ class TableSource:
         title: str,
         classes: dict[str, tuple[str, ...]] | None = None,
         chosen: Sequence[str] = (),
+        files: UnchangedFiles | None = None,
     ) -> None:
         if not table.num_rows:
             raise UserError(f"There is no example in {title}: it is empty.")
@@ -77,11 +79,13 @@ class TableSource:
         self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
+        self._files = files or UnchangedFiles()
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
     def take(self, columns: Sequence[str], rows: np.ndarray) -> dict[str, Values]:
+        self._files.check()
         order = np.argsort(rows, kind="stable")
         back = np.argsort(order, kind="stable")
         taken = self._sorted(list(columns), rows[order])
@@ -261,6 +265,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
             raise ValueError("it is a selection of rows of another: save it with a newer version")
         names = [Path(each["filename"]).name for each in state["_data_files"]]
         files = [str(require_file(path / name)) for name in names]
+        mapped = UnchangedFiles(files)
         tables = [ipc.open_stream(arrow.memory_map(file)).read_all() for file in files]
         table = arrow.concat_tables(tables)
         table.validate(full=True)  # else what a damaged file states would be read beyond its end
@@ -271,7 +276,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
         }
     except Exception as error:
         raise _unreadable(path, "a data set of Hugging Face", error) from error
-    return TableSource(table, f"'{path}'", named, classes)
+    return TableSource(table, f"'{path}'", named, classes, mapped)
 
 
 def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
