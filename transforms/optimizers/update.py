@@ -49,6 +49,12 @@ class Update:
         return bool(self.proximal) or self.clip_value is not None or self.clip_norm is not None
 
     @property
+    def is_descent(self) -> bool:
+        """Whether parameters follow the gradients of a batch as they are, and nothing else."""
+        others = self.changes_gradients or any(self.weight_decays.values())
+        return self.rule == "sgd" and self.accumulation_steps == 1 and not others
+
+    @property
     def optimizer(self) -> Optimizer:
         """The rule."""
         return OPTIMIZERS[self.rule]

@@ -105,8 +105,10 @@ def complete(
     if graphs.recompute:
         Recompute(graphs.batch)(step)
     GradientsLast()(step)
-    # what stands for a gradient in float32 may be finite where that is not in float16
-    cheap = cheap and not (graphs.recompute or graphs.half)
+    # What stands for a gradient in float32 may be finite where that is not in float16; and an operator of ours
+    # looks at it as it descends.
+    looks = fast and graphs.update.is_descent
+    cheap = cheap and not (graphs.recompute or graphs.half or looks)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
     scale, when, kept = graphs.update.loss_scale, None, []
     if scale is not None and scale.is_dynamic:
