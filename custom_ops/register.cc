@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cpu/activation_gradient_cpu.h"
+#include "cpu/adaptive_descent_cpu.h"
 #include "cpu/add_rows_cpu.h"
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
@@ -48,6 +49,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::FiniteLossCpu,
     svgd::TransposedProductCpu,
     svgd::DescentCpu,
+    svgd::AdaptiveDescentCpu,
     svgd::AddRowsCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,

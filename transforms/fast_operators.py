@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+ADAPTIVE_DESCENT = "AdaptiveDescent"
 DESCENT = "Descent"
 FINITE_LOSS = "FiniteLoss"
 NORMALIZATION = "BatchNormalizationTraining"

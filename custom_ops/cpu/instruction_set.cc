@@ -2,6 +2,7 @@
 #include "cpu/instruction_set.h"
 
 #include "cpu/activation_gradient_loops.h"
+#include "cpu/adaptive_descent_loops.h"
 #include "cpu/batch_normalization_loops.h"
 #include "cpu/layer_normalization_loops.h"
 #include "cpu/max_pool_loops.h"
@@ -25,6 +26,7 @@ namespace svgd {
   extern const ActivationGradientLoops kActivationGradient; \
   extern const SoftmaxGradientLoops kSoftmaxGradient;       \
   extern const SizeSumLoops kSizeSum;                       \
+  extern const AdaptiveDescentLoops kAdaptiveDescent;       \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -94,5 +96,6 @@ SVGD_DEFINE_LOOPS_OF(LayerNormalization)
 SVGD_DEFINE_LOOPS_OF(ActivationGradient)
 SVGD_DEFINE_LOOPS_OF(SoftmaxGradient)
 SVGD_DEFINE_LOOPS_OF(SizeSum)
+SVGD_DEFINE_LOOPS_OF(AdaptiveDescent)
 
 }  // namespace svgd

@@ -42,11 +42,6 @@ class GradientChecks:
                 self._sizes[first] = node.outputs[0]
         self._read = frozenset() if self._check is None else frozenset(self._check.inputs)
 
-    @property
-    def by_operator(self) -> bool:
-        """Whether the loss reads gradients by an operator of ours."""
-        return self._check is not None
-
     def guarded(self, write: Writer, number: ir.Value, gradient: ir.Value) -> ir.Value:
         """A scalar, float32, that is NaN where a large gradient is not finite; as it is where none is read.
 

@@ -49,10 +49,9 @@ class Update:
         return bool(self.proximal) or self.clip_value is not None or self.clip_norm is not None
 
     @property
-    def is_descent(self) -> bool:
-        """Whether parameters follow the gradients of a batch as they are, and nothing else."""
-        others = self.changes_gradients or any(self.weight_decays.values())
-        return self.rule == "sgd" and self.accumulation_steps == 1 and not others
+    def is_of_gradients(self) -> bool:
+        """Whether the rule takes the gradients of a batch as they are."""
+        return self.accumulation_steps == 1 and not self.changes_gradients
 
     @property
     def optimizer(self) -> Optimizer:

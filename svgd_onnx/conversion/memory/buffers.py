@@ -17,7 +17,7 @@ _IN_PLACE = {
     **dict.fromkeys(("BatchNormalizationGradient", "GeluGradient", "VirtualGradient"), 0),
     **dict.fromkeys(("LayerNormalizationGradient", "LogisticUnitGradient", "ReluGradient"), 0),
     **dict.fromkeys(("AddRows", "ScatterElements", "SoftmaxGradient"), 0),
-    "Descent": 2,
+    **dict.fromkeys(("AdaptiveDescent", "Descent"), 2),
 }
 
 

@@ -163,6 +163,7 @@ def _repeated_axes(
 
 _SAME = _as_inputs(0)
 OTHER_OPERATORS: Mapping[str, Rule] = {
+    "AdaptiveDescent": _as_inputs(0, 1, 0, 0),
     "AddRows": _SAME,
     "BatchNormInternal": _as_inputs(0, 3, 4, 3, 4),
     "BatchNormalizationGrad": _as_inputs(1, 2, 2),

@@ -25,7 +25,12 @@ from svgd_onnx.transforms.bodies import all_bodies
 from svgd_onnx.transforms.data_parallel import ALL_REDUCE, GlobalBatch, cut
 from svgd_onnx.transforms.data_parallel import DOMAIN as RANKS_DOMAIN
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
-from svgd_onnx.transforms.emit.standard_onnx import GradientsLast, ParameterUpdate, StateOutputs
+from svgd_onnx.transforms.emit.standard_onnx import (
+    GradientsLast,
+    ParameterUpdate,
+    StateOutputs,
+    looks_at_gradients,
+)
 from svgd_onnx.transforms.lower import (
     Lower,
     PortableVirtualGradient,
@@ -107,7 +112,7 @@ def complete(
     GradientsLast()(step)
     # What stands for a gradient in float32 may be finite where that is not in float16; and an operator of ours
     # looks at it as it descends.
-    looks = fast and graphs.update.is_descent
+    looks = fast and looks_at_gradients(graphs.update)
     cheap = cheap and not (graphs.recompute or graphs.half or looks)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
     scale, when, kept = graphs.update.loss_scale, None, []

@@ -9,6 +9,10 @@ import onnx_ir as ir
 from svgd_onnx.records import ANCHOR, State
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
 from svgd_onnx.transforms.emit.gradient_checks import GradientChecks
+from svgd_onnx.transforms.emit.standard_onnx.adaptive_descent import (
+    ADAPTIVE_RULES,
+    adaptive_descent,
+)
 from svgd_onnx.transforms.emit.update import (
     Group,
     KeptTensors,
@@ -108,37 +112,34 @@ class ParameterUpdate(ir.passes.InPlacePass):
         update = self._update
         write = kept.writer(f"{group.prefix}/update")
         parameter = joined(write, group.parameters)
-        direction = direction_of(write, group, parameter, gradient, update, kept)
         if group.rate != 1:
             rate = write.node("Mul", rate, write.scalar(group.rate))
-        is_plain = not update.changes_gradients and update.accumulation_steps == 1
-        straight = group.gradients if is_plain and direction is gradient else []
-        if checks is not None and not (self._fast and straight):
-            for each in group.gradients:
-                rate = checks.guarded(write, rate, each)
-        new = self._descent(write, [parameter, rate, direction], checks, straight)
+        looks = self._fast and looks_at_gradients(update, group.weight_decay)
+        for each in group.gradients if checks is not None and not looks else ():
+            rate = checks.guarded(write, rate, each)
+        size: ir.Value | None = None
+        if self._fast and update.rule in ADAPTIVE_RULES:
+            given = [parameter, rate, gradient]
+            new, size = adaptive_descent(write, group, given, update, kept)
+        else:
+            direction = direction_of(write, group, parameter, gradient, update, kept)
+            new, size = self._descent(write, parameter, rate, direction)
+        if checks is not None and size is not None:
+            # All of them: the loss is the first that onnxruntime computes, with what leads to it, and a
+            # descent that is no part of that would wait for the end, with its gradient.
+            checks.tell(size, group.gradients if looks else ())
         kept.averaged(write, group.parameters, new)
         kept.new(write, group.parameters, new)
         write.append_to(graph)
 
     def _descent(
-        self,
-        write: Writer,
-        given: Sequence[ir.Value],
-        checks: GradientChecks | None,
-        straight: Sequence[ir.Value],
-    ) -> ir.Value:
-        """parameter - rate * direction; `straight` are the gradients that the direction is made of."""
-        parameter, rate, direction = given
+        self, write: Writer, parameter: ir.Value, rate: ir.Value, direction: ir.Value
+    ) -> tuple[ir.Value, ir.Value | None]:
+        """parameter - rate * direction, and by an operator of ours the size of the direction."""
         if not self._fast:
-            return write.node("Sub", parameter, write.node("Mul", rate, direction))
-        if checks is None or not checks.by_operator:
-            return write.nodes_with(DESCENT, given, {}, 1, DOMAIN)[0]
-        new, size = write.nodes_with(DESCENT, given, {}, 2, DOMAIN)
-        # All of them: the loss is the first that onnxruntime computes, with what leads to it, and a
-        # descent that is no part of that would wait for the end, with its gradient.
-        checks.tell(size, straight)
-        return new
+            return write.node("Sub", parameter, write.node("Mul", rate, direction)), None
+        new, size = write.nodes_with(DESCENT, [parameter, rate, direction], {}, 2, DOMAIN)
+        return new, size
 
     def ensures(self, model: ir.Model) -> None:
         inputs = {value.name: value for value in model.graph.inputs}
@@ -159,6 +160,12 @@ class ParameterUpdate(ir.passes.InPlacePass):
             shape = [size for size in inputs[name].shape or () if isinstance(size, int)]
             if any((name, state) not in kept for state in self._update.optimizer.state(shape)):
                 raise ir.passes.PostconditionError(f"a state of '{name}' is missing")
+
+
+def looks_at_gradients(update: Update, weight_decay: float = 0) -> bool:
+    """Whether operators of ours that update parameters say whether their gradients are finite."""
+    plain = update.rule == "sgd" and not weight_decay
+    return update.is_of_gradients and (plain or update.rule in ADAPTIVE_RULES)
 
 
 class _Outputs(KeptTensors):

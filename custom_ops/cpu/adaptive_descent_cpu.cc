@@ -1,0 +1,113 @@
+#include "cpu/adaptive_descent_cpu.h"
+
+#include <cmath>
+
+#include "cpu/adaptive_descent_loops.h"
+#include "cpu/in_pieces.h"
+#include "cpu/size_sum_loops.h"
+#include "status.h"
+
+namespace svgd {
+namespace {
+
+constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
+constexpr Port kOptionalFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL};
+// Of a task.
+constexpr size_t kNumbers = 16 * 1024;
+
+// Inputs a parameter, the rate, one number, the gradient and its second moments, of the parameter's
+// shape, and where there are first moments these, of that shape, and the number of the step,
+// from 1. Outputs the parameter, which may lie where the gradient lies, the gradient's size, the
+// sum of |x|, the second and the first moments:
+//   m' = beta_1 m + rest_1 g             v' = beta_2 v + rest_2 g^2
+//   M = m' / (1 - beta_1^step)           V = v' / (1 - beta_2^step)
+//   w' = w - rate (M / (sqrt(V) + stability) + weight_decay w)
+// Without first moments M is g, and V is v'. So are AdamW and RMSProp.
+class AdaptiveDescent final : public OpKernel {
+ public:
+  explicit AdaptiveDescent(const Attributes& attributes)
+      : step_{{attributes.Float("beta_1").value_or(0), attributes.Float("rest_1").value_or(1)},
+              {attributes.Float("beta_2").value_or(0), attributes.Float("rest_2").value_or(1)},
+              attributes.Float("stability").value_or(0),
+              attributes.Float("weight_decay").value_or(0)} {}
+
+  void Run(const RunContext& context) const override {
+    const Shape shape = context.InputShape(0);
+    const bool has_first = context.inputs() > 4 && context.Input(4) != nullptr;
+    AdaptiveStep step = step_;
+    step.rate = Number(context, 1, "rate");
+    SameShape(context, 2, shape, "gradient");
+    SameShape(context, 3, shape, "second moment");
+    if (has_first) {
+      SameShape(context, 4, shape, "first moment");
+      if (context.inputs() < 6) throw Refusal("there is no number of the step.");
+      const float number = Number(context, 5, "number of the step");
+      step.first.correction = 1 - std::pow(step.first.beta, number);
+      step.second.correction = 1 - std::pow(step.second.beta, number);
+    }
+    AdaptiveNumbers x{};
+    x.parameter = context.InputData<float>(0);
+    x.gradient = context.InputData<float>(2);
+    x.second = context.InputData<float>(3);
+    x.new_parameter = context.OutputData<float>(0, shape);
+    auto* size = context.OutputData<float>(1, {});
+    x.new_second = context.OutputData<float>(2, shape);
+    if (has_first) {
+      x.first = context.InputData<float>(4);
+      x.new_first = context.OutputData<float>(3, shape);
+    }
+    const size_t count = Size(shape);
+    if (has_first && count > 0 && x.new_first == nullptr) {
+      throw Refusal("nobody takes the first moments.");
+    }
+    const auto size_of = LoopsOfSizeSum(Widest()).sizes;
+    const auto descend = LoopsOfAdaptiveDescent(Widest()).descend;
+    std::vector<float> sizes(DivideUp(count, kNumbers));
+    InPieces(context, count, kNumbers, 8 * count, [&](size_t first, size_t of_piece) {
+      // before it is written over
+      sizes[first / kNumbers] = size_of(x.gradient + first, of_piece);
+      descend(step, x, first, first + of_piece);
+    });
+    if (size == nullptr) return;
+    double sum = 0;
+    for (const float each : sizes) sum += each;
+    *size = static_cast<float>(sum);
+  }
+
+ private:
+  static float Number(const RunContext& context, size_t input, const char* what) {
+    if (context.Input(input) == nullptr || Size(context.InputShape(input)) != 1) {
+      throw Refusal(std::string("the ") + what + " is not one number.");
+    }
+    return *context.InputData<float>(input);
+  }
+
+  static void SameShape(const RunContext& context, size_t input, const Shape& shape,
+                        const char* what) {
+    if (context.InputShape(input) != shape) {
+      throw Refusal(std::string("the ") + what + " has shape " + Text(context.InputShape(input)) +
+                    ", but the parameter has " + Text(shape) + ".");
+    }
+  }
+
+  const AdaptiveStep step_;
+};
+
+}  // namespace
+
+std::vector<OpDefinition> AdaptiveDescentCpu() {
+  OpDefinition definition{
+      "AdaptiveDescent",
+      "CPUExecutionProvider",
+      {kFloat, kFloat, kFloat, kFloat, kOptionalFloat, kOptionalFloat},
+      {kFloat, kFloat, kFloat, kOptionalFloat},
+      [](const Attributes& attributes) { return std::make_unique<AdaptiveDescent>(attributes); },
+      [](ShapeInference& node) {
+        node.SetShapeOf(0, 0);
+        node.SetShapeOf(2, 0);
+      }};
+  definition.may_inplace = PairsOf<2, 0>;
+  return {std::move(definition)};
+}
+
+}  // namespace svgd

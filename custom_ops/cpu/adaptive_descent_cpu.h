@@ -1,0 +1,12 @@
+// AdaptiveDescent for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> AdaptiveDescentCpu();
+
+}  // namespace svgd
