@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from svgd_onnx.distributed.job import has_terminal
 from svgd_onnx.printable import printable
 
 # Beside a terminal, as in a pipe, tables are as wide as they need to be.
@@ -64,13 +65,15 @@ def shows_text() -> bool:
 
 def shows_bars() -> bool:
     """Whether bars are shown that are gone at the end."""
-    return shows_text() and sys.stdout.isatty()
+    return shows_text() and has_terminal()
 
 
 def say(text: str) -> None:
     """A line."""
     if shows_text():
-        Console(soft_wrap=True).print(printable(text), markup=False, emoji=False)
+        Console(soft_wrap=True, force_terminal=_forced()).print(
+            printable(text), markup=False, emoji=False
+        )
 
 
 def complain(text: str) -> None:
@@ -93,7 +96,13 @@ def add_row(table: Table, *cells: str) -> None:
 def show(table: Table) -> None:
     """A table."""
     if shows_text():
-        Console(width=None if sys.stdout.isatty() else _WIDE, emoji=False).print(table)
+        width = None if has_terminal() else _WIDE
+        Console(width=width, emoji=False, force_terminal=_forced()).print(table)
+
+
+def _forced() -> bool | None:
+    """No escape codes where nobody sits; else as rich finds it."""
+    return None if has_terminal() else False
 
 
 def result(**facts: Any) -> None:

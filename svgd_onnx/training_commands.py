@@ -28,6 +28,7 @@ from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.run_report import facts_of_run, show_run
+from svgd_onnx.trained_images import warn_of_other_images
 from svgd_onnx.training.adapter_file import export_adapter
 from svgd_onnx.training.export import export as export_folder
 from svgd_onnx.training.kept_checkpoints import INITIAL, LAST
@@ -258,6 +259,7 @@ def evaluate(
         device_options=parse_device_options(device_option),
         checkpoint=checkpoint or LAST,
     )
+    warn_of_other_images(folder, transform)
     known = (trainer.classes, trainer.label_classes)
     examples = open_data(data_file, columns, transform, classes, *known)
     scores = trainer.evaluate(examples, metrics=metric, trained=trained, workers=workers)
@@ -286,6 +288,7 @@ def predict(
 ) -> None:
     """Write what a model says of each example."""
     gc.enable()
+    warn_of_other_images(path, transform)
     count = write_outputs(
         path,
         open_data(data_file, columns, transform, []),

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.transforms.bodies import take_out
 from svgd_onnx.transforms.writer import Writer, take_place
 
 Written = Sequence["ir.Value | None"]
@@ -74,7 +75,7 @@ def apply_rule(graph: ir.Graph, node: ir.Node, rule: Rule) -> bool:
         if new is not None and old.name:
             take_place(new, old)
             old.replace_all_uses_with(new, replace_graph_outputs=True)
-    graph.remove(node, safe=True)
+    take_out(graph, node)
     return True
 
 

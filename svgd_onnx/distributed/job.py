@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import time
 
 from svgd_onnx.distributed.communicator import Communicator
@@ -17,6 +18,11 @@ _PATIENCE = 2.0
 def started_by_launcher() -> bool:
     """Whether an MPI launcher started this process and others, by its environment."""
     return any(os.environ.get(name, "1") != "1" for name in _SIZE_VARIABLES)
+
+
+def has_terminal() -> bool:
+    """Whether a person sits at this process's output: a launcher gives ranks a terminal, and hands on lines."""
+    return sys.stdout.isatty() and not any(name in os.environ for name in _SIZE_VARIABLES)
 
 
 def join(wanted: bool | None = None) -> Communicator | None:

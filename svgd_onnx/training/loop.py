@@ -14,6 +14,7 @@ from svgd_onnx.distributed.communicator import any_of
 from svgd_onnx.errors import Advice
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
+from svgd_onnx.training.at_chance import AtChance
 from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.evaluation import evaluate, score_names
 from svgd_onnx.training.examples import Taken
@@ -96,7 +97,7 @@ class Loop:
         names = score_names(self.manifest, self.metrics) if self.held_out is not None else []
         step = self.state.progress.step
         self._follow()
-        record = None
+        record, chance = None, AtChance(self.manifest)
         with (
             self.state.claim,
             TrainingLog(log, step, names) as rows,
@@ -107,8 +108,11 @@ class Loop:
             self.state.tidy()
             while not self._is_over():
                 record = self._step(feed, rows, bar)
+                chance.note(record.epoch, record.loss)
             if not self.state.is_saved:
                 self._save(record)
+        if self.state.communicator.rank == 0:
+            chance.warn()
         return self._result
 
     @property

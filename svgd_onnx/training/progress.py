@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from types import TracebackType
 
 from rich import progress
+from rich.console import Console
 from rich.table import Column
+
+from svgd_onnx.distributed.job import has_terminal
 
 _REFRESH_SECONDS = 0.1
 _TEN_HOURS = 10 * 3600
@@ -52,6 +55,8 @@ class Progress:
                 "{task.fields[values]}", table_column=Column(no_wrap=True, ratio=1)
             ),
             disable=not show,
+            # else a rank of a job would redraw it in a pipe
+            console=Console(force_terminal=None if has_terminal() else False),
         )
         self._show = show
         self._done = done

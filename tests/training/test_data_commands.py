@@ -7,7 +7,7 @@ from pathlib import Path
 import data_sets
 import onnx
 import pytest
-from conftest import Answer
+from conftest import Answer, Run
 
 import svgd_onnx
 
@@ -42,6 +42,22 @@ def test_images_train_with_a_share_set_aside(answer: Answer, folder: Path, image
     assert "accuracy" in answer(
         "evaluate", folder, "--data", images, "--transform", "center-crop=8"
     )
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_images_that_are_not_changed_as_in_training_are_told(
+    command: str, run: Run, folder: Path, images: Path, tmp_path: Path
+) -> None:
+    given = ("--transform", "random-crop=8,pad=1", "--transform", "flip,normalize=imagenet")
+    assert run("train", folder, "--data", images, *given, "--steps", 1, *TRAIN).code == 0
+    more = ("--output", tmp_path / "said.npz") if command == "predict" else ()
+    done = run(command, folder, "--data", images, *more)
+    told = "Training was told --transform 'random-crop=8,pad=1,flip,normalize=imagenet', and here nothing"
+    assert done.code == 0 and done.err.startswith(f"svgd-onnx: {told}")
+    assert done.err.count("\n") == 1
+    assert run(command, folder, "--data", images, *given, *more).err == ""
+    (folder / "run.toml").write_text("[train]\ntransform = 7\n[")  # damaged: --config refuses it
+    assert run(command, folder, "--data", images, *more).err == ""
 
 
 def test_the_order_of_classes_is_kept(answer: Answer, folder: Path, images: Path) -> None:

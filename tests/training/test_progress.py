@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
+from svgd_onnx import terminal
+from svgd_onnx.distributed import job
 from svgd_onnx.training.progress import Progress
 
 
@@ -38,3 +41,23 @@ def test_a_narrow_terminal_has_whole_numbers(width: int) -> None:
     line = shown.partition("\n")[0].rstrip().removesuffix(", …")
     assert not found or line in [*wholes, ", validation: loss 1.234"]
     assert "loss" not in written.getvalue().replace("loss 0.001234", "").replace("loss 1.234", "")
+
+
+@pytest.mark.parametrize("name", ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_a_rank_of_a_job_writes_lines(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A launcher gives it a terminal, and hands on to a pipe what it writes there."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setattr(job, "_SIZE_VARIABLES", (name,))
+    monkeypatch.delenv(name, raising=False)
+    assert job.has_terminal()
+    monkeypatch.setenv(name, "2")
+    assert not job.has_terminal()
+    with Progress(3, 0, True) as bar:
+        for _ in range(3):
+            bar.advance({"loss": 0.5})
+    terminal.say("Trained from step 0 to 3.")
+    written = capsys.readouterr().out
+    assert "\x1b" not in written and "\r" not in written
+    assert written.count("3/3") == 1 and "loss 0.5" in written

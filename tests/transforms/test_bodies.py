@@ -13,7 +13,7 @@ from onnx import helper
 
 import svgd_onnx
 from svgd_onnx.runtime import has_training
-from svgd_onnx.transforms.bodies import bodies_of, captured
+from svgd_onnx.transforms.bodies import bodies_of, captured, take_out
 from svgd_onnx.transforms.canonicalize import canonicalize
 
 
@@ -78,3 +78,17 @@ def test_what_comes_after_an_if_trains_alone(target: str, tmp_path: Path) -> Non
 def test_onnxruntimes_builder_is_not_given_control_flow(tmp_path: Path) -> None:
     with pytest.raises(svgd_onnx.UserError, match="control flow \\(If 'chosen_node'\\)"):
         svgd_onnx.convert(branches(), tmp_path / "a", differentiator="onnxruntime")
+
+
+def test_a_node_is_taken_out_that_nothing_reads() -> None:
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        g (float[N] x) => (float[N] y) { a = Relu (x) b = Neg (a) y = Abs (x) }"""
+    graph = ir.from_onnx_text(text).graph
+    first, second, last = graph
+    for read in (first, last):
+        with pytest.raises(ValueError, match="is still read"):
+            take_out(graph, read)
+    take_out(graph, second)
+    take_out(graph, first)
+    assert list(graph) == [last] and first.graph is None
+    assert [use.node for use in graph.inputs[0].uses()] == [last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -44,3 +45,7 @@ class BinaryCrossEntropy(Loss):
         # A probability is likely from 1/2 on, a logit from 0 on.
         threshold = 0.0 if logits else 0.5
         return int(np.sum((prediction > threshold) == (target > 0.5))), target.size
+
+    def of_guessing(self, classes: int | None, settings: LossSettings) -> float | None:
+        """log 2."""
+        return log(2) if settings.reduction == "mean" else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING
 
 from svgd_onnx.loss_settings import LossSettings
@@ -44,6 +45,13 @@ class CrossEntropy(LossOfClasses):
             inputs = [prediction, target]
             return write.nodes_with("SoftmaxCrossEntropyLoss", inputs, attributes, 2)[0]
         return _weighted(write, prediction, target, settings)
+
+    def of_guessing(self, classes: int | None, settings: LossSettings) -> float | None:
+        """log C, with class weights too, by whose sum the mean is divided."""
+        weighted = settings.class_weights is not None and settings.label_smoothing
+        if classes is None or settings.reduction != "mean" or weighted:
+            return None
+        return log(classes)
 
 
 def _weighted(

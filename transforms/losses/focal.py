@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import log
 from typing import TYPE_CHECKING
 
 from svgd_onnx.loss_settings import LossSettings
@@ -44,3 +45,9 @@ class Focal(LossOfClasses):
         factor = write.node("Pow", rest, write.scalar(settings.focal_gamma))
         each = write.node("Mul", factor, log_p)
         return write.node("Neg", reduced_over_labels(write, each, labels, settings))
+
+    def of_guessing(self, classes: int | None, settings: LossSettings) -> float | None:
+        """(1 - 1/C)^gamma log C."""
+        if classes is None or settings.reduction != "mean":
+            return None
+        return float((1 - 1 / classes) ** settings.focal_gamma * log(classes))

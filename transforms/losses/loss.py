@@ -157,6 +157,15 @@ class Loss:
         """
         return None
 
+    def of_guessing(self, classes: int | None, settings: LossSettings) -> float | None:
+        """The loss of a prediction that takes all answers for equally likely; None if there is no such thing.
+
+        Args:
+            classes: how many; None if there are none, or nobody knows.
+            settings: of the loss.
+        """
+        return None
+
     def batch_weight(
         self, examples: int, target: np.ndarray | None, settings: LossSettings
     ) -> float:
