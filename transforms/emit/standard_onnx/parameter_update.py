@@ -115,8 +115,9 @@ class ParameterUpdate(ir.passes.InPlacePass):
         if group.rate != 1:
             rate = write.node("Mul", rate, write.scalar(group.rate))
         looks = self._fast and looks_at_gradients(update, group.weight_decay)
-        for each in group.gradients if checks is not None and not looks else ():
-            rate = checks.guarded(write, rate, each)
+        if checks is not None and not looks:
+            for each in group.gradients:
+                rate = checks.guarded(write, rate, each)
         size: ir.Value | None = None
         if self._fast and update.rule in ADAPTIVE_RULES:
             given = [parameter, rate, gradient]
