@@ -54,6 +54,7 @@ def random_examples(
 
     Raises:
         NotRunError: onnxruntime cannot run the model, or not on these data, or a value is too large to try.
+        UserError: the model says another shape of its prediction than it gives.
     """
     value, size = largest_value(plan.canonical.graph)
     if value is not None and size > MOST_BYTES:
@@ -67,6 +68,8 @@ def random_examples(
         predictions = predict(plan, batch)
         if _are_finite(predictions):
             break
+    for each in plan.losses:
+        _check_declared(plan, each.prediction, predictions[each.prediction])
     return {**batch, **random_labels(plan, predictions, random)}, predictions
 
 
@@ -91,7 +94,6 @@ def made_up_batch(
     if not _are_finite(predictions):
         raise NotRunError("the prediction is NaN or infinite.")
     for each in plan.losses:
-        _check_declared(plan, each.prediction, predictions[each.prediction])
         if each.label is not None:
             _check_examples(plan, batch, each.prediction, predictions[each.prediction])
     return batch, predictions

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +33,10 @@ def test_inspect_says_that_a_prediction_is_of_probabilities(tmp_path: Path) -> N
     assert svgd_onnx.inspect(tmp_path / "m.onnx", target="onnx", **as_logits).refusal is None
 
 
-def of_another_shape() -> onnx.ModelProto:
-    """Says that y has 5 rows an example, and has 4: onnxruntime warns, and runs it."""
+def of_another_shape(*shape: int) -> onnx.ModelProto:
+    """Says that y has 5 rows an example, and has another shape: onnxruntime warns, and runs it."""
     net = Network()
-    rows = net.node("Reshape", "x", net.constant("k", np.array([-1, 4, 3])))
+    rows = net.node("Reshape", "x", net.constant("k", np.array([-1, *shape])))
     body = [helper.make_node("Identity", [rows], ["inner"])]
     info = helper.make_tensor_value_info("inner", TensorProto.FLOAT, None)
     graph = helper.make_graph(body, "either", [], [info])
@@ -54,21 +55,27 @@ def twice_as_many_rows() -> onnx.ModelProto:
     return net.model({"x": ("N", 6)}, {"y": ("M", 3)})
 
 
+OTHER_ROWS = r"'y' has the shape \(N, 5, 3\), but it is \(4, 4, 3\)"
+FEWER_AXES = r"'y' has the shape \(N, 5, 3\), but it is \(16, 3\)"
+
+
 @pytest.mark.parametrize(
-    ("build", "sentence"),
+    ("build", "loss", "sentence"),
     [
-        (of_another_shape, r"'y' has the shape \(N, 5, 3\), but it is \(4, 4, 3\)"),
-        (twice_as_many_rows, "'y' has 8 entries along axis 0 for 4 examples"),
+        (partial(of_another_shape, 4, 3), "mse", OTHER_ROWS),
+        (partial(of_another_shape, 3), "mse", FEWER_AXES),
+        (partial(of_another_shape, 3), "cross-entropy", FEWER_AXES),
+        (twice_as_many_rows, "mse", "'y' has 8 entries along axis 0 for 4 examples"),
     ],
 )
 def test_inspect_runs_what_convert_runs(
-    build: Callable[[], onnx.ModelProto], sentence: str, tmp_path: Path
+    build: Callable[[], onnx.ModelProto], loss: str, sentence: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(build(), path)
     with pytest.raises(UserError, match=sentence) as refused:
-        svgd_onnx.convert(path, tmp_path / "a", target="onnx", loss="mse")
-    found = svgd_onnx.inspect(path, target="onnx", loss="mse")
+        svgd_onnx.convert(path, tmp_path / "a", target="onnx", loss=loss)
+    found = svgd_onnx.inspect(path, target="onnx", loss=loss)
     assert found.obstacle == str(refused.value)
 
 
