@@ -60,22 +60,22 @@ FEWER_AXES = r"'y' has the shape \(N, 5, 3\), but it is \(16, 3\)"
 
 
 @pytest.mark.parametrize(
-    ("build", "loss", "sentence"),
+    ("build", "options", "sentence"),
     [
-        (partial(of_another_shape, 4, 3), "mse", OTHER_ROWS),
-        (partial(of_another_shape, 3), "mse", FEWER_AXES),
-        (partial(of_another_shape, 3), "cross-entropy", FEWER_AXES),
-        (twice_as_many_rows, "mse", "'y' has 8 entries along axis 0 for 4 examples"),
+        (partial(of_another_shape, 4, 3), {"loss": "mse"}, OTHER_ROWS),
+        (partial(of_another_shape, 3), {"loss": "mse"}, FEWER_AXES),
+        (partial(of_another_shape, 3), {"loss_settings": LossSettings(class_axis=2)}, FEWER_AXES),
+        (twice_as_many_rows, {"loss": "mse"}, "'y' has 8 entries along axis 0 for 4 examples"),
     ],
 )
 def test_inspect_runs_what_convert_runs(
-    build: Callable[[], onnx.ModelProto], loss: str, sentence: str, tmp_path: Path
+    build: Callable[[], onnx.ModelProto], options: dict[str, Any], sentence: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "m.onnx"
     onnx.save(build(), path)
     with pytest.raises(UserError, match=sentence) as refused:
-        svgd_onnx.convert(path, tmp_path / "a", target="onnx", loss=loss)
-    found = svgd_onnx.inspect(path, target="onnx", loss=loss)
+        svgd_onnx.convert(path, tmp_path / "a", target="onnx", **options)
+    found = svgd_onnx.inspect(path, target="onnx", **options)
     assert found.obstacle == str(refused.value)
 
 
