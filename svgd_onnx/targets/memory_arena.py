@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import threading
 import weakref
 from typing import Any
@@ -60,6 +61,7 @@ class MemoryArena:
             options = self._onnxruntime.RunOptions()
             options.add_run_config_entry(_SHRINK, "cpu:0")
             self._session.run(None, {"x": np.zeros(1, np.float32)}, options)
+            _trim()
 
     def _open(self) -> Any:
         options = self._onnxruntime.SessionOptions()
@@ -75,6 +77,17 @@ class MemoryArena:
 def memory_arena(onnxruntime: Any) -> MemoryArena:
     """That of the process."""
     return MemoryArena(onnxruntime)
+
+
+def _trim() -> None:
+    """Has glibc give back what is free; once it was given a large block, it keeps those that come later."""
+    if sys.platform != "linux":
+        return
+    import ctypes
+
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+    if trim is not None:
+        trim(0)
 
 
 def _register(onnxruntime: Any) -> bool:

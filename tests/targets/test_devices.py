@@ -293,3 +293,19 @@ class TestArtifacts:
     def test_options_need_a_device(self, folder: Path) -> None:
         with pytest.raises(UserError, match="name the device that takes them"):
             svgd_onnx.Trainer(folder, device_options={"device_id": "0"})
+
+
+def test_a_session_of_the_processor_leaves_what_the_process_prints_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Trainers that several threads open would put each other's redirection in its place."""
+    seen, session = [], onnxruntime.InferenceSession
+
+    def opened(*arguments: Any, **more: Any) -> Any:
+        seen.append(sys.stdout)
+        return session(*arguments, **more)
+
+    monkeypatch.setattr(onnxruntime, "InferenceSession", opened)
+    onnx.save(models.mlp(), tmp_path / "model.onnx")
+    Device(onnxruntime, "cpu", {}, 1).open(tmp_path / "model.onnx", onnxruntime.SessionOptions())
+    assert seen == [sys.stdout]

@@ -78,7 +78,11 @@ def read_by_sums_of_channels(node: ir.Node) -> ir.Value | None:
         summed = only_reader(value)
         if summed is None or summed.op_type != "ReduceSum" or integer(summed, "keepdims", 1):
             return None
-        if axes_of(summed, axis + 2) != [axis]:
+        try:
+            axes = axes_of(summed, axis + 2)
+        except RefusedError:
+            return None
+        if axes != [axis]:
             return None
         value = summed.outputs[0]
     return value

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.emit.finite_loss import PREFIX
 from svgd_onnx.transforms.fast_operators import FINITE_LOSS
+from svgd_onnx.transforms.rule import integer
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import Writer
 
@@ -72,8 +73,10 @@ class GradientChecks:
         if check is None or not (self._found or self._told):
             return
         loss, *read = check.inputs
-        found = (value if value is None else self._found.get(value, value) for value in read)
-        inputs = [loss, *dict.fromkeys([*self._told, *found])]
+        # what stands last is counted from the end: X is there twice, if it is of two weights
+        last = len(read) - sum(integer(check, name, 0) for name in ("squares", "factors"))
+        found = (value if value is None else self._found.get(value, value) for value in read[:last])
+        inputs = [loss, *dict.fromkeys([*self._told, *found]), *read[last:]]
         graph.remove(check)
         check.resize_inputs(len(inputs))
         for place, value in enumerate(inputs):

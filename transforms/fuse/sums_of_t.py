@@ -59,6 +59,8 @@ def _sums_of_rows(gradient: ir.Value) -> Iterator[ir.Value]:
     """The sums of a value over all axes but its last, as vectors."""
     axes = rank(gradient)
     for node, _ in gradient.uses():
+        if node.graph is not gradient.graph:
+            continue  # what a body gives is made in it
         if node.op_type == "ReduceSum" and node.domain == "" and axes is not None:
             try:
                 summed = axes_of(node, axes)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from svgd_onnx.targets.standard_onnx.providers import (
     refused,
 )
 
+_REDIRECTED = threading.Lock()
 # The option of ours for a plug-in whose provider has several devices: cpu, gpu or npu.
 _HARDWARE = "hardware"
 _ERRORS = 3  # what onnxruntime logs: errors, and no warnings
@@ -106,7 +108,8 @@ class Device:
             # why a provider cannot be had is said there alone
             self._onnxruntime.set_default_logger_severity(_ERRORS)
         printed = io.StringIO()  # where a provider fails it says so, and takes the processor
-        with contextlib.redirect_stdout(printed):
+        # and the processor has nothing to say: what the whole process prints is left alone
+        with _taking(printed) if self.provider is not CPU else contextlib.nullcontext():
             session = self._onnxruntime.InferenceSession(str(path), options, providers=providers)
         if self.provider.name not in session.get_providers():
             lines = [line for line in printed.getvalue().splitlines() if not line.startswith("***")]
@@ -159,6 +162,13 @@ class Device:
         return {name: value for name, value in self._options.items() if name == _DEVICE_ID}
 
 
+@contextlib.contextmanager
+def _taking(printed: io.StringIO) -> Iterator[None]:
+    """Takes what is printed, by one thread at a time: else another's would stay redirected in the end."""
+    with _REDIRECTED, contextlib.redirect_stdout(printed):
+        yield
+
+
 def _chosen(onnxruntime: Any) -> Provider:
     """CUDA where there is one to use, else the processor."""
     built_in = CUDA.name in onnxruntime.get_available_providers()
@@ -170,7 +180,7 @@ def _holds_tensors(onnxruntime: Any, memory: str, number: int) -> bool:
     if memory == CPU.memory:
         return True
     if hasattr(onnxruntime, "preload_dlls"):  # from 1.21: takes those that pip installed
-        with contextlib.redirect_stdout(io.StringIO()):  # names what it does not find
+        with _taking(io.StringIO()):  # names what it does not find
             onnxruntime.preload_dlls()
     try:
         value = onnxruntime.OrtValue.ortvalue_from_numpy(np.ones(1, np.float32), memory, number)

@@ -87,3 +87,36 @@ def test_a_second_t_of_the_same_gradient_does_not_add_up_too() -> None:
     model.graph.append(second)
     SumsOfT()(model)
     assert len(model.graph[1].outputs) == 4 and len(second.outputs) == 2
+
+
+def test_what_a_body_gives_is_made_in_it() -> None:
+    """An output of a body may not be a value of the graph around it."""
+    model = graph_of()
+    graph, dy = model.graph, model.graph.inputs[0]
+    over = graph[0].inputs[1]
+    bodies = []
+    for name in ("then", "else"):
+        sums = ir.node("ReduceSum", [dy, over], {"keepdims": 0}, name=name)
+        bodies.append(ir.Graph([], sums.outputs, nodes=[sums], opset_imports={"": 17}, name=name))
+    condition = ir.val("condition", ir.DataType.BOOL, [])
+    graph.inputs.append(condition)
+    branches = {"then_branch": bodies[0], "else_branch": bodies[1]}
+    graph.insert_before(graph[0], ir.node("If", [condition], branches, name="chosen"))
+    graph.outputs[0] = graph[0].outputs[0]  # the sums of the graph itself are gone
+    graph.remove(graph[1], safe=True)
+    assert not SumsOfT()(model).modified
+
+
+def test_sums_over_axes_that_nobody_knows_stay() -> None:
+    model = graph_of(3, (0, 1))
+    graph, dy = model.graph, model.graph.inputs[0]
+    start = ir.val("start", const_value=ir.tensor(np.array([0, -1])))
+    graph.register_initializer(start)
+    last = ir.node("Shape", [dy], {"start": -1}, name="last")
+    shape = ir.node("Concat", [start, last.outputs[0]], {"axis": 0}, name="shape")
+    flat = ir.node("Reshape", [dy, shape.outputs[0]], name="flat")
+    whole = ir.node("ReduceSum", [flat.outputs[0]], {"keepdims": 0}, name="whole")
+    graph.remove(graph[0])
+    graph.extend([last, shape, flat, whole])
+    graph.outputs[0] = whole.outputs[0]
+    assert not SumsOfT()(model).modified

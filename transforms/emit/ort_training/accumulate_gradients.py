@@ -80,7 +80,9 @@ class AccumulateGradients(ir.passes.InPlacePass):
             for gradient in gradients
         }
         graph.inputs.extend(buffers.values())
-        resets = _resets(graph, gradients, reset)
+        # the norm of all gradients keeps them anyway, and the loss reads it
+        keeps = self._update.clip_norm is not None
+        resets = dict.fromkeys(gradients, reset) if keeps else _resets(graph, gradients, reset)
         done = {}
         for gradient in _last_first(graph, gradients):
             value = given.get(gradient, gradient)
