@@ -4,7 +4,7 @@
 
 #include "cpu/adaptive_descent_loops.h"
 #include "cpu/in_pieces.h"
-#include "cpu/size_sum_loops.h"
+#include "cpu/size_of_pieces.h"
 #include "status.h"
 
 namespace svgd {
@@ -60,18 +60,14 @@ class AdaptiveDescent final : public OpKernel {
     if (has_first && count > 0 && x.new_first == nullptr) {
       throw Refusal("nobody takes the first moments.");
     }
-    const auto size_of = LoopsOfSizeSum(Widest()).sizes;
     const auto descend = LoopsOfAdaptiveDescent(Widest()).descend;
-    std::vector<float> sizes(DivideUp(count, kNumbers));
+    SizeOfPieces sizes(count, kNumbers);
     InPieces(context, count, kNumbers, 8 * count, [&](size_t first, size_t of_piece) {
       // before it is written over
-      sizes[first / kNumbers] = size_of(x.gradient + first, of_piece);
+      sizes.Add(x.gradient, first, of_piece);
       descend(step, x, first, first + of_piece);
     });
-    if (size == nullptr) return;
-    double sum = 0;
-    for (const float each : sizes) sum += each;
-    *size = static_cast<float>(sum);
+    if (size != nullptr) *size = sizes.Total();
   }
 
  private:

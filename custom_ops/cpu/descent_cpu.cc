@@ -1,7 +1,7 @@
 #include "cpu/descent_cpu.h"
 
 #include "cpu/in_pieces.h"
-#include "cpu/size_sum_loops.h"
+#include "cpu/size_of_pieces.h"
 #include "status.h"
 
 namespace svgd {
@@ -31,18 +31,14 @@ class Descent final : public OpKernel {
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
     auto* size = context.OutputData<float>(1, {});
-    const auto size_of = LoopsOfSizeSum(Widest()).sizes;
-    std::vector<float> sizes(size == nullptr ? 0 : DivideUp(count, kNumbers));
+    SizeOfPieces sizes(count, kNumbers);
     InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
       // before it is written over
-      if (size != nullptr) sizes[first / kNumbers] = size_of(direction + first, of_piece);
+      if (size != nullptr) sizes.Add(direction, first, of_piece);
       const size_t last = first + of_piece;
       for (size_t i = first; i < last; ++i) out[i] = parameter[i] - rate * direction[i];
     });
-    if (size == nullptr) return;
-    double sum = 0;
-    for (const float each : sizes) sum += each;
-    *size = static_cast<float>(sum);
+    if (size != nullptr) *size = sizes.Total();
   }
 };
 

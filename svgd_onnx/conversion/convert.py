@@ -196,8 +196,8 @@ def convert(
         graphs = training_graphs(
             plan, gradients, uses, manifest, changes, fast=fast, data_parallel=parallel
         )
+        plan.beside.check()
         try:
-            plan.beside.check()
             written = runtime.write(folder, replace(graphs, half=half))
         finally:
             plan.beside.check()  # else what is written is of two models

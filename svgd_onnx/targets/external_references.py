@@ -13,9 +13,8 @@ from svgd_onnx.manifest import Manifest
 
 # The key under which a tensor says where it lies, without which no runtime finds it.
 _KEY = b"location"
-_PIECE = (
-    1 << 20
-)  # bytes that are looked through at once: nothing is mapped, which may be cut short meanwhile
+# Bytes that are looked through at once: nothing is mapped, which may be cut short meanwhile.
+_PIECE = 1 << 20
 
 # The messages of onnx.proto that lead to tensors: field number -> message.
 _TENSOR = "tensor"

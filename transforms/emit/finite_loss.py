@@ -12,6 +12,7 @@ from svgd_onnx.transforms.fast_operators import FINITE_LOSS
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import require_outputs
+from svgd_onnx.transforms.rule import static_shape
 from svgd_onnx.transforms.states import states_of
 from svgd_onnx.transforms.virtualize.operator_t import (
     DOMAIN,
@@ -320,7 +321,5 @@ def _size_of_example(value: ir.Value) -> int:
 
 def _size(value: ir.Value) -> int | None:
     """How many numbers a tensor has; None if that is not known."""
-    sizes = None if value.shape is None else list(value.shape)
-    if sizes is None or not all(isinstance(size, int) for size in sizes):
-        return None
-    return prod(int(size) for size in sizes if isinstance(size, int))
+    sizes = static_shape(value)
+    return None if sizes is None else prod(sizes)

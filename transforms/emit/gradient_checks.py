@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from svgd_onnx.transforms.emit.finite_loss import PREFIX
 from svgd_onnx.transforms.fast_operators import FINITE_LOSS
-from svgd_onnx.transforms.rule import integer
+from svgd_onnx.transforms.rule import integer, static_shape
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.writer import Writer
 
@@ -85,5 +85,4 @@ class GradientChecks:
 
 
 def _is_large(gradient: ir.Value) -> bool:
-    sizes = [size for size in gradient.shape or () if isinstance(size, int)]
-    return prod(sizes) >= _LARGE
+    return prod(static_shape(gradient) or ()) >= _LARGE

@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from svgd_onnx.transforms.rule import Rule, apply_rule, integer, only_reader, static_shape, text
+from svgd_onnx.transforms.additions import terms_of
+from svgd_onnx.transforms.rule import Rule, apply_rule, integer, text
 from svgd_onnx.transforms.writer import Writer
 
 _ADDITIONS = ("Add", "Sum")
@@ -23,7 +24,7 @@ class ScatterIntoSum(ir.passes.InPlacePass):
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph, modified = model.graph, False
         for node in list(graph):
-            if node.op_type in _ADDITIONS and not node.domain and len(node.inputs) == 2:
+            if node.op_type in _ADDITIONS and not node.domain:
                 modified |= apply_rule(graph, node, _RULE)
         if modified:
             common.RemoveUnusedNodesPass()(model)
@@ -31,17 +32,10 @@ class ScatterIntoSum(ir.passes.InPlacePass):
 
 
 def _into_the_other(node: ir.Node, write: Writer) -> ir.Value | None:
-    for scattered, other in (node.inputs, reversed(node.inputs)):
-        if scattered is None or other is None or scattered is other:
-            continue
-        scatter = scattered.producer()
-        if scatter is None or not _adds_to_zeros(scatter) or only_reader(scattered) is not node:
-            continue
-        shape = static_shape(scattered)
-        if shape is None or static_shape(other) != shape or only_reader(other) is not node:
-            continue
-        attributes = {"axis": integer(scatter, "axis", 0), "reduction": "add"}
-        return write.node("ScatterElements", other, *scatter.inputs[1:], **attributes)
+    for scatter, other in terms_of(node):
+        if _adds_to_zeros(scatter):
+            attributes = {"axis": integer(scatter, "axis", 0), "reduction": "add"}
+            return write.node("ScatterElements", other, *scatter.inputs[1:], **attributes)
     return None
 
 

@@ -17,7 +17,7 @@ from svgd_onnx.transforms.emit.update import (
     gradients_of_step,
     groups_of,
 )
-from svgd_onnx.transforms.emit.update.groups import apart, joined
+from svgd_onnx.transforms.emit.update.groups import apart, joined, last_made_first
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.portable_virtual_gradient import HIDDEN_OUTPUT_SUFFIX
 from svgd_onnx.transforms.names import gradient_name
@@ -84,7 +84,7 @@ class AccumulateGradients(ir.passes.InPlacePass):
         keeps = self._update.clip_norm is not None
         resets = dict.fromkeys(gradients, reset) if keeps else _resets(graph, gradients, reset)
         done = {}
-        for gradient in _last_first(graph, gradients):
+        for gradient in last_made_first(graph, gradients):
             value = given.get(gradient, gradient)
             name, buffer = str(gradient.name), buffers[gradient]
             done[gradient] = _accumulated(graph, name, buffer, value, resets[gradient])
@@ -173,12 +173,6 @@ class _InPlace(KeptTensors):
                 name = f"svgd.kept.{before.name}_grad"  # that of no parameter's buffer
                 written = _accumulated(self._graph, name, before, after, done[group.gradients[0]])
                 self._graph.outputs.append(written)
-
-
-def _last_first(graph: ir.Graph, gradients: Sequence[ir.Value]) -> list[ir.Value]:
-    """Those that the backward pass comes to first are last: onnxruntime computes what stands last first."""
-    place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
-    return sorted(gradients, key=lambda gradient: place.get(gradient.producer(), 0), reverse=True)
 
 
 def _resets(

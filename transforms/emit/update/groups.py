@@ -59,12 +59,8 @@ def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> lis
     """
     inputs = {value.name: value for value in graph.inputs}
     outputs = {value.name: value for value in graph.outputs}
-    place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
-    ordered = sorted(
-        parameters,
-        key=lambda name: place.get(outputs[gradient_name(name)].producer(), 0),
-        reverse=True,
-    )
+    names = {outputs[gradient_name(name)]: name for name in parameters}
+    ordered = [names[gradient] for gradient in last_made_first(graph, names)]
     vectors: dict[tuple[float, float], list[str]] = {}
     others = []
     for name in ordered:
@@ -82,6 +78,12 @@ def groups_of(graph: ir.Graph, parameters: Sequence[str], update: Update) -> lis
         )
         for index, names in enumerate([*_in_parts(vectors.values()), *others])
     ]
+
+
+def last_made_first(graph: ir.Graph, values: Iterable[ir.Value]) -> list[ir.Value]:
+    """Gradients, those that the backward pass makes first at the end: onnxruntime computes that first."""
+    place: dict[ir.Node | None, int] = {node: place for place, node in enumerate(graph)}
+    return sorted(values, key=lambda value: place.get(value.producer(), 0), reverse=True)
 
 
 def _in_parts(kinds: Iterable[list[str]]) -> Iterator[Sequence[str]]:
