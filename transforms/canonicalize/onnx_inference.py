@@ -8,6 +8,9 @@ from contextlib import contextmanager
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx.errors import UserError
+from svgd_onnx.transforms.canonicalize.guarded_inference import infer_shapes
+
 # Weights have more bytes; axes, sizes and bounds, whose numbers inference reads, do not.
 _LARGEST = 1000
 
@@ -22,14 +25,16 @@ def infer_by_onnx(model: ir.Model, *, follow: bool, named: Callable[[str], bool]
         model: it keeps all but types and shapes.
         follow: whether sizes are followed through what computes them.
         named: whether an axis may have a name, and is not of unknown size.
+
+    Raises:
+        UserError: the inference would end the process.
     """
     try:
         with _small(model):
             proto = ir.to_proto(model)
-        # not strict: what one node withholds must not cost the shapes of all others
-        inferred = onnx.shape_inference.infer_shapes(
-            proto, check_type=False, strict_mode=False, data_prop=follow
-        )
+        inferred = infer_shapes(proto, follow=follow)
+    except UserError:
+        raise
     except Exception:  # the binding has no class of its own for each of its errors
         return
     _note(model.graph, inferred.graph, named)
