@@ -1,8 +1,8 @@
 """onnx's shape inference, of which the process does not die.
 
-From onnx 1.21 on its wheels of Linux are built with the assertions of libstdc++, and the inference of Slice asserts
-that no axis has a negative size (onnx issue 8481): the checker lets such sizes through, and they follow from numbers
-that one cannot see beforehand.
+From onnx 1.21 on its wheels of Linux are built with the assertions of libstdc++, and the inference of Slice
+asserts that no axis has a negative size (onnx issue 8481): the checker lets such sizes through, and they
+follow from numbers that one cannot see beforehand.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def _refuse_deadly(content: bytes, *, follow: bool) -> None:
         _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) in _FAULTS:
         raise UserError(
-            "onnx's shape inference dies of the model, as it does where a Slice reads an axis of negative size: "
-            "look for a negative number among those that sizes follow from (of Expand, Pad, Tile or an input), "
-            "and export the model with the right one."
+            "onnx's shape inference dies of the model, as it does where a Slice reads an axis of negative "
+            "size: look for a negative number among those that sizes follow from (of Expand, Pad, Tile or "
+            "an input), and export the model with the right one."
         )
 
 
