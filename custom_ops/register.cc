@@ -12,6 +12,7 @@
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
 #include "cpu/descent_cpu.h"
+#include "cpu/descent_of_rows_cpu.h"
 #include "cpu/finite_loss_cpu.h"
 #include "cpu/layer_normalization_cpu.h"
 #include "cpu/max_pool_cpu.h"
@@ -51,6 +52,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::DescentCpu,
     svgd::AdaptiveDescentCpu,
     svgd::AddRowsCpu,
+    svgd::DescentOfRowsCpu,
 #ifdef SVGD_CUDA
     svgd::VirtualGradientCuda,
 #endif

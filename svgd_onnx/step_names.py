@@ -39,6 +39,8 @@ RESIDUAL = "svgd.residual."
 """Begins the name of a tensor of the checkpoint that is what float16 has left of a sum over ranks."""
 PIECE = "svgd.piece"
 """Metadata of each piece of a step: what of its outputs is reduced, and what is kept, as JSON."""
+IN_PLACE = "svgd.in_place"
+"""Metadata of a step: the inputs that may be given as the memory of what they become, as JSON."""
 
 # Private to Unicode; those of options are in errors.
 _FIRST_MARK, _LAST_MARK = "\ue000", "\ue004"

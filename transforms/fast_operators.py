@@ -4,6 +4,7 @@ from __future__ import annotations
 
 ADAPTIVE_DESCENT = "AdaptiveDescent"
 DESCENT = "Descent"
+DESCENT_OF_ROWS = "DescentOfRows"
 FINITE_LOSS = "FiniteLoss"
 NORMALIZATION = "BatchNormalizationTraining"
 NORMALIZATION_GRADIENT = "BatchNormalizationGradient"

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/in_pieces.h"
+#include "cpu/row_indices.h"
 #include "status.h"
 
 namespace svgd {
@@ -29,7 +30,7 @@ class AddRows final : public OpKernel {
       throw Refusal("the updates have shape " + Text(context.InputShape(2)) + ", and not " +
                     Text(updated) + ".");
     }
-    const std::vector<size_t> rows = Rows(context, shape[0]);
+    const std::vector<size_t> rows = RowsOf(context, 1, shape[0]);
     const auto* x = context.InputData<float>(0);
     const auto* updates = context.InputData<float>(2);
     auto* out = context.OutputData<float>(0, shape);
@@ -48,21 +49,6 @@ class AddRows final : public OpKernel {
         for (size_t column = 0; column < columns; ++column) to[column] += from[column];
       }
     });
-  }
-
- private:
-  static std::vector<size_t> Rows(const RunContext& context, int64_t count) {
-    const auto* indices = context.InputData<int64_t>(1);
-    std::vector<size_t> rows(Size(context.InputShape(1)));
-    for (size_t index = 0; index < rows.size(); ++index) {
-      const int64_t row = indices[index] < 0 ? indices[index] + count : indices[index];
-      if (row < 0 || row >= count) {
-        throw Refusal("the index " + std::to_string(indices[index]) + " is not of one of " +
-                      std::to_string(count) + " rows.");
-      }
-      rows[index] = static_cast<size_t>(row);
-    }
-    return rows;
   }
 };
 

@@ -1,6 +1,10 @@
 #include "cpu/descent_cpu.h"
 
+#include <algorithm>
+
+#include "cpu/guard.h"
 #include "cpu/in_pieces.h"
+#include "cpu/independent.h"
 #include "cpu/size_of_pieces.h"
 #include "status.h"
 
@@ -12,10 +16,11 @@ constexpr Port kOptionalFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_
 // Of a task.
 constexpr size_t kNumbers = 64 * 1024;
 
-// Inputs a parameter, the rate, one number, and a direction of the parameter's shape; output the
-// parameter - rate * direction, which may lie where the direction lies, and, where somebody asks
-// for it, the direction's size, the sum of |x|, which FiniteLoss then need not read the direction
-// for. The parameter is rounded as by two operators.
+// Inputs a parameter, the rate, one number, a direction of the parameter's shape, and maybe a
+// guard, one number; output the parameter - rate * direction, which may lie where the direction or
+// the parameter lies, and, where somebody asks for it, the direction's size, the sum of |x|, which
+// FiniteLoss then need not read the direction for. The parameter is rounded as by two operators;
+// it stays as it is where the guard is not finite.
 class Descent final : public OpKernel {
  public:
   void Run(const RunContext& context) const override {
@@ -31,11 +36,17 @@ class Descent final : public OpKernel {
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
     auto* size = context.OutputData<float>(1, {});
+    const bool stays = !IsFinite(context, 3);
     SizeOfPieces sizes(count, kNumbers);
     InPieces(context, count, kNumbers, count, [&](size_t first, size_t of_piece) {
       // before it is written over
       if (size != nullptr) sizes.Add(direction, first, of_piece);
       const size_t last = first + of_piece;
+      if (stays) {
+        if (out != parameter) std::copy(parameter + first, parameter + last, out + first);
+        return;
+      }
+      SVGD_INDEPENDENT
       for (size_t i = first; i < last; ++i) out[i] = parameter[i] - rate * direction[i];
     });
     if (size != nullptr) *size = sizes.Total();
@@ -47,7 +58,7 @@ class Descent final : public OpKernel {
 std::vector<OpDefinition> DescentCpu() {
   OpDefinition definition{"Descent",
                           "CPUExecutionProvider",
-                          {kFloat, kFloat, kFloat},
+                          {kFloat, kFloat, kFloat, kOptionalFloat},
                           {kFloat, kOptionalFloat},
                           [](const Attributes&) { return std::make_unique<Descent>(); },
                           [](ShapeInference& node) { node.SetShapeOf(0, 0); }};

@@ -20,6 +20,7 @@ def run(
     arrays: Sequence[np.ndarray | None],
     outputs: Mapping[str, int] | Sequence[str],
     threads: int = 1,
+    over: Mapping[str, int] | None = None,
     **attributes: Any,
 ) -> list[np.ndarray]:
     """Its outputs; what an array is None for is not given.
@@ -29,6 +30,7 @@ def run(
         arrays: its inputs.
         outputs: their names, with their types where not all are float32.
         threads: of the session.
+        over: of some outputs, the input in whose memory each is to lie.
         attributes: the node's.
     """
     types = outputs if isinstance(outputs, Mapping) else dict.fromkeys(outputs, 1)
@@ -55,4 +57,14 @@ def run(
     session = onnxruntime.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
-    return list(session.run(list(types), {name: array.copy() for name, array in given.items()}))
+    held = {name: onnxruntime.OrtValue.ortvalue_from_numpy(x.copy()) for name, x in given.items()}
+    binding = session.io_binding()
+    for name, value in held.items():
+        binding.bind_ortvalue_input(name, value)
+    for name in types:
+        if over and name in over:
+            binding.bind_ortvalue_output(name, held[f"x{over[name]}"])
+        else:
+            binding.bind_output(name, "cpu")
+    session.run_with_iobinding(binding)
+    return list(binding.copy_outputs_to_cpu())

@@ -106,5 +106,39 @@ def test_what_does_not_fit_is_refused(place: int, shape: tuple[int, ...], said: 
 
 
 def test_first_moments_without_the_number_of_the_step_are_refused() -> None:
-    with pytest.raises(Exception, match="there is no number of the step"):
+    with pytest.raises(Exception, match="no number of the step"):
         run("AdaptiveDescent", given((4,)), ["w", "size", "v", "m"], **ADAM)
+
+
+OVER = {"w": 0, "v": 3, "m": 4}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_it_may_write_where_everything_lies(shape: tuple[int, ...]) -> None:
+    arrays = [*given(shape), np.array(3, np.float32), np.array(7, np.float32)]
+    apart, over = (
+        run("AdaptiveDescent", arrays, ["w", "size", "v", "m"], 2, places, **ADAM)
+        for places in (None, OVER)
+    )
+    for one, other in zip(apart, over):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("over", [None, OVER])
+@pytest.mark.parametrize("guard", [np.nan, np.inf])
+def test_nothing_changes_where_the_guard_is_not_finite(
+    guard: float, over: dict[str, int] | None
+) -> None:
+    arrays = [*given((130, 257)), np.array(3, np.float32), np.array(guard, np.float32)]
+    w, _, v, m = run("AdaptiveDescent", arrays, ["w", "size", "v", "m"], 2, over, **ADAM)
+    for found, place in ((w, 0), (v, 3), (m, 4)):
+        np.testing.assert_array_equal(found, arrays[place])
+
+
+def test_a_rule_without_first_moments_has_a_guard_too() -> None:
+    parameter, rate, gradient, second, _ = given((5, 7))
+    inputs = [parameter, rate, gradient, second, np.array(np.nan, np.float32)]
+    settings: dict[str, Any] = {"beta_2": 0.9, "rest_2": 0.1, "stability": STABILITY}
+    w, _, v = run("AdaptiveDescent", inputs, ["w", "size", "v"], **settings)
+    np.testing.assert_array_equal(w, parameter)
+    np.testing.assert_array_equal(v, second)

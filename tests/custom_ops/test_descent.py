@@ -46,3 +46,31 @@ def test_what_does_not_fit_is_refused(
     arrays = [np.ones(shape, np.float32) for shape in ((4,), rate, direction)]
     with pytest.raises(Exception, match=said):
         run("Descent", arrays, ["new"])
+
+
+@pytest.mark.parametrize("over", [{}, {"new": 0}])
+@pytest.mark.parametrize("shape", [(), (3,), (0, 4), (400, 333)])
+def test_it_may_write_where_the_parameter_lies(
+    shape: tuple[int, ...], over: dict[str, int]
+) -> None:
+    random = np.random.default_rng(2)
+    parameter, direction = (np.asarray(random.standard_normal(shape), np.float32) for _ in range(2))
+    rate, guard = np.array(0.3, np.float32), np.array(7, np.float32)
+    (new,) = run("Descent", [parameter, rate, direction, guard], ["new"], 2, over)
+    np.testing.assert_array_equal(new, parameter - rate * direction)
+
+
+@pytest.mark.parametrize("over", [{}, {"new": 0}])
+@pytest.mark.parametrize("guard", [np.nan, np.inf, -np.inf])
+def test_nothing_changes_where_the_guard_is_not_finite(guard: float, over: dict[str, int]) -> None:
+    parameter = np.random.default_rng(3).standard_normal((400, 333)).astype(np.float32)
+    direction = np.full_like(parameter, np.nan)
+    arrays = [parameter, np.array(0.3, np.float32), direction, np.array(guard, np.float32)]
+    (new,) = run("Descent", arrays, ["new"], 2, over)
+    np.testing.assert_array_equal(new, parameter)
+
+
+def test_a_guard_is_one_number() -> None:
+    arrays = [np.ones(shape, np.float32) for shape in ((4,), (), (4,), (2,))]
+    with pytest.raises(Exception, match="the guard is not one number"):
+        run("Descent", arrays, ["new"])

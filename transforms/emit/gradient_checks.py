@@ -51,7 +51,7 @@ class GradientChecks:
             number: the scalar.
             gradient: it.
         """
-        if not _is_large(gradient):
+        if not is_large(gradient):
             return number
         if gradient in self._sizes:
             nothing = write.node("Mul", self._sizes[gradient], write.scalar(0))
@@ -61,6 +61,23 @@ class GradientChecks:
         (found,) = write.nodes_with(FINITE_LOSS, [number, gradient], {}, 1, DOMAIN)
         self._found[gradient] = found
         return found
+
+    def look(
+        self, write: Writer, graph: ir.Graph, gradient: ir.Value, of: ir.Value | None = None
+    ) -> None:
+        """Has a gradient of a parameter that waits for the loss looked at where it is computed.
+
+        Args:
+            write: where to.
+            graph: at whose end.
+            gradient: it; where none reads it, nothing does.
+            of: what it is a sum of, to be looked at in its place.
+        """
+        if gradient in self._read:
+            inputs = [write.scalar(0), gradient if of is None else of]
+            (found,) = write.nodes_with(FINITE_LOSS, inputs, {}, 1, DOMAIN)
+            self._found[gradient] = found
+            write.append_to(graph)
 
     def tell(self, size: ir.Value, gradients: Iterable[ir.Value] = ()) -> None:
         """Has the loss read a number that is finite if something is; in place of some gradients, if so."""
@@ -84,5 +101,6 @@ class GradientChecks:
         graph.append(check)
 
 
-def _is_large(gradient: ir.Value) -> bool:
+def is_large(gradient: ir.Value) -> bool:
+    """Whether to keep a gradient, or a second of its parameter, takes memory that counts."""
     return prod(static_shape(gradient) or ()) >= _LARGE

@@ -10,7 +10,7 @@ from svgd_onnx.transforms.lower.portable_virtual_gradient import (
     standard_t,
 )
 from svgd_onnx.transforms.lower.relu_gradient import LowerReluGradient
-from svgd_onnx.transforms.lower.scatter_into_sum import ScatterIntoSum
+from svgd_onnx.transforms.lower.scatter_into_sum import ScatterIntoSum, adds_to_zeros
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
 from svgd_onnx.transforms.lower.untrusted import LowerUntrusted
 
@@ -23,6 +23,7 @@ __all__ = [
     "PortableVirtualGradient",
     "ScatterIntoSum",
     "StraightThroughSurrogate",
+    "adds_to_zeros",
     "mean_of_means",
     "operators_of",
     "standard_t",

@@ -33,7 +33,7 @@ class ScatterIntoSum(ir.passes.InPlacePass):
 
 def _into_the_other(node: ir.Node, write: Writer) -> ir.Value | None:
     for scatter, other in terms_of(node):
-        if _adds_to_zeros(scatter):
+        if adds_to_zeros(scatter):
             attributes = {"axis": integer(scatter, "axis", 0), "reduction": "add"}
             return write.node("ScatterElements", other, *scatter.inputs[1:], **attributes)
     return None
@@ -42,7 +42,8 @@ def _into_the_other(node: ir.Node, write: Writer) -> ir.Value | None:
 _RULE: Rule = _into_the_other
 
 
-def _adds_to_zeros(node: ir.Node) -> bool:
+def adds_to_zeros(node: ir.Node) -> bool:
+    """Whether a node is a ScatterElements that adds to zeros."""
     if node.op_type != "ScatterElements" or text(node, "reduction", "none") != "add":
         return False
     data = node.inputs[0]

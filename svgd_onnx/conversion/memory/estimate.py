@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from svgd_onnx.conversion.memory.workspace import workspace
 from svgd_onnx.errors import UserError, first_line, listed, option
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import has_custom_op_library
+from svgd_onnx.step_names import IN_PLACE
 from svgd_onnx.targets import target_named
 from svgd_onnx.transforms.canonicalize.fix_sizes import size_of
 
@@ -153,7 +155,7 @@ def estimate_memory(
     return MemoryEstimate(
         kernels="fast" if fast else "standard",
         batch_size=manifest.batch_size,
-        kept=target.kept_bytes(manifest, len(nodes)),
+        kept=target.kept_bytes(manifest, len(nodes)) - sum(map(few.nbytes, _in_place(model))),
         _sizes=[_line(few.nbytes(name), more.nbytes(name), name) for name in numbers],
         _nodes=[
             _Node(
@@ -164,6 +166,13 @@ def estimate_memory(
             for node, taken, given_back in zip(nodes, buffers.taken, buffers.given_back)
         ],
     )
+
+
+def _in_place(model: onnx.ModelProto) -> list[str]:
+    """What is not there twice."""
+    metadata = {each.key: each.value for each in model.metadata_props}
+    names: list[str] = json.loads(metadata.get(IN_PLACE, "[]"))
+    return names
 
 
 def check_sizes(manifest: Manifest, sizes: Mapping[str, int]) -> None:

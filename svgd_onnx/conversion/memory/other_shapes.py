@@ -179,6 +179,7 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "ConvolutionWeightGradient": _convolution_weight,
     "CrossEntropyGradient": _as_inputs(1),
     "Descent": _as_inputs(0, 1),
+    "DescentOfRows": _SAME,
     "DropoutGrad": _SAME,
     "EluGrad": _SAME,
     "FastGelu": _SAME,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.records import OF_THE_PARAMETER, State
-from svgd_onnx.step_names import LOSS_SCALE, SHARE
+from svgd_onnx.step_names import IN_PLACE, LOSS_SCALE, SHARE
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import (
@@ -30,6 +31,7 @@ from svgd_onnx.transforms.emit.standard_onnx import (
     ParameterUpdate,
     StateOutputs,
     looks_at_gradients,
+    overwritten,
 )
 from svgd_onnx.transforms.lower import (
     Lower,
@@ -96,7 +98,7 @@ def forms_of(
 
 
 def complete(
-    step: ir.Model, graphs: TrainingGraphs, *, fast: bool, cheap: bool = True
+    step: ir.Model, graphs: TrainingGraphs, *, fast: bool, whole: bool = True
 ) -> list[State]:
     """Makes a whole step of a gradient graph; gives what it keeps for the update.
 
@@ -104,7 +106,7 @@ def complete(
         step: the graph.
         graphs: it is of these.
         fast: whether operators of ours may be used.
-        cheap: as of `FiniteLoss`.
+        whole: whether the step is one graph; else it is to be cut into pieces.
     """
     selection = graphs.selection
     if graphs.recompute:
@@ -113,15 +115,18 @@ def complete(
     # What stands for a gradient in float32 may be finite where that is not in float16; and an operator of ours
     # looks at it as it descends.
     looks = fast and looks_at_gradients(graphs.update)
-    cheap = cheap and not (graphs.recompute or graphs.half or looks)
+    cheap = whole and not (graphs.recompute or graphs.half or looks)
     FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
     scale, when, kept = graphs.update.loss_scale, None, []
     if scale is not None and scale.is_dynamic:
         leaving = LeaveOutSteps(scale)
         leaving(step)
         when, kept = leaving.is_fine, leaving.states
-    update = ParameterUpdate(selection.trainable, graphs.update, fast, when)
+    in_place = whole and not all_bodies(step.graph)
+    update = ParameterUpdate(selection.trainable, graphs.update, fast, in_place, when)
     update(step)
+    if in_place:
+        common.RemoveUnusedNodesPass()(step)
     return [*update.states, *kept]
 
 
@@ -143,7 +148,7 @@ def write_pieces(
     parameters, count = graphs.selection.trainable, 0
     GlobalBatch(parameters, graphs.batch, graphs.data_parallel)(whole)
     for name, step in forms_of(whole, graphs, {*own, (RANKS_DOMAIN, ALL_REDUCE)}).items():
-        complete(step, graphs, fast=name == FAST_STEP, cheap=False)
+        complete(step, graphs, fast=name == FAST_STEP, whole=False)
         step.ir_version = _IR_VERSION
         names(step)
         pieces = cut(step, [*map(names.of, graphs.batch), names.of(SHARE)])
@@ -155,7 +160,10 @@ def write_pieces(
 
 def _save(model: ir.Model, path: Path, names: FinalNames) -> None:
     model.ir_version = _IR_VERSION
+    in_place = overwritten(model.graph)
     names(model)
+    if in_place:
+        model.metadata_props[IN_PLACE] = json.dumps([value.name for value in in_place])
     ir.save(model, path)
 
 

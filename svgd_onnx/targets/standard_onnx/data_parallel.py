@@ -122,6 +122,10 @@ class DataParallelSession(InferenceTrainingSession):
             compress=self._compress,
         )
 
+    def _written_over(self) -> list[str]:
+        """Nothing: a piece may read what another one writes."""
+        return []
+
     def _share(self, arrays: Sequence[np.ndarray]) -> float:
         """What the loss of this rank's examples counts in that of all."""
         size, terms = self._communicator.size, self._manifest.terms

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import math
 import warnings
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ import numpy as np
 from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
-from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, beside
+from svgd_onnx.step_names import IN_PLACE, LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, beside
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
@@ -35,7 +36,8 @@ class InferenceTrainingSession:
     """A `Session` on stock onnxruntime.
 
     What a step changes lies in memory twice. A step reads one half and writes the other, and the next
-    goes the other way, so that nothing is copied and no step overwrites what it still reads.
+    goes the other way, so that nothing is copied and no step overwrites what it still reads. What the step
+    itself says may be written over where it lies (`IN_PLACE`) is in both halves one.
 
     Args:
         folder: artifacts of the target onnx.
@@ -99,8 +101,11 @@ class InferenceTrainingSession:
             found = None if array is None else (str(array.dtype), array.shape)
             check_tensor(folder, name, found, inputs[name])
         self._changing = [name for name in tensors if self._output(name) is not None]
+        self._in_place = self._written_over()
+        self._last: tuple[Mapping[str, np.ndarray], int | None] = ({}, None)
+        apart = (name for name in self._changing if name not in self._in_place)
         current = {name: self._on_device(array) for name, array in tensors.items()}
-        following = {name: self._on_device(np.empty_like(tensors[name])) for name in self._changing}
+        following = {name: self._on_device(np.empty_like(tensors[name])) for name in apart}
         self._current = current
         self._other = {**current, **following}
         # Not left to onnxruntime: what it keeps from one step to the next would lie amid its arena. It lies
@@ -136,6 +141,8 @@ class InferenceTrainingSession:
     ) -> float:
         """See `Session`."""
         given = self._given(arrays, learning_rate, update)
+        if self._in_place:
+            self._last = given, seed
         captured = self._captured
         if captured is not None:
             captured.begin(given, self._inputs)
@@ -172,7 +179,23 @@ class InferenceTrainingSession:
 
     def not_finite(self) -> list[str]:
         """See `Session`."""
-        return [name for name in self._changing if self._is_spoiled(name)]
+        spoiled = {name for name in self._changing if self._is_spoiled(name)}
+        if self._in_place:
+            # these are as they were: the step is made once more, into memory apart
+            given, seed = self._last
+            with (
+                batch_at_fault(
+                    self._manifest.arrays, [given[each.name] for each in self._manifest.arrays]
+                ),
+                seeded(seed),
+            ):
+                after = self._standard_step(self._device, given, self._in_place)
+            spoiled |= {
+                name
+                for name, array in zip(self._in_place, after)
+                if _is_spoiled(self.tensor(name), array)
+            }
+        return [name for name in self._changing if name in spoiled]
 
     def eval_step(
         self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
@@ -249,14 +272,8 @@ class InferenceTrainingSession:
     def _compare_with_processor(self, arrays: Sequence[np.ndarray], learning_rate: float) -> None:
         """Warns where the processor makes another step of the same: a provider may get an operator wrong."""
         device = Device(self._onnxruntime, CPU.device, {}, self._threads)
-        session = self._open(TRAINING_STEP, device=device, fast=self._manifest.needs_library)
-        given = self._given(arrays, learning_rate, True)
-        inputs = [value.name for value in session.get_inputs()]
         names = [each.name for each in self._manifest.parameters if each.trainable]
-        expected = session.run(
-            [self._new(name) for name in names],
-            {name: given[name] if name in given else self.tensor(name) for name in inputs},
-        )
+        expected = self._standard_step(device, self._given(arrays, learning_rate, True), names)
         found = [np.asarray(self._other[name].numpy()) for name in names]
         apart = relative_difference([self.tensor(name) for name in names], expected, found)
         if apart > TOLERANCE:
@@ -268,6 +285,18 @@ class InferenceTrainingSession:
                 ),
                 stacklevel=2,
             )
+
+    def _standard_step(
+        self, device: Device, given: Mapping[str, np.ndarray], names: Sequence[str]
+    ) -> list[np.ndarray]:
+        """What tensors become by the step of standard operators; nothing changes."""
+        session = self._open(TRAINING_STEP, device=device, fast=self._manifest.needs_library)
+        inputs = [value.name for value in session.get_inputs()]
+        found: list[np.ndarray] = session.run(
+            [self._new(name) for name in names],
+            {name: given[name] if name in given else self.tensor(name) for name in inputs},
+        )
+        return found
 
     def _open(
         self,
@@ -330,8 +359,13 @@ class InferenceTrainingSession:
             )
 
     def _is_spoiled(self, name: str) -> bool:
-        before, after = (np.isfinite(half[name].numpy()) for half in (self._current, self._other))
-        return bool((before & ~after).any())
+        return _is_spoiled(self._current[name].numpy(), self._other[name].numpy())
+
+    def _written_over(self) -> list[str]:
+        """What lies in one place, before a step and after it."""
+        metadata = self._session.get_modelmeta().custom_metadata_map
+        names = frozenset(json.loads(metadata.get(IN_PLACE, "[]")))
+        return [name for name in self._changing if name in names and self._device.provider is CPU]
 
     def _on_device(self, array: np.ndarray) -> Any:
         return self._device.hold(array)
@@ -365,3 +399,8 @@ class InferenceTrainingSession:
         for name in self._changing:
             binding.bind_ortvalue_output(self._new(name), written[name])
         return binding
+
+
+def _is_spoiled(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether numbers that were finite no longer are."""
+    return bool((np.isfinite(before) & ~np.isfinite(after)).any())

@@ -39,6 +39,7 @@ def adaptive_descent(
     given: Sequence[ir.Value],
     update: Update,
     kept: KeptTensors,
+    guard: ir.Value | None,
 ) -> tuple[ir.Value, ir.Value]:
     """Writes the update of a group's parameters, and what their states become.
 
@@ -48,6 +49,7 @@ def adaptive_descent(
         given: these as one tensor, the rate, and their gradient.
         update: the rule, one of `ADAPTIVE_RULES`.
         kept: the states.
+        guard: what has to be finite, else nothing changes; None if that is no matter.
 
     Returns:
         The parameters after it, and a number that is finite only where the gradient is.
@@ -66,6 +68,8 @@ def adaptive_descent(
         attributes |= {"beta_1": beta, "rest_1": 1 - beta}
         inputs += [kept.as_one(write, group.parameters, moments.first), kept.steps()]
         states.append(moments.first)
+    if guard is not None:
+        inputs.append(guard)
     new, size, *after = write.nodes_with(
         ADAPTIVE_DESCENT, inputs, attributes, 2 + len(states), DOMAIN
     )

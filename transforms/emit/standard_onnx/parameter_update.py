@@ -8,11 +8,12 @@ import onnx_ir as ir
 
 from svgd_onnx.records import ANCHOR, State
 from svgd_onnx.step_names import LEARNING_RATE, NEW_SUFFIX, UPDATE
-from svgd_onnx.transforms.emit.gradient_checks import GradientChecks
+from svgd_onnx.transforms.emit.gradient_checks import GradientChecks, is_large
 from svgd_onnx.transforms.emit.standard_onnx.adaptive_descent import (
     ADAPTIVE_RULES,
     adaptive_descent,
 )
+from svgd_onnx.transforms.emit.standard_onnx.descent_of_rows import descent_of_rows, rows_of
 from svgd_onnx.transforms.emit.update import (
     Group,
     KeptTensors,
@@ -37,6 +38,8 @@ class ParameterUpdate(ir.passes.InPlacePass):
         update: what becomes of them. Above one batch a step the graph has an input `svgd.update`, bool:
             whether this batch is the last of them, and parameters change.
         fast: whether operators of ours may be used.
+        in_place: whether large parameters wait for the loss, to be written over where they lie
+            (`overwritten`): with `fast`.
         when: whether parameters change, bool, where one batch is a step; None if they always do.
 
     Requires: each parameter is an input and its gradient an output; so is the loss.
@@ -54,6 +57,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         parameters: Sequence[str],
         update: Update,
         fast: bool = False,
+        in_place: bool = False,
         when: ir.Value | None = None,
     ) -> None:
         super().__init__()
@@ -61,6 +65,7 @@ class ParameterUpdate(ir.passes.InPlacePass):
         self._parameters = list(parameters)
         self._update = update
         self._fast = fast
+        self._in_place = fast and in_place
         self._when = when
 
     def requires(self, model: ir.Model) -> None:
@@ -87,10 +92,21 @@ class ParameterUpdate(ir.passes.InPlacePass):
         # where something else keeps the gradients, they are looked at in the end
         keeps = self._when is not None or self._update.clip_norm is not None
         checks = None if keeps else GradientChecks(graph)
+        waiting = []
         for group, gradient in gradients_of_step(graph, groups, self._update, kept):
-            self._write_group(graph, group, gradient, rate, kept, checks)
+            if self._in_place and kept.is_last is None and _is_of_one(group):
+                rows = self._rows_of(group, gradient)
+                waiting.append((group, gradient, rows))
+                if checks is not None:
+                    write = kept.writer(f"{group.prefix}/check")
+                    checks.look(write, graph, group.gradients[0], None if rows is None else rows[1])
+            else:
+                self._write_group(graph, group, gradient, rate, kept, checks)
         if checks is not None:
             checks.finish(graph)
+        loss = next(value for value in graph.outputs if value.name == LOSS_OUTPUT)
+        for group, gradient, rows in waiting:
+            self._write_group(graph, group, gradient, rate, kept, None, loss, rows)
         gradients = {gradient for group in groups for gradient in group.gradients}
         outputs = [value for value in graph.outputs if value not in gradients]
         outputs.sort(key=lambda value: value.name != LOSS_OUTPUT)
@@ -107,8 +123,21 @@ class ParameterUpdate(ir.passes.InPlacePass):
         rate: ir.Value,
         kept: KeptTensors,
         checks: GradientChecks | None,
+        guard: ir.Value | None = None,
+        rows: tuple[ir.Value, ir.Value] | None = None,
     ) -> None:
-        """What parameters become, their states and their averages."""
+        """What parameters become, their states and their averages.
+
+        Args:
+            graph: where to.
+            group: the parameters.
+            gradient: theirs, as one tensor.
+            rate: as of the step.
+            kept: the states.
+            checks: of gradients that are used before the loss is known.
+            guard: what has to be finite, else nothing changes.
+            rows: what the gradient is a sum of, of an embedding.
+        """
         update = self._update
         write = kept.writer(f"{group.prefix}/update")
         parameter = joined(write, group.parameters)
@@ -119,12 +148,14 @@ class ParameterUpdate(ir.passes.InPlacePass):
             for each in group.gradients:
                 rate = checks.guarded(write, rate, each)
         size: ir.Value | None = None
-        if self._fast and update.rule in ADAPTIVE_RULES:
+        if rows is not None and guard is not None:
+            new = descent_of_rows(write, parameter, rate, rows, guard)
+        elif self._fast and update.rule in ADAPTIVE_RULES:
             given = [parameter, rate, gradient]
-            new, size = adaptive_descent(write, group, given, update, kept)
+            new, size = adaptive_descent(write, group, given, update, kept, guard)
         else:
             direction = direction_of(write, group, parameter, gradient, update, kept)
-            new, size = self._descent(write, parameter, rate, direction)
+            new, size = self._descent(write, parameter, rate, direction, guard)
         if checks is not None and size is not None:
             # All of them: the loss is the first that onnxruntime computes, with what leads to it, and a
             # descent that is no part of that would wait for the end, with its gradient.
@@ -133,13 +164,27 @@ class ParameterUpdate(ir.passes.InPlacePass):
         kept.new(write, group.parameters, new)
         write.append_to(graph)
 
+    def _rows_of(self, group: Group, gradient: ir.Value) -> tuple[ir.Value, ir.Value] | None:
+        """What a gradient is a sum of, if it is that which parameters move by."""
+        plain = self._update.rule == "sgd" and not group.weight_decay
+        return rows_of(gradient) if plain and gradient is group.gradients[0] else None
+
     def _descent(
-        self, write: Writer, parameter: ir.Value, rate: ir.Value, direction: ir.Value
+        self,
+        write: Writer,
+        parameter: ir.Value,
+        rate: ir.Value,
+        direction: ir.Value,
+        guard: ir.Value | None,
     ) -> tuple[ir.Value, ir.Value | None]:
         """parameter - rate * direction, and by an operator of ours the size of the direction."""
         if not self._fast:
             return write.node("Sub", parameter, write.node("Mul", rate, direction)), None
-        new, size = write.nodes_with(DESCENT, [parameter, rate, direction], {}, 2, DOMAIN)
+        inputs = [parameter, rate, direction]
+        if guard is not None:
+            inputs.append(guard)
+            return write.nodes_with(DESCENT, inputs, {}, 1, DOMAIN)[0], None
+        new, size = write.nodes_with(DESCENT, inputs, {}, 2, DOMAIN)
         return new, size
 
     def ensures(self, model: ir.Model) -> None:
@@ -167,6 +212,11 @@ def looks_at_gradients(update: Update, weight_decay: float = 0) -> bool:
     """Whether operators of ours that update parameters say whether their gradients are finite."""
     plain = update.rule == "sgd" and not weight_decay
     return update.is_of_gradients and (plain or update.rule in ADAPTIVE_RULES)
+
+
+def _is_of_one(group: Group) -> bool:
+    """Whether a group is one large parameter."""
+    return len(group.parameters) == 1 and is_large(group.parameters[0])
 
 
 class _Outputs(KeptTensors):

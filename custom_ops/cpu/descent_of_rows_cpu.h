@@ -1,0 +1,12 @@
+// DescentOfRows for the CPU execution provider.
+#pragma once
+
+#include <vector>
+
+#include "op.h"
+
+namespace svgd {
+
+std::vector<OpDefinition> DescentOfRowsCpu();
+
+}  // namespace svgd

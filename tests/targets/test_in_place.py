@@ -1,0 +1,188 @@
+"""Large parameters of the target onnx are written over where they lie, once the loss is known to be finite."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from fast_forms import converted, operators
+from models import CLASSES, FEATURES, Network, examples, mlp
+
+import svgd_onnx
+from svgd_onnx.step_names import IN_PLACE
+from svgd_onnx.targets.standard_onnx.file_names import FAST_STEP
+from svgd_onnx.transforms.emit import gradient_checks
+from svgd_onnx.transforms.emit.standard_onnx import overwritten
+
+RATE, STEPS = 0.05, 4
+OPTIONS: dict[str, Mapping[str, Any]] = {
+    "svgd": {},
+    "sgd": {"optimizer": "sgd"},
+    "momentum": {"optimizer": "momentum"},
+    "adamw": {"optimizer": "adamw"},
+    "rmsprop": {"optimizer": "rmsprop"},
+    "with weight decay": {"optimizer": "sgd", "weight_decay": 0.1},
+    "of a norm": {"clip_norm": 0.5},
+    "clipped": {"clip_value": 0.01},
+    "with l1": {"l1": 1e-3},
+    "averaged": {"ema": 0.9},
+    "with norms": {"gradient_norms": True},
+}
+
+
+def embedded() -> onnx.ModelProto:
+    """Two embeddings, some rows of which a batch takes several times, and a layer."""
+    net = Network()
+    spread = net.constant("spread", np.float32(3))
+    ids = net.node("Cast", net.node("Abs", net.node("Mul", "image", spread)), to=7)
+    value = net.node("Gather", net.weight("words", 40, 6), ids)
+    positions = net.constant("positions", np.arange(FEATURES))
+    value = net.node("Add", value, net.node("Gather", net.weight("places", 9, 6), positions))
+    value = net.node("ReduceMean", net.node("Tanh", value), axes=[1], keepdims=0)
+    net.node("MatMul", value, net.weight("head", 6, CLASSES), output="logits")
+    return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+
+
+NETWORKS: dict[str, Callable[[], onnx.ModelProto]] = {"mlp": mlp, "embedded": embedded}
+
+
+@pytest.fixture
+def all_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradient_checks, "_LARGE", 1)
+
+
+def in_place(folder: Path) -> list[str]:
+    metadata = onnx.load(folder / FAST_STEP).metadata_props
+    return json.loads({each.key: each.value for each in metadata}.get(IN_PLACE, "[]"))
+
+
+def trained(folder: Path, batch: Mapping[str, np.ndarray]) -> tuple[dict[str, bytes], list[float]]:
+    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=2)
+    losses = [trainer.train_step(batch, RATE) for _ in range(STEPS)]
+    return tensors(trainer), losses
+
+
+def tensors(trainer: svgd_onnx.Trainer) -> dict[str, bytes]:
+    manifest = trainer.manifest
+    names = [each.name for each in (*manifest.parameters, *manifest.states)]
+    names += [str(each.state) for each in manifest.operations if each.state]
+    return {name: trainer.tensor(name).tobytes() for name in names}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("options", OPTIONS)
+def test_steps_have_the_same_bits_as_apart(
+    options: str, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = NETWORKS[network]()
+    batch = examples(model)
+    apart = converted(model, tmp_path / "apart", "onnx", **OPTIONS[options])
+    assert in_place(apart) == []
+    monkeypatch.setattr(gradient_checks, "_LARGE", 1)
+    over = converted(model, tmp_path / "over", "onnx", **OPTIONS[options])
+    assert in_place(over)
+    assert trained(over, batch) == trained(apart, batch)
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("spoiled", [1e30, 3e38])
+@pytest.mark.parametrize("options", OPTIONS)
+def test_a_spoiled_batch_changes_nothing(options: str, spoiled: float, tmp_path: Path) -> None:
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", **OPTIONS[options])
+    batch = examples(mlp())
+    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=2)
+    trainer.train_step(batch, RATE)
+    before = tensors(trainer)
+    batch["x"] = batch["x"].copy()
+    batch["x"][0] = spoiled
+    with pytest.raises(svgd_onnx.UserError, match="not finite|NaN or infinite"):
+        trainer.train_step(batch, RATE)
+    assert tensors(trainer) == before
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_a_spoiled_gradient_is_named(tmp_path: Path) -> None:
+    """Its parameter is as it was, so that it is found by a step of standard operators."""
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", optimizer="sgd")
+    trainer = svgd_onnx.Trainer(folder, kernels="fast")
+    batch = examples(mlp())
+    batch["x"][0] = 1e30
+    with pytest.raises(svgd_onnx.UserError, match="the change of 'fc1.weight', .*'fc2.weight'"):
+        trainer.train_step(batch, RATE)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_an_embedding_moves_by_its_rows(tmp_path: Path) -> None:
+    folder = converted(embedded(), tmp_path / "artifacts", "onnx")
+    assert {"words", "places", "head"} <= set(in_place(folder))
+    found = operators(folder, "onnx")
+    assert found["DescentOfRows"] == 2
+    assert not found["ScatterElements"] + found["AddRows"]
+
+
+@pytest.mark.parametrize("changed", ["adamw", "of a norm", "with weight decay", "clipped"])
+@pytest.mark.usefixtures("all_are_large")
+def test_where_every_row_changes_it_has_a_gradient(changed: str, tmp_path: Path) -> None:
+    folder = converted(embedded(), tmp_path / "artifacts", "onnx", **OPTIONS[changed])
+    assert operators(folder, "onnx")["DescentOfRows"] == 0
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("options", [{"accumulation_steps": 2}, {"target": "ort-training"}])
+def test_other_steps_write_apart(options: dict[str, Any], tmp_path: Path) -> None:
+    folder = converted(mlp(), tmp_path / "artifacts", **{"target": "onnx", **options})
+    steps = list(folder.glob("*.fast.onnx"))
+    assert steps
+    for path in steps:
+        assert IN_PLACE not in {each.key for each in onnx.load(path).metadata_props}
+
+
+def _step(reads_late: bool) -> ir.Graph:
+    """w, and a loss; `Reshape` gives w's memory to a node that the loss may or may not wait for."""
+    w, g, loss = (ir.val(name, ir.DataType.FLOAT, [4]) for name in ("w", "g", "given"))
+    rate, shape = ir.val("rate", ir.DataType.FLOAT, []), ir.val("shape", ir.DataType.INT64, [2])
+    view = ir.node("Reshape", [w, shape])
+    read = ir.node("Abs", view.outputs)
+    first = ir.node("Abs" if reads_late else "Add", [loss] if reads_late else [loss, *read.outputs])
+    inputs = [w, rate, g, *first.outputs]
+    descent = ir.node("Descent", inputs, domain="ai.svgd")
+    descent.outputs[0].name = "w.new"
+    outputs = [*first.outputs, *descent.outputs, *read.outputs]
+    return ir.Graph(
+        [w, g, loss, rate, shape],
+        outputs,
+        nodes=[view, read, first, descent],
+        opset_imports={"": 17},
+    )
+
+
+@pytest.mark.parametrize("reads_late", [False, True])
+def test_what_is_read_after_the_loss_is_written_apart(reads_late: bool) -> None:
+    assert [value.name for value in overwritten(_step(reads_late))] == ([] if reads_late else ["w"])
+
+
+def test_a_network_of_the_usual_size_is_there_once(tmp_path: Path) -> None:
+    """A table of 30,522 rows, as BERT's, of 16 numbers: none of its size is made in a step."""
+    net = Network()
+    table = net.weight("table", 30_522, 16)
+    ids = net.node("Cast", net.node("Abs", "image"), to=7)
+    value = net.node("ReduceMean", net.node("Gather", table, ids), axes=[1], keepdims=0)
+    net.node("MatMul", value, net.weight("head", 16, CLASSES), output="logits")
+    model = net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
+    folder = converted(model, tmp_path / "artifacts", "onnx")
+    assert in_place(folder) == ["table"]
+    inferred = onnx.shape_inference.infer_shapes(onnx.load(folder / FAST_STEP)).graph
+    large = [
+        value.name
+        for value in inferred.value_info
+        if [each.dim_value for each in value.type.tensor_type.shape.dim] == [30_522, 16]
+    ]
+    assert large == []
+    batch = examples(model)
+    assert trained(folder, batch)[1][-1] < trained(folder, batch)[1][0]
