@@ -69,4 +69,5 @@ ADAFACTOR = Optimizer(
     session_operator=None,  # onnxruntime's operators keep states of the parameter's shape
     formula=_formula,
     elementwise=False,
+    squares=True,
 )

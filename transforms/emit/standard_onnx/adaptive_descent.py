@@ -50,7 +50,7 @@ def adaptive_descent(
         kept: the states.
 
     Returns:
-        The parameters after it, and a number that is finite only where the gradient is.
+        The parameters after it, and a number that is finite only where the squares of the gradient are.
     """
     moments, values = _MOMENTS[update.rule], update.hyper_parameters
     attributes = {
