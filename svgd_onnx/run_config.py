@@ -52,6 +52,10 @@ _MOST = (1 << 64) - 1
 
 # Bytes of a file: one comes with artifacts, which may be anybody's.
 _LARGEST = 1 << 20
+# Tables within each other.
+_DEEPEST = 32
+# A key takes tomllib time by the square of its parts; of all lines together, this is about 3 s.
+_SQUARES = 10**8
 
 # Options of which one is given: what the command line says of one takes the place of another in the file.
 _INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
@@ -141,7 +145,10 @@ def load(path: Path) -> dict[str, Any]:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
-        tables: dict[str, Any] = tomllib.loads(content.decode("utf-8"))
+        text = content.decode("utf-8")
+        if sum(line.count(".") ** 2 for line in text.split("\n")) > _SQUARES:
+            raise ValueError("a line in it has thousands of dots")
+        tables: dict[str, Any] = tomllib.loads(text)
     except (
         OSError,
         ValueError,
@@ -157,23 +164,27 @@ def load(path: Path) -> dict[str, Any]:
         if name not in (*COMMANDS, RECORD):
             nearest = _nearest(name, COMMANDS)
             raise UserError(f"'{path}' has a table [{name}], which is no command{nearest}.")
-        if name != RECORD:
-            _check_values(path, name, table)
+        _check_values(path, name, table)
     return tables
 
 
-def _check_values(path: Path, name: str, value: Any) -> None:
+def _check_values(path: Path, name: str, value: Any, depth: int = 0) -> None:
     """Refuses what no command line can hold.
 
     Raises:
-        UserError: an integer of more than 64 bits, or a string with the character 0.
+        UserError: an integer of more than 64 bits, a string with the character 0, or tables deep within each
+            other.
     """
+    if depth > _DEEPEST:
+        raise UserError(
+            f"'{path}' has tables or lists more than {_DEEPEST} deep within each other: leave out '{name}'."
+        )
     if isinstance(value, Mapping):
         for key, each in value.items():
-            _check_values(path, key, each)
+            _check_values(path, key, each, depth + 1)
     elif isinstance(value, list):
         for each in value:
-            _check_values(path, name, each)
+            _check_values(path, name, each, depth + 1)
     elif isinstance(value, int) and not -_MOST <= value <= _MOST:
         raise UserError(
             f"'{path}' has an integer of more than 64 bits as '{name}': give a smaller one."

@@ -20,7 +20,7 @@ constexpr size_t kNumbers = 16 * 1024;
 // Inputs a parameter, the rate, one number, the gradient and its second moments, of the parameter's
 // shape, and where there is a beta_1 first moments, of that shape, and the number of the step,
 // from 1; last, maybe, a guard, one number. Outputs the parameter, which may lie where the gradient
-// lies, the gradient's size, the sum of |x|, the second and the first moments; each may lie where
+// lies, the gradient's size, the sum of x^2, the second and the first moments; each may lie where
 // it was, and stays as it was where the guard is not finite:
 //   m' = beta_1 m + rest_1 g             v' = beta_2 v + rest_2 g^2
 //   M = m' / (1 - beta_1^step)           V = v' / (1 - beta_2^step)
@@ -67,7 +67,7 @@ class AdaptiveDescent final : public OpKernel {
       throw Refusal("nobody takes the first moments.");
     }
     const auto descend = LoopsOfAdaptiveDescent(Widest()).descend;
-    SizeOfPieces sizes(count, kNumbers);
+    SizeOfPieces sizes(count, kNumbers, SizeOf::kSquares);
     InPieces(context, count, kNumbers, 8 * count, [&](size_t first, size_t of_piece) {
       // before it is written over
       sizes.Add(x.gradient, first, of_piece);

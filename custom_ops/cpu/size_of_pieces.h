@@ -1,10 +1,10 @@
-// The size of an array, the sum of |x|, that is read a piece at a time by any thread.
+// The size of an array, a sum of |x| or x^2, that is read a piece at a time by any thread.
 #pragma once
 
 #include <cstddef>
 #include <vector>
 
-#include "cpu/size_sum_loops.h"
+#include "cpu/size_sum.h"
 #include "cpu/tasks.h"
 
 namespace svgd {
@@ -12,8 +12,8 @@ namespace svgd {
 // Its additions are in the order of pieces, whichever thread comes first.
 class SizeOfPieces {
  public:
-  SizeOfPieces(size_t numbers, size_t piece)
-      : piece_(piece), loop_(LoopsOfSizeSum(Widest()).sizes), sizes_(DivideUp(numbers, piece)) {}
+  SizeOfPieces(size_t numbers, size_t piece, SizeOf what = SizeOf::kNumbers)
+      : piece_(piece), loop_(SizeLoop(what)), sizes_(DivideUp(numbers, piece)) {}
 
   void Add(const float* numbers, size_t first, size_t count) {
     sizes_[first / piece_] = loop_(numbers + first, count);

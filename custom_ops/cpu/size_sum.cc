@@ -7,10 +7,14 @@
 
 namespace svgd {
 
+float (*SizeLoop(SizeOf what))(const float* x, size_t count) {
+  const SizeSumLoops& loops = LoopsOfSizeSum(Widest());
+  return what == SizeOf::kSquares ? loops.squares : loops.sizes;
+}
+
 double SizeSum(const float* numbers, size_t count, SizeOf what, const Threads& threads) {
   constexpr size_t kPiece = 32 * 1024;  // of a task
-  const SizeSumLoops& loops = LoopsOfSizeSum(Widest());
-  const auto loop = what == SizeOf::kSquares ? loops.squares : loops.sizes;
+  const auto loop = SizeLoop(what);
   if (count <= kPiece) return loop(numbers, count);
   std::vector<float> sums(DivideUp(count, kPiece));
   threads.ForEach(sums.size(), count, [&](size_t piece) {

@@ -14,6 +14,9 @@ enum class SizeOf {
   kSquares,  // x^2
 };
 
+// Adds up a few numbers, by the widest instructions.
+float (*SizeLoop(SizeOf what))(const float* x, size_t count);
+
 // The order of its additions follows from the count. Throws bad_alloc.
 double SizeSum(const float* numbers, size_t count, SizeOf what, const Threads& threads);
 

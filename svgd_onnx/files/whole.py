@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,15 +17,17 @@ from svgd_onnx.files.workplace import REPLACED, explained, recover, workplace
 
 
 @contextlib.contextmanager
-def whole_file(path: Path, *, of_ours: bool = False) -> Iterator[Path]:
+def whole_file(path: Path, *, of_ours: bool = False, like: Path | None = None) -> Iterator[Path]:
     """A temporary path of the same name, moved onto `path` when the block ends without an error.
 
     If the block makes a second file, of the same name and `.data` after it, that is moved first: it
-    holds tensors at places that the first knows, and those do not change from one to the next.
+    holds tensors at places that the first knows, and those do not change from one to the next. What is
+    replaced keeps its permissions.
 
     Args:
         path: where the file is to appear.
         of_ours: whether no user named it: a symbolic link there is replaced, and else the file behind it.
+        like: a file whose permissions it takes.
 
     Raises:
         UserError: there is something that is no file, the folder cannot be written, or the disk is full.
@@ -37,9 +40,10 @@ def whole_file(path: Path, *, of_ours: bool = False) -> Iterator[Path]:
         data = folder / f"{final.name}.data"
         if data in folder.iterdir():  # a name that is too long to be asked for is not there
             written.insert(0, (data, check_destination(final.with_name(data.name))))
-        for file, _ in written:
-            file.chmod(0o666 & ~_umask())
+        permissions = _new_permissions(folder)
+        for file, place in written:
             _flush(file)
+            _give(file, _permissions(like or place, permissions & 0o666))
         for file, place in written:
             file.replace(place)
         _flush_folder(final.parent)
@@ -50,6 +54,8 @@ def whole_folder(
     path: Path, *, force: bool, foreign: Callable[[Path], str | None]
 ) -> Iterator[Path]:
     """A temporary folder of the same name, moved onto `path` when the block ends without an error.
+
+    A folder that is replaced keeps its permissions.
 
     Args:
         path: where the folder is to appear; symbolic links are followed.
@@ -76,7 +82,7 @@ def whole_folder(
         temporary = folder / final.name
         temporary.mkdir()
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
+        _give(temporary, _permissions(final, _new_permissions(folder)))
         for file in temporary.rglob("*"):
             if file.is_file():
                 _flush(file)
@@ -145,7 +151,28 @@ def _flush_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _permissions(path: Path, otherwise: int) -> int:
+    """Those of a file or folder that is to be replaced; others where there is none."""
+    try:
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return otherwise
+    return otherwise if stat.S_ISLNK(mode) else stat.S_IMODE(mode)
+
+
+def _give(path: Path, permissions: int) -> None:
+    if stat.S_IMODE(path.stat().st_mode) != permissions:  # it may be a name of another user's file
+        path.chmod(permissions)
+
+
+def _new_permissions(workplace: Path) -> int:
+    """Those of a folder that the user makes.
+
+    They follow from the mask of the process, which nobody can read without writing it: of two threads the
+    second would read, and put back, what the first wrote.
+    """
+    folder = workplace / "svgd-permissions"
+    folder.mkdir()
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    folder.rmdir()
+    return mode

@@ -52,7 +52,7 @@ class KeptCheckpoints:
             source = followed(self._folder / name)
             if source.is_file():
                 place = self._folder / name_of_step(name, step)
-                with whole_file(place, of_ours=True) as temporary:
+                with whole_file(place, of_ours=True, like=source) as temporary:
                     _name_again(source, temporary)
 
     def keep_initial(self) -> None:

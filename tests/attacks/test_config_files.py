@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from attacks import attacked
 from attacks.attacked import Refused
+from conftest import Run
 
 import svgd_onnx
 from svgd_onnx import UserError
@@ -29,6 +30,29 @@ def test_what_no_command_line_holds_is_refused(
 ) -> None:
     (tmp_path / "run.toml").write_text(f"[train]\n{line}\n")
     assert sentence in refused("train", "--config", tmp_path / "run.toml")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "a" + ".a" * 500_000 + " = 1",
+        "[a" + " . a" * 200_000 + "]",
+        r"""'a'."\"" . """ * 50_000 + "a = 1",
+        "a" + ".a" * 90 + " = 1",
+        "a = " + "{a.a.a.a.a.a.a.a = " * 30 + "1" + "}" * 30,
+        "a = " + "[" * 40 + "]" * 40,
+        "a = " + "[" * 10_000 + "]" * 10_000,
+    ],
+    ids=["key", "table", "quoted", "deep", "in line", "list", "deep list"],
+)
+def test_keys_of_many_parts_and_deep_tables_are_refused_at_once(
+    line: str, folder: Path, data: Path, run: Run, refused: Refused
+) -> None:
+    """A run.toml may be anybody's. Python reads a key in a time that is the square of its parts."""
+    path = folder / "run.toml"
+    path.write_text(f"[train]\n{line}\n")
+    assert "run.toml" in refused("train", "--config", path)
+    assert run("evaluate", folder, "--data", data).code == 0
 
 
 def test_so_many_steps_as_no_counter_holds_are_refused(

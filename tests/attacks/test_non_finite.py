@@ -152,6 +152,34 @@ def test_what_was_left_out_is_counted_logged_and_resumed(target: str, tmp_path: 
     assert int(np.isnan(losses).sum()) == 2
 
 
+@pytest.mark.parametrize(
+    ("target", "kernels"), [("ort-training", "auto"), ("onnx", "fast"), ("onnx", "standard")]
+)
+@pytest.mark.parametrize(
+    "width", [5, 1 << 16]
+)  # the gradient of a large weight is looked at before
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adamw", "lamb", "adafactor"])
+def test_a_gradient_whose_square_is_infinite_gets_into_no_second_moment(
+    optimizer: str, width: int, target: str, kernels: str, tmp_path: Path
+) -> None:
+    """A direction is a number divided by the root of that, which is NaN, or 0 from then on."""
+    net = models.Network()
+    hidden = net.node("MatMul", "x", net.weight("w1", 4, width, scale=1e-3))
+    net.node("MatMul", hidden, net.weight("w2", width, 4), output="logits")
+    model = net.model({"x": ("N", 4)}, {"logits": ("N", 4)})
+    svgd_onnx.convert(model, tmp_path / "a", target=target, optimizer=optimizer, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a", kernels=kernels, threads=1)
+    batch = models.examples(model, 8)
+    trainer.train_step(batch, 1e-4)
+    names = [*trainer.manifest.parameters, *trainer.manifest.states]
+    before = {each.name: trainer.tensor(each.name).tobytes() for each in names}
+    bad = {**batch, "x": batch["x"] * np.float32(1e21)}
+    assert np.isfinite(trainer.evaluate(bad)["loss"])
+    with pytest.raises(svgd_onnx.UserError, match="infinite at step 2"):
+        trainer.train_step(bad, 1e-4)
+    assert {each.name: trainer.tensor(each.name).tobytes() for each in names} == before
+
+
 @pytest.mark.parametrize("target", ["ort-training", "onnx"])
 @pytest.mark.parametrize("optimizer", ["svgd", "adamw", "lion"])
 def test_accumulated_batches_that_are_left_out_are_made_up_for(

@@ -189,3 +189,40 @@ def test_a_link_to_itself(refused: Refused, model: Path, tmp_path: Path) -> None
     link.symlink_to(link)
     refused("convert", model, "--output", link)
     assert link.is_symlink()
+
+
+def permissions(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_what_is_replaced_keeps_its_permissions(model: Path, data: Path, tmp_path: Path) -> None:
+    """What was for its user alone does not become everybody's to read."""
+    folder, exported = tmp_path / "artifacts", tmp_path / "trained.onnx"
+    svgd_onnx.convert(model, folder, target="onnx", verify=False)
+    folder.chmod(0o700)
+    svgd_onnx.convert(model, folder, target="onnx", verify=False, force=True)
+    assert permissions(folder) == 0o700
+    checkpoint = folder / "checkpoint.safetensors"
+    for path in (checkpoint, exported):
+        path.touch()
+        path.chmod(0o600)
+    trainer = svgd_onnx.Trainer(folder)
+    trainer.train(svgd_onnx.load_data(data), steps=1, batch_size=8, learning_rate=0.1)
+    trainer.export(exported)
+    paths = [*folder.glob("checkpoint*"), exported]
+    assert [permissions(path) for path in paths] == [0o600] * 3
+
+
+def test_new_files_have_the_users_permissions_and_their_mask_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Read by writing it, it is lost where another thread does so too."""
+    before = os.umask(0o027)
+    try:
+        monkeypatch.delattr(os, "umask")
+        with whole_file(tmp_path / "file") as path:
+            path.write_text("")
+        assert permissions(tmp_path / "file") == 0o640
+    finally:
+        monkeypatch.undo()
+        assert os.umask(before) == 0o027

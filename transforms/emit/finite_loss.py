@@ -26,6 +26,9 @@ from svgd_onnx.transforms.virtualize.operator_t import (
 from svgd_onnx.transforms.virtualize.sigma_prime import STATE_PREFIX
 from svgd_onnx.transforms.writer import Writer, in_parts, take_place
 
+_SIZE, _SQUARES = "ReduceL1", "ReduceSumSquare"
+SUMS = frozenset({_SIZE, _SQUARES})
+"""The operators by which numbers, or their squares, are added up."""
 PREFIX = "svgd.finite"
 """What the names of nodes begin with by which the loss says whether a step may be taken."""
 # So many examples' X together are no larger than the gradient that they stand for: else it is quicker to read
@@ -46,12 +49,14 @@ class FiniteLoss(ir.passes.InPlacePass):
     sums and products of, and sums of a dY that r bounds. The gradient of a large weight of a
     product is not read for that: with T it is X' T(dY), T(dY) is bounded where r is finite, and X is smaller.
     Where T's factors come after the product, X' dY has to be finite too: r times the squares of X bounds it.
+    Of an optimizer that squares gradients the squares are added up.
 
     Args:
         parameters: those that have a gradient.
         virtual: those of them whose gradient has T in it.
         cheap: whether X may stand for the gradient; it is then kept until the step's end.
         fast: whether operators of ours may be used: one then does it all.
+        squared: whether the optimizer squares gradients.
 
     Requires: the loss and each gradient are outputs.
     Ensures: the loss is the first output, and other bits only where it is NaN.
@@ -64,10 +69,12 @@ class FiniteLoss(ir.passes.InPlacePass):
         *,
         cheap: bool = True,
         fast: bool = False,
+        squared: bool = False,
     ) -> None:
         super().__init__()
         self._parameters = list(parameters)
-        self._virtual = frozenset(virtual) if cheap else frozenset()
+        self._virtual = frozenset(virtual) if cheap and not squared else frozenset()
+        self._squared = squared
         self._guarded = _guarded_by_operator if fast else _guarded
 
     def requires(self, model: ir.Model) -> None:
@@ -82,6 +89,9 @@ class FiniteLoss(ir.passes.InPlacePass):
         bounded, products = [], []
         for name in self._parameters:
             gradient = outputs[gradient_name(name)]
+            if self._squared:
+                bounded.append(gradient)
+                continue
             if _summed(gradient) in squared:
                 continue  # a sum of what r bounds
             other = _multiplied(gradient, backward) if name in self._virtual else None
@@ -95,6 +105,7 @@ class FiniteLoss(ir.passes.InPlacePass):
         shown = _shown_by(outputs[gradient_name(name)] for name in self._parameters)
         shown |= _shown_by(_states(graph))
         read = [value for value in read if value not in shown and _size(value) != 0]
+        bounded = [value for value in bounded if _size(value) != 0]
         if not read and not bounded:
             return ir.passes.PassResult(model, modified=False)
         before = outputs[LOSS]
@@ -268,9 +279,9 @@ def _guarded(
         squares: tensors whose numbers' squares are.
         factors: as `squares`, and the rest is multiplied by their sum; none are 1.
     """
-    total = _sum(write, [*_absolute_sums(write, sizes), *_squares(write, squares)])
+    total = _sum(write, [*_sums(write, _SIZE, sizes), *_sums(write, _SQUARES, squares)])
     if factors:
-        total = write.node("Mul", total, _sum(write, _squares(write, factors)))
+        total = write.node("Mul", total, _sum(write, _sums(write, _SQUARES, factors)))
     return _finite_with(write, loss, total)
 
 
@@ -286,8 +297,8 @@ def _put(write: Writer, graph: ir.Graph, loss: ir.Value, before: ir.Value) -> No
     write.append_to(graph)
 
 
-def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
-    """The sums of the sizes of all numbers in some tensors; vectors as one, to have fewer nodes."""
+def _sums(write: Writer, operator: str, values: Sequence[ir.Value]) -> list[ir.Value]:
+    """Sums over all numbers in some tensors; vectors as one, to have fewer nodes."""
     vectors: list[ir.Value] = []
     terms: list[ir.Value] = []
     for value in values:
@@ -295,11 +306,7 @@ def _absolute_sums(write: Writer, values: Sequence[ir.Value]) -> list[ir.Value]:
         (vectors if is_vector else terms).append(value)
     for part in in_parts(vectors):
         terms.append(part[0] if len(part) == 1 else write.node("Concat", *part, axis=0))
-    return [write.node("ReduceL1", value, keepdims=0) for value in terms]
-
-
-def _squares(write: Writer, values: Iterable[ir.Value]) -> list[ir.Value]:
-    return [write.node("ReduceSumSquare", value, keepdims=0) for value in values]
+    return [write.node(operator, value, keepdims=0) for value in terms]
 
 
 def _sum(write: Writer, terms: Sequence[ir.Value]) -> ir.Value:

@@ -7,7 +7,7 @@ from math import prod
 
 import onnx_ir as ir
 
-from svgd_onnx.transforms.emit.finite_loss import PREFIX
+from svgd_onnx.transforms.emit.finite_loss import PREFIX, SUMS
 from svgd_onnx.transforms.fast_operators import FINITE_LOSS
 from svgd_onnx.transforms.rule import integer, static_shape
 from svgd_onnx.transforms.virtualize import DOMAIN
@@ -39,9 +39,10 @@ class GradientChecks:
                 continue
             if node.op_type == FINITE_LOSS:
                 self._check = node
-            elif node.op_type == "ReduceL1":
+            elif node.op_type in SUMS:
                 self._sizes[first] = node.outputs[0]
-        self._read = frozenset() if self._check is None else frozenset(self._check.inputs)
+        parts = ([], [], [], []) if self._check is None else _parts(self._check)
+        _, self._by_size, self._by_squares, _ = map(frozenset, parts)
 
     def guarded(self, write: Writer, number: ir.Value, gradient: ir.Value) -> ir.Value:
         """A scalar, float32, that is NaN where a large gradient is not finite; as it is where none is read.
@@ -56,9 +57,10 @@ class GradientChecks:
         if gradient in self._sizes:
             nothing = write.node("Mul", self._sizes[gradient], write.scalar(0))
             return write.node("Add", number, nothing)
-        if gradient not in self._read:
+        if gradient not in self._by_size | self._by_squares:
             return number
-        (found,) = write.nodes_with(FINITE_LOSS, [number, gradient], {}, 1, DOMAIN)
+        counts = {"squares": int(gradient in self._by_squares)}
+        (found,) = write.nodes_with(FINITE_LOSS, [number, gradient], counts, 1, DOMAIN)
         self._found[gradient] = found
         return found
 
@@ -73,9 +75,10 @@ class GradientChecks:
             gradient: it; where none reads it, nothing does.
             of: what it is a sum of, to be looked at in its place.
         """
-        if gradient in self._read:
+        if gradient in self._by_size | self._by_squares:
             inputs = [write.scalar(0), gradient if of is None else of]
-            (found,) = write.nodes_with(FINITE_LOSS, inputs, {}, 1, DOMAIN)
+            counts = {"squares": int(gradient in self._by_squares)}
+            (found,) = write.nodes_with(FINITE_LOSS, inputs, counts, 1, DOMAIN)
             self._found[gradient] = found
             write.append_to(graph)
 
@@ -89,11 +92,13 @@ class GradientChecks:
         check = self._check
         if check is None or not (self._found or self._told):
             return
-        loss, *read = check.inputs
-        # what stands last is counted from the end: X is there twice, if it is of two weights
-        last = len(read) - sum(integer(check, name, 0) for name in ("squares", "factors"))
-        found = (value if value is None else self._found.get(value, value) for value in read[:last])
-        inputs = [loss, *dict.fromkeys([*self._told, *found]), *read[last:]]
+        loss, sizes, squares, factors = _parts(check)
+        sizes = [self._found.get(value, value) for value in sizes]
+        sizes += [self._found[value] for value in squares if value in self._found]
+        squares = [value for value in squares if value not in self._found]
+        check.attributes["squares"] = ir.AttrInt64("squares", len(squares))
+        # X is there twice, if it is of two weights
+        inputs = [*loss, *dict.fromkeys([*self._told, *sizes]), *squares, *factors]
         graph.remove(check)
         check.resize_inputs(len(inputs))
         for place, value in enumerate(inputs):
@@ -104,3 +109,11 @@ class GradientChecks:
 def is_large(gradient: ir.Value) -> bool:
     """Whether to keep a gradient, or a second of its parameter, takes memory that counts."""
     return prod(static_shape(gradient) or ()) >= _LARGE
+
+
+def _parts(check: ir.Node) -> tuple[list[ir.Value], ...]:
+    """What `FiniteLoss` reads: the loss, and numbers, squares and factors, these counted from the end."""
+    read = [value for value in check.inputs if value is not None]
+    factors = len(read) - integer(check, "factors", 0)
+    squares = factors - integer(check, "squares", 0)
+    return read[:1], read[1:squares], read[squares:factors], read[factors:]

@@ -51,9 +51,11 @@ def _formula(step: Step) -> tuple[ir.Value, Mapping[str, ir.Value]]:
             "column_mean_square", write.reduce("ReduceMean", square, [rank - 2])
         )
         new = {"row_mean_square": rows, "column_mean_square": columns}
-        # in this order no product of small numbers is lost
-        share = write.node("Div", rows, write.reduce("ReduceMean", rows, [rank - 2]))
-        root = write.node("Sqrt", write.node("Mul", share, columns))
+        # in this order nothing is lost, where a row and a column have no gradient either
+        mean = write.node("Sqrt", write.reduce("ReduceMean", rows, [rank - 2]))
+        share = write.node("Div", write.node("Sqrt", rows), mean)
+        gradient = write.node("Div", gradient, share)
+        root = write.node("Sqrt", columns)
     direction = write.node("Div", gradient, root)
     mean = write.node("ReduceMean", write.node("Mul", direction, direction), keepdims=0)
     excess = write.node("Div", write.node("Sqrt", mean), step.number("threshold"))
@@ -67,4 +69,5 @@ ADAFACTOR = Optimizer(
     session_operator=None,  # onnxruntime's operators keep states of the parameter's shape
     formula=_formula,
     elementwise=False,
+    squares=True,
 )

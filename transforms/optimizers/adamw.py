@@ -55,4 +55,5 @@ ADAMW = Optimizer(
     state=of_its_shape("first_moment", "second_moment"),
     session_operator=_session_operator,
     formula=adam,
+    squares=True,
 )

@@ -35,5 +35,6 @@ LAMB = Optimizer(
     session_operator=None,  # none of onnxruntime's operators takes a norm
     formula=adam,
     elementwise=False,
+    squares=True,
     rescaled=_as_long_as_the_parameter,
 )

@@ -71,6 +71,7 @@ class Optimizer:
             itself, and on others only where the direction does too.
         elementwise: whether each number of a direction follows from the same place of the others alone, so
             that several parameters may be updated as one.
+        squares: whether it squares gradients, whose squares then have to be finite too.
         rescaled: writes what becomes of a direction that has weight decay in it; None if it stays.
     """
 
@@ -80,6 +81,7 @@ class Optimizer:
     session_operator: Callable[[Mapping[str, float]], SessionOperator] | None
     formula: Formula
     elementwise: bool = True
+    squares: bool = False
     rescaled: Callable[[Step, ir.Value], ir.Value] | None = None
 
     @property

@@ -36,4 +36,5 @@ RMSPROP = Optimizer(
     state=of_its_shape("mean_square"),
     session_operator=_session_operator,
     formula=_formula,
+    squares=True,
 )

@@ -83,7 +83,8 @@ def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[Sta
     trainable = graphs.selection.trainable
     if graphs.recompute:
         Recompute(graphs.batch)(step)
-    FiniteLoss(trainable, graphs.virtual, cheap=not graphs.recompute, fast=fast)(step)
+    cheap, squared = not graphs.recompute, graphs.update.optimizer.squares
+    FiniteLoss(trainable, graphs.virtual, cheap=cheap, fast=fast, squared=squared)(step)
     accumulate = AccumulateGradients(trainable, graphs.update)
     accumulate(step)
     return accumulate.states

@@ -202,6 +202,9 @@ class OrtTrainingSession:
     def _find_not_finite(self) -> list[str]:
         trained = [each.name for each in self._manifest.parameters if each.trainable]
         gradients = {name: self._state.get_parameter(name).grad.numpy() for name in trained}
+        if OPTIMIZERS[self._manifest.update].squares:
+            with np.errstate(over="ignore"):
+                gradients = {name: np.square(array) for name, array in gradients.items()}
         states = {name: array for name, (array, _) in self._in_place.items()}
         return [
             name for name, array in {**gradients, **states}.items() if not np.isfinite(array).all()

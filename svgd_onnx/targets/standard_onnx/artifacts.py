@@ -116,7 +116,8 @@ def complete(
     # looks at it as it descends.
     looks = fast and looks_at_gradients(graphs.update)
     cheap = whole and not (graphs.recompute or graphs.half or looks)
-    FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast)(step)
+    squared = graphs.update.optimizer.squares
+    FiniteLoss(selection.trainable, graphs.virtual, cheap=cheap, fast=fast, squared=squared)(step)
     scale, when, kept = graphs.update.loss_scale, None, []
     if scale is not None and scale.is_dynamic:
         leaving = LeaveOutSteps(scale)

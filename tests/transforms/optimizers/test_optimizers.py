@@ -200,6 +200,21 @@ def test_the_update_follows_its_formula(
         assert np.abs(trainer.tensor(name) - expected).max() <= 1e-5 * moved
 
 
+@pytest.mark.parametrize("target", TARGETS)
+def test_adafactor_of_a_row_and_a_column_without_gradient(
+    target: str, trainer_of: MakeTrainer
+) -> None:
+    """As of units that are never active: their means, 1e-30 each, have no product in float32."""
+    trainer = trainer_of(affine(), loss="none", optimizer="adafactor", target=target)
+    before = np.array(trainer.tensor("scale"), np.float64)
+    x = np.random.default_rng(0).standard_normal((STEPS, 2, 3, 4)).astype(np.float32)
+    x[:, :, 1] = x[..., 2] = 0
+    for batch in x:
+        assert np.isfinite(trainer.train_step({"x": batch}, learning_rate=RATE))
+    expected = adafactor(before, [batch.sum(axis=0, dtype=np.float64) for batch in x])
+    np.testing.assert_allclose(trainer.tensor("scale"), expected, rtol=1e-5)
+
+
 def test_the_settings_reach_every_optimizer_and_every_option() -> None:
     reached = {(name, option) for name, options, _ in SETTINGS for option in (None, *options)}
     assert reached >= {(name, None) for name in OPTIMIZER_NAMES}

@@ -52,7 +52,7 @@ def adaptive_descent(
         guard: what has to be finite, else nothing changes; None if that is no matter.
 
     Returns:
-        The parameters after it, and a number that is finite only where the gradient is.
+        The parameters after it, and a number that is finite only where the squares of the gradient are.
     """
     moments, values = _MOMENTS[update.rule], update.hyper_parameters
     attributes = {
