@@ -87,14 +87,14 @@ def is_mapped(array: np.ndarray) -> bool:
 
 
 def release(array: np.ndarray) -> None:
-    """Lets go of the pages of a mapped file that were read: they are in the file still."""
-    base: object = array
-    while isinstance(base, np.ndarray):
-        if isinstance(base, np.memmap) and base.mode == "c":
-            return  # pages that were written to are in no file
-        base = base.base
-    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
-        base.madvise(mmap.MADV_DONTNEED)
+    """Lets go of the pages of a mapped file that were read: they are in the file still.
+
+    Pages that were written to are in no file where a mapping is private ("c"). Of one that is not NumPy's
+    nobody knows whether it is.
+    """
+    found = _mapping(array)
+    if found is not None and found[0].mode != "c" and hasattr(mmap, "MADV_DONTNEED"):
+        found[1].madvise(mmap.MADV_DONTNEED)
 
 
 def taken(array: np.ndarray, rows: np.ndarray | slice) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import mmap
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -156,6 +157,28 @@ def test_what_the_user_may_write_to_changes_by_that(mapped: Path) -> None:
     cut_short(mapped / "x.npy")
     with pytest.raises(svgd_onnx.UserError, match="was cut short"):
         files.check()
+
+
+@pytest.mark.skipif(not hasattr(mmap, "MAP_PRIVATE"), reason="of POSIX")
+@pytest.mark.parametrize("kind", ["of no file", "of the process", "NumPy's"])
+def test_what_is_written_into_memory_alone_is_kept(kind: str, mapped: Path, tmp_path: Path) -> None:
+    """Pages of a mapping that are let go come from its file again, or are zeros."""
+    given = {each.stem: np.load(each) for each in mapped.glob("*.npy")}
+    x = given["x"]
+    if kind == "of no file":
+        memory = mmap.mmap(-1, x.nbytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        array = np.ndarray(x.shape, x.dtype, buffer=memory)
+    elif kind == "of the process":
+        with (mapped / "x.npy").open("rb") as file:
+            memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        array = np.ndarray(x.shape, x.dtype, buffer=memory)
+    else:
+        array = np.load(mapped / "x.npy", mmap_mode="c")
+    array[...] = x + 1
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    trainer.train({**given, "x": array}, steps=2, batch_size=8, learning_rate=0.1)
+    np.testing.assert_array_equal(array, x + 1)
 
 
 def test_a_batch_in_a_step_is_in_memory(mapped: Path, tmp_path: Path) -> None:
