@@ -11,16 +11,20 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from fast_forms import converted, operators
+from fast_forms import assert_conversion_keeps_it, converted, operators
 from models import CLASSES, FEATURES, Network, examples, mlp
 
 import svgd_onnx
+from svgd_onnx.errors import Advice
 from svgd_onnx.step_names import IN_PLACE
 from svgd_onnx.targets.standard_onnx.file_names import FAST_STEP
 from svgd_onnx.transforms.emit import gradient_checks
-from svgd_onnx.transforms.emit.standard_onnx import overwritten
+from svgd_onnx.transforms.emit.standard_onnx import overwritten, parameter_update
+from svgd_onnx.transforms.emit.standard_onnx.descent_of_rows import descent_of_rows
+from svgd_onnx.transforms.writer import Writer
 
 RATE, STEPS = 0.05, 4
+Rows = tuple[ir.Value, ir.Value]
 OPTIONS: dict[str, Mapping[str, Any]] = {
     "svgd": {},
     "sgd": {"optimizer": "sgd"},
@@ -124,6 +128,33 @@ def test_an_embedding_moves_by_its_rows(tmp_path: Path) -> None:
     found = operators(folder, "onnx")
     assert found["DescentOfRows"] == 2
     assert not found["ScatterElements"] + found["AddRows"]
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("options", ["svgd", "sgd", "with norms"])
+def test_what_moves_by_its_rows_is_verified(
+    options: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The gradient is nowhere in the step, but for its norm."""
+    folder = tmp_path / "artifacts"
+    assert_conversion_keeps_it(embedded(), folder, recwarn, **OPTIONS[options])
+    assert operators(folder, "onnx")["DescentOfRows"] == 2
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_verification_holds_the_rows_against_standard_operators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_twice_the_rows(
+        write: Writer, parameter: ir.Value, rate: ir.Value, rows: Rows, guard: ir.Value
+    ) -> ir.Value:
+        indices, directions = rows
+        twice = write.node("Add", directions, directions)
+        return descent_of_rows(write, parameter, rate, (indices, twice), guard)
+
+    monkeypatch.setattr(parameter_update, "descent_of_rows", of_twice_the_rows)
+    with pytest.warns(Advice, match=r"left out \('words' comes out differently\)"):
+        converted(embedded(), tmp_path / "artifacts", "onnx", verify=True)
 
 
 @pytest.mark.parametrize("changed", ["adamw", "of a norm", "with weight decay", "clipped"])
