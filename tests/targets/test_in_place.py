@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,58 @@ def test_a_spoiled_gradient_is_named(tmp_path: Path) -> None:
     batch["x"][0] = 1e30
     with pytest.raises(svgd_onnx.UserError, match="the change of 'fc1.weight', .*'fc2.weight'"):
         trainer.train_step(batch, RATE)
+
+
+def during_a_run(
+    trainer: svgd_onnx.Trainer, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
+    """Has something happen before a run of the step has come back."""
+    session = trainer._state.session._session  # type: ignore[attr-defined]
+    run = session.run_with_iobinding
+
+    def run_and_then(binding: Any) -> None:
+        run(binding)
+        then()
+
+    monkeypatch.setattr(session, "run_with_iobinding", run_and_then)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_an_interrupt_waits_for_the_end_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, number = examples(mlp()), signal.SIGINT
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", optimizer="adamw")
+    trainer, other = (svgd_onnx.Trainer(folder, kernels="fast", threads=1) for _ in range(2))
+    with monkeypatch.context() as patch:
+        during_a_run(trainer, patch, lambda: signal.raise_signal(number))
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train_step(batch, RATE)
+    assert trainer.step == 1 and signal.getsignal(number) is signal.default_int_handler
+    other.train_step(batch, RATE)
+    assert tensors(trainer) == tensors(other)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_a_step_that_breaks_off_after_the_loss_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory does not suffice for what comes after it."""
+
+    def fail() -> None:
+        raise MemoryError("no memory")
+
+    batch = examples(mlp())
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", optimizer="adamw")
+    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=1)
+    with monkeypatch.context() as patch:
+        during_a_run(trainer, patch, fail)
+        with pytest.raises(svgd_onnx.UserError, match="no memory"):
+            trainer.train_step(batch, RATE)
+    for use in (lambda: trainer.train_step(batch, RATE), trainer.save, lambda: tensors(trainer)):
+        with pytest.raises(svgd_onnx.UserError, match="broken off .*: open the folder again"):
+            use()
+    assert svgd_onnx.Trainer(folder).step == 0
 
 
 @pytest.mark.usefixtures("all_are_large")
