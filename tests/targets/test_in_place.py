@@ -251,6 +251,26 @@ def test_what_is_read_after_the_loss_is_written_apart(reads_late: bool) -> None:
     assert [value.name for value in overwritten(_step(reads_late))] == ([] if reads_late else ["w"])
 
 
+@pytest.mark.parametrize("moved", ["Transpose", "Reshape", "Mul"])
+def test_what_a_product_after_the_loss_may_read_itself_is_written_apart(moved: str) -> None:
+    """What is moved is read before the loss too, and so w is; but onnxruntime has products move it."""
+    w, x, rate, g = (ir.val(name, ir.DataType.FLOAT, [4, 4]) for name in ("w", "x", "rate", "g"))
+    other = ir.val("other", ir.DataType.FLOAT, [4, 4])
+    view = ir.node(moved, [w] if moved == "Transpose" else [w, other])
+    first = ir.node("MatMul", [x, *view.outputs])
+    late = ir.node("MatMul", [x, *view.outputs])
+    descent = ir.node("Descent", [w, rate, g, *first.outputs], domain="ai.svgd")
+    descent.outputs[0].name = "w.new"
+
+    graph = ir.Graph(
+        [w, x, rate, g, other],
+        [*first.outputs, *descent.outputs, *late.outputs],
+        nodes=[view, first, late, descent],
+        opset_imports={"": 17},
+    )
+    assert overwritten(graph) == []
+
+
 def test_a_network_of_the_usual_size_is_there_once(tmp_path: Path) -> None:
     """A table of 30,522 rows, as BERT's, of 16 numbers: none of its size is made in a step."""
     net = Network()
