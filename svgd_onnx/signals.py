@@ -82,6 +82,41 @@ def during(sentence: Callable[[], str], stop: Callable[[], None] | None = None) 
         _sentence, _stop = before
 
 
+@contextlib.contextmanager
+def held() -> Iterator[None]:
+    """Signals wait for the end of the block, in the main thread: where a handler raises, nothing is half done.
+
+    For what is native code but for a moment, in which they would wait too.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    own: dict[int, Callable[[int, FrameType | None], object]] = {}
+    for number in _SIGNALS:
+        handler = signal.getsignal(number)
+        if callable(handler):
+            own[number] = handler
+    came: list[tuple[int, FrameType | None]] = []
+    ends = False
+
+    def wait(number: int, frame: FrameType | None) -> None:
+        if ends:
+            own[number](number, frame)
+        else:
+            came.append((number, frame))
+
+    for held_back in own:
+        signal.signal(held_back, wait)
+    try:
+        yield
+    finally:
+        ends = True
+        for held_back, handler in own.items():
+            signal.signal(held_back, handler)
+        for signalled, frame in came:
+            own[signalled](signalled, frame)
+
+
 def exit_code() -> int | None:
     """That of the signal which stopped a block of `during`; None if none did."""
     return None if _stopped_by is None else 128 + _stopped_by

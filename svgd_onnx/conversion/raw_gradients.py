@@ -19,6 +19,7 @@ from svgd_onnx.step_names import LOSS_SCALE, beside
 from svgd_onnx.targets.session import seeded
 from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.emit import plain_loss
+from svgd_onnx.transforms.emit.standard_onnx import write_gradients_of_rows
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.lower.neutral_virtual_gradient import NeutralVirtualGradient
 from svgd_onnx.transforms.lower.surrogate import StraightThroughSurrogate
@@ -70,7 +71,7 @@ class RawGradients:
             name: beside(gradient_name(name), manifest.own_names) for name in self._trained
         }
         inputs = [tensor.name for tensor in manifest.inputs]
-        model = _loss_and_gradients(path, inputs, self._loss, [*self._gradients.values()], states)
+        model = _loss_and_gradients(path, inputs, self._loss, self._gradients, states)
         self._options = onnxruntime.RunOptions()
         self._options.only_execute_path_to_fetches = True
         zeros = {name: np.zeros(shape, np.float32) for name, shape in states.items()}
@@ -171,7 +172,7 @@ def _loss_and_gradients(
     path: Path,
     inputs: Sequence[str],
     loss: str,
-    gradients: Collection[str],
+    gradients: Mapping[str, str],
     states: Mapping[str, object],
 ) -> ir.Model:
     """The part of a step that gives the loss and the gradients, and T without effect."""
@@ -180,11 +181,12 @@ def _loss_and_gradients(
     for value, name in zip(graph.inputs, inputs):
         value.name = name  # which the training session may have under another
     SingleProducts()(model)
+    write_gradients_of_rows(graph, gradients)
     NeutralVirtualGradient(states)(model)
     # the loss is asked for many times, and must not ask for the gradients
     step_loss = next(value for value in graph.outputs if value.name == loss)
     take_place(plain_loss(step_loss), step_loss)
-    _keep_outputs(model, {loss, *gradients})
+    _keep_outputs(model, {loss, *gradients.values()})
     return model
 
 

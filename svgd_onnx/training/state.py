@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx import signals
 from svgd_onnx.distributed import ALONE, Communicator
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
@@ -105,14 +107,17 @@ class TrainingState:
         unproven = not progress.step and manifest.verified is None
         if unproven:
             self.session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
-        loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
-        skipped = progress.skipped
-        if not math.isfinite(loss):
-            if self._non_finite == STOP:
-                raise self._finite.refusal(loss, progress.step + 1)
-            skipped += 1
-        self.progress = replace(progress, step=progress.step + 1, skipped=skipped)
-        self.is_saved = False
+        # Ctrl-C comes before a step or after it; where ranks wait for each other it must not wait
+        alone = self.communicator.size == 1
+        with signals.held() if alone else contextlib.nullcontext():
+            loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
+            skipped = progress.skipped
+            if not math.isfinite(loss):
+                if self._non_finite == STOP:
+                    raise self._finite.refusal(loss, progress.step + 1)
+                skipped += 1
+            self.progress = replace(progress, step=progress.step + 1, skipped=skipped)
+            self.is_saved = False
         if unproven:
             self.check_finite()
         return loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,20 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
-from fast_forms import converted, operators
+from fast_forms import assert_conversion_keeps_it, converted, operators
 from models import CLASSES, FEATURES, Network, examples, mlp
 
 import svgd_onnx
+from svgd_onnx.errors import Advice
 from svgd_onnx.step_names import IN_PLACE
 from svgd_onnx.targets.standard_onnx.file_names import FAST_STEP
 from svgd_onnx.transforms.emit import gradient_checks
-from svgd_onnx.transforms.emit.standard_onnx import overwritten
+from svgd_onnx.transforms.emit.standard_onnx import overwritten, parameter_update
+from svgd_onnx.transforms.emit.standard_onnx.descent_of_rows import descent_of_rows
+from svgd_onnx.transforms.writer import Writer
 
 RATE, STEPS = 0.05, 4
+Rows = tuple[ir.Value, ir.Value]
 OPTIONS: dict[str, Mapping[str, Any]] = {
     "svgd": {},
     "sgd": {"optimizer": "sgd"},
@@ -117,6 +122,58 @@ def test_a_spoiled_gradient_is_named(tmp_path: Path) -> None:
         trainer.train_step(batch, RATE)
 
 
+def during_a_run(
+    trainer: svgd_onnx.Trainer, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
+    """Has something happen before a run of the step has come back."""
+    session = trainer._state.session._session  # type: ignore[attr-defined]
+    run = session.run_with_iobinding
+
+    def run_and_then(binding: Any) -> None:
+        run(binding)
+        then()
+
+    monkeypatch.setattr(session, "run_with_iobinding", run_and_then)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_an_interrupt_waits_for_the_end_of_a_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, number = examples(mlp()), signal.SIGINT
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", optimizer="adamw")
+    trainer, other = (svgd_onnx.Trainer(folder, kernels="fast", threads=1) for _ in range(2))
+    with monkeypatch.context() as patch:
+        during_a_run(trainer, patch, lambda: signal.raise_signal(number))
+        with pytest.raises(KeyboardInterrupt):
+            trainer.train_step(batch, RATE)
+    assert trainer.step == 1 and signal.getsignal(number) is signal.default_int_handler
+    other.train_step(batch, RATE)
+    assert tensors(trainer) == tensors(other)
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_a_step_that_breaks_off_after_the_loss_is_not_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where memory does not suffice for what comes after it."""
+
+    def fail() -> None:
+        raise MemoryError("no memory")
+
+    batch = examples(mlp())
+    folder = converted(mlp(), tmp_path / "artifacts", "onnx", optimizer="adamw")
+    trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=1)
+    with monkeypatch.context() as patch:
+        during_a_run(trainer, patch, fail)
+        with pytest.raises(svgd_onnx.UserError, match="no memory"):
+            trainer.train_step(batch, RATE)
+    for use in (lambda: trainer.train_step(batch, RATE), trainer.save, lambda: tensors(trainer)):
+        with pytest.raises(svgd_onnx.UserError, match="broken off .*: open the folder again"):
+            use()
+    assert svgd_onnx.Trainer(folder).step == 0
+
+
 @pytest.mark.usefixtures("all_are_large")
 def test_an_embedding_moves_by_its_rows(tmp_path: Path) -> None:
     folder = converted(embedded(), tmp_path / "artifacts", "onnx")
@@ -124,6 +181,33 @@ def test_an_embedding_moves_by_its_rows(tmp_path: Path) -> None:
     found = operators(folder, "onnx")
     assert found["DescentOfRows"] == 2
     assert not found["ScatterElements"] + found["AddRows"]
+
+
+@pytest.mark.usefixtures("all_are_large")
+@pytest.mark.parametrize("options", ["svgd", "sgd", "with norms"])
+def test_what_moves_by_its_rows_is_verified(
+    options: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """The gradient is nowhere in the step, but for its norm."""
+    folder = tmp_path / "artifacts"
+    assert_conversion_keeps_it(embedded(), folder, recwarn, **OPTIONS[options])
+    assert operators(folder, "onnx")["DescentOfRows"] == 2
+
+
+@pytest.mark.usefixtures("all_are_large")
+def test_verification_holds_the_rows_against_standard_operators(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def of_twice_the_rows(
+        write: Writer, parameter: ir.Value, rate: ir.Value, rows: Rows, guard: ir.Value
+    ) -> ir.Value:
+        indices, directions = rows
+        twice = write.node("Add", directions, directions)
+        return descent_of_rows(write, parameter, rate, (indices, twice), guard)
+
+    monkeypatch.setattr(parameter_update, "descent_of_rows", of_twice_the_rows)
+    with pytest.warns(Advice, match=r"left out \('words' comes out differently\)"):
+        converted(embedded(), tmp_path / "artifacts", "onnx", verify=True)
 
 
 @pytest.mark.parametrize("changed", ["adamw", "of a norm", "with weight decay", "clipped"])
@@ -165,6 +249,26 @@ def _step(reads_late: bool) -> ir.Graph:
 @pytest.mark.parametrize("reads_late", [False, True])
 def test_what_is_read_after_the_loss_is_written_apart(reads_late: bool) -> None:
     assert [value.name for value in overwritten(_step(reads_late))] == ([] if reads_late else ["w"])
+
+
+@pytest.mark.parametrize("moved", ["Transpose", "Reshape", "Mul"])
+def test_what_a_product_after_the_loss_may_read_itself_is_written_apart(moved: str) -> None:
+    """What is moved is read before the loss too, and so w is; but onnxruntime has products move it."""
+    w, x, rate, g = (ir.val(name, ir.DataType.FLOAT, [4, 4]) for name in ("w", "x", "rate", "g"))
+    other = ir.val("other", ir.DataType.FLOAT, [4, 4])
+    view = ir.node(moved, [w] if moved == "Transpose" else [w, other])
+    first = ir.node("MatMul", [x, *view.outputs])
+    late = ir.node("MatMul", [x, *view.outputs])
+    descent = ir.node("Descent", [w, rate, g, *first.outputs], domain="ai.svgd")
+    descent.outputs[0].name = "w.new"
+
+    graph = ir.Graph(
+        [w, x, rate, g, other],
+        [*first.outputs, *descent.outputs, *late.outputs],
+        nodes=[view, first, late, descent],
+        opset_imports={"": 17},
+    )
+    assert overwritten(graph) == []
 
 
 def test_a_network_of_the_usual_size_is_there_once(tmp_path: Path) -> None:

@@ -129,6 +129,7 @@ class InferenceTrainingSession:
         zeros = np.zeros(len(manifest.gradient_norms), np.float32)
         self._norms = {name: hold(zeros.copy()) for name in norm_outputs(manifest)}
         self._half = 0
+        self._is_half_done = False
         self._bound = self._bindings(self._session, wanted)
 
     def train_step(
@@ -140,15 +141,22 @@ class InferenceTrainingSession:
         seed: int | None = None,
     ) -> float:
         """See `Session`."""
+        self._check_whole()
         given = self._given(arrays, learning_rate, update)
         if self._in_place:
             self._last = given, seed
+            self._loss.update_inplace(np.array(np.nan, np.float32))
         captured = self._captured
         if captured is not None:
             captured.begin(given, self._inputs)
-        with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
-            if captured is None or not captured.run(self._half, given):
-                self._run(given)
+        try:
+            with batch_at_fault(self._manifest.arrays, arrays), seeded(seed):
+                if captured is None or not captured.run(self._half, given):
+                    self._run(given)
+        except BaseException:
+            # what waits for the loss may be written over by then, and the rest is not
+            self._is_half_done = bool(self._in_place) and math.isfinite(float(self._loss.numpy()))
+            raise
         if self._placement.ran(self._session):
             self._warn_of_another_device()
         loss = float(self._loss.numpy())
@@ -159,6 +167,18 @@ class InferenceTrainingSession:
             self._current, self._other = self._other, self._current
             self._half = 1 - self._half
         return loss
+
+    def _check_whole(self) -> None:
+        """Refuses tensors some of which are of a step that others have not come to.
+
+        Raises:
+            UserError: says so.
+        """
+        if self._is_half_done:
+            raise UserError(
+                f"A step of '{self._folder}' was broken off while it changed parameters: open the folder "
+                "again, which goes on from its checkpoint."
+            )
 
     def _given(
         self, arrays: Sequence[np.ndarray], learning_rate: float, update: bool
@@ -201,6 +221,7 @@ class InferenceTrainingSession:
         self, arrays: Sequence[np.ndarray], *, seed: int | None = None, trained: bool = False
     ) -> list[np.ndarray]:
         """See `Session`."""
+        self._check_whole()
         session = self._evaluation
         binding = session.io_binding()
         given = {tensor.name: array for tensor, array in zip(self._manifest.arrays, arrays)}
@@ -224,6 +245,7 @@ class InferenceTrainingSession:
 
     def tensor(self, name: str) -> np.ndarray:
         """See `Session`."""
+        self._check_whole()
         if name not in self._current:
             raise no_tensor(self._folder, name)
         return np.asarray(self._current[name].numpy())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import onnx_ir as ir
 
 from svgd_onnx.transforms.fast_operators import DESCENT_OF_ROWS
@@ -46,3 +48,24 @@ def descent_of_rows(
     indices = write.cast(indices, "int64")
     inputs = [parameter, rate, indices, directions, guard]
     return write.nodes_with(DESCENT_OF_ROWS, inputs, {}, 1, DOMAIN)[0]
+
+
+def write_gradients_of_rows(graph: ir.Graph, names: Mapping[str, str]) -> None:
+    """Writes gradients whole that a step has the rows of alone: what `descent_of_rows` makes of zeros at -1.
+
+    Args:
+        graph: of the step.
+        names: what gradients are called, by their parameters; those that are there stay.
+    """
+    there = {value.name for node in graph for value in node.outputs}
+    for node in [each for each in graph if each.op_type == DESCENT_OF_ROWS]:
+        parameter, _, indices, directions, *_ = node.inputs
+        name = names[(parameter and parameter.name) or ""]
+        if name in there:
+            continue
+        write = Writer(f"{name}/whole", graph.opset_imports[""])
+        zeros = write.node("ConstantOfShape", write.node("Shape", parameter))
+        inputs = [zeros, write.scalar(-1), indices, directions]
+        (gradient,) = write.nodes_with(DESCENT_OF_ROWS, inputs, {}, 1, DOMAIN)
+        gradient.name = name
+        write.append_to(graph)

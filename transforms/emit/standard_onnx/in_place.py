@@ -17,6 +17,8 @@ _DESCENTS = {
 }
 # Their output may be the memory of their first input.
 _VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+# onnxruntime makes them a part of each product that reads their output, which reads their input then.
+_INTO_PRODUCTS = frozenset({"Cast", "Div", "Mul", "Transpose"})
 
 
 def overwritten(graph: ir.Graph) -> list[ir.Value]:
@@ -65,13 +67,13 @@ def _nodes_before(values: Sequence[ir.Value | None], but: Collection[ir.Node] = 
 
 
 def _readers(value: ir.Value) -> set[ir.Node]:
-    """The nodes that read a value's memory."""
+    """The nodes that read a value's memory, or may once onnxruntime has loaded the graph."""
     found: set[ir.Node] = set()
     pending = [value]
     while pending:
         for node, _ in pending.pop().uses():
             if node not in found:
                 found.add(node)
-                if node.op_type in _VIEWS:
+                if node.op_type in _VIEWS or node.op_type in _INTO_PRODUCTS:
                     pending.extend(node.outputs)
     return found
