@@ -194,12 +194,15 @@ class Session(Protocol):
         device: what runs the steps, as --device has it.
         nodes: of a step, how many of each operator, by the provider of onnxruntime's that runs them. Empty on
             the processor, and before the first step where that is known only then.
+        holds_signals: whether signals wait for the end of a step, as it writes parameters where they lie; not
+            where a step is so short that holding them would be felt.
     """
 
     progress: TrainingProgress
     kernels: str
     device: str
     nodes: dict[str, Counter[str]]
+    holds_signals: bool
 
     def train_step(
         self, arrays: Sequence[np.ndarray], learning_rate: float, *, update: bool, seed: int | None

@@ -108,8 +108,8 @@ class TrainingState:
         if unproven:
             self.session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
         # Ctrl-C comes before a step or after it; where ranks wait for each other it must not wait
-        alone = self.communicator.size == 1
-        with signals.held() if alone else contextlib.nullcontext():
+        holds = self.session.holds_signals and self.communicator.size == 1
+        with signals.held() if holds else contextlib.nullcontext():
             loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
             skipped = progress.skipped
             if not math.isfinite(loss):

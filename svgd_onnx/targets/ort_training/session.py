@@ -30,6 +30,9 @@ from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
+# Bytes of parameters, of whose step the microseconds that signals are held in are no part that counts.
+_LARGE = 1 << 20
+
 
 class OrtTrainingSession:
     """A `Session` on onnxruntime-training.
@@ -61,6 +64,7 @@ class OrtTrainingSession:
         self.device = "cpu"
         self.nodes: dict[str, Counter[str]] = {}
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, self.device)
+        self.holds_signals = sum(each.nbytes for each in manifest.parameters) >= _LARGE
         model = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
         models = [
             str(checked_model(folder, manifest, name))

@@ -102,6 +102,7 @@ class InferenceTrainingSession:
             check_tensor(folder, name, found, inputs[name])
         self._changing = [name for name in tensors if self._output(name) is not None]
         self._in_place = self._written_over()
+        self.holds_signals = bool(self._in_place)
         self._last: tuple[Mapping[str, np.ndarray], int | None] = ({}, None)
         apart = (name for name in self._changing if name not in self._in_place)
         current = {name: self._on_device(array) for name, array in tensors.items()}
