@@ -181,6 +181,10 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     return Predictor(session, inputs, numbers)
 
 
+# A Pad of zeros before a pooling becomes its pads, which are no zeros (`PadsOfPools`).
+_WRONG = ["Pad_Fusion"]
+
+
 def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
     """A session on the processor, that predicts.
 
@@ -200,7 +204,9 @@ def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
     # else one that is called so would be taken for onnxruntime's own form, in which nobody has looked
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_WRONG
+        )
     except Exception as error:
         raise UserError(f"onnxruntime cannot open {called} ({first_line(error)}).") from error
 

@@ -22,6 +22,7 @@ from svgd_onnx.transforms.canonicalize.known_sizes import KnownSizes
 from svgd_onnx.transforms.canonicalize.lift_constants import LiftConstants
 from svgd_onnx.transforms.canonicalize.open_sizes import OpenNegativeSizes
 from svgd_onnx.transforms.canonicalize.opset import OLDEST_OPSET, Opset
+from svgd_onnx.transforms.canonicalize.pads_of_pools import PadsOfPools
 from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
@@ -114,6 +115,7 @@ def canonicalize(
         InferShapes()(model)
     if KnownSizes()(model).modified:
         FoldConstants()(model)
+    PadsOfPools()(model)
     refuse_odd_sizes(model.graph)
     refuse_wrong_statement(model)
     refuse_odd_constants(model.graph)
