@@ -129,6 +129,20 @@ def test_a_spoiled_gradient_is_named(tmp_path: Path) -> None:
         trainer.train_step(batch, RATE)
 
 
+def during_a_run(
+    trainer: svgd_onnx.Trainer, monkeypatch: pytest.MonkeyPatch, then: Callable[[], object]
+) -> None:
+    """Has something happen before a run of the step has come back."""
+    session = trainer._state.session._session  # type: ignore[attr-defined]
+    run = session.run_with_iobinding
+
+    def run_and_then(binding: Any) -> None:
+        run(binding)
+        then()
+
+    monkeypatch.setattr(session, "run_with_iobinding", run_and_then)
+
+
 @pytest.mark.usefixtures("all_are_large")
 def test_an_interrupt_waits_for_the_end_of_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
