@@ -18,6 +18,8 @@ import svgd_onnx
 from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.options import TrainingSettings
 from svgd_onnx.conversion.plan import read_model
+from svgd_onnx.transforms.open_batch.reshape import _places
+from svgd_onnx.transforms.rule import RefusedError
 
 Build = Callable[[int], onnx.ModelProto]
 
@@ -228,3 +230,11 @@ def test_an_axis_that_size_fixes_stays_so(tmp_path: Path) -> None:
 def test_gradients_of_an_opened_model_are_right() -> None:
     found = svgd_onnx.check(attention(1), batch_size=3)
     assert all(each.is_right() for each in found)
+
+
+@pytest.mark.parametrize(("before", "sizes", "batch"), [(0, [2, 3], 2), (1, [2], 0)])
+def test_a_reshape_of_no_numbers_has_no_place_for_examples(
+    before: int, sizes: list[int | None], batch: int
+) -> None:
+    with pytest.raises(RefusedError):
+        _places(before, sizes, batch)

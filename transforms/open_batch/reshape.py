@@ -86,8 +86,8 @@ def _places(before: int, sizes: Sequence[int | None], batch: int) -> list[Rows]:
     found: list[Rows] = []
     entries = 1
     for axis, there in enumerate(sizes):
-        outer = before // entries
-        if entries * outer != before:
+        outer = before // max(entries, 1)
+        if entries * outer != before or not outer * batch:  # of no numbers, where a size is 0
             break
         if there is None:
             if not found:
