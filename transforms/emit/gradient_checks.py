@@ -59,10 +59,7 @@ class GradientChecks:
             return write.node("Add", number, nothing)
         if gradient not in self._by_size | self._by_squares:
             return number
-        counts = {"squares": int(gradient in self._by_squares)}
-        (found,) = write.nodes_with(FINITE_LOSS, [number, gradient], counts, 1, DOMAIN)
-        self._found[gradient] = found
-        return found
+        return self._looked_at(write, number, gradient, gradient)
 
     def look(
         self, write: Writer, graph: ir.Graph, gradient: ir.Value, of: ir.Value | None = None
@@ -76,11 +73,17 @@ class GradientChecks:
             of: what it is a sum of, to be looked at in its place.
         """
         if gradient in self._by_size | self._by_squares:
-            inputs = [write.scalar(0), gradient if of is None else of]
-            counts = {"squares": int(gradient in self._by_squares)}
-            (found,) = write.nodes_with(FINITE_LOSS, inputs, counts, 1, DOMAIN)
-            self._found[gradient] = found
+            self._looked_at(write, write.scalar(0), gradient, gradient if of is None else of)
             write.append_to(graph)
+
+    def _looked_at(
+        self, write: Writer, number: ir.Value, gradient: ir.Value, of: ir.Value
+    ) -> ir.Value:
+        """The number, NaN where what stands for a gradient is not finite, which the loss then reads."""
+        counts = {"squares": int(gradient in self._by_squares)}
+        (found,) = write.nodes_with(FINITE_LOSS, [number, of], counts, 1, DOMAIN)
+        self._found[gradient] = found
+        return found
 
     def tell(self, size: ir.Value, gradients: Iterable[ir.Value] = ()) -> None:
         """Has the loss read a number that is finite if something is; in place of some gradients, if so."""
