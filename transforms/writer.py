@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,6 +32,7 @@ class Writer:
         self.opset = opset
         self.nodes: list[ir.Node] = []
         self.constants: list[ir.Value] = []
+        self._elsewhere = 0
 
     def node(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
         """A node with one output."""
@@ -45,7 +47,7 @@ class Writer:
         domain: str = "",
     ) -> Sequence[ir.Value]:
         """A node with several outputs, or of another domain."""
-        name = f"{self._prefix}/{op_type}_{len(self.nodes)}"
+        name = f"{self._prefix}/{op_type}_{self._elsewhere + len(self.nodes)}"
         created = ir.node(
             op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=name
         )
@@ -55,6 +57,17 @@ class Writer:
             created.outputs[0].dtype = ir.DataType(attributes["to"])
         self.nodes.append(created)
         return created.outputs
+
+    @contextmanager
+    def in_a_body(self) -> Iterator[list[ir.Node]]:
+        """Has what is written meanwhile be the nodes of a body, which are given; constants stay around it."""
+        around, elsewhere = self.nodes, self._elsewhere
+        self.nodes, self._elsewhere = [], elsewhere + len(around)
+        body = self.nodes
+        try:
+            yield body
+        finally:
+            self.nodes, self._elsewhere = around, elsewhere + len(body)
 
     def cast(self, value: ir.Value, dtype: str) -> ir.Value:
         """The value as "float32", "int64", ...: a name that NumPy knows."""
