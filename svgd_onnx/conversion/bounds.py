@@ -122,6 +122,12 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
                     f"{name} has {attribute.name} of {far[0]:,}, which no size or place can be: export it "
                     "again."
                 )
+        if attribute.name == "perm" and sorted(numbers) != list(range(len(numbers))):
+            # onnxruntime looks up axes by it before it knows how many there are
+            given = ", ".join(map(str, numbers))
+            raise UserError(
+                f"{name} has perm of {given}, which is no order of axes: export it again."
+            )
         if attribute.name in _WINDOWS and prod(numbers) > _MOST_PLACES:
             raise UserError(
                 f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "

@@ -72,6 +72,10 @@ def model(added: Callable[[Network, str], str]) -> onnx.ModelProto:
             "has pads of 4,611,686,018,427,387,904",
         ),
         (
+            lambda net, h: net.node("Transpose", h, perm=[5, 0]),
+            "has perm of 5, 0, which is no order of axes",
+        ),
+        (
             lambda net, h: net.node(
                 "Flatten",
                 net.node("AveragePool", image(net, h), kernel_shape=[9, 9], pads=[-8, 0, 2**30, 0]),

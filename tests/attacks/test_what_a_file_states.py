@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 import pytest
 from models import Network
+from runtimes import RUNNABLE_TARGETS
 
 import svgd_onnx
 from svgd_onnx.conversion.model import load_model
@@ -24,6 +25,34 @@ def test_the_type_of_an_initializer_is_its_tensors(tmp_path: Path) -> None:
     model.graph.value_info.append(lie)
     assert list(load_model(model).graph.initializers[weight.name].shape or ()) == weight.dims
     svgd_onnx.convert(model, tmp_path / "out", target="onnx")
+
+
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
+def test_a_value_of_another_number_of_axes_than_it_is_said_to_have(
+    target: str, tmp_path: Path
+) -> None:
+    """onnxruntime ends the process where a pooling comes after it."""
+    net = Network()
+    value = net.node("Conv", "x", net.weight("k", 8, 1, 3, 3), pads=[1, 1, 1, 1])
+    value = net.node("Relu", value, output="relu")
+    value = net.node("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2])
+    value = net.node("Conv", value, net.weight("k2", 4, 8, 3, 3), pads=[1, 1, 1, 1])
+    net.node("MatMul", net.node("Flatten", value), net.weight("w", 64, 4), output="y")
+    model = net.model({"x": ("batch", 1, 8, 8)}, {"y": ("batch", 4)})
+    random = np.random.default_rng(0)
+    batch = {
+        "x": random.normal(size=(2, 1, 8, 8)).astype(np.float32),
+        "target": random.normal(size=(2, 4)).astype(np.float32),
+    }
+    losses = []
+    for axes in (["batch", 8, 8, 8], ["batch", 8, 8]):
+        del model.graph.value_info[:]
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info("relu", FLOAT, axes))
+        folder = tmp_path / str(len(axes))
+        svgd_onnx.convert(model, folder, loss="mse", target=target)
+        trainer = svgd_onnx.Trainer(folder)
+        losses.append([trainer.train_step(batch, 0.1), trainer.evaluate(batch)["loss"]])
+    assert losses[0] == losses[1]
 
 
 @pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool", "Conv"])

@@ -27,7 +27,7 @@ from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
-from svgd_onnx.transforms.canonicalize.stated_shapes import refuse_wrong_statement
+from svgd_onnx.transforms.canonicalize.stated_shapes import mend_statements
 from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
@@ -117,7 +117,7 @@ def canonicalize(
         FoldConstants()(model)
     PadsOfPools()(model)
     refuse_odd_sizes(model.graph)
-    refuse_wrong_statement(model)
+    mend_statements(model)
     refuse_odd_constants(model.graph)
     refuse_empty_windows(model.graph)
     if quantized == STRAIGHT_THROUGH:

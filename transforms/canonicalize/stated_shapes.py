@@ -1,12 +1,13 @@
-"""What a model states of the shapes of large values, beside what follows from its inputs.
+"""What a model states of the shapes of its values, beside what follows from its inputs.
 
-A run shows what is stated wrong; but a step that is made for a large value is large before anything runs, and
-a run of a value that is large, and stated to be small, takes all memory.
+A run shows what is stated wrong; but onnxruntime may end the process where a value is stated to have another
+number of axes, a step that is made for a large value is large before anything runs, and a run of a value that
+is large, and stated to be small, takes all memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -31,15 +32,16 @@ _ENLARGE = frozenset(
 )
 
 
-def refuse_wrong_statement(model: ir.Model) -> None:
-    """Refuses a model that states another shape of its largest value than follows, where either is large.
+def mend_statements(model: ir.Model) -> None:
+    """Gives values the number of axes that follows, where the model states another.
+
+    Args:
+        model: with shapes inferred.
 
     Raises:
-        UserError: names the value and both shapes.
+        UserError: it states another shape of its largest value than follows, where either is large; names the
+            value and both shapes.
     """
-    _, size = largest_value(model.graph)
-    if size <= _LARGE and not any(node.op_type in _ENLARGE for node in model.graph):
-        return
     copy = model.clone()
     for node in copy.graph:
         for value in node.outputs:
@@ -49,6 +51,27 @@ def refuse_wrong_statement(model: ir.Model) -> None:
         {value.name: value for node in each.graph for value in node.outputs}
         for each in (model, copy)
     )
+    _refuse_large(model, copy, stated, follows)
+    modified = False
+    for name, value in stated.items():
+        said, found = value.shape, follows[name].shape
+        if said is None or found is None or value.is_graph_output():  # a run compares outputs
+            continue
+        if len(said) != len(found):
+            value.shape, modified = found, True
+    if modified:
+        InferShapes()(model)
+
+
+def _refuse_large(
+    model: ir.Model,
+    copy: ir.Model,
+    stated: Mapping[str | None, ir.Value],
+    follows: Mapping[str | None, ir.Value],
+) -> None:
+    _, size = largest_value(model.graph)
+    if size <= _LARGE and not any(node.op_type in _ENLARGE for node in model.graph):
+        return
     for graph in (model.graph, copy.graph):
         largest, size = largest_value(graph)
         if largest is None or size <= _LARGE or largest.name not in stated:

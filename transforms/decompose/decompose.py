@@ -19,7 +19,7 @@ from svgd_onnx.transforms.decompose.n_ary import N_ARY
 from svgd_onnx.transforms.decompose.normalizations import NORMALIZATIONS
 from svgd_onnx.transforms.decompose.pad import PAD
 from svgd_onnx.transforms.decompose.pooling import POOLING
-from svgd_onnx.transforms.decompose.recurrent import RECURRENT
+from svgd_onnx.transforms.decompose.recurrent import RECURRENT, UNROLLED
 from svgd_onnx.transforms.decompose.reductions import REDUCTIONS
 from svgd_onnx.transforms.decompose.refused import REFUSED
 from svgd_onnx.transforms.decompose.resize import RESIZE
@@ -75,9 +75,10 @@ class Decompose(ir.passes.InPlacePass):
 
     def call(self, model: ir.Model) -> ir.passes.PassResult:
         graph = model.graph
+        rules = RULES if "Scan" in self._kept else {**RULES, **UNROLLED}
         modified = False
         for node in path_to_loss(graph, self._trainable, self._outputs):
-            rule = RULES.get(node.op_type) if node.domain == "" else None
+            rule = rules.get(node.op_type) if node.domain == "" else None
             if is_fused(node):
                 rule = FUSED_OPERATORS[node.op_type]  # says again why it could not write it
             if rule is None or node.op_type in self._kept:

@@ -14,11 +14,11 @@ import onnx_ir as ir
 from svgd_onnx.transforms.decompose.recurrent_activations import activations_of
 from svgd_onnx.transforms.decompose.recurrent_cells import CELLS, Cell, Direction
 from svgd_onnx.transforms.decompose.recurrent_turns import Layer, scanned, stacked, unrolled
-from svgd_onnx.transforms.rule import RefusedError, Rule, input_of, inputs_of, static_shape, text
+from svgd_onnx.transforms.rule import RefusedError, Rule, fixed_size, inputs_of, static_shape, text
 from svgd_onnx.transforms.writer import Writer
 
-MOST_UNROLLED = 256
-"""Steps that are written out. A graph of more takes longer to open than a Scan takes to turn."""
+MOST_UNROLLED = 32
+"""Steps that are written out. Of more a Scan is faster, and as large as of one."""
 
 _ATTRIBUTES = frozenset(
     {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}
@@ -26,14 +26,25 @@ _ATTRIBUTES = frozenset(
 _BACKWARDS = {"forward": [False], "reverse": [True], "bidirectional": [False, True]}
 
 
-def recurrent(cell: Cell, node: ir.Node, write: Writer) -> Sequence[ir.Value | None]:
-    """Step by step; beyond the end of a shorter sequence its state stays, and what is given out is 0."""
+def recurrent(cell: Cell, scans: bool, node: ir.Node, write: Writer) -> Sequence[ir.Value | None]:
+    """Step by step; beyond the end of a shorter sequence its state stays, and what is given out is 0.
+
+    Args:
+        cell: the operator.
+        scans: whether a Scan has a gradient.
+        node, write: as of any rule.
+    """
     (x,) = inputs_of(node, 1)
     for name, attribute in node.attributes.items():
         if name not in _ATTRIBUTES | cell.attributes and attribute.value:
             raise RefusedError(f"its attribute {name} is given")
-    sizes = static_shape(x, 0, 1)
-    turns = unrolled if sizes is not None and sizes[0] <= MOST_UNROLLED else scanned
+    short = (static_shape(x, 0, 1) or (MOST_UNROLLED + 1,))[0] <= MOST_UNROLLED
+    if not scans and fixed_size(x, 0) > MOST_UNROLLED:
+        raise RefusedError(
+            f"onnxruntime's builder does not take it over more than {MOST_UNROLLED} steps, but rules of "
+            "svgd-onnx's own do"
+        )
+    turns = unrolled if short else scanned
     flags = _BACKWARDS[text(node, "direction", "forward")]
     activations = activations_of(node, write, cell.activations, len(flags))
     sequences, last = [], []
@@ -49,4 +60,6 @@ def recurrent(cell: Cell, node: ir.Node, write: Writer) -> Sequence[ir.Value | N
     return outputs[: len(node.outputs)]
 
 
-RECURRENT: dict[str, Rule] = {name: partial(recurrent, cell) for name, cell in CELLS.items()}
+RECURRENT: dict[str, Rule] = {name: partial(recurrent, cell, True) for name, cell in CELLS.items()}
+UNROLLED: dict[str, Rule] = {name: partial(recurrent, cell, False) for name, cell in CELLS.items()}
+"""Where a Scan has no gradient."""

@@ -86,10 +86,10 @@ def scanned(layer: Layer) -> Turned:
     name = f"{layer.product.name}/turn"
     examples = None if x.shape is None else x.shape[1]
     hidden, gates = layer.direction.hidden, layer.direction.gates * layer.direction.hidden
-    before = [_number(f"{name}/state_{i}", examples, hidden) for i in range(layer.cell.states)]
-    taken = [_number(f"{name}/input", examples, gates)]
+    before = [_entry(f"{name}/state_{i}", examples, hidden) for i in range(layer.cell.states)]
+    taken = [_entry(f"{name}/input", examples, gates)]
     if layer.lengths is not None:
-        taken.append(ir.val(f"{name}/within", dtype=ir.DataType.BOOL, shape=[examples, 1]))
+        taken.append(_entry(f"{name}/within", examples, 1, ir.DataType.BOOL))
     with write.in_a_body() as nodes:
         after = step(taken[0], before)
         given = after[0]
@@ -118,8 +118,13 @@ def stacked(write: Writer, values: Sequence[ir.Value], axis: int) -> ir.Value:
     return apart[0] if len(apart) == 1 else write.node("Concat", *apart, axis=axis)
 
 
-def _number(name: str, *sizes: int | ir.SymbolicDim | None) -> ir.Value:
-    return ir.val(name, dtype=ir.DataType.FLOAT, shape=list(sizes))
+def _entry(
+    name: str,
+    examples: int | ir.SymbolicDim | None,
+    size: int,
+    dtype: ir.DataType = ir.DataType.FLOAT,
+) -> ir.Value:
+    return ir.val(name, dtype=dtype, shape=ir.Shape([examples, size]))
 
 
 def _within(write: Writer, lengths: ir.Value | None, steps: int) -> list[ir.Value]:
