@@ -45,10 +45,11 @@ class Layer:
         """Those of the sequences, (N,); None if all have all steps."""
         return input_of(self.node, 4)
 
-    def initial(self, first: ir.Value) -> list[ir.Value]:
-        """The states before the first turn; `first` is an entry of the product."""
+    @property
+    def given(self) -> list[ir.Value | None]:
+        """The states before the first turn, of all directions; None where they are zeros."""
         places = range(_FIRST_STATE, _FIRST_STATE + self.cell.states)
-        return [self.direction.initial(input_of(self.node, place), first) for place in places]
+        return [input_of(self.node, place) for place in places]
 
 
 def unrolled(layer: Layer) -> Turned:
@@ -60,7 +61,7 @@ def unrolled(layer: Layer) -> Turned:
     split = write.nodes_with("Split", [layer.product], {"axis": 0, **equal}, steps)
     inputs = [write.node("Squeeze", part, write.integers(0)) for part in split]
     within = _within(write, layer.lengths, steps)
-    state: Sequence[ir.Value] = layer.initial(inputs[0])
+    state: Sequence[ir.Value] = [layer.direction.initial(given, inputs[0]) for given in layer.given]
     step = layer.cell.step(layer.direction, layer.node)
     hidden: dict[int, ir.Value] = {}
     for place in reversed(range(steps)) if layer.backwards else range(steps):
@@ -76,7 +77,11 @@ def scanned(layer: Layer) -> Turned:
     write = layer.write
     (x,) = inputs_of(layer.node, 1)
     step = layer.cell.step(layer.direction, layer.node)
-    initial = layer.initial(write.node("Gather", layer.product, write.integer(0), axis=0))
+    hidden, gates = layer.direction.hidden, layer.direction.gates * layer.direction.hidden
+    initial = [
+        _zeros(write, x, hidden) if given is None else layer.direction.mine(given)
+        for given in layer.given
+    ]
     scans = [layer.product]
     if layer.lengths is not None:
         places = write.positions(write.node("Shape", x, start=0, end=1))
@@ -85,7 +90,6 @@ def scanned(layer: Layer) -> Turned:
         scans.append(write.node("Less", places, lengths))
     name = f"{layer.product.name}/turn"
     examples = None if x.shape is None else x.shape[1]
-    hidden, gates = layer.direction.hidden, layer.direction.gates * layer.direction.hidden
     before = [_entry(f"{name}/state_{i}", examples, hidden) for i in range(layer.cell.states)]
     taken = [_entry(f"{name}/input", examples, gates)]
     if layer.lengths is not None:
@@ -116,6 +120,14 @@ def stacked(write: Writer, values: Sequence[ir.Value], axis: int) -> ir.Value:
     """Values along a new axis."""
     apart = [write.node("Unsqueeze", value, write.integers(axis)) for value in values]
     return apart[0] if len(apart) == 1 else write.node("Concat", *apart, axis=axis)
+
+
+def _zeros(write: Writer, x: ir.Value, size: int) -> ir.Value:
+    """(N, size), for x (T, N, ...); of the product, as in a row, their gradient would be as large as it."""
+    shape = write.node(
+        "Concat", write.node("Shape", x, start=1, end=2), write.integers(size), axis=0
+    )
+    return write.node("ConstantOfShape", shape)
 
 
 def _entry(
