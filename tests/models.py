@@ -218,6 +218,25 @@ def gemm(opset: int = OPSET) -> onnx.ModelProto:
     return net.model({"x": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)}, opset)
 
 
+GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
+
+
+def recurrent(op_type: str = "LSTM", steps: int | str = 40, hidden: int = 16) -> onnx.ModelProto:
+    """x (steps, batch, 8), as torch writes it -> a layer in both directions -> logits (batch, 5) of its end."""
+    net, gates = Network(), GATES[op_type] * hidden
+    weights = [
+        net.weight("W", 2, gates, 8, scale=0.1),
+        net.weight("R", 2, gates, hidden, scale=0.1),
+        net.weight("B", 2, 2 * gates),
+    ]
+    net.node(op_type, "x", *weights, hidden_size=hidden, direction="bidirectional")
+    net.nodes[-1].output[:] = ["", "last"]
+    value = net.node("Transpose", "last", perm=[1, 0, 2])
+    value = net.node("Reshape", value, net.constant("shape", np.array([-1, 2 * hidden])))
+    net.node("MatMul", value, net.weight("head", 2 * hidden, 5), output="logits")
+    return net.model({"x": (steps, "batch", 8)}, {"logits": ("batch", 5)})
+
+
 def sequence(opset: int = OPSET) -> onnx.ModelProto:
     """A dense layer over the positions of a sequence, then their mean: x (batch, 3, 6) -> (batch, 4)."""
     net = Network()

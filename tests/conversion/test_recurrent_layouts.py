@@ -7,11 +7,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from models import Network
+from models import GATES, Network
 
 import svgd_onnx
-
-GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 
 
 def layer(op_type: str, layout: int) -> onnx.ModelProto:

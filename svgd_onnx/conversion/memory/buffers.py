@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 
 import onnx
 
+from svgd_onnx.conversion.memory.reads import reads
+
 # Of onnxruntime's kernels, those whose first output is the memory of their first input.
 _VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 # Those whose first output may take the place of an input that nothing else reads, by the input's place.
@@ -45,7 +47,7 @@ class Buffers:
     given_back: list[list[str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._left = Counter(name for node in self.nodes for name in node.input)
+        self._left = Counter(name for node in self.nodes for name in reads(node))
         self._owner: dict[str, str] = {}
         self._readers: Counter[str] = Counter()
         self._kept: dict[Hashable, list[str]] = defaultdict(list)
@@ -58,12 +60,11 @@ class Buffers:
                     if name and name not in self.elsewhere and self._is_new(node, place, name)
                 ]
             )
-            for name in node.input:
+            read = reads(node)
+            for name in read:
                 if name in self._owner:
                     self._readers[self._owner[name]] -= 1
-            ends = [
-                self._owner[name] for name in (*node.input, *node.output) if name in self._owner
-            ]
+            ends = [self._owner[name] for name in (*read, *node.output) if name in self._owner]
             for buffer in dict.fromkeys(ends):
                 last[buffer] = number
                 if self._readers[buffer] == 0 and buffer not in self.elsewhere:

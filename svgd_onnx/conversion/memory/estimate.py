@@ -24,6 +24,7 @@ from svgd_onnx.transforms.canonicalize.fix_sizes import size_of
 # Batches by which it is told how shapes grow; a size of 1 may be one that is fixed.
 _FEW, _MORE = 2, 3
 _LARGEST_BATCH = 1 << 20
+_ANY = 1 << 62
 
 
 class NotEstimatedError(UserError):
@@ -125,7 +126,7 @@ def estimate_memory(
             f"Memory is not estimated: '{step}' is not there or damaged: convert the model again."
         ) from error
     graph = model.graph
-    with_bodies = [node.op_type for node in graph.node if _has_body(node)]
+    with_bodies = [node.op_type for node in graph.node if node.op_type in ("If", "Loop")]
     if with_bodies:
         raise NotEstimatedError(
             f"Memory is not estimated: the step has {listed(dict.fromkeys(with_bodies))}, whose turns are only "
@@ -196,10 +197,6 @@ def _axis(tensor: Tensor, axis: int) -> str:
     return f"{tensor.name}.{axis}" if size == "?" else str(size)
 
 
-def _has_body(node: onnx.NodeProto) -> bool:
-    return any(each.type == onnx.AttributeProto.GRAPH for each in node.attribute)
-
-
 def _shapes(
     graph: onnx.GraphProto,
     opset: int,
@@ -264,6 +261,10 @@ def _line(few: int, more: int, name: str) -> tuple[int, int]:
 
 def _works_in(node: onnx.NodeProto, few: StepShapes, more: StepShapes) -> tuple[int, int, int]:
     """See `_Node`."""
-    (less, most), (larger, _) = workspace(node, few.shapes), workspace(node, more.shapes)
+    if node.op_type == "Scan":
+        less, larger = (each.turn_bytes[node.output[0]] for each in (few, more))
+        most = _ANY
+    else:
+        (less, most), (larger, _) = workspace(node, few.shapes), workspace(node, more.shapes)
     each = (larger - less) // (_MORE - _FEW)
     return less - _FEW * each, each, most

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import onnx
 
+from svgd_onnx.conversion.memory.reads import reads
+
 _OF_SHAPES = ("Shape", "Size")
 
 
@@ -17,7 +19,7 @@ def node_order(nodes: Sequence[onnx.NodeProto]) -> list[int]:
     each when all that it reads is there (`ReverseDFSFrom` in onnxruntime/core/graph/graph.cc).
     """
     makers = {name: number for number, node in enumerate(nodes) for name in node.output if name}
-    read = [sorted({makers[name] for name in node.input if name in makers}) for node in nodes]
+    read = [sorted({makers[name] for name in reads(node) if name in makers}) for node in nodes]
     inner = {number for each in read for number in each}
     pending = [(number, False) for number in range(len(nodes)) if number not in inner]
     seen: set[int] = set()

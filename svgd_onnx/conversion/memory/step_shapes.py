@@ -51,6 +51,7 @@ class StepShapes:
         shapes: by the value's name.
         types: the element types of ONNX.
         sizes: the numbers of small tensors of integers that are known.
+        turn_bytes: of a Scan, by its first output, what a turn computes.
 
     Raises:
         UnknownShapeError: a shape does not follow.
@@ -63,6 +64,7 @@ class StepShapes:
     shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
     types: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, np.ndarray] = field(default_factory=dict)
+    turn_bytes: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for value in self.graph.input:
@@ -80,7 +82,9 @@ class StepShapes:
         if node.domain in _DEFAULT_DOMAINS:
             self._compute(node)
         missing = [name for name in node.output if name and name not in self.shapes]
-        if missing and node.op_type in OTHER_OPERATORS:
+        if missing and node.op_type == "Scan":
+            self._of_turns(node)
+        elif missing and node.op_type in OTHER_OPERATORS:
             self._of_another_domain(node)
         elif missing and node.domain in _DEFAULT_DOMAINS:
             self._of_the_standard(node)
@@ -178,6 +182,40 @@ class StepShapes:
         for name, numbers in zip(node.output, told(given, sizes, attributes) if told else ()):
             if name and numbers is not None:
                 self._keep(name, numbers)
+
+    def _of_turns(self, node: onnx.NodeProto) -> None:
+        """Of a Scan, whose body reads values around it."""
+        told = {each.name: helper.get_attribute_value(each) for each in node.attribute}
+        body, scanned = told["body"], told["num_scan_inputs"]
+        states = len(node.input) - scanned
+        turns, given = 0, {}
+        axes = [None] * states + list(told.get("scan_input_axes", [0] * scanned))
+        for value, name, axis in zip(body.input, node.input, axes):
+            shape = list(self.shapes[name])
+            if axis is not None:
+                turns = shape.pop(axis)
+            given[value.name] = tuple(shape)
+        kinds = {value.name: self.types[name] for value, name in zip(body.input, node.input)}
+        turn = StepShapes(
+            body,
+            self.opset,
+            given,
+            self.axes,
+            dict(self.shapes),
+            {**self.types, **kinds},
+            dict(self.sizes),
+        )
+        for each in body.node:
+            turn.infer(each)
+        stacked = [0] * (len(node.output) - states)
+        places = [None] * states + list(told.get("scan_output_axes", stacked))
+        for name, value, axis in zip(node.output, body.output, places):
+            shape = list(turn.shapes[value.name])
+            if axis is not None:
+                shape.insert(axis, turns)
+            self.shapes[name], self.types[name] = tuple(shape), turn.types[value.name]
+        names = (name for each in body.node for name in each.output if name)
+        self.turn_bytes[node.output[0]] = sum(map(turn.nbytes, names))
 
 
 def _constant(node: onnx.NodeProto) -> np.ndarray | None:

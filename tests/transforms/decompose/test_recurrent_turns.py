@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 import pytest
 from decompositions import MODELS, options
-from models import Network
+from models import GATES
+from models import recurrent as classifier
 
 import svgd_onnx
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.transforms.decompose import recurrent
 
-GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
 LAYERS = [name for name in MODELS if name.split()[0] in GATES]
 
 Unrolled = Callable[[int], None]
@@ -26,22 +26,6 @@ Unrolled = Callable[[int], None]
 def unrolled(monkeypatch: pytest.MonkeyPatch) -> Unrolled:
     """Has layers over so many steps be written out."""
     return lambda steps: monkeypatch.setattr(recurrent, "MOST_UNROLLED", steps)
-
-
-def classifier(op_type: str, steps: int | str, hidden: int) -> onnx.ModelProto:
-    """x (steps, batch, 8), as torch writes it -> a layer in both directions -> logits (batch, 5) of its end."""
-    net, gates = Network(), GATES[op_type] * hidden
-    weights = [
-        net.weight("W", 2, gates, 8, scale=0.1),
-        net.weight("R", 2, gates, hidden, scale=0.1),
-        net.weight("B", 2, 2 * gates),
-    ]
-    net.node(op_type, "x", *weights, hidden_size=hidden, direction="bidirectional")
-    net.nodes[-1].output[:] = ["", "last"]
-    value = net.node("Transpose", "last", perm=[1, 0, 2])
-    value = net.node("Reshape", value, net.constant("shape", np.array([-1, 2 * hidden])))
-    net.node("MatMul", value, net.weight("head", 2 * hidden, 5), output="logits")
-    return net.model({"x": (steps, "batch", 8)}, {"logits": ("batch", 5)})
 
 
 def batch_of(steps: int, examples: int = 4) -> dict[str, np.ndarray]:
