@@ -17,6 +17,7 @@ from svgd_onnx.transforms.differentiate.differentiable_form import (
     check_gradients,
     differentiable_form,
 )
+from svgd_onnx.transforms.differentiate.frozen_recurrent import FrozenRecurrent
 from svgd_onnx.transforms.differentiate.masked_rows import MaskedRows
 from svgd_onnx.transforms.losses.add_loss import LOSS_OUTPUT
 from svgd_onnx.transforms.rule import apply_rule, integer
@@ -55,6 +56,7 @@ def differentiate_by_onnxruntime(
     except (RuntimeError, IndexError) as error:  # whatever the binding makes of its own
         raise RuntimeError(f"onnxruntime's gradient builder failed: {error}") from error
     gradient = ir.from_proto(onnx.load_from_string(builder.get_model()))
+    FrozenRecurrent()(gradient)
     MaskedRows()(gradient)
     check_gradients(gradient.graph, forward.graph, copies)
     return gradient
