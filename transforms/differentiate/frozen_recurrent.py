@@ -24,7 +24,9 @@ class FrozenRecurrent(ir.passes.InPlacePass):
                 continue
             op_type, outputs = _OF_RECORDING[node.op_type]
             attributes = list(node.attributes.values())
-            plain = ir.Node("", op_type, node.inputs, attributes, num_outputs=outputs, name=node.name)
+            plain = ir.Node(
+                "", op_type, node.inputs, attributes, num_outputs=outputs, name=node.name
+            )
             graph.insert_before(node, plain)
             for new, old in zip(plain.outputs, node.outputs):
                 if old.name:
