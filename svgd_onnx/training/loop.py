@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.distributed.communicator import any_of
-from svgd_onnx.errors import Advice
+from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
 from svgd_onnx.training.at_chance import AtChance
@@ -150,7 +150,10 @@ class Loop:
         if self.held_out is not None and (ends_epoch or number == self.total):
             metrics = self._validate(self.held_out, ends_epoch)
         if metrics or number % self.log_every == 0:
-            rows.write(number, epoch, rate, loss, metrics)
+            try:
+                rows.write(number, epoch, rate, loss, metrics)
+            except UserError as error:
+                raise self._without_log(error) from error
         bar.advance(self._result)
         record = Record(number, epoch, rate, loss, metrics)
         for callback in self.callbacks:
@@ -164,6 +167,18 @@ class Loop:
                 self.state.note_best()
             self._save(record)
         return record
+
+    def _without_log(self, error: UserError) -> UserError:
+        """What to raise where a row cannot be written: the steps so far are not lost with it."""
+        if self.state.communicator.size > 1:  # others would wait
+            return error
+        try:
+            self.save()
+        except UserError:
+            return error
+        return UserError(
+            f"{error} The checkpoint has the {self.state.progress.step:,} steps so far."
+        )
 
     def _validate(self, held_out: Taken | StreamExamples, ends_epoch: bool) -> dict[str, float]:
         values = self.state.communicator.from_first(

@@ -72,14 +72,23 @@ class TrainingLog:
         loss: float,
         validation: Mapping[str, float],
     ) -> None:
-        """One row; `step` counts from 1, `epoch` from 0, `validation` is by metric."""
+        """One row; `step` counts from 1, `epoch` from 0, `validation` is by metric.
+
+        Raises:
+            UserError: it cannot be written; what is there stays, at most with a part of the row behind it.
+        """
         if self._file is None:
             return
         names = [column.removeprefix(_VALIDATION) for column in self._columns[_FIRST_SCORE:]]
         scores = [validation.get(name, "") for name in names]
-        with explained(Path(self._file.name)):
+        try:
             self._writer.writerow([step, epoch, learning_rate, loss, *scores])
             self._file.flush()
+        except OSError as error:
+            raise UserError(
+                f"The row of step {step:,} cannot be written to the log '{self._path}' "
+                f"({error.strerror or error}): make room, or log elsewhere."
+            ) from error
 
     def _kept_rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of the steps that training goes on from.

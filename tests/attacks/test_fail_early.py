@@ -20,6 +20,7 @@ from attacks.attacked import TRAIN, Refused
 
 import svgd_onnx
 from svgd_onnx import UserError
+from svgd_onnx.errors import Advice
 from svgd_onnx.files import require_room
 from svgd_onnx.training.state import TrainingState
 
@@ -132,10 +133,20 @@ def test_a_folder_that_may_only_be_read(folder: Path, data: Path, model: Path) -
         moved.chmod(0o755)
 
 
-def test_a_log_on_a_disk_that_gets_full(folder: Path) -> None:
+def test_a_log_on_a_disk_that_gets_full_loses_no_step(folder: Path) -> None:
     trainer = svgd_onnx.Trainer(folder)
     batch = models.examples(models.mlp(), 8)
-    with small_files(4096), pytest.raises(UserError, match="no space left to write"):
-        trainer.train(
-            batch, steps=500, batch_size=8, learning_rate=0.01, log=folder.parent / "log.csv"
+    log, most = folder.parent / "log.csv", 1 << 14  # a checkpoint has less
+    with small_files(most), pytest.raises(UserError, match="cannot be written to the log") as end:
+        trainer.train(batch, steps=5000, batch_size=8, learning_rate=0.01, log=log)
+    steps = trainer._state.progress.step
+    assert 0 < steps < 5000
+    assert f"The checkpoint has the {steps:,} steps so far." in str(end.value)
+    resumed = svgd_onnx.Trainer(folder)
+    assert resumed._state.progress.step == steps
+    with pytest.warns(Advice, match="last row of the log .* is cut"):
+        resumed.train(
+            batch, steps=steps + 2, batch_size=8, learning_rate=0.01, log=log, resume=True
         )
+    last = [int(row.split(",")[0]) for row in log.read_text().splitlines()[1:]][-3:]
+    assert last == [steps - 1, steps + 1, steps + 2]
