@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from svgd_onnx.conversion.axis_rules import RECURRENT
 from svgd_onnx.conversion.batch_axes import BatchAxes
 from svgd_onnx.conversion.description import describe_tensor
 from svgd_onnx.conversion.inference import MOST_BYTES, NotRunError, run
@@ -18,16 +19,20 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.examples import first_examples
 from svgd_onnx.training.sources import Data
+from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes, name_of_axis, size_of
 from svgd_onnx.transforms.canonicalize.stated_shapes import differ, shown
 from svgd_onnx.transforms.check_indices import CheckIndices
 from svgd_onnx.transforms.differentiate import ParametersAsInputs
 from svgd_onnx.transforms.lower import LowerFakeQuantize
+from svgd_onnx.transforms.rule import input_of, integer, integers
 from svgd_onnx.transforms.value_sizes import largest_value
 
 _BATCH_SIZE, _BATCH_SIZE_OF_LARGE = 4, 2
 _OTHER_AXIS = 8
 _IMAGE_AXIS = 32
+# Of some tens of microseconds each, in a dozen runs.
+_MOST_TURNS = 1 << 14
 
 
 def random_batch(
@@ -53,13 +58,19 @@ def random_examples(
     are other data: positive numbers.
 
     Raises:
-        NotRunError: onnxruntime cannot run the model, or not on these data, or a value is too large to try.
+        NotRunError: onnxruntime cannot run the model, or not on these data, a value is too large to try, or it
+            makes too many turns.
         UserError: the model says another shape of its prediction than it gives.
     """
     value, size = largest_value(plan.canonical.graph)
     if value is not None and size > MOST_BYTES:
         raise NotRunError(
             f"The value '{value.name}' alone has {size:,} bytes, more than are tried on made-up data."
+        )
+    turns = sum(map(_turns, all_nodes(plan.canonical.graph)))
+    if turns > _MOST_TURNS:
+        raise NotRunError(
+            f"The model makes {turns:,} turns one after another, and at most {_MOST_TURNS:,} are tried on made-up data."
         )
     inputs = plan.canonical.graph.inputs
     batch_size = max(batch_size, *(each.loss.least_examples for each in plan.losses))
@@ -71,6 +82,20 @@ def random_examples(
     for each in plan.losses:
         _check_declared(plan, each.prediction, predictions[each.prediction])
     return {**batch, **random_labels(plan, predictions, random)}, predictions
+
+
+def _turns(node: ir.Node) -> int:
+    """How many turns a recurrent layer or a Scan makes, as far as that is fixed; else 0."""
+    place, axis = 0, 0
+    if node.op_type == "Scan":
+        place = len(node.inputs) - integer(node, "num_scan_inputs", 0)
+        axis = (*integers(node, "scan_input_axes", ()), 0)[0]
+    elif node.op_type not in RECURRENT:
+        return 0
+    scanned = input_of(node, place)
+    sizes = () if scanned is None or scanned.shape is None else tuple(scanned.shape)
+    size = sizes[axis] if -len(sizes) <= axis < len(sizes) else None
+    return size if isinstance(size, int) else 0
 
 
 def _are_finite(arrays: Mapping[str, np.ndarray]) -> bool:

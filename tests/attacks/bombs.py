@@ -477,6 +477,8 @@ BOMBS: dict[str, tuple[Callable[[int], onnx.ModelProto], int, int]] = {
     "large_r": (large_r, 10**12, 10**12),
     "large_r_1e8": (large_r, 10**8, 10**12),
     "long_lstm": (long_lstm, 10**9, 10**9),
+    "long_lstm_65536": (long_lstm, 65_536, 65_536),
+    "long_lstm_1e6": (long_lstm, 10**6, 10**6),
     "many_axes": (many_ones, 5_000, 1_000),
     "many_inputs": (many_inputs, 5_000, 100),
     "many_weights": (many_weights, 2_000, 100),
