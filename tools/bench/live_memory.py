@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,8 @@ def _last_run(
         for event in events
         if event.get("cat") == "Node" and event["name"].endswith(suffix) and event["ts"] >= start
     ]
+    inner = {node.name for outer in graph.node for node in _in_bodies(outer)}
+    kernels = [event for event in kernels if event["name"][: -len(suffix)] not in inner]
     nodes = {node.name: node for node in graph.node if node.name}
     # A node without a name goes by its operator and its number, in the order of the file.
     without = defaultdict(list)
@@ -66,3 +69,11 @@ def _last_run(
     for name in sorted(numbered, key=lambda each: int(each.rpartition("_")[2])):
         nodes[name] = without[name.rpartition("_")[0]].pop(0)
     return [(nodes[event["name"][: -len(suffix)]], event) for event in kernels]
+
+
+def _in_bodies(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
+    """The nodes of a node's bodies, whose turns are within its own time."""
+    for attribute in node.attribute:
+        for inner in attribute.g.node:
+            yield inner
+            yield from _in_bodies(inner)

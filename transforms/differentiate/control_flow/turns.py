@@ -202,6 +202,15 @@ class _Reversal:
         body.inputs.extend(taken)
         written = [(axis, 1 - way) for axis, way in (layout.scanned[i] for i in self._scanned)]
         written += [(0, 1 - FORWARDS)] * len(self._dys)
+        states = len(body.outputs) - len(written)
+        # what several have the same rows of is stacked once, as the gradients of sums are
+        stacks = list(zip(map(_given_by, list(body.outputs)[states:]), written))
+        once = list(dict.fromkeys(stacks))
+        firsts = [stacks.index(each) for each in once]
+        outputs = list(body.outputs)
+        body.outputs.clear()
+        body.outputs.extend([*outputs[:states], *(outputs[states + first] for first in firsts)])
+        written = [line for _, line in once]
         attributes = {
             "body": body,
             "num_scan_inputs": len(lines),
@@ -211,7 +220,15 @@ class _Reversal:
         if written:
             attributes["scan_output_axes"] = [axis for axis, _ in written]
             attributes["scan_output_directions"] = [direction for _, direction in written]
-        return self._back.write.nodes_with("Scan", given, attributes, len(body.outputs))
+        write = self._back.write
+        found = write.nodes_with("Scan", given, attributes, len(body.outputs))
+        again = (
+            found[states + once.index(each)]
+            if stacks.index(each) == place
+            else write.node("Identity", found[states + once.index(each)])  # by a name of its own
+            for place, each in enumerate(stacks)
+        )
+        return [*found[:states], *again]
 
     def _gradients(self, found: Sequence[ir.Value]) -> Gradients:
         """The gradients of the node's inputs and of what its body reads, of the outputs of the Scan back."""
@@ -227,6 +244,15 @@ class _Reversal:
             for stand_in, value in zip(self._summed, found[len(self._states) :])
         }
         return [*gradients, *(totals.get(value) for value in self._outer)]
+
+
+def _given_by(value: ir.Value) -> ir.Value:
+    """What a value is the same as."""
+    node = value.producer()
+    while node is not None and node.op_type == "Identity" and node.inputs[0] is not None:
+        value = node.inputs[0]
+        node = value.producer()
+    return value
 
 
 def _has_one_shape(values: Sequence[ir.Value]) -> bool:
