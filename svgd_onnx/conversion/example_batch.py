@@ -70,7 +70,8 @@ def random_examples(
     turns = sum(map(_turns, all_nodes(plan.canonical.graph)))
     if turns > _MOST_TURNS:
         raise NotRunError(
-            f"The model makes {turns:,} turns one after another, and at most {_MOST_TURNS:,} are tried on made-up data."
+            f"The model makes {turns:,} turns one after another, and at most {_MOST_TURNS:,} are tried "
+            "on made-up data."
         )
     inputs = plan.canonical.graph.inputs
     batch_size = max(batch_size, *(each.loss.least_examples for each in plan.losses))

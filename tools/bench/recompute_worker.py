@@ -45,7 +45,9 @@ def _profile(path: Path, manifest: Manifest, threads: int, arrays: tuple[np.ndar
     options = onnxruntime.SessionOptions
     onnxruntime.SessionOptions = lambda: _saving(options(), path / "optimized.onnx")
     session = InferenceTrainingSession(path, manifest, threads, "cpu", path / "profile")
-    onnxruntime.SessionOptions = options  # others are opened later, such as that which gives memory back
+    onnxruntime.SessionOptions = (
+        options  # others are opened later, such as that which gives memory back
+    )
     for _ in range(2):
         session.train_step(arrays, 1e-4)
     print(session.end_profile())
