@@ -203,14 +203,7 @@ class _Reversal:
         written = [(axis, 1 - way) for axis, way in (layout.scanned[i] for i in self._scanned)]
         written += [(0, 1 - FORWARDS)] * len(self._dys)
         states = len(body.outputs) - len(written)
-        # what several have the same rows of is stacked once, as the gradients of sums are
-        stacks = list(zip(map(_given_by, list(body.outputs)[states:]), written))
-        once = list(dict.fromkeys(stacks))
-        firsts = [stacks.index(each) for each in once]
-        outputs = list(body.outputs)
-        body.outputs.clear()
-        body.outputs.extend([*outputs[:states], *(outputs[states + first] for first in firsts)])
-        written = [line for _, line in once]
+        written, places = _stacked_once(body, written)
         attributes = {
             "body": body,
             "num_scan_inputs": len(lines),
@@ -222,13 +215,11 @@ class _Reversal:
             attributes["scan_output_directions"] = [direction for _, direction in written]
         write = self._back.write
         found = write.nodes_with("Scan", given, attributes, len(body.outputs))
-        again = (
-            found[states + once.index(each)]
-            if stacks.index(each) == place
-            else write.node("Identity", found[states + once.index(each)])  # by a name of its own
-            for place, each in enumerate(stacks)
-        )
-        return [*found[:states], *again]
+        stacks = [found[states + place] for place in places]
+        for index, place in enumerate(places):
+            if place in places[:index]:
+                stacks[index] = write.node("Identity", stacks[index])  # by a name of its own
+        return [*found[:states], *stacks]
 
     def _gradients(self, found: Sequence[ir.Value]) -> Gradients:
         """The gradients of the node's inputs and of what its body reads, of the outputs of the Scan back."""
@@ -244,6 +235,29 @@ class _Reversal:
             for stand_in, value in zip(self._summed, found[len(self._states) :])
         }
         return [*gradients, *(totals.get(value) for value in self._outer)]
+
+
+def _stacked_once(
+    body: ir.Graph, lines: Sequence[tuple[int, int]]
+) -> tuple[list[tuple[int, int]], list[int]]:
+    """Has a body give once what several of its last outputs are, as gradients of what was added up are.
+
+    Args:
+        body: it is changed.
+        lines: of its last outputs, along which axis and in which direction each is stacked.
+
+    Returns:
+        The lines of those that are left, and for each that there was its place among them.
+    """
+    outputs = list(body.outputs)
+    states = len(outputs) - len(lines)
+    stacks = list(zip(map(_given_by, outputs[states:]), lines))
+    once = list(dict.fromkeys(stacks))
+    body.outputs.clear()
+    body.outputs.extend(
+        [*outputs[:states], *(outputs[states + stacks.index(each)] for each in once)]
+    )
+    return [line for _, line in once], [once.index(each) for each in stacks]
 
 
 def _given_by(value: ir.Value) -> ir.Value:
