@@ -149,12 +149,17 @@ def test_an_axis_that_is_none_of_examples(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("x", [("T", 1, 4), (None, 1, 4)])
-def test_open_steps_are_refused_with_the_size_that_fixes_them(x: Shape, tmp_path: Path) -> None:
+def test_steps_may_be_open_and_examples_lie_behind_them(x: Shape, tmp_path: Path) -> None:
     model = recurrent(x, (x[0], 1, 3))
-    with pytest.raises(svgd_onnx.UserError, match="Or fix the sizes of open axes") as refused:
-        svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx")
-    (name,) = [each for each in ("T", "x.0") if f"({each}, batch)" in str(refused.value)]
-    svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx", size={name: 5})
+    manifest = svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx")
+    assert [each.batch_axis for each in manifest.arrays] == [1, 1]
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    random = np.random.default_rng(0)
+    for steps, examples in ((5, 2), (40, 3)):
+        shapes = {"x": (steps, examples, 4), "target": (steps, examples, 3)}
+        batch = {name: random.normal(size=each).astype("f4") for name, each in shapes.items()}
+        losses = [trainer.train_step(batch, 0.1) for _ in range(3)]
+        assert losses[-1] < losses[0]
 
 
 def test_convert_says_where_examples_lie_and_how_to_say_otherwise(
