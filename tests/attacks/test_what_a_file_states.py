@@ -55,6 +55,28 @@ def test_a_value_of_another_number_of_axes_than_it_is_said_to_have(
     assert losses[0] == losses[1]
 
 
+@pytest.mark.parametrize("target", RUNNABLE_TARGETS)
+def test_an_open_axis_that_is_said_to_have_a_size(target: str, tmp_path: Path) -> None:
+    """As torch's exporter writes it behind a recurrent layer, of the length that it was exported with."""
+    net = Network()
+    value = net.node("MatMul", "x", net.weight("w", 3, 5), output="hidden")
+    value = net.node("Reshape", net.node("Tanh", value), net.constant("s", np.array([0, -1, 5])))
+    value = net.node("ReduceMean", value, axes=[1], keepdims=0)
+    net.node("MatMul", value, net.weight("v", 5, 4), output="y")
+    model = net.model({"x": ("batch", "time", 3)}, {"y": ("batch", 4)})
+    losses = []
+    for axes in (["batch", "time", 5], ["batch", 50, 5], [0, 0, 0]):
+        del model.graph.value_info[:]
+        model.graph.value_info.append(onnx.helper.make_tensor_value_info("hidden", FLOAT, axes))
+        folder = tmp_path / str(axes[1])
+        svgd_onnx.convert(model, folder, loss="cross-entropy", target=target)
+        trainer, random = svgd_onnx.Trainer(folder), np.random.default_rng(0)
+        for steps in (50, 7):
+            x = random.normal(size=(3, steps, 3)).astype(np.float32)
+            losses.append(trainer.train_step({"x": x, "labels": np.array([0, 3, 1])}, 0.1))
+    assert losses[:2] == losses[2:4] == losses[4:]
+
+
 @pytest.mark.parametrize("op_type", ["MaxPool", "AveragePool", "Conv"])
 def test_a_window_that_does_not_fit(op_type: str, tmp_path: Path) -> None:
     net = Network()

@@ -27,7 +27,10 @@ from svgd_onnx.transforms.canonicalize.quote_names import QuoteNames
 from svgd_onnx.transforms.canonicalize.separate_vectors import SeparateVectors
 from svgd_onnx.transforms.canonicalize.single_precision import SinglePrecision
 from svgd_onnx.transforms.canonicalize.split_outputs import NameSplitOutputs
-from svgd_onnx.transforms.canonicalize.stated_shapes import mend_statements
+from svgd_onnx.transforms.canonicalize.stated_shapes import (
+    WrongStatements,
+    refuse_wrong_statement,
+)
 from svgd_onnx.transforms.canonicalize.time_major import TimeMajor
 from svgd_onnx.transforms.canonicalize.unroll import Unroll
 from svgd_onnx.transforms.canonicalize.unzip_maps import UnzipMaps
@@ -89,6 +92,7 @@ def canonicalize(
         OpenNegativeSizes(),
         UnzipMaps(),
         OwnDomain(),
+        WrongStatements(),
         FixSizes(sizes or {}),
         Opset(oldest_opset),
         LiftConstants(),
@@ -117,7 +121,7 @@ def canonicalize(
         FoldConstants()(model)
     PadsOfPools()(model)
     refuse_odd_sizes(model.graph)
-    mend_statements(model)
+    refuse_wrong_statement(model)
     refuse_odd_constants(model.graph)
     refuse_empty_windows(model.graph)
     if quantized == STRAIGHT_THROUGH:

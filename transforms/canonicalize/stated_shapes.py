@@ -1,13 +1,15 @@
 """What a model states of the shapes of its values, beside what follows from its inputs.
 
 A run shows what is stated wrong; but onnxruntime may end the process where a value is stated to have another
-number of axes, a step that is made for a large value is large before anything runs, and a run of a value that
-is large, and stated to be small, takes all memory.
+number of axes, and a gradient that is made for a size that is stated of an open axis (torch's exporter does so
+of recurrent layers) is right at that size alone. A step that is made for a large value is large before anything
+runs, and a run of a value that is large, and stated to be small, takes all memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from math import prod
 
 import onnx_ir as ir
 
@@ -16,6 +18,7 @@ from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.value_sizes import largest_value
 
 _LARGE = 1 << 29
+_WIDTH = 4
 # They give more numbers than they are given, as many as other numbers say.
 _ENLARGE = frozenset(
     {
@@ -32,46 +35,75 @@ _ENLARGE = frozenset(
 )
 
 
-def mend_statements(model: ir.Model) -> None:
-    """Gives values the number of axes that follows, where the model states another.
+class WrongStatements(ir.passes.InPlacePass):
+    """Gives values the number of axes and the sizes that follow, where the model states others.
 
-    Args:
-        model: with shapes inferred.
+    Requires: no shapes inferred yet, which would follow from the wrong ones.
+    Ensures: graph outputs are as they were; a run compares them.
+    """
+
+    def call(self, model: ir.Model) -> ir.passes.PassResult:
+        outputs = _given(model)
+        if all(value.shape is None or value.is_graph_output() for value in outputs):
+            return ir.passes.PassResult(model, modified=False)
+        follows = {value.name: value.shape for value in _given(_without_statements(model))}
+        modified = False
+        for value in outputs:
+            said, found = value.shape, follows.get(value.name)
+            if said is None or found is None or value.is_graph_output():
+                continue
+            if _is_large(said) or _is_large(found):
+                continue  # that is refused
+            right = _right(said, found)
+            if right is not None:
+                value.shape, modified = right, True
+        return ir.passes.PassResult(model, modified)
+
+
+def _without_statements(model: ir.Model) -> ir.Model:
+    """A copy in which values have the shapes that follow from those of the inputs alone."""
+    copy = model.clone()
+    for value in _given(copy):
+        value.shape = None
+    InferShapes()(copy)
+    return copy
+
+
+def _given(model: ir.Model) -> list[ir.Value]:
+    return [value for node in model.graph for value in node.outputs]
+
+
+def _is_large(shape: ir.Shape) -> bool:
+    return prod(int(size) for size in shape if isinstance(size, int)) * _WIDTH > _LARGE
+
+
+def _right(stated: ir.Shape, follows: ir.Shape) -> ir.Shape | None:
+    """The shape of a value; None where nothing that is stated of it is wrong."""
+    if len(stated) != len(follows):
+        return follows
+    sizes = [
+        known if isinstance(said, int) and _is_known(known) and said != known else said
+        for said, known in zip(stated, follows)
+    ]
+    return None if sizes == list(stated) else ir.Shape(sizes)
+
+
+def _is_known(size: int | ir.SymbolicDim) -> bool:
+    """Whether a size is fixed, or has the name of an input's."""
+    return isinstance(size, int) or size.value is not None
+
+
+def refuse_wrong_statement(model: ir.Model) -> None:
+    """Refuses a model that states another shape of its largest value than follows, where either is large.
 
     Raises:
-        UserError: it states another shape of its largest value than follows, where either is large; names the
-            value and both shapes.
+        UserError: names the value and both shapes.
     """
-    copy = model.clone()
-    for node in copy.graph:
-        for value in node.outputs:
-            value.shape = None
-    InferShapes()(copy)
-    stated, follows = (
-        {value.name: value for node in each.graph for value in node.outputs}
-        for each in (model, copy)
-    )
-    _refuse_large(model, copy, stated, follows)
-    modified = False
-    for name, value in stated.items():
-        said, found = value.shape, follows[name].shape
-        if said is None or found is None or value.is_graph_output():  # a run compares outputs
-            continue
-        if len(said) != len(found):
-            value.shape, modified = found, True
-    if modified:
-        InferShapes()(model)
-
-
-def _refuse_large(
-    model: ir.Model,
-    copy: ir.Model,
-    stated: Mapping[str | None, ir.Value],
-    follows: Mapping[str | None, ir.Value],
-) -> None:
     _, size = largest_value(model.graph)
     if size <= _LARGE and not any(node.op_type in _ENLARGE for node in model.graph):
         return
+    copy = _without_statements(model)
+    stated, follows = ({value.name: value for value in _given(each)} for each in (model, copy))
     for graph in (model.graph, copy.graph):
         largest, size = largest_value(graph)
         if largest is None or size <= _LARGE or largest.name not in stated:

@@ -20,6 +20,9 @@ from svgd_onnx.transforms.writer import Writer
 MOST_UNROLLED = 32
 """Steps that are written out. Of more a Scan is faster, and as large as of one."""
 
+PART_OF_LONGER = "svgd.part"
+"""In the metadata of a node: it has some of the steps of a layer that had more."""
+
 _ATTRIBUTES = frozenset(
     {"activation_alpha", "activation_beta", "activations", "clip", "direction", "hidden_size"}
 )
@@ -39,7 +42,8 @@ def recurrent(cell: Cell, scans: bool, node: ir.Node, write: Writer) -> Sequence
         if name not in _ATTRIBUTES | cell.attributes and attribute.value:
             raise RefusedError(f"its attribute {name} is given")
     short = (static_shape(x, 0, 1) or (MOST_UNROLLED + 1,))[0] <= MOST_UNROLLED
-    if not scans and fixed_size(x, 0) > MOST_UNROLLED:
+    short = short and PART_OF_LONGER not in node.metadata_props
+    if not scans and fixed_size(x, 0) and not short:
         raise RefusedError(
             f"onnxruntime's builder does not take it over more than {MOST_UNROLLED} steps, but rules of "
             "svgd-onnx's own do"

@@ -7,6 +7,7 @@ from math import ceil, sqrt
 import onnx_ir as ir
 
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
+from svgd_onnx.transforms.decompose.recurrent import MOST_UNROLLED, PART_OF_LONGER
 from svgd_onnx.transforms.rule import apply_rule, input_of, inputs_of, static_shape, text
 from svgd_onnx.transforms.writer import Writer
 
@@ -36,26 +37,30 @@ class SplitSequences(ir.passes.InPlacePass):
 def _split(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
     (x,) = inputs_of(node, 1)
     steps = static_shape(x, 0, 1)
-    count = _STATES[node.op_type]
     if steps is None or steps[0] <= _SHORT or text(node, "direction", "forward") != "forward":
         return None
     if "layout" in node.attributes or input_of(node, 4) is not None:
         return None
-    length = ceil(sqrt(steps[0]))
-    lengths = [min(length, steps[0] - start) for start in range(0, steps[0], length)]
-    parts = write.nodes_with("Split", [x, write.integers(*lengths)], {"axis": 0}, len(lengths))
+    count = ceil(sqrt(steps[0]))
+    lengths = [steps[0] // count + (part < steps[0] % count) for part in range(count)]
+    parts = write.nodes_with("Split", [x, write.integers(*lengths)], {"axis": 0}, count)
+    last_state = _FIRST_STATE + _STATES[node.op_type]
     given = [input_of(node, index) for index in range(len(node.inputs))]
-    given += [None] * (_FIRST_STATE + count - len(given))
+    given += [None] * (last_state - len(given))
     hidden = []
-    states: list[ir.Value | None] = given[_FIRST_STATE : _FIRST_STATE + count]
+    states: list[ir.Value | None] = given[_FIRST_STATE:last_state]
     for part in parts:
-        inputs = [part, *given[1:_FIRST_STATE], *states, *given[_FIRST_STATE + count :]]
+        inputs = [part, *given[1:_FIRST_STATE], *states, *given[last_state:]]
         whole, *after = write.nodes_with(
             node.op_type,
             inputs,
             {name: attribute.value for name, attribute in node.attributes.items()},
-            1 + count,
+            1 + len(states),
         )
+        if (
+            steps[0] > MOST_UNROLLED
+        ):  # unrolled, all of them together would be as large as it is long
+            write.nodes[-1].metadata_props[PART_OF_LONGER] = "1"
         hidden.append(whole)
         states = list(after)
     return [write.node("Concat", *hidden, axis=0), *states][: len(node.outputs)]
