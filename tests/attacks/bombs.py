@@ -387,6 +387,17 @@ def long_lstm(steps: int) -> onnx.ModelProto:
     return _head(net, net.node("Squeeze", "hidden", _sizes(net, 0)))
 
 
+def long_reshape(size: int) -> onnx.ModelProto:
+    """A vector of sizes as long as a constant says."""
+
+    def value(net: Network) -> str:
+        batch = net.node("Shape", "x", start=0, end=1)
+        sizes = net.node("Concat", net.node("Reshape", batch, _sizes(net, size)), batch, axis=0)
+        return net.node("Expand", net.constant("one", np.ones(1, np.float32)), sizes)
+
+    return _added(value)
+
+
 def many_ones(axes: int) -> onnx.ModelProto:
     """A tensor of a thousand axes."""
     return _added(lambda net: net.node("ConstantOfShape", _sizes(net, *[1] * axes)))
@@ -479,6 +490,7 @@ BOMBS: dict[str, tuple[Callable[[int], onnx.ModelProto], int, int]] = {
     "long_lstm": (long_lstm, 10**9, 10**9),
     "long_lstm_65536": (long_lstm, 65_536, 65_536),
     "long_lstm_1e6": (long_lstm, 10**6, 10**6),
+    "long_reshape": (long_reshape, 7 * 10**18, 7 * 10**18),
     "many_axes": (many_ones, 5_000, 1_000),
     "many_inputs": (many_inputs, 5_000, 100),
     "many_weights": (many_weights, 2_000, 100),

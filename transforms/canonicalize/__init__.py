@@ -92,7 +92,6 @@ def canonicalize(
         OpenNegativeSizes(),
         UnzipMaps(),
         OwnDomain(),
-        WrongStatements(),
         FixSizes(sizes or {}),
         Opset(oldest_opset),
         LiftConstants(),
@@ -103,6 +102,7 @@ def canonicalize(
         TimeMajor(),
         NameSplitOutputs(),
         FoldConstants(),
+        WrongStatements(),
     )
     _inline_branches(model)
     model = run(
