@@ -105,8 +105,11 @@ def _note_of(value: ir.Value, found: onnx.TypeProto | None, named: Callable[[str
 
 
 def _note_of_no_tensor(value: ir.Value, found: onnx.TypeProto) -> None:
-    """Of a sequence, an optional value or a sparse tensor."""
-    shape = ir.serde.deserialize_type_proto_for_shape(found)
+    """Of a sequence, an optional value or a sparse tensor; of a map, which onnx-ir has no type for, nothing."""
+    try:
+        shape = ir.serde.deserialize_type_proto_for_shape(found)
+    except (NotImplementedError, ir.serde.SerdeError):
+        return
     if shape is not None and value.shape != shape:
         value.shape = shape
     kind = ir.serde.deserialize_type_proto_for_type(found)
