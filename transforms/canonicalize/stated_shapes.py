@@ -9,16 +9,14 @@ runs, and a run of a value that is large, and stated to be small, takes all memo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from math import prod
 
 import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
-from svgd_onnx.transforms.value_sizes import largest_value
+from svgd_onnx.transforms.value_sizes import largest_value, size_in_bytes
 
 _LARGE = 1 << 29
-_WIDTH = 4
 # They give more numbers than they are given, as many as other numbers say.
 _ENLARGE = frozenset(
     {
@@ -46,13 +44,14 @@ class WrongStatements(ir.passes.InPlacePass):
         outputs = _given(model)
         if all(value.shape is None or value.is_graph_output() for value in outputs):
             return ir.passes.PassResult(model, modified=False)
-        follows = {value.name: value.shape for value in _given(_without_statements(model))}
+        follows = {value.name: value for value in _given(_without_statements(model))}
         modified = False
         for value in outputs:
-            said, found = value.shape, follows.get(value.name)
+            other = follows[value.name]
+            said, found = value.shape, other.shape
             if said is None or found is None or value.is_graph_output():
                 continue
-            if _is_large(said) or _is_large(found):
+            if max(size_in_bytes(value), size_in_bytes(other)) > _LARGE:
                 continue  # that is refused
             right = _right(said, found)
             if right is not None:
@@ -71,10 +70,6 @@ def _without_statements(model: ir.Model) -> ir.Model:
 
 def _given(model: ir.Model) -> list[ir.Value]:
     return [value for node in model.graph for value in node.outputs]
-
-
-def _is_large(shape: ir.Shape) -> bool:
-    return prod(int(size) for size in shape if isinstance(size, int)) * _WIDTH > _LARGE
 
 
 def _right(stated: ir.Shape, follows: ir.Shape) -> ir.Shape | None:

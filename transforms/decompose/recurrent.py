@@ -41,9 +41,11 @@ def recurrent(cell: Cell, scans: bool, node: ir.Node, write: Writer) -> Sequence
     for name, attribute in node.attributes.items():
         if name not in _ATTRIBUTES | cell.attributes and attribute.value:
             raise RefusedError(f"its attribute {name} is given")
-    short = (static_shape(x, 0, 1) or (MOST_UNROLLED + 1,))[0] <= MOST_UNROLLED
-    short = short and PART_OF_LONGER not in node.metadata_props
-    if not scans and fixed_size(x, 0) and not short:
+    sizes = static_shape(x, 0, 1)
+    is_part = PART_OF_LONGER in node.metadata_props
+    short = sizes is not None and sizes[0] <= MOST_UNROLLED and not is_part
+    if not scans and not short:
+        fixed_size(x, 0)  # which is the reason, if it is not
         raise RefusedError(
             f"onnxruntime's builder does not take it over more than {MOST_UNROLLED} steps, but rules of "
             "svgd-onnx's own do"

@@ -57,9 +57,8 @@ def _split(node: ir.Node, write: Writer) -> list[ir.Value | None] | None:
             {name: attribute.value for name, attribute in node.attributes.items()},
             1 + len(states),
         )
-        if (
-            steps[0] > MOST_UNROLLED
-        ):  # unrolled, all of them together would be as large as it is long
+        if steps[0] > MOST_UNROLLED:
+            # unrolled, all of them together would be as large as it is long
             write.nodes[-1].metadata_props[PART_OF_LONGER] = "1"
         hidden.append(whole)
         states = list(after)
