@@ -9,6 +9,7 @@
 #include "cpu/activation_gradient_cpu.h"
 #include "cpu/adaptive_descent_cpu.h"
 #include "cpu/add_rows_cpu.h"
+#include "cpu/attention_cpu.h"
 #include "cpu/batch_normalization_cpu.h"
 #include "cpu/convolution_cpu.h"
 #include "cpu/descent_cpu.h"
@@ -47,6 +48,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::LayerNormalizationCpu,
     svgd::ActivationGradientCpu,
     svgd::SoftmaxGradientCpu,
+    svgd::AttentionCpu,
     svgd::FiniteLossCpu,
     svgd::TransposedProductCpu,
     svgd::DescentCpu,

@@ -6,7 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.channels_last import with_channels_last
-from svgd_onnx.transforms.fuse import RULES, Fuse, SumsOfT
+from svgd_onnx.transforms.fuse import RULES, Fuse, FuseAttention, SumsOfT
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 
 # Of more nodes: to make a second form of them, open it and hold it against the first takes longer than T's own
@@ -34,6 +34,7 @@ def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
     replaced |= Fuse()(copy).modified
     if not replaced:
         return None
+    FuseAttention()(copy)
     SumsOfT()(copy)
     common.RemoveUnusedNodesPass()(copy)
     return copy

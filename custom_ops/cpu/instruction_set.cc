@@ -3,6 +3,7 @@
 
 #include "cpu/activation_gradient_loops.h"
 #include "cpu/adaptive_descent_loops.h"
+#include "cpu/attention_loops.h"
 #include "cpu/batch_normalization_loops.h"
 #include "cpu/layer_normalization_loops.h"
 #include "cpu/max_pool_loops.h"
@@ -27,6 +28,7 @@ namespace svgd {
   extern const SoftmaxGradientLoops kSoftmaxGradient;       \
   extern const SizeSumLoops kSizeSum;                       \
   extern const AdaptiveDescentLoops kAdaptiveDescent;       \
+  extern const AttentionLoops kAttention;                   \
   }
 SVGD_DECLARE_LOOPS(baseline)
 #ifdef SVGD_X86_VARIANTS
@@ -97,5 +99,6 @@ SVGD_DEFINE_LOOPS_OF(ActivationGradient)
 SVGD_DEFINE_LOOPS_OF(SoftmaxGradient)
 SVGD_DEFINE_LOOPS_OF(SizeSum)
 SVGD_DEFINE_LOOPS_OF(AdaptiveDescent)
+SVGD_DEFINE_LOOPS_OF(Attention)
 
 }  // namespace svgd

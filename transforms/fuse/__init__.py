@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
+from svgd_onnx.transforms.fuse.attention import FuseAttention
 from svgd_onnx.transforms.fuse.fuse import RULES, Fuse
 from svgd_onnx.transforms.fuse.sums_of_t import SumsOfT
 
-__all__ = ["RULES", "Fuse", "SumsOfT"]
+__all__ = ["RULES", "Fuse", "FuseAttention", "SumsOfT"]

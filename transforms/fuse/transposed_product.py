@@ -44,7 +44,7 @@ def _of_transpose(node: ir.Node, write: Writer) -> Written:
     if before is None or (before.domain, before.op_type) != ("", "Transpose"):
         raise RefusedError("its first matrix is not transposed")
     (a,) = inputs_of(before, 1)
-    if not _swaps_last(before, a):
+    if not swaps_last(before, a):
         raise RefusedError("its first matrix is not transposed")
     return _product(write, a, b)
 
@@ -55,13 +55,13 @@ def _of_product(node: ir.Node, write: Writer) -> Written:
     before = product.producer()
     if before is None or (before.domain, before.op_type) != (DOMAIN, PRODUCT):
         raise RefusedError("it is not of such a product")
-    if only_reader(product) is not node or not _swaps_last(node, product):
+    if only_reader(product) is not node or not swaps_last(node, product):
         raise RefusedError("the product is needed as it is")
     a, b = inputs_of(before, 2)
     return operator(write, PRODUCT, [b, a])
 
 
-def _swaps_last(node: ir.Node, value: ir.Value) -> bool:
+def swaps_last(node: ir.Node, value: ir.Value) -> bool:
     """Whether Transpose makes of matrices their transposed ones."""
     axes = list(range(known_rank(value)))
     swapped = [*axes[:-2], axes[-1], axes[-2]]

@@ -66,6 +66,14 @@ def _convolution_weight(
     return [(weight, None), ((dy[-1],), None)]
 
 
+def _attention(
+    shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], __: Mapping[str, Any]
+) -> Found:
+    q, v = shapes[0], shapes[2]
+    assert q is not None and v is not None
+    return [((*q[:-1], v[-1]), None), (q[:-1], None), (q[:-1], None)]
+
+
 def _max_pool(
     shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], attributes: Mapping[str, Any]
 ) -> Found:
@@ -205,6 +213,8 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "ReluGrad": _SAME,
     "ReluGradient": _SAME,
     "Scale": _SAME,
+    "ScaledDotProductAttention": _attention,
+    "ScaledDotProductAttentionGradient": _as_inputs(1, 2, 3),
     "SigmoidGrad": _SAME,
     "SliceGrad": _stated_by(1),
     "SplitTraining": _split,
