@@ -30,6 +30,7 @@ from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.kernels import FAST, STANDARD
 from svgd_onnx.targets.standard_onnx.file_names import FAST_STEP, TRAINING_STEP
 from svgd_onnx.targets.standard_onnx.session import InferenceTrainingSession
+from tools.bench.attention import ATTENTION
 from tools.bench.networks import BENCHED
 from tools.bench.one_node import one_node
 from tools.bench.operator_kinds import OTHERS, kind_of, kinds_of_nodes
@@ -196,6 +197,12 @@ def _operations(operator: str, inputs: list[list[int]], outputs: list[list[int]]
         return 2.0 * prod(of_y) * prod(inputs[1][1:])
     if operator == "ConvolutionWeightGradient":
         return 2.0 * prod(inputs[0]) * prod(outputs[0][1:])
+    if operator == ATTENTION:
+        q, k, _ = inputs[:3]
+        return 2.0 * (prod(q) + prod(outputs[0])) * k[-1]
+    if operator == f"{ATTENTION}Gradient":
+        d_out, q, k = inputs[:3]
+        return 2.0 * (3 * prod(q) + 2 * prod(d_out)) * k[-1]
     if operator in PRODUCTS:
         (a, b), y = inputs[:2], outputs[0]
         batch = prod(y[:-2]) if len(b) > 2 else 1

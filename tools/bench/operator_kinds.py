@@ -50,6 +50,8 @@ OURS = {
     "ReluGradient": NORMALIZATION + INPUT,
     "GeluGradient": SMOOTH + INPUT,
     "SoftmaxGradient": SMOOTH + INPUT,
+    "ScaledDotProductAttention": PRODUCT,
+    "ScaledDotProductAttentionGradient": PRODUCT + INPUT,
     "MaxPoolWithPlaces": POOLING,
     "MaxPoolGradient": POOLING + INPUT,
     "VirtualGradient": T,

@@ -29,7 +29,7 @@ from tools.attack.fuzz.workers import (
 )
 
 _FAULTS = (CRASH, HANG, TRACEBACK)
-_EXAMPLES = 3
+_EXAMPLES = 20
 _EACH = 1000
 
 
