@@ -1,7 +1,5 @@
 #include "cpu/add_rows_cpu.h"
 
-#include <algorithm>
-
 #include "cpu/in_pieces.h"
 #include "cpu/row_indices.h"
 #include "status.h"
@@ -13,7 +11,6 @@ constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
 constexpr Port kInteger{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64};
 // Of a task, in each row: a row's next part is fetched while one is added.
 constexpr size_t kColumns = 128;
-constexpr size_t kCopied = 64 * 1024;
 
 // Inputs X (rows, ...), indices, of any shape, those below 0 from the end, and updates (indices'
 // shape, ...); output X, with each update added to the row that its index names, which may lie
@@ -35,11 +32,7 @@ class AddRows final : public OpKernel {
     const auto* updates = context.InputData<float>(2);
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
-    if (out != x) {
-      InPieces(context, count, kCopied, count, [&](size_t first, size_t of_piece) {
-        std::copy_n(x + first, of_piece, out + first);
-      });
-    }
+    CopyInPieces(context, x, out, count);
     if (rows.empty() || count == 0) return;
     const size_t width = count / static_cast<size_t>(shape[0]);
     InPieces(context, width, kColumns, rows.size() * width, [&](size_t first, size_t columns) {

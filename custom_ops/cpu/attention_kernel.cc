@@ -12,8 +12,6 @@ constexpr size_t kScores = 32 * 1024;
 // Of a tile's sums before they go to memory, as in products.
 constexpr size_t kDepth = 256;
 
-size_t RoundUp(size_t number, size_t unit) { return DivideUp(number, unit) * unit; }
-
 // Panels of a factor of a product, each (depth, a tile's rows or columns).
 struct Panels {
   const float* at;

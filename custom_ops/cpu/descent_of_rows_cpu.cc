@@ -18,7 +18,6 @@ constexpr Port kOptionalFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_
 constexpr Port kInteger{ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64};
 // Of a task, in each row.
 constexpr size_t kColumns = 128;
-constexpr size_t kCopied = 64 * 1024;
 
 // Inputs a parameter (rows, ...), the rate, one number, N indices, those below 0 from the end,
 // directions (N, ...), and maybe a guard, one number; output the parameter, less the rate times the
@@ -44,11 +43,7 @@ class DescentOfRows final : public OpKernel {
     const bool stays = !IsFinite(context, 4);
     auto* out = context.OutputData<float>(0, shape);
     const size_t count = Size(shape);
-    if (out != parameter) {
-      InPieces(context, count, kCopied, count, [&](size_t first, size_t of_piece) {
-        std::copy_n(parameter + first, of_piece, out + first);
-      });
-    }
+    CopyInPieces(context, parameter, out, count);
     if (stays || rows.empty() || count == 0) return;
     const std::vector<size_t> order = ByRow(rows);
     const size_t width = count / static_cast<size_t>(shape[0]);

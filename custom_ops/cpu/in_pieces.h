@@ -21,4 +21,12 @@ void InPieces(const RunContext& context, size_t numbers, size_t piece, size_t wo
   });
 }
 
+// Copies numbers, unless they lie there already.
+inline void CopyInPieces(const RunContext& context, const float* from, float* to, size_t count) {
+  constexpr size_t kCopied = 64 * 1024;
+  if (from == to) return;
+  InPieces(context, count, kCopied, count,
+           [&](size_t first, size_t of_piece) { std::copy_n(from + first, of_piece, to + first); });
+}
+
 }  // namespace svgd

@@ -42,5 +42,6 @@ struct Threads {
 };
 
 inline size_t DivideUp(size_t a, size_t b) { return (a + b - 1) / b; }
+inline size_t RoundUp(size_t number, size_t unit) { return DivideUp(number, unit) * unit; }
 
 }  // namespace svgd

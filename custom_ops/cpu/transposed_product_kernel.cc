@@ -20,8 +20,6 @@ constexpr size_t kTasks = 16, kColumns = 128;
 // So many products are a task each.
 constexpr size_t kManyProducts = 16;
 
-size_t RoundUp(size_t number, size_t unit) { return DivideUp(number, unit) * unit; }
-
 // What is cut into as few pieces as there must be, of about one size: a multiple of the unit.
 size_t EvenPiece(size_t whole, size_t most, size_t unit) {
   return RoundUp(DivideUp(whole, DivideUp(whole, most)), unit);
