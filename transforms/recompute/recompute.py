@@ -11,7 +11,7 @@ from svgd_onnx.transforms.recompute.forward_pass import ForwardPass, drops_again
 from svgd_onnx.transforms.recompute.memory import owner
 from svgd_onnx.transforms.recompute.merge_equal import MergeEqual
 from svgd_onnx.transforms.recompute.segments import Segments, choose_segments
-from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of
+from svgd_onnx.transforms.rule import constant_value, input_of, inputs_of, only_reader
 from svgd_onnx.transforms.writer import Writer, second_node
 
 
@@ -56,7 +56,25 @@ class Recompute(ir.passes.InPlacePass):
                 modified = True
         if modified:
             graph.sort()
+            _keep_statistics(graph)
         return ir.passes.PassResult(model, modified)
+
+
+def _keep_statistics(graph: ir.Graph) -> None:
+    """Adds by Sum before a normalization that alone reads the sum, and whose mean and deviation are read.
+
+    onnxruntime makes one node of Add and LayerNormalization, which has no such outputs (SkipLayerNormFusion; PR
+    3543 there). Where nothing is recomputed, the normalization's gradient reads the sum too.
+    """
+    for node in graph:
+        if (node.domain, node.op_type) != ("", "LayerNormalization"):
+            continue
+        (x,) = inputs_of(node, 1)
+        before = x.producer()
+        if before is None or (before.domain, before.op_type) != ("", "Add"):
+            continue
+        if only_reader(x) is node and any(value.uses() for value in node.outputs[1:]):
+            before.op_type = "Sum"
 
 
 def _read_backwards(

@@ -18,6 +18,7 @@ from svgd_onnx.targets.ort_training.file_names import (
     TRAINING_MODEL,
 )
 from svgd_onnx.targets.ort_training.input_names import input_name
+from svgd_onnx.targets.recomputation import recompute
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.transforms.differentiate.differentiators import OWN
 from svgd_onnx.transforms.emit import AveragedInputs, FinalNames, FiniteLoss
@@ -28,7 +29,6 @@ from svgd_onnx.transforms.emit.ort_training import (
 )
 from svgd_onnx.transforms.lower import LowerReluGradient, LowerUntrusted, PortableVirtualGradient
 from svgd_onnx.transforms.optimizers.session_operator import SGD_OPTIMIZER
-from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 
@@ -82,7 +82,7 @@ def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[Sta
     """Makes a whole step of a gradient graph; gives what it keeps for the update."""
     trainable = graphs.selection.trainable
     if graphs.recompute:
-        Recompute(graphs.batch)(step)
+        recompute(step, graphs.batch, says=not fast)
     cheap, squared = not graphs.recompute, graphs.update.optimizer.squares
     FiniteLoss(trainable, graphs.virtual, cheap=cheap, fast=fast, squared=squared)(step)
     accumulate = AccumulateGradients(trainable, graphs.update)

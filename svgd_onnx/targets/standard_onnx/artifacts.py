@@ -13,6 +13,7 @@ from onnx_ir.passes import common
 from svgd_onnx.records import OF_THE_PARAMETER, State
 from svgd_onnx.step_names import IN_PLACE, LOSS_SCALE, SHARE
 from svgd_onnx.targets.graphs import TrainingGraphs, WrittenUpdate, with_final_names
+from svgd_onnx.targets.recomputation import recompute
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.file_names import (
     CHECKPOINT,
@@ -40,7 +41,6 @@ from svgd_onnx.transforms.lower import (
     operators_of,
 )
 from svgd_onnx.transforms.mixed_precision import HalfProducts, LeaveOutSteps
-from svgd_onnx.transforms.recompute import Recompute
 from svgd_onnx.transforms.virtualize import DOMAIN
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
@@ -110,7 +110,7 @@ def complete(
     """
     selection = graphs.selection
     if graphs.recompute:
-        Recompute(graphs.batch)(step)
+        recompute(step, graphs.batch, says=whole and not fast)
     GradientsLast()(step)
     # What stands for a gradient in float32 may be finite where that is not in float16; and an operator of ours
     # looks at it as it descends.

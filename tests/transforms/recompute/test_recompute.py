@@ -142,7 +142,26 @@ class TestKeeps:
         assert not Recompute([])(model).modified
 
 
-def test_a_gradient_that_is_read_for_its_sizes(tmp_path: Path) -> None:
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_transformer_in_both_forms(
+    target: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    """Gradients are read for their sizes, and additions by a normalization alone, whose statistics are."""
     model = Path(__file__).parents[2] / "fixtures" / "gpt2_transformers_dynamo.onnx"
-    manifest = svgd_onnx.convert(model, tmp_path / "a", target="onnx", recompute=True)
+    manifest = svgd_onnx.convert(model, tmp_path / "a", target=target, recompute=True)
     assert manifest.verified is not None
+    assert not [str(each.message) for each in recwarn if "left out" in str(each.message)]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("layers", "helps"), [(1, False), (16, True)])
+def test_it_is_said_where_it_changes_nothing(
+    layers: int, helps: bool, target: str, tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    path = tmp_path / "chain.onnx"
+    onnx.save(chain(layers), path)
+    svgd_onnx.convert(path, tmp_path / "a", target=target, recompute=True)
+    said = [
+        str(each.message) for each in recwarn if "recompute changes nothing" in str(each.message)
+    ]
+    assert len(said) == (0 if helps else 1)
