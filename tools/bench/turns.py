@@ -124,8 +124,17 @@ class Training(Protocol):
 
 
 def take_turns(processes: Iterable[Training], turns: int) -> list[list[float]]:
-    """Seconds of a step of each process, in each turn."""
-    rounds = [[process.turn() for process in processes] for _ in range(turns)]
+    """Seconds of a step of each process, in each turn.
+
+    Every other turn goes backwards, so that none always comes behind the same one.
+    """
+    forwards = list(processes)
+    rounds = []
+    for turn in range(turns):
+        if turn % 2:
+            rounds.append([process.turn() for process in reversed(forwards)][::-1])
+        else:
+            rounds.append([process.turn() for process in forwards])
     return [list(seconds) for seconds in zip(*rounds)]
 
 
@@ -157,7 +166,7 @@ class _Trained:
         self._before = memory.resident()
         for _ in range(_WARM_UP):
             self._step()
-        self._steps = max(1, round(TURN_SECONDS / self._seconds(1)))
+        self._steps = max(2, round(TURN_SECONDS / self._seconds(1)))
 
     def turn(self) -> float:
         self._step()  # what the others left in the caches is not this one's cost
