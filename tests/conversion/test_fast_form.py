@@ -17,6 +17,7 @@ from svgd_onnx.errors import Advice
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.ort_training import artifacts as of_ort_training
 from svgd_onnx.targets.standard_onnx import artifacts as of_standard_onnx
+from svgd_onnx.transforms import with_fast_operators as with_fast_operators_file
 from svgd_onnx.transforms.with_fast_operators import with_fast_operators
 
 WRITERS = {"ort-training": of_ort_training, "onnx": of_standard_onnx}
@@ -68,3 +69,18 @@ def test_what_differs_is_left_out_and_named(
     name = TARGETS[target].fast_step
     assert name not in manifest.files and not (tmp_path / "artifacts" / name).exists()
     assert svgd_onnx.Trainer(tmp_path / "artifacts").kernels == "standard"
+
+
+@pytest.mark.parametrize(("many", "there"), [(100, False), (10_000, True)])
+def test_a_second_form_of_very_many_nodes_is_made_where_operators_of_ours_are_some_of_them(
+    many: int, there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(with_fast_operators_file, "_MANY_NODES", many)
+    net = models.Network()
+    value = "image"
+    for _ in range(700):
+        value = net.node("Tanh", value)
+    net.node("MatMul", value, net.weight("head.weight", 4, models.CLASSES), output="logits")
+    model = net.model({"image": ("batch", 4)}, {"logits": ("batch", models.CLASSES)})
+    manifest = svgd_onnx.convert(model, tmp_path / "artifacts", target="onnx", verify=False)
+    assert (TARGETS["onnx"].fast_step in manifest.files) == there
