@@ -195,7 +195,8 @@ def _channels(operations: Sequence[Operation]) -> list[str]:
     advice = UserError(option("size", f"{names[0] if names else 'AXIS'}=N")).on_command_line()
     mend = f"; {advice} fixes one, and makes r of each element" if names else ""
     count = counted(len(opened), "operation")
-    return [f"r is of each channel for {count}, for sizes that are open ({listed(axes)}){mend}."]
+    those = f" ({listed(names)})" if names else ""
+    return [f"r is of each channel for {count}, for sizes that are open{those}{mend}."]
 
 
 def _otherwise(name: str, axis: int) -> str:

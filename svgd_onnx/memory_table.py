@@ -65,13 +65,12 @@ def show_memory(
 def say_memory_of(
     folder: Path, manifest: Manifest, sizes: Mapping[str, int], limit: int | None
 ) -> None:
-    """In a sentence, of a folder of artifacts; what is not known is only said where a limit is given."""
+    """In a sentence, of a folder of artifacts, or why it is not known."""
     try:
         memory = estimate_memory(folder, manifest, sizes)
     except UserError as error:
         _tell(None, error)
-        if limit is not None:
-            say(error.on_command_line())
+        say(error.on_command_line())
         return
     told = _told(memory, limit)
     taken = ", ".join(map(_megabytes, told.bytes.values()))

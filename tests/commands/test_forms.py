@@ -57,7 +57,9 @@ class TestJson:
     def test_of_inspect_where_memory_is_not_estimated(
         self, run: Run, model: Path, tmp_path: Path
     ) -> None:
-        run("convert", model, "--output", tmp_path / "made", "--loss", "triplet", "--no-verify")
+        options = ("--loss", "triplet", "--no-verify")
+        made = run("convert", model, "--output", tmp_path / "made", *options)
+        assert "Memory is not estimated: " in " ".join((made.out + made.err).split())
         for line in ((tmp_path / "made",), (model, "--loss", "triplet")):
             why = run("inspect", *line, "--json").facts["memory_unknown"]
             assert why.startswith("Memory is not estimated: ")
