@@ -17,7 +17,7 @@ def recompute(step: ir.Model, batch: Collection[str], *, says: bool) -> None:
     Args:
         step: a gradient graph.
         batch: names of its inputs that hold a batch.
-        says: whether to warn; one form of a step says enough.
+        says: whether to warn: of a step that has two forms, the fast one says it, which trains.
 
     Warns:
         where it keeps what it kept.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from svgd_onnx.transforms.rule import constant_value, inputs_of
+from svgd_onnx.transforms.rule import constant_value, inputs_of, rank
 from svgd_onnx.transforms.writer import Writer
 
 # As onnxruntime's gradient builder calls them; they read dY and what the forward node gave.
@@ -51,7 +51,9 @@ def _is_zero_for_nan(where: ir.Node, y: ir.Value) -> bool:
     condition, chosen, other = inputs_of(where, 3)
     producer, zero = condition.producer(), constant_value(chosen)
     asks = producer is not None and producer.op_type == "IsNaN" and producer.inputs[0] is y
-    return asks and other is y and zero is not None and not zero.any()
+    if not asks or other is not y or zero is None or zero.any():
+        return False
+    return zero.size == 1 and zero.ndim <= (rank(y) or 0)  # it gives y's shape
 
 
 def _is_selected(value: ir.Value) -> bool:

@@ -78,7 +78,7 @@ class _Forward:
 
 @dataclass(frozen=True)
 class _Backward:
-    """What computes its gradient: the nodes that read `d_out` first, and what they make in the end.
+    """What computes its gradient: the two nodes that read `d_out`, and what comes out in the end.
 
     `d_k` is of K transposed where `k_is_turned`.
     """
@@ -190,8 +190,10 @@ def _chooses(node: ir.Node, is_nan: ir.Value, value: ir.Value) -> bool:
     """Whether a node gives a value, and 0 where another is NaN."""
     if not _is(node, "Where") or _source(node.inputs[0]) is not is_nan:
         return False
+    if _source(node.inputs[2]) is not value:
+        return False
     zero = constant_value(_source(node.inputs[1]))
-    return zero is not None and not zero.any() and _source(node.inputs[2]) is value
+    return zero is not None and zero.size == 1 and not zero.any() and zero.ndim <= known_rank(value)
 
 
 def _backward(forward: _Forward) -> _Backward:
@@ -210,6 +212,8 @@ def _backward(forward: _Forward) -> _Backward:
     of_v, d_out = _transposed_times(to_v, p)
     of_p = _maker(d_p, softmax)
     if forward.is_nan is not None:
+        if not _is(of_p, "Where"):
+            raise RefusedError("it is another gradient")
         d_p = _source(of_p.inputs[2])
         if not _chooses(of_p, forward.is_nan, d_p):
             raise RefusedError("NaN is something else in its gradient than 0")
@@ -223,7 +227,7 @@ def _backward(forward: _Forward) -> _Backward:
     if abs(scale - forward.scale) > _CLOSE * abs(forward.scale):
         raise RefusedError("it is another gradient")
     d_q, d_k, k_is_turned = _of_scores(forward, d_scores)
-    return _Backward(d_out, (to_v, of_p), d_q, d_k, k_is_turned, of_v.outputs[0])
+    return _Backward(d_out, (of_v, of_p), d_q, d_k, k_is_turned, of_v.outputs[0])
 
 
 def _rescaled(softmax: ir.Node) -> tuple[ir.Value, float]:
@@ -369,6 +373,10 @@ def _write(graph: ir.Graph, forward: _Forward, backward: _Backward, first: ir.No
         {**attributes, "nan_as_zero": int(forward.is_nan is not None)},
         3,
     )
+    shape = product.outputs[0].shape
+    for statistic in outputs[1:]:
+        statistic.dtype = ir.DataType.FLOAT
+        statistic.shape = None if shape is None else ir.Shape(list(shape)[:-1])
     of_gradient = Writer(backward.d_q.name or GRADIENT, opset)
     inputs = [backward.d_out, *factors, *outputs[1:], *masks]
     d_q, d_k, d_v = operator(of_gradient, GRADIENT, inputs, attributes, 3)

@@ -49,7 +49,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
         lower(fast, graphs.differentiator, portable=False)
         steps[FAST_MODEL] = fast
     for step in steps.values():
-        states = _complete(step, graphs, fast=step is fast)
+        states = _complete(
+            step, graphs, fast=step is fast, says=step is (training if fast is None else fast)
+        )
     if graphs.update.average is not None:
         AveragedInputs(selection.trainable)(graphs.evaluation)
     kept = [state.name for state in states]
@@ -78,11 +80,11 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     return WrittenUpdate(with_final_names(states, names), directs=operator is None)
 
 
-def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool) -> list[State]:
+def _complete(step: ir.Model, graphs: TrainingGraphs, *, fast: bool, says: bool) -> list[State]:
     """Makes a whole step of a gradient graph; gives what it keeps for the update."""
     trainable = graphs.selection.trainable
     if graphs.recompute:
-        recompute(step, graphs.batch, says=not fast)
+        recompute(step, graphs.batch, says=says)
     cheap, squared = not graphs.recompute, graphs.update.optimizer.squares
     FiniteLoss(trainable, graphs.virtual, cheap=cheap, fast=fast, squared=squared)(step)
     accumulate = AccumulateGradients(trainable, graphs.update)

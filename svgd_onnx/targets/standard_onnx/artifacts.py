@@ -62,8 +62,9 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     StateOutputs()(training)
     names = FinalNames(graphs.own_names)
     pieces = write_pieces(folder, graphs, own, names) if graphs.data_parallel.data_parallel else 0
-    for name, step in forms_of(training, graphs, own).items():
-        states = complete(step, graphs, fast=name == FAST_STEP)
+    forms = forms_of(training, graphs, own)
+    for name, step in forms.items():
+        states = complete(step, graphs, fast=name == FAST_STEP, says=name == [*forms][-1])
         _save(step, folder / name, names)
     if graphs.update.average is not None:
         AveragedInputs(graphs.selection.trainable)(evaluation)
@@ -98,7 +99,12 @@ def forms_of(
 
 
 def complete(
-    step: ir.Model, graphs: TrainingGraphs, *, fast: bool, whole: bool = True
+    step: ir.Model,
+    graphs: TrainingGraphs,
+    *,
+    fast: bool,
+    whole: bool = True,
+    says: bool = False,
 ) -> list[State]:
     """Makes a whole step of a gradient graph; gives what it keeps for the update.
 
@@ -107,10 +113,11 @@ def complete(
         graphs: it is of these.
         fast: whether operators of ours may be used.
         whole: whether the step is one graph; else it is to be cut into pieces.
+        says: whether to warn where recomputation changes nothing.
     """
     selection = graphs.selection
     if graphs.recompute:
-        recompute(step, graphs.batch, says=whole and not fast)
+        recompute(step, graphs.batch, says=says)
     GradientsLast()(step)
     # What stands for a gradient in float32 may be finite where that is not in float16; and an operator of ours
     # looks at it as it descends.

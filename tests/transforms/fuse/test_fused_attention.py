@@ -8,13 +8,15 @@ from pathlib import Path
 import models
 import numpy as np
 import onnx
+import onnx_ir as ir
 import pytest
 from fast_forms import OPTIONS, assert_conversion_keeps_it, converted, operators
 from models import CLASSES, Network
+from onnx import helper
 
 import svgd_onnx
 from svgd_onnx.targets import TARGETS
-from svgd_onnx.transforms.fuse.attention import ATTENTION, GRADIENT
+from svgd_onnx.transforms.fuse.attention import ATTENTION, GRADIENT, FuseAttention
 
 HEADS, SIZE, TOKENS, FEATURES = 2, 5, 130, 7
 RATE = 1.0
@@ -146,6 +148,14 @@ def with_ones(net: Network, scores: str) -> str:
     return net.node("Where", net.node("IsNaN", p), number(net, "one", 1), p)
 
 
+def of_more_axes(net: Network, scores: str) -> str:
+    """Probabilities that have an axis more behind the choice, by its zero."""
+    p = plain(net, scores)
+    zero = net.constant("zero", np.zeros((1, 1, 1, 1, 1), np.float32))
+    chosen = net.node("Where", net.node("IsNaN", p), zero, p)
+    return net.node("Squeeze", chosen, net.constant("first", np.array([0])))
+
+
 def trained_mask(net: Network, query: str, key: str) -> str:
     """A mask that is a parameter, as a table of relative positions."""
     product = net.node("MatMul", query, turned(net, key))
@@ -167,6 +177,7 @@ OTHERS: dict[str, tuple[Scores, Probabilities]] = {
     "probabilities that are read": (multiplied, also_read),
     "another axis": (multiplied, of_another_axis),
     "NaN as one": (rooted, with_ones),
+    "zero of more axes": (rooted, of_more_axes),
     "a mask that is trained": (trained_mask, plain),
     "a mask that is scaled": (scaled_behind, plain),
     "scores that are bounded": (soft, plain),
@@ -183,3 +194,37 @@ def test_what_is_something_else_stays_as_it_is(form: str, tmp_path: Path) -> Non
 def test_few_keys_stay_as_they_are(tmp_path: Path) -> None:
     folder = converted(transformer(tokens=9), tmp_path / "artifacts", "onnx")
     assert operators(folder, "onnx")["SoftmaxGradient"] == 1
+
+
+@pytest.mark.parametrize("place", [3, 4])
+def test_the_gradient_comes_behind_what_it_reads(place: int) -> None:
+    """Also where what turns the probabilities, which does not read the outputs' gradient, comes before."""
+    node = helper.make_node
+    nodes = [
+        node("MatMul", ["q", "k"], ["s"]),
+        node("Softmax", ["s"], ["p"], axis=-1),
+        node("MatMul", ["p", "v"], ["o"]),
+        node("Mul", ["o", "o"], ["d_o"]),
+        node("MatMul", ["p_turned", "d_o"], ["d_v"]),
+        node("Transpose", ["v"], ["v_turned"], perm=[0, 2, 1]),
+        node("MatMul", ["d_o", "v_turned"], ["d_p"]),
+        node("SoftmaxGradient", ["d_p", "p"], ["d_s"], domain="ai.svgd"),
+        node("Transpose", ["k"], ["k_turned"], perm=[0, 2, 1]),
+        node("MatMul", ["d_s", "k_turned"], ["d_q"]),
+        node("Transpose", ["q"], ["q_turned"], perm=[0, 2, 1]),
+        node("MatMul", ["q_turned", "d_s"], ["d_k"]),
+    ]
+    nodes.insert(place, node("Transpose", ["p"], ["p_turned"], perm=[0, 2, 1]))
+    shapes = {"q": (2, 4, 3), "k": (2, 3, 130), "v": (2, 130, 5), "p": (2, 4, 130)}
+    shapes |= {"s": (2, 4, 130), "o": (2, 4, 5), "d_o": (2, 4, 5)}
+    infos = {
+        name: helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape)
+        for name, shape in {**shapes, **{f"d_{name}": shapes[name] for name in "qkv"}}.items()
+    }
+    inputs, outputs = ([infos[name] for name in names] for names in ("qkv", ["d_q", "d_k", "d_v"]))
+    graph = helper.make_graph(nodes, "attention", inputs, outputs)
+    graph.value_info.extend(infos[name] for name in ("s", "p", "o", "d_o"))
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("ai.svgd", 1)]
+    model = ir.from_proto(helper.make_model(graph, opset_imports=opsets))
+    assert FuseAttention()(model).modified
+    assert [each.op_type for each in model.graph] == [ATTENTION, "Mul", GRADIENT]
