@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "cpu/thread_memory.h"
+#include "cpu/turned.h"
 
 namespace svgd {
 namespace {
@@ -68,11 +69,15 @@ class Products {
     return {to, depth, count};
   }
 
-  Panels Turned(size_t width, const float* from, size_t pitch, size_t depth, size_t count,
-                float* to) const {
+  static Panels Turned(size_t width, const float* from, size_t pitch, size_t depth, size_t count,
+                       float* to) {
     for (size_t i = 0; i < count; i += width) {
-      loops_.attention.turn(from + i * pitch, pitch, std::min(width, count - i), depth, width,
-                            to + i * depth);
+      const size_t rows = std::min(width, count - i);
+      float* panel = to + i * depth;
+      Turn(from + i * pitch, pitch, rows, depth, panel, width);
+      for (size_t k = 0; rows < width && k < depth; ++k) {
+        std::fill(panel + k * width + rows, panel + (k + 1) * width, 0.0F);
+      }
     }
     return {to, depth, count};
   }
@@ -146,7 +151,7 @@ class Heads {
       for (size_t key = 0; key < shape_.keys; ++key) memory.mask[key] = from[key * mask.key_stride];
       scores.of_keys = memory.mask;
     } else if (mask.key_stride == 1) {
-      loops_.attention.turn(from, mask.query_stride, queries, shape_.keys, block_, memory.mask);
+      Turn(from, mask.query_stride, queries, shape_.keys, memory.mask, block_);
       scores.of_each = memory.mask;
     } else {
       for (size_t key = 0; key < shape_.keys; ++key) {

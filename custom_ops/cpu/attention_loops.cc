@@ -7,10 +7,6 @@
 #include "cpu/exponential.h"
 #include "cpu/independent.h"
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
-
 namespace svgd {
 namespace SVGD_INSTRUCTION_SET {
 namespace {
@@ -107,42 +103,9 @@ void ScoreGradient(const AttentionScores& p, float* d_p, const float* inverse) {
   }
 }
 
-// Four rows at a time, of which so many numbers that each four are turned in registers; returns how
-// many of each row.
-size_t TurnFour(const float* from, size_t pitch, size_t depth, size_t width, float* to) {
-  size_t k = 0;
-#if defined(__SSE__)
-  for (; k + 4 <= depth; k += 4, from += 4, to += 4 * width) {
-    __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + pitch);
-    __m128 c = _mm_loadu_ps(from + 2 * pitch), d = _mm_loadu_ps(from + 3 * pitch);
-    _MM_TRANSPOSE4_PS(a, b, c, d);
-    _mm_storeu_ps(to, a);
-    _mm_storeu_ps(to + width, b);
-    _mm_storeu_ps(to + 2 * width, c);
-    _mm_storeu_ps(to + 3 * width, d);
-  }
-#endif
-  return k;
-}
-
-void Turn(const float* from, size_t pitch, size_t count, size_t depth, size_t width, float* to) {
-  size_t i = 0;
-  for (; i + 4 <= count; i += 4, from += 4 * pitch) {
-    for (size_t k = TurnFour(from, pitch, depth, width, to + i); k < depth; ++k) {
-      for (size_t row = 0; row < 4; ++row) to[k * width + i + row] = from[row * pitch + k];
-    }
-  }
-  for (; i < count; ++i, from += pitch) {
-    for (size_t k = 0; k < depth; ++k) to[k * width + i] = from[k];
-  }
-  for (; i < width; ++i) {
-    for (size_t k = 0; k < depth; ++k) to[k * width + i] = 0.0F;
-  }
-}
-
 }  // namespace
 
-extern const AttentionLoops kAttention = {Softmax, Probabilities, ScoreGradient, Turn};
+extern const AttentionLoops kAttention = {Softmax, Probabilities, ScoreGradient};
 
 }  // namespace SVGD_INSTRUCTION_SET
 }  // namespace svgd

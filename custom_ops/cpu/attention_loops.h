@@ -33,11 +33,6 @@ struct AttentionLoops {
   // d_p (keys, pitch), the gradient of probabilities p, becomes that of what was scaled:
   // scale p (d_p - the sum over keys of p d_p); 0 where an inverse is 0.
   void (*score_gradient)(const AttentionScores& p, float* d_p, const float* inverse);
-
-  // to[k width + i] = from[i pitch + k] for each k below depth and i below count; 0 for i from
-  // count to width.
-  void (*turn)(const float* from, size_t pitch, size_t count, size_t depth, size_t width,
-               float* to);
 };
 
 const AttentionLoops& LoopsOfAttention(InstructionSet instruction_set);
