@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +143,15 @@ def during_a_run(
     monkeypatch.setattr(session, "run_with_iobinding", run_and_then)
 
 
-@pytest.mark.usefixtures("all_are_large")
+@pytest.fixture()
+def interrupts() -> Iterator[None]:
+    """SIGINT as Python has it by itself; a shell's background jobs are begun with it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("all_are_large", "interrupts")
 def test_an_interrupt_waits_for_the_end_of_a_step(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
