@@ -111,8 +111,8 @@ class AttentionOp final : public OpKernel {
   const bool nan_as_zero_;
 };
 
-// Inputs the gradient of the first output, what ScaledDotProductAttention had and gave: Q, K, V,
-// its three outputs, and perhaps the mask; outputs the gradients of Q, K and V. Attribute scale.
+// Inputs the gradient of ScaledDotProductAttention's first output, its Q, K and V, its other two
+// outputs, and perhaps its mask; outputs the gradients of Q, K and V. Attribute scale.
 class AttentionGradientOp final : public OpKernel {
  public:
   explicit AttentionGradientOp(const Attributes& attributes)

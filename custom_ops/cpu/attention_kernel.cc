@@ -91,15 +91,14 @@ class Pieces {
   explicit Pieces(float* memory) : memory_(memory) {}
 
   float* Take(size_t numbers) {
-    float* piece = memory_ == nullptr ? nullptr : memory_ + taken_;
-    taken_ += CacheLines(numbers * sizeof(float)) / sizeof(float);
-    return piece;
+    const size_t place = cut_.Array<float>(numbers) / sizeof(float);
+    return memory_ == nullptr ? nullptr : memory_ + place;
   }
-  size_t taken() const { return taken_; }
+  size_t bytes() const { return cut_.bytes(); }
 
  private:
   float* memory_;
-  size_t taken_ = 0;
+  Cut cut_;
 };
 
 // What both directions have in common: the scores of blocks of a head's queries.
@@ -284,7 +283,7 @@ void ForEachHead(const Direction& direction, size_t heads, size_t work, const Th
   Pieces sizes(nullptr);
   const typename Direction::Memory no_memory(direction, sizes);
   threads.ForEach(heads, work, [&](size_t head) {
-    Pieces pieces(static_cast<float*>(ThreadMemory(sizes.taken() * sizeof(float))));
+    Pieces pieces(static_cast<float*>(ThreadMemory(sizes.bytes())));
     run(head, typename Direction::Memory(direction, pieces));
   });
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "instruction_sets.h"
+#include "numbers.h"
 #include "parallel_for.h"
 
 namespace {
@@ -17,6 +18,7 @@ namespace {
 using svgd::AllAttentionLoops;
 using svgd::AttentionShape;
 using svgd::tests::InstructionSets;
+using svgd::tests::Numbers;
 using svgd::tests::OnThreads;
 
 // Fewer and more than a tile, a block of queries, and what is added up before it goes to memory.
@@ -25,15 +27,6 @@ const std::vector<AttentionShape> kShapes = {
     {2, 130, 128, 64, 64}, {1, 40, 700, 8, 5}, {4, 70, 65, 300, 7},
 };
 constexpr float kScale = 0.3F;
-
-std::vector<float> Numbers(size_t count, unsigned seed) {
-  std::vector<float> numbers(count);
-  for (float& number : numbers) {
-    seed = seed * 1664525U + 1013904223U;
-    number = static_cast<float>(seed >> 8) * (2.0F / (1 << 24)) - 1.0F;
-  }
-  return numbers;
-}
 
 struct Arrays {
   explicit Arrays(const AttentionShape& its_shape)

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "instruction_sets.h"
+#include "numbers.h"
 #include "parallel_for.h"
 
 namespace {
@@ -15,6 +16,7 @@ namespace {
 using svgd::ProductShape;
 using svgd::TransposedProductLoops;
 using svgd::tests::InstructionSets;
+using svgd::tests::Numbers;
 using svgd::tests::OnThreads;
 
 // Fewer and more than a tile, a block, a panel and a slab of each; several products, few and many.
@@ -22,15 +24,6 @@ const std::vector<ProductShape> kShapes = {
     {1, 1, 1, 1},      {1, 7, 33, 300},    {1, 145, 130, 257}, {1, 50, 70, 1030}, {1, 2500, 20, 40},
     {1, 20, 2100, 30}, {1, 9, 1300, 1040}, {3, 10, 18, 20},    {18, 33, 17, 30},
 };
-
-std::vector<float> Numbers(size_t count, unsigned seed) {
-  std::vector<float> numbers(count);
-  for (float& number : numbers) {
-    seed = seed * 1664525U + 1013904223U;
-    number = static_cast<float>(seed >> 8) * (2.0F / (1 << 24)) - 1.0F;
-  }
-  return numbers;
-}
 
 std::vector<float> Run(const ProductShape& shape, const std::vector<float>& a,
                        const std::vector<float>& b, const TransposedProductLoops& loops,

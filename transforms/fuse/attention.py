@@ -11,7 +11,7 @@ from onnx_ir.passes import common
 from svgd_onnx.transforms.bodies import take_out
 from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.fuse.softmax import GRADIENT as SOFTMAX_GRADIENT
-from svgd_onnx.transforms.fuse.transposed_product import PRODUCT, swaps_last
+from svgd_onnx.transforms.fuse.transposed_product import PRODUCT, last_swapped, swaps_last
 from svgd_onnx.transforms.rule import (
     RefusedError,
     constant_value,
@@ -209,7 +209,10 @@ def _backward(forward: _Forward) -> _Backward:
     if _source(y) is not p:
         raise RefusedError("something else reads its probabilities")
     to_v = next(each for each in readers if each is not softmax)
-    of_v, d_out = _transposed_times(to_v, p)
+    product = _transposed_product(to_v)
+    if product is None or product[1] is not p:
+        raise RefusedError("something else reads its probabilities")
+    of_v, _, d_out = product
     of_p = _maker(d_p, softmax)
     if forward.is_nan is not None:
         if not _is(of_p, "Where"):
@@ -243,13 +246,13 @@ def _rescaled(softmax: ir.Node) -> tuple[ir.Value, float]:
 
 def _of_scores(forward: _Forward, d_scores: ir.Value) -> tuple[ir.Value, ir.Value, bool]:
     """The gradients of Q and K that those of scores make, and whether the second is transposed."""
+    q = _source(forward.q)
     d_q = d_k = None
     turned = False
     for node in _readers(d_scores):
-        if (found := _is_transposed_times(node, forward.q, d_scores)) is not None:
-            d_k = found.outputs[0]
-        elif (found := _is_transposed_times(node, d_scores, forward.q)) is not None:
-            d_k, turned = found.outputs[0], True
+        product = _transposed_product(node)
+        if product is not None and {*product[1:]} == {q, d_scores}:
+            d_k, turned = product[0].outputs[0], product[1] is d_scores
         elif _times_transposed(node, d_scores) is _source(forward.k):
             d_q = node.outputs[0]
         else:
@@ -259,33 +262,18 @@ def _of_scores(forward: _Forward, d_scores: ir.Value) -> tuple[ir.Value, ir.Valu
     return d_q, d_k, turned
 
 
-def _transposed_times(reader: ir.Node, a: ir.Value) -> tuple[ir.Node, ir.Value]:
-    """The product of a matrix, transposed, and another; and that other."""
-    node: ir.Node | None = reader
-    if _is(reader, "Transpose"):
-        node = only_reader(reader.outputs[0])
-    if node is not None and len(node.inputs) == 2:
-        other = _source(node.inputs[1])
-        if _is_transposed_times(node, a, other) is node:
-            return node, other
-    raise RefusedError("it is not the product of a transposed matrix")
-
-
-def _is_transposed_times(node: ir.Node, a: ir.Value, b: ir.Value) -> ir.Node | None:
-    """The node that makes A'B, which `node` is or hands A' to; None if it is another."""
-    if _is(node, "Transpose"):
-        following = only_reader(node.outputs[0])
-        if following is None or not _is(following, "MatMul"):
-            return None
-        node = following
-    if len(node.inputs) != 2 or _source(node.inputs[1]) is not _source(b):
+def _transposed_product(reader: ir.Node) -> tuple[ir.Node, ir.Value, ir.Value] | None:
+    """The node that makes A'B, which a node is or hands A' to, with A and B; None if it is another."""
+    node = only_reader(reader.outputs[0]) if _is(reader, "Transpose") else reader
+    if node is None or len(node.inputs) != 2:
         return None
-    first = node.inputs[0]
+    first: ir.Value | None
+    first, second = inputs_of(node, 2)
     if _is(node, "MatMul"):
         first = _untransposed(first)
     elif (node.domain, node.op_type) != (DOMAIN, PRODUCT) and not _is_fused(node, "transA"):
         return None
-    return node if first is not None and _source(first) is _source(a) else None
+    return None if first is None else (node, _source(first), _source(second))
 
 
 def _times_transposed(node: ir.Node, a: ir.Value) -> ir.Value | None:
@@ -381,8 +369,7 @@ def _write(graph: ir.Graph, forward: _Forward, backward: _Backward, first: ir.No
     inputs = [backward.d_out, *factors, *outputs[1:], *masks]
     d_q, d_k, d_v = operator(of_gradient, GRADIENT, inputs, attributes, 3)
     if backward.k_is_turned:
-        axes = list(range(known_rank(forward.k)))
-        d_k = of_gradient.node("Transpose", d_k, perm=[*axes[:-2], axes[-1], axes[-2]])
+        d_k = of_gradient.node("Transpose", d_k, perm=last_swapped(known_rank(forward.k)))
     write.insert_before(graph, product)
     of_gradient.insert_before(graph, first)
     made = ((product.outputs[0], outputs[0]), (backward.d_q, d_q), (backward.d_k, d_k))

@@ -63,9 +63,13 @@ def _of_product(node: ir.Node, write: Writer) -> Written:
 
 def swaps_last(node: ir.Node, value: ir.Value) -> bool:
     """Whether Transpose makes of matrices their transposed ones."""
-    axes = list(range(known_rank(value)))
-    swapped = [*axes[:-2], axes[-1], axes[-2]]
-    return len(axes) > 1 and integers(node, "perm", axes[::-1]) == swapped
+    count = known_rank(value)
+    return count > 1 and integers(node, "perm", list(range(count))[::-1]) == last_swapped(count)
+
+
+def last_swapped(count: int) -> list[int]:
+    """The order of so many axes in which matrices are transposed."""
+    return [*range(count - 2), count - 1, count - 2]
 
 
 def _product(write: Writer, a: ir.Value, b: ir.Value) -> Written:
