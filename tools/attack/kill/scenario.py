@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class Scenario:
         product: what of the folder it makes.
         states: in which states that may be found, after the command was attacked.
         final: the one that it must be in after `again`.
+        kept: each step's kept checkpoint, where the command keeps some. Training that ended at a log that could
+            not be written saved one of the steps so far, which counts among those that are kept.
     """
 
     name: str
@@ -46,6 +48,23 @@ class Scenario:
     product: str
     states: Sequence[Contents]
     final: Contents
+    kept: Contents = field(default_factory=dict)
+
+    def is_end(self, after: Contents, *, at_other_steps: bool) -> bool:
+        """Whether it is `final`; or only its kept checkpoints, which are as many, may be of other steps."""
+        if after == self.final:
+            return True
+        if not at_other_steps:
+            return False
+        kept, expected = (
+            {name: each for name, each in one.items() if name in self.kept}
+            for one in (after, self.final)
+        )
+        return (
+            len(kept) == len(expected)
+            and kept.items() <= self.kept.items()
+            and after.items() - kept.items() == self.final.items() - expected.items()
+        )
 
 
 def contents(path: Path) -> Contents:
@@ -204,15 +223,22 @@ def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Sc
     def command(place: Path, steps: int = STEPS) -> list[object]:
         return [*_training(place, steps), "--checkpoint-keep", 3, "--checkpoint-best"]
 
-    own = f"artifacts/{TARGETS[target].checkpoint_files[0]}"
+    names = TARGETS[target].checkpoint_files
+    own = f"artifacts/{names[0]}"
     prepare = _prepared(originals, fresh)
     prepare(place)
     states = [contents(place / own)]
+    kept: Contents = {}
     for steps in range(1, STEPS + 1):
         prepare(place)
         _undisturbed(place, command(place, steps))
         states.append(contents(place / own))
-    return Scenario("train, keeping", prepare, command, command, own, states, contents(place))
+        kept |= {
+            f"artifacts/{name_of_step(name, steps)}": (place / "artifacts" / name).read_bytes()
+            for name in names
+        }
+    final = contents(place)
+    return Scenario("train, keeping", prepare, command, command, own, states, final, kept)
 
 
 def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
