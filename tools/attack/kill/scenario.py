@@ -236,6 +236,7 @@ def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Sc
         kept |= {
             f"artifacts/{name_of_step(name, steps)}": (place / "artifacts" / name).read_bytes()
             for name in names
+            if (place / "artifacts" / name).is_file()
         }
     final = contents(place)
     return Scenario("train, keeping", prepare, command, command, own, states, final, kept)
