@@ -24,7 +24,7 @@ using svgd::tests::InReverse;
 using svgd::tests::Random;
 
 constexpr size_t kMostProducts = 1 << 19;
-constexpr double kMostError = 4e-6;
+constexpr double kMostError = 1e-6;
 
 size_t From(Random& random, size_t least, size_t most) {
   return least + static_cast<size_t>(random() % (most - least + 1));
