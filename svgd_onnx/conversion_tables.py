@@ -32,10 +32,8 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     gradients = f"T before {len(virtual)} of their gradients, which {manifest.maker} made"
     if manifest.optimizer != SVGD:
         gradients = f"whose gradients {manifest.maker} made"
-    names = ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)
     say(
-        f"{output}: {counted(len(trainable), 'trainable parameter')}, {gradients}. Train with arrays named "
-        f"{names}."
+        f"{output}: {counted(len(trainable), 'trainable parameter')}, {gradients}. {_array_names(manifest)}"
     )
     lines = (
         *(_chosen_target(manifest) if chosen else []),
@@ -50,6 +48,11 @@ def show_conversion(output: str, manifest: Manifest, *, chosen: bool) -> None:
     )
     for line in lines:
         say(line)
+
+
+def _array_names(manifest: Manifest) -> str:
+    names = ", ".join(f"'{tensor.name}'" for tensor in manifest.arrays)
+    return f"Train with arrays named {names}."
 
 
 def _chosen_target(manifest: Manifest) -> list[str]:
@@ -105,7 +108,7 @@ def show_inspection(inspection: Inspection) -> None:
     if inspection.manifest is not None:
         for line in _losses(inspection.manifest):
             say(line)
-        say(f"Gradients by {inspection.manifest.maker}.")
+        say(f"Gradients by {inspection.manifest.maker}. {_array_names(inspection.manifest)}")
         say(_kernels(inspection.manifest))
     if inspection.refusal is not None:
         reason = inspection.refusal.on_command_line()

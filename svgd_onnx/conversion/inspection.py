@@ -41,6 +41,7 @@ from svgd_onnx.runtime import installed_packages
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.targets import TARGETS, target_here
 from svgd_onnx.targets.update_bytes import update_bytes
+from svgd_onnx.transforms.canonicalize.fix_sizes import check_axes
 from svgd_onnx.transforms.differentiate import training_form
 from svgd_onnx.transforms.lower import operators_of
 from svgd_onnx.transforms.optimizers import OPTIMIZERS, SVGD
@@ -182,6 +183,7 @@ def _inspect_model(
     sizes: Mapping[str, int] | None,
 ) -> Inspection:
     as_it_came, model = read_model(source, training)
+    check_axes("random_size", sizes or {}, model.graph.inputs)
     selection = select(as_it_came, model, training)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = tensor_roles(model.graph, selection)

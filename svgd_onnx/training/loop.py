@@ -14,6 +14,7 @@ from svgd_onnx.distributed.communicator import any_of
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
+from svgd_onnx.targets.training_progress import Validation
 from svgd_onnx.training.at_chance import AtChance
 from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.evaluation import evaluate, score_names
@@ -102,7 +103,7 @@ class Loop:
             self.state.claim,
             TrainingLog(log, step, names) as rows,
             self.board,
-            Progress(self.total, step, show_progress) as bar,
+            Progress(self.total, step, show_progress and step < self.total) as bar,
             Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
         ):
             self.state.tidy()
@@ -161,10 +162,7 @@ class Loop:
         if ends_epoch:
             for callback in self.callbacks:
                 callback.on_epoch(record)
-        is_best = ends_epoch and self.keeps_best and self._is_best()
-        if is_best or self._is_time_to_save(number):
-            if is_best:
-                self.state.note_best()
+        if self.state.progress.best_step == number or self._is_time_to_save(number):
             self._save(record)
         return record
 
@@ -188,7 +186,7 @@ class Loop:
         )
         self._result.update({f"validation_{name}": value for name, value in values.items()})
         if ends_epoch:
-            self.state.note(values)
+            self.state.note(values, self._is_best)
             self._follow()
             self._warn_of_no_number(values)
         return values
@@ -217,9 +215,8 @@ class Loop:
                 stacklevel=2,
             )
 
-    def _is_best(self) -> bool:
-        progress = self.state.progress
-        return self.monitor.is_best(progress.validations, progress.best_step)
+    def _is_best(self, validations: Sequence[Validation], best_step: int | None) -> bool:
+        return self.keeps_best and self.monitor.is_best(validations, best_step)
 
     def _is_time_to_save(self, number: int) -> bool:
         every = self.checkpoint_every

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,16 +152,24 @@ class TrainingState:
         state = np.random.SeedSequence([progress.seed, progress.step, *rank]).generate_state(1)
         return int(state[0]) >> 1
 
-    def note(self, values: dict[str, float]) -> None:
-        """Notes a validation after the last step, which ended an epoch."""
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        validation = Validation(self.progress.step, finite)
-        validations = (*self.progress.validations, validation)
-        self.progress = replace(self.progress, validations=validations)
+    def note(
+        self,
+        values: dict[str, float],
+        is_best: Callable[[Sequence[Validation], int | None], bool],
+    ) -> None:
+        """Notes a validation after the last step, which ended an epoch, and whether that step is the best.
 
-    def note_best(self) -> None:
-        """Notes that the checkpoint of the last step, which is saved next, is the best."""
-        self.progress = replace(self.progress, best_step=self.progress.step)
+        At once: whatever comes before the step's checkpoint is saved, another may be saved in its place.
+
+        Args:
+            values: the metrics.
+            is_best: says so of the last of all validations, given the step of the best checkpoint so far.
+        """
+        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
+        step, best_step = self.progress.step, self.progress.best_step
+        validations = (*self.progress.validations, Validation(step, finite))
+        best_step = step if is_best(validations, best_step) else best_step
+        self.progress = replace(self.progress, validations=validations, best_step=best_step)
 
     def keep(self, last: int | None, *, best: bool) -> None:
         """Says what is kept from now on: the last so many checkpoints, with the folder's own; and the best.

@@ -124,6 +124,9 @@ def test_options_with_an_effect_are_not_named(tmp_path: Path) -> None:
 def test_a_size_of_no_axis_is_refused_not_left_unverified(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="random_size 'length' is no open axis"):
         svgd_onnx.convert(models.gemm(), tmp_path / "a", target="onnx", random_size={"length": 3})
+    onnx.save(models.gemm(), tmp_path / "model.onnx")
+    with pytest.raises(UserError, match="random_size 'length' is no open axis"):
+        svgd_onnx.inspect(tmp_path / "model.onnx", target="onnx", random_size={"length": 3})
 
 
 def test_without_the_training_package_the_target_is_onnx_and_a_line_says_so(

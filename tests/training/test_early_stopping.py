@@ -133,6 +133,27 @@ def test_the_best_checkpoint_is_kept(folder: Path, scored: Scored) -> None:
     np.testing.assert_array_equal(best.tensor(name), weights[4])
     np.testing.assert_array_equal(trainer(folder).tensor(name), weights[10])
     assert [path.name for path in folder.glob("checkpoint.step-4*")]
+
+
+@TARGETS
+def test_the_best_step_is_known_where_training_ends_right_after_it(
+    folder: Path, scored: Scored
+) -> None:
+    scored([3, 1, 2, 1, 2])
+
+    class End(svgd_onnx.Callback):
+        def on_step(self, record: Any) -> None:
+            if record.step == 4:
+                raise OSError("ended")
+
+    one = trainer(folder)
+    with pytest.raises(OSError, match="ended"):
+        one.train(DATA, epochs=5, checkpoint_best=True, callbacks=[End()], **SETTINGS)
+    one.save()
+    again = trainer(folder)
+    assert (again.step, again.best_step) == (4, 4)
+    again.train(DATA, epochs=5, checkpoint_best=True, **SETTINGS)
+    assert again.best_step == 4 and trainer(folder, checkpoint="best").step == 4
     assert not list(folder.glob("checkpoint.step-2*"))
 
 
