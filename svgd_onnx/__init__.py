@@ -5,13 +5,14 @@ Names are imported when they are first used: a device that only trains has neith
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
-
 from svgd_onnx.source_tree import find_transforms
 from svgd_onnx.version import __version__
 
+# Not of typing: until the command line listens to signals, nothing is imported that takes time.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from svgd_onnx.conversion.apply_adapter import apply_adapter
     from svgd_onnx.conversion.convert import convert
     from svgd_onnx.conversion.inspection import inspect
@@ -84,6 +85,8 @@ find_transforms()
 
 
 def __getattr__(name: str) -> Any:
+    import importlib
+
     if name not in _MODULES:
         raise AttributeError(f"module 'svgd_onnx' has no attribute '{name}'")
     return getattr(importlib.import_module(f"svgd_onnx.{_MODULES[name]}"), name)

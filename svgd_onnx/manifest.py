@@ -50,6 +50,7 @@ __all__ = [
 FORMAT = 3
 """What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
 one that says nothing of these."""
+_WITHOUT_FILES = 1
 LOOKS_AT_LABELS = 2
 """From this format on a step looks itself whether labels are classes."""
 FILE_NAME = "svgd.json"
@@ -284,6 +285,11 @@ class Manifest:
         again = "convert the model again, and put the checkpoint in its place to go on"
         if not path.is_file():
             raise UserError(f"'{folder}' has no {name}: {again}.")
+        if name not in self.files and self.format > _WITHOUT_FILES:
+            raise UserError(
+                f"'{folder / FILE_NAME}' has no SHA-256 of {name}, so that nothing tells whether it is the one "
+                f"that was made: {again}."
+            )
         if name in self.files and sha256(path) != self.files[name]:
             raise UserError(
                 f"'{path}' is not the file that was made with '{folder / FILE_NAME}' (its SHA-256 is another): "

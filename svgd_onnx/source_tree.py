@@ -6,15 +6,20 @@ this package from there, even where one is installed, and with an installed libr
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec
-from importlib.util import spec_from_file_location
-from pathlib import Path
-from types import ModuleType
+
+# ruff: noqa: PTH113, PTH118, PTH120
+# As in __init__.py, nothing is imported here that takes time, as pathlib does.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
 
 _NAME = f"{__package__}.transforms"
-_FOLDER = Path(__file__).resolve().parents[1] / "transforms"
+_FOLDER = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "transforms")
+_FIRST = os.path.join(_FOLDER, "__init__.py")
 
 
 class _TransformsBeside:
@@ -24,10 +29,9 @@ class _TransformsBeside:
     ) -> ModuleSpec | None:
         if name != _NAME:
             return None
-        folder = [str(_FOLDER)]
-        return spec_from_file_location(
-            name, _FOLDER / "__init__.py", submodule_search_locations=folder
-        )
+        from importlib.util import spec_from_file_location
+
+        return spec_from_file_location(name, _FIRST, submodule_search_locations=[_FOLDER])
 
 
 def find_transforms() -> None:
@@ -35,5 +39,5 @@ def find_transforms() -> None:
 
     It is looked for there last: what was installed, editable or not, goes before.
     """
-    if _TransformsBeside not in sys.meta_path and (_FOLDER / "__init__.py").is_file():
+    if _TransformsBeside not in sys.meta_path and os.path.isfile(_FIRST):
         sys.meta_path.append(_TransformsBeside)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ import onnx
 
 from svgd_onnx.conversion.convert import convert
 from svgd_onnx.errors import UserError, counted, listed
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, temporary_folder
 from svgd_onnx.manifest import Dimension, Manifest, Tensor
 from svgd_onnx.training.callbacks import Callback, Record
 from svgd_onnx.training.trainer import Trainer
@@ -85,8 +84,8 @@ def fit(
             f"convert_options has {listed(taken)}, which the estimator decides or has a parameter for: leave "
             "that out."
         )
-    with tempfile.TemporaryDirectory(prefix="svgd-onnx-") as temporary:
-        folder = Path(options.folder or Path(temporary) / "artifacts")
+    with temporary_folder() as temporary:
+        folder = Path(options.folder or temporary / "artifacts")
         manifest = convert(
             model,
             folder,
@@ -110,7 +109,7 @@ def fit(
             validation=None if validation is None else _arrays(manifest, *validation),
             callbacks=[curves],
         )
-        exported = Path(temporary) / "model.onnx"
+        exported = temporary / "model.onnx"
         trainer.export(exported)
         return Fitted(_content(exported), manifest, curves.losses, curves.validation_losses)
 

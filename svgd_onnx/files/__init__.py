@@ -15,7 +15,13 @@ from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.unchanged import UnchangedFiles
 from svgd_onnx.files.whole import whole_file, whole_folder
-from svgd_onnx.files.workplace import abandon, explained, recover
+from svgd_onnx.files.workplace import (
+    abandon,
+    explained,
+    recover,
+    temporary_folder,
+    temporary_place,
+)
 
 PathLike = str | os.PathLike[str]
 
@@ -37,6 +43,8 @@ __all__ = [
     "require_file",
     "require_room",
     "require_text",
+    "temporary_folder",
+    "temporary_place",
     "whole_file",
     "whole_folder",
 ]

@@ -72,7 +72,7 @@ def whole_folder(
     recover(final)
     with explained(path):
         if path.exists() and not path.is_dir():
-            raise UserError(f"'{path}' is a file: give the name of a folder.")
+            raise UserError(f"'{path}' is no folder: give the name of one.")
         replaced = final.is_dir() and any(final.iterdir())
         if replaced:
             _check_replaceable(final, force, foreign)

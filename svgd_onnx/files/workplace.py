@@ -11,6 +11,7 @@ import errno
 import os
 import shutil
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -103,6 +104,34 @@ def explained(path: Path) -> Iterator[None]:
                 "again."
             ) from error
         raise UserError(f"'{path}' cannot be written ({error.strerror or error}).") from error
+
+
+def temporary_place() -> Path:
+    """Where temporary files go that belong beside nothing.
+
+    Raises:
+        UserError: no such folder can be written.
+    """
+    try:
+        return Path(tempfile.gettempdir())
+    except OSError as error:
+        raise UserError(
+            "No folder for temporary files can be written: make room, or name one in the variable TMPDIR."
+        ) from error
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder there, gone when the block ends, or a signal the process.
+
+    Raises:
+        UserError: none can be made.
+    """
+    place = temporary_place()
+    with contextlib.ExitStack() as until:
+        with explained(place):
+            folder = until.enter_context(workplace(place / "svgd-onnx"))
+        yield folder
 
 
 def _settle(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.manifest import FILE_NAME, Manifest, Tensor
+from svgd_onnx.manifest import FILE_NAME, FORMAT, Manifest, Tensor
 from svgd_onnx.step_names import GRADIENT_NORMS, VIRTUAL_GRADIENT_NORMS, beside
 from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 from svgd_onnx.targets.training_progress import TrainingProgress
@@ -54,13 +54,17 @@ def checkpoint_damaged(path: Path) -> UserError:
 
 
 def check_checkpoint(
-    folder: Path, manifest: Manifest, found: Callable[[str], tuple[str, Sequence[int]] | None]
+    folder: Path,
+    manifest: Manifest,
+    names: Iterable[str],
+    found: Callable[[str], tuple[str, Sequence[int]] | None],
 ) -> None:
-    """Refuses a checkpoint that lacks a tensor of the manifest, or has one of another type or shape.
+    """Refuses a checkpoint whose tensors are not those of the manifest, by their names, types and shapes.
 
     Args:
         folder: of artifacts.
         manifest: theirs.
+        names: of the checkpoint's tensors.
         found: the type and shape of a tensor of the checkpoint, None if there is none.
 
     Raises:
@@ -73,6 +77,13 @@ def check_checkpoint(
     ]
     for name, shape in wanted:
         check_tensor(folder, name, found(name), shape)
+    known = {name for name, _ in wanted}
+    more = sorted(name for name in names if name not in known)
+    if more and manifest.format >= FORMAT:  # older ones do not tell of the optimizer's state
+        raise UserError(
+            f"The checkpoint of '{folder}' has a tensor '{more[0]}', of which {FILE_NAME} says nothing: put "
+            "the one of both back that is not what was made, or convert the model again."
+        )
 
 
 def check_conversion(folder: Path, manifest: Manifest, trained_as: Mapping[str, str]) -> None:

@@ -65,6 +65,13 @@ class FiniteTensors:
         if names:
             quoted = listed((f"'{name}'" for name in names), 3)
             found = f"The loss or the change of {quoted} became NaN or infinite"
+        were = [name for name, places in self._parameters.items() if places is not None]
+        if were:
+            quoted = listed((f"'{name}'" for name in were), 3)
+            return UserError(
+                f"{found} at step {step}, and {quoted} had NaN or infinities in the checkpoint already: if "
+                "that should not be, restore the checkpoint from a copy, or convert the model again."
+            )
         return UserError(
             f"{found} at step {step}: lower the learning rate, look at the data, or leave such steps out with "
             f"{option('non_finite', SKIP)}. The last good checkpoint is kept."

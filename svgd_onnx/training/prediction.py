@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.files import UnchangedFiles
-from svgd_onnx.files.workplace import workplace
+from svgd_onnx.files import UnchangedFiles, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.training.examples import Given, Taken, one_pass, without_label
@@ -149,8 +147,7 @@ def open_artifacts(
     """
     one = manifest.takes_one_example
     outputs = [each for each in manifest.outputs if one or each.batch_axis is not None]
-    # gone after a signal too, and after a process that was killed with the next one
-    with workplace(Path(tempfile.gettempdir()) / "svgd-onnx-predict") as folder:
+    with temporary_folder() as folder:
         write(folder / "model.onnx")
         session = open_session(str(folder / "model.onnx"), threads, "the trained model")
     classes = manifest.loss_settings.class_axis == 1

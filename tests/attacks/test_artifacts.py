@@ -254,6 +254,19 @@ def test_a_folder_of_format_1_trains(folder: Path) -> None:
     assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
 
 
+@pytest.mark.parametrize("left", [0, 1])
+def test_a_manifest_that_leaves_parameters_out(folder: Path, left: int) -> None:
+    rewrite(folder, lambda content: content.update(parameters=content["parameters"][:left]))
+    for sentence in refusals(folder):
+        assert "of which svgd.json says nothing" in sentence or "is damaged" in sentence
+
+
+def test_a_manifest_without_hashes(folder: Path) -> None:
+    rewrite(folder, lambda content: content.update(files={}))
+    for sentence in refusals(folder):
+        assert "svgd.json' has no SHA-256 of " in sentence
+
+
 def test_a_newer_format(folder: Path) -> None:
     rewrite(folder, lambda content: content.update(format=FORMAT + 1, novelty=[]))
     for sentence in refusals(folder):

@@ -236,7 +236,7 @@ def test_an_old_model_reads_beside_itself_and_not_where_one_is(
 def without_hashes(folder: Path) -> None:
     """As a folder of format 1 has none."""
     path = folder / "svgd.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "files": {}}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "files": {}, "format": 1}))
 
 
 class TestArtifacts:

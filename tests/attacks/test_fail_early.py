@@ -150,3 +150,12 @@ def test_a_log_on_a_disk_that_gets_full_loses_no_step(folder: Path) -> None:
         )
     last = [int(row.split(",")[0]) for row in log.read_text().splitlines()[1:]][-3:]
     assert last == [steps - 1, steps + 1, steps + 2]
+
+
+def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "a", target="onnx", verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: [str(tmp_path / "none")])
+    with pytest.raises(UserError, match="No folder for temporary files can be written"):
+        trainer.predict(models.examples(models.mlp()))

@@ -210,6 +210,15 @@ def test_an_infinite_r_is_refused_before_the_first_step(
 
 
 @pytest.mark.parametrize("target", ["ort-training", "onnx"])
+def test_a_parameter_that_was_nan_already_is_named(target: str, trainer_of: MakeTrainer) -> None:
+    model, bad = small_gradient()
+    trainer = trainer_of(model, target=target)
+    trainer._session.tensor("w1")[0] = np.nan  # a view
+    with pytest.raises(svgd_onnx.UserError, match="'w1' had NaN or infinities in the checkpoint"):
+        trainer.train_step(good(model, 1, bad), RATE)
+
+
+@pytest.mark.parametrize("target", ["ort-training", "onnx"])
 def test_rows_that_no_example_reads_and_masked_logits_may_be_infinite(
     target: str, trainer_of: MakeTrainer
 ) -> None:

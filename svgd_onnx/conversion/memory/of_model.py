@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import onnx_ir as ir
@@ -16,6 +14,7 @@ from svgd_onnx.conversion.memory.estimate import MemoryEstimate, estimate_memory
 from svgd_onnx.conversion.options import UpdateSettings
 from svgd_onnx.conversion.parameter_update import update_of
 from svgd_onnx.conversion.plan import TrainingPlan
+from svgd_onnx.files import temporary_folder
 from svgd_onnx.runtime import has_custom_op_library
 from svgd_onnx.targets import target_named
 from svgd_onnx.transforms.virtualize import ParameterUse, VirtualGradientSettings
@@ -63,9 +62,7 @@ def estimate_of_model(
     changes = update_of(plan, update, 1)
     graphs = training_graphs(plan, gradients, uses, manifest, changes, fast=fast)
     none = ir.tensor(np.zeros(0, np.float32))
-    with tempfile.TemporaryDirectory(prefix="svgd-onnx-") as folder:
-        written = runtime.write(
-            Path(folder), replace(graphs, values=dict.fromkeys(graphs.values, none))
-        )
+    with temporary_folder() as folder:
+        written = runtime.write(folder, replace(graphs, values=dict.fromkeys(graphs.values, none)))
         manifest.states, manifest.directs = written.states, written.directs
-        return estimate_memory(Path(folder), manifest, sizes)
+        return estimate_memory(folder, manifest, sizes)

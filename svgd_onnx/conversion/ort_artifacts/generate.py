@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from svgd_onnx.conversion.ort_artifacts.outputs import (
     with_outputs,
 )
 from svgd_onnx.errors import UserError, listed
-from svgd_onnx.files import PathLike, whole_file
+from svgd_onnx.files import PathLike, temporary_folder, whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.ort_training.file_names import (
     CHECKPOINT,
@@ -110,8 +109,8 @@ def generate_artifacts(
     }
     arguments.refuse_settings(options, options["optimizer"])
     outputs = list(additional_output_names or ())
-    with tempfile.TemporaryDirectory(prefix="svgd-onnx-") as temporary:
-        made = Path(temporary) / "artifacts"
+    with temporary_folder() as temporary:
+        made = temporary / "artifacts"
         source, prediction = _source(model, loss, loss_input_names, outputs)
         if source is not model:  # read from a file, which may have its large tensors beside it
             options.setdefault("external_data", _folder_of(model))

@@ -35,7 +35,9 @@ def load(path: Path, manifest: Manifest) -> Any:
         raise checkpoint_damaged(path) from error
 
     check_conversion(path.parent, manifest, progress(state, path).conversion)
-    check_checkpoint(path.parent, manifest, lambda name: _found(state, name))
+    check_checkpoint(
+        path.parent, manifest, state.parameter_names(), lambda name: _found(state, name)
+    )
     return state
 
 

@@ -15,6 +15,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.files import UnchangedFiles, whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.step_names import RESIDUAL
 from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
 from svgd_onnx.targets.training_progress import TrainingProgress
 
@@ -79,7 +80,8 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
         raise checkpoint_damaged(path) from error
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
     check_conversion(path.parent, manifest, progress.conversion)
-    check_checkpoint(path.parent, manifest, found.get)
+    kept = [name for name in found if not name.startswith(RESIDUAL)]
+    check_checkpoint(path.parent, manifest, kept, found.get)
     return tensors, progress
 
 

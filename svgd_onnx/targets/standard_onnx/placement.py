@@ -8,6 +8,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from svgd_onnx.files import temporary_place
+
 _RECORD = "session.record_ep_graph_assignment_info"
 
 
@@ -30,7 +32,7 @@ class Placement:
         if hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
             options.add_session_config_entry(_RECORD, "1")
         elif not options.enable_profiling:
-            self._folder = tempfile.TemporaryDirectory()
+            self._folder = tempfile.TemporaryDirectory(dir=temporary_place())
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(self._folder.name) / "step")
 

@@ -128,4 +128,6 @@ def check_rate(learning_rate: float) -> None:
         UserError: says what it is.
     """
     if not math.isfinite(learning_rate) or learning_rate < 0:
-        raise UserError(f"The learning rate is {learning_rate}, but must be 0 or more.")
+        raise UserError(
+            f"The learning rate is {learning_rate}, but must be a finite number of 0 or more."
+        )

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import UnchangedFiles, require_file
+from svgd_onnx.files import UnchangedFiles, require_file, temporary_place
 from svgd_onnx.training.images.decoding import decode
 from svgd_onnx.training.sources.source import Values
 
@@ -282,7 +282,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
 def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
     """A table whose columns are in an unnamed temporary file."""
     arrow = pyarrow()
-    with tempfile.TemporaryFile() as file:
+    with tempfile.TemporaryFile(dir=temporary_place()) as file:
         with arrow.ipc.new_file(file, schema) as writer:
             for batch in batches:
                 batch.validate(full=True)
