@@ -72,7 +72,8 @@ def whole_folder(
     recover(final)
     with explained(path):
         if path.exists() and not path.is_dir():
-            raise UserError(f"'{path}' is no folder: give the name of one.")
+            kind = "a file" if path.is_file() else "no folder"
+            raise UserError(f"'{path}' is {kind}: give the name of a folder.")
         replaced = final.is_dir() and any(final.iterdir())
         if replaced:
             _check_replaceable(final, force, foreign)
