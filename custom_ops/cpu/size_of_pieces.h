@@ -15,8 +15,9 @@ class SizeOfPieces {
   SizeOfPieces(size_t numbers, size_t piece, SizeOf what = SizeOf::kNumbers)
       : piece_(piece), loop_(SizeLoop(what)), sizes_(DivideUp(numbers, piece)) {}
 
+  // A piece may come in parts, one after the other.
   void Add(const float* numbers, size_t first, size_t count) {
-    sizes_[first / piece_] = loop_(numbers + first, count);
+    sizes_[first / piece_] += loop_(numbers + first, count);
   }
 
   float Total() const {
