@@ -4,11 +4,11 @@
 // Each case runs for an instruction set of this processor, its heads in order, and again in the
 // reverse order: both have to give the same bits, within rounding of double precision.
 #include <cstdio>
-#include <cstring>
 #include <limits>
 #include <memory>
 #include <vector>
 
+#include "arrays.h"
 #include "attention_reference.h"
 #include "fuzz.h"
 #include "parallel_for.h"
@@ -19,9 +19,12 @@ using svgd::AttentionMask;
 using svgd::AttentionShape;
 using svgd::InstructionSet;
 using svgd::tests::AttentionArrays;
+using svgd::tests::Copy;
 using svgd::tests::InOrder;
 using svgd::tests::InReverse;
 using svgd::tests::Random;
+using svgd::tests::Same;
+using svgd::tests::Unset;
 
 constexpr size_t kMostProducts = 1 << 19;
 constexpr double kMostError = 1e-6;
@@ -47,17 +50,6 @@ AttentionShape RandomShape(Random& random) {
       return shape;
     }
   }
-}
-
-// An array of its own: a sanitizer sees what is read or written beside it.
-std::unique_ptr<float[]> Copy(const std::vector<float>& numbers) {
-  std::unique_ptr<float[]> copy(new float[numbers.size()]);
-  std::copy(numbers.begin(), numbers.end(), copy.get());
-  return copy;
-}
-
-std::unique_ptr<float[]> Unset(size_t count) {
-  return Copy(std::vector<float>(count, std::numeric_limits<float>::quiet_NaN()));
 }
 
 // Of one number along heads, queries or keys, or not; it takes keys away, whole queries now and
@@ -104,10 +96,6 @@ Result Run(const AttentionArrays& a, const Options& options, const svgd::AllAtte
                           {to.d_q.get(), to.d_k.get(), to.d_v.get()}, a.shape, options.scale,
                           threads, loops);
   return to;
-}
-
-bool Same(const std::unique_ptr<float[]>& a, const std::unique_ptr<float[]>& b, size_t count) {
-  return count == 0 || std::memcmp(a.get(), b.get(), count * sizeof(float)) == 0;
 }
 
 bool Case(Random& random) {

@@ -5,11 +5,10 @@
 // reverse order: both have to give the same bits, within rounding of double precision.
 #include <algorithm>
 #include <cstdio>
-#include <cstring>
-#include <limits>
 #include <memory>
 #include <vector>
 
+#include "arrays.h"
 #include "convolution_reference.h"
 #include "cpu/convolution_kernel.h"
 #include "fuzz.h"
@@ -20,9 +19,12 @@ namespace {
 using svgd::ConvolutionAxis;
 using svgd::ConvolutionShape;
 using svgd::InstructionSet;
+using svgd::tests::Copy;
 using svgd::tests::InOrder;
 using svgd::tests::InReverse;
 using svgd::tests::Random;
+using svgd::tests::Same;
+using svgd::tests::Unset;
 
 constexpr size_t kMostProducts = 1 << 21;
 
@@ -82,18 +84,6 @@ ConvolutionShape RandomShape(Random& random) {
   }
 }
 
-// An array of its own: a sanitizer sees what is read or written beside it.
-std::unique_ptr<float[]> Copy(const std::vector<float>& numbers) {
-  std::unique_ptr<float[]> copy(new float[numbers.size()]);
-  std::copy(numbers.begin(), numbers.end(), copy.get());
-  return copy;
-}
-
-// Filled with what no sum may begin with.
-std::unique_ptr<float[]> Unset(size_t count) {
-  return Copy(std::vector<float>(count, std::numeric_limits<float>::quiet_NaN()));
-}
-
 struct Result {
   std::unique_ptr<float[]> y, dx, dw, db;
 };
@@ -115,10 +105,6 @@ Result Run(const ConvolutionShape& shape, const svgd::tests::Tensors& tensors,
   svgd::ConvolutionWeightGradient(dy.get(), {factor.get(), false}, x.get(), result.dw.get(),
                                   result.db.get(), shape, workspace.get(), threads, loops);
   return result;
-}
-
-bool Same(const std::unique_ptr<float[]>& a, const std::unique_ptr<float[]>& b, size_t count) {
-  return count == 0 || std::memcmp(a.get(), b.get(), count * sizeof(float)) == 0;
 }
 
 void Print(const ConvolutionShape& shape) {
