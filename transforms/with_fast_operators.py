@@ -28,7 +28,8 @@ def with_fast_operators(model: ir.Model, *, portable: bool) -> ir.Model | None:
     copy = with_channels_last(model)
     replaced = copy is not None
     if copy is None:
-        if not any(node.op_type in RULES or node.domain == DOMAIN for node in model.graph):
+        candidates = sum(node.op_type in RULES or node.domain == DOMAIN for node in model.graph)
+        if not candidates or not (few or candidates >= _LEAST_SHARE * len(model.graph)):
             return None
         copy = model.clone()
         replaced = portable and few and any(node.domain == DOMAIN for node in copy.graph)

@@ -100,6 +100,31 @@ def test_order_and_shapes_are_those_of_a_run(
             assert told == [next(iter(each.values())) for each in shapes[node.name]], node.name
 
 
+def test_nodes_that_differ_in_one_thing_have_shapes_of_their_own() -> None:
+    net = Network()
+    for name, numbers in {"left": [1, 2], "right": [2, 1]}.items():
+        net.constant(name, np.array(numbers, np.int64))
+    for axes in ([0, 1], [1, 0], [0, 1]):
+        net.node("Transpose", "wide", perm=axes)  # an attribute
+    for sizes in ("left", "right", "left"):
+        net.node("Expand", "one", sizes)  # the numbers of an input
+    for kind in (onnx.TensorProto.FLOAT16, onnx.TensorProto.INT32):
+        net.node("Cast", "wide", to=kind)
+    for value in ("wide", "one"):
+        net.node("Relu", value)  # the shape of an input
+    inputs: dict[str, tuple[int, ...]] = {"wide": (3, 7), "one": ()}
+    model = net.model(inputs, {}, check=False)
+    found = StepShapes(model.graph, model.opset_import[0].version, inputs, {})
+    for node in model.graph.node:
+        found.infer(node)
+    told = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.value_info
+    assert len(told) == len(model.graph.node)
+    for value in told:
+        kind = value.type.tensor_type
+        assert found.shapes[value.name] == tuple(dim.dim_value for dim in kind.shape.dim)
+        assert found.types[value.name] == kind.elem_type
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_a_larger_batch_takes_more_and_the_largest_fits(target: str, tmp_path: Path) -> None:
     svgd_onnx.convert(models.convolutional(), tmp_path / "artifacts", target=target)

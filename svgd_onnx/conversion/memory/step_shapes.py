@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -70,6 +70,7 @@ class StepShapes:
         for value in self.graph.input:
             self._note(value.name, value.type)
         self.shapes.update(self.given)
+        self._inferred: dict[Hashable, list[onnx.TypeProto | None]] = {}
         self._stated = {value.name: value for value in self.graph.value_info}
         for tensor in self.graph.initializer:
             self.shapes[tensor.name] = tuple(tensor.dims)
@@ -147,10 +148,34 @@ class StepShapes:
             self.sizes[name] = numbers
 
     def _of_the_standard(self, node: onnx.NodeProto) -> None:
+        # a network is of a few layers, again and again
+        alike = self._likeness(node)
+        if alike not in self._inferred:
+            found = self._infer_alone(node)
+            self._inferred[alike] = [found.get(name) for name in node.output]
+        for name, kind in zip(node.output, self._inferred[alike]):
+            if kind is not None:
+                self._note(name, kind)
+
+    def _likeness(self, node: onnx.NodeProto) -> Hashable:
+        """All that the shapes of a node's outputs depend on."""
+        inputs = (
+            (self.types.get(name), self.shapes.get(name), self._numbers(name)) if name else None
+            for name in node.input
+        )
+        attributes = (each.SerializeToString(deterministic=True) for each in node.attribute)
+        there = (bool(name) for name in node.output)
+        return node.op_type, tuple(inputs), tuple(attributes), tuple(there)
+
+    def _numbers(self, name: str) -> bytes | None:
+        return self.sizes[name].tobytes() if name in self.sizes else None
+
+    def _infer_alone(self, node: onnx.NodeProto) -> Mapping[str, onnx.TypeProto]:
+        """What onnx infers of a node, by the output's name; nothing of operators that it does not know."""
         try:
             schema = onnx.defs.get_schema(node.op_type, self.opset, "")
         except onnx.defs.SchemaError:  # one of onnxruntime's training set
-            return
+            return {}
         kinds = {
             name: helper.make_tensor_type_proto(self.types[name], self.shapes[name])
             for name in node.input
@@ -165,8 +190,7 @@ class StepShapes:
         found: Mapping[str, onnx.TypeProto] = shape_inference.infer_node_outputs(
             schema, node, kinds, known, opset_imports=opsets
         )
-        for name, kind in found.items():
-            self._note(name, kind)
+        return found
 
     def _of_another_domain(self, node: onnx.NodeProto) -> None:
         rule = OTHER_OPERATORS[node.op_type]
