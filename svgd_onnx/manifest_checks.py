@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.json_reading import MisfitError
 from svgd_onnx.records import OF_THE_PARAMETER, Dimension, LossTerm, Tensor
-from svgd_onnx.transforms.losses import loss_if_known
+from svgd_onnx.transforms.losses import is_file, loss_if_known
 
 if TYPE_CHECKING:
     from svgd_onnx.manifest import Manifest
@@ -34,6 +34,10 @@ def check(manifest: Manifest) -> None:
         raise MisfitError(f"the tensor '{strange[0].name}' is of type '{strange[0].dtype}'")
     if manifest.accumulation_steps < 1:
         raise MisfitError(f"'accumulation_steps' is {manifest.accumulation_steps}")
+    if manifest.num_classes is not None and manifest.num_classes < 1:
+        raise MisfitError(f"'num_classes' is {manifest.num_classes}")
+    if manifest.lora is not None and manifest.lora.rank < 1:
+        raise MisfitError(f"'lora.rank' is {manifest.lora.rank}")
     if manifest.data_parallel is not None and manifest.data_parallel.pieces < 1:
         raise MisfitError(f"'data_parallel.pieces' is {manifest.data_parallel.pieces}")
     for tensor in (*manifest.arrays, *manifest.outputs):
@@ -67,6 +71,13 @@ def _check_term(term: LossTerm, outputs: Sequence[Tensor]) -> None:
         if len(weights) != (size if isinstance(size, int) else max(len(weights), 1)):
             raise MisfitError(f"'loss_settings.class_weights' has {len(weights)} weights")
     loss = loss_if_known(term.loss)
+    if (
+        loss is not None
+        and not is_file(term.loss)
+        and (loss.target is None) != (term.label is None)
+    ):
+        has = "labels, which it reads none of" if term.label else "no labels, which it reads"
+        raise MisfitError(f"the loss '{term.loss}' has {has}")
     if axis is None and loss is not None and loss.has_classes:
         raise MisfitError("labels are classes, and 'loss_settings.class_axis' has no axis")
 

@@ -20,6 +20,7 @@ from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.target import Values
 from svgd_onnx.training.exported_model import averaged
+from svgd_onnx.training.finite import without_nan
 from svgd_onnx.training.kept_checkpoints import LAST, find
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
@@ -60,8 +61,8 @@ def export_adapter(
         trained: whether parameters as they were trained are written where there are averages of them.
 
     Raises:
-        UserError: the folder holds no artifacts, none with adapters or no such checkpoint, or the file cannot
-            be written.
+        UserError: the folder holds no artifacts, none with adapters or no such checkpoint, a parameter is NaN,
+            or the file cannot be written.
     """
     source = Path(folder)
     manifest = Manifest.load(source)
@@ -87,7 +88,10 @@ def write_adapter(
             "export the model."
         )
     names = [name for each in lora.adapters for name in (each.down, each.up)]
-    tensors = {name: np.asarray(value(name), "<f4", order="C") for name in (*names, *lora.whole)}
+    tensors = {
+        name: np.asarray(without_nan(name, value(name)), "<f4", order="C")
+        for name in (*names, *lora.whole)
+    }
     metadata = AdapterMetadata(
         lora,
         {name: list(array.shape) for name, array in tensors.items()},

@@ -21,6 +21,7 @@ from svgd_onnx.targets.target import (
     Values,
 )
 from svgd_onnx.training.adapters import merged, takes_in_adapters
+from svgd_onnx.training.finite import without_nan
 from svgd_onnx.training.requantize import requantized
 from svgd_onnx.training.stored_types import stored
 
@@ -72,8 +73,8 @@ def write_model(
         trained: whether parameters that have an average are written as they were trained.
 
     Raises:
-        UserError: no scale can be found anew, the artifacts are damaged, a value does not fit into the type
-            that the model has it in, or the file cannot be written.
+        UserError: no scale can be found anew, the artifacts are damaged, a trained value is NaN or does not
+            fit into the type that the model has it in, or the file cannot be written.
     """
     name = MODEL_WITHOUT_WEIGHTS
     if requantize and takes_in_adapters(manifest):
@@ -115,7 +116,10 @@ def averaged(manifest: Manifest, value: Values) -> Values:
 
 def _tensors(parameters: Sequence[Parameter], value: Values) -> Iterator[Named]:
     for each in parameters:
-        yield each.name, each.stored_as, stored(value(each.name), each)
+        numbers = value(each.name)
+        if each.trainable:
+            without_nan(each.name, numbers)
+        yield each.name, each.stored_as, stored(numbers, each)
         how = each.quantization
         if how is not None and how.scale_name is not None:
             scale = np.array(how.scale, "<f4").reshape(how.scale_shape)

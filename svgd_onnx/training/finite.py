@@ -15,6 +15,20 @@ NON_FINITE = (STOP, SKIP)
 """What is done where the loss or a gradient of a batch is NaN or infinite."""
 
 
+def without_nan(name: str, numbers: np.ndarray) -> np.ndarray:
+    """The numbers of a parameter that is about to be written for use.
+
+    Raises:
+        UserError: NaN is among them, so that what reads them says NaN.
+    """
+    if np.isnan(numbers).any():
+        raise UserError(
+            f"'{name}' has NaN, and nothing is exported: name an earlier checkpoint with "
+            f"{option('checkpoint')}, or restore it from a copy."
+        )
+    return numbers
+
+
 class FiniteTensors:
     """The tensors of a session that training changes, as they were before its first step.
 

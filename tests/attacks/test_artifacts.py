@@ -106,6 +106,17 @@ def test_an_edited_checkpoint(
         assert "is that of another model" in sentence and what in sentence
 
 
+def test_a_checkpoint_with_nan_is_not_exported(folder: Path, target: str, tmp_path: Path) -> None:
+    def without_a_number(tensors: Tensors) -> None:
+        tensors["fc1.weight"][2, 3] = np.nan
+
+    edited(folder, target, without_a_number)
+    output = tmp_path / "exported.onnx"
+    with pytest.raises(svgd_onnx.UserError, match="'fc1.weight' has NaN, and nothing is exported"):
+        export(folder, output)
+    assert not output.exists()
+
+
 def test_a_checkpoint_of_another_type(folder: Path, target: str) -> None:
     if target == "ort-training":
         pytest.skip("onnxruntime writes float32 only")
@@ -277,6 +288,8 @@ def test_a_newer_format(folder: Path) -> None:
     ("change", "what"),
     [
         (lambda c: c.pop("parameters"), "'parameters' is missing"),
+        (lambda c: c.update(label=None), "the loss 'cross-entropy' has no labels, which it reads"),
+        (lambda c: c.update(num_classes=-5), "'num_classes' is -5"),
         (lambda c: c.update(parameters={}), "'parameters' is no list"),
         (lambda c: c["parameters"][0].update(shape=["6", 5]), "'parameters[0].shape[0]' is '6'"),
         (lambda c: c["inputs"][0].update(batch_axis=9), "the tensor 'x' has no axis 9"),
