@@ -12,11 +12,15 @@ from svgd_onnx.transforms.bodies import values_of, with_bodies
 
 # No step that people train has a value of more.
 _MOST_BYTES = 1 << 33
+# NumPy's arrays have no more, and what is done for each pair of axes ends.
+_MOST_AXES = 64
+# Their last input has a size for each axis.
+_OF_SIZES = frozenset({"ConstantOfShape", "Expand", "Reshape"})
 _UNKNOWN_TYPE = ir.DataType.FLOAT
 
 
 def refuse_odd_sizes(graph: ir.Graph) -> None:
-    """Refuses a graph that has a value of a size that cannot be meant: negative, or too large.
+    """Refuses a graph with a value of a size that cannot be meant: negative, too large, of too many axes.
 
     Raises:
         UserError: names the value.
@@ -27,6 +31,12 @@ def refuse_odd_sizes(graph: ir.Graph) -> None:
                 f"The value '{each.name}' has the shape {each.shape}: export the model with sizes that go "
                 "together."
             )
+        axes = _axes(each)
+        if axes > _MOST_AXES:
+            raise UserError(
+                f"The value '{each.name}' has {axes:,} axes: it may have {_MOST_AXES}; export the model with "
+                "fewer."
+            )
     value, size = largest_value(graph)
     if value is not None and size > _MOST_BYTES:
         node = value.producer()
@@ -35,6 +45,18 @@ def refuse_odd_sizes(graph: ir.Graph) -> None:
             f"The value '{value.name}', {given}, has {size:,} bytes: it may have "
             f"{_MOST_BYTES:,}; export the model with smaller sizes."
         )
+
+
+def _axes(value: ir.Value) -> int:
+    """How many axes a value has, or sizes that it is made by; 0 if nothing tells."""
+    if value.shape is not None:
+        return len(value.shape)
+    node = value.producer()
+    if node is None or node.op_type not in _OF_SIZES:
+        return 0
+    vectors = [each.shape for each in node.inputs[-1:] if each is not None and each.shape]
+    length = vectors[0][0] if vectors else 0
+    return length if isinstance(length, int) else 0
 
 
 def largest_value(graph: ir.Graph) -> tuple[ir.Value | None, int]:

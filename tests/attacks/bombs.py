@@ -398,6 +398,14 @@ def long_reshape(size: int) -> onnx.ModelProto:
     return _added(value)
 
 
+def reshape_to_axes(axes: int) -> onnx.ModelProto:
+    """As many axes as a vector of sizes is long, whose numbers the data have."""
+    net = Network()
+    batch = net.node("Shape", "x", start=0, end=1)
+    value = net.node("Reshape", "x", net.node("Reshape", batch, _sizes(net, axes)))
+    return _head(net, net.node("Add", "x", net.node("ReduceMean", value, keepdims=0)))
+
+
 def many_ones(axes: int) -> onnx.ModelProto:
     """A tensor of a thousand axes."""
     return _added(lambda net: net.node("ConstantOfShape", _sizes(net, *[1] * axes)))
@@ -492,6 +500,8 @@ BOMBS: dict[str, tuple[Callable[[int], onnx.ModelProto], int, int]] = {
     "long_lstm_1e6": (long_lstm, 10**6, 10**6),
     "long_reshape": (long_reshape, 7 * 10**18, 7 * 10**18),
     "many_axes": (many_ones, 5_000, 1_000),
+    "reshape_to_axes": (reshape_to_axes, 65_536, 65_536),
+    "reshape_to_axes_1e7": (reshape_to_axes, 10**7, 10**5),
     "many_inputs": (many_inputs, 5_000, 100),
     "many_weights": (many_weights, 2_000, 100),
     "long_name": (long_name, 10**7, 10**5),

@@ -8,7 +8,16 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from bombs import BOMBS, chain, doubling_functions, loop, nested_if, tile, transposed_weight
+from bombs import (
+    BOMBS,
+    chain,
+    doubling_functions,
+    loop,
+    nested_if,
+    reshape_to_axes,
+    tile,
+    transposed_weight,
+)
 from models import Network
 from onnx import helper
 
@@ -45,6 +54,10 @@ def refused(model: onnx.ModelProto, tmp_path: Path) -> str:
 
 def test_functions_that_double_are_counted_and_not_written_out(tmp_path: Path) -> None:
     assert "has 4,194,305 nodes" in refused(doubling_functions(22), tmp_path)
+
+
+def test_a_value_may_have_as_many_axes_as_an_array(tmp_path: Path) -> None:
+    assert "has 65 axes: it may have 64" in refused(reshape_to_axes(65), tmp_path)
 
 
 def test_bodies_may_lie_in_bodies_to_a_depth(tmp_path: Path) -> None:
