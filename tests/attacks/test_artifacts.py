@@ -106,6 +106,26 @@ def test_an_edited_checkpoint(
         assert "is that of another model" in sentence and what in sentence
 
 
+def test_a_checkpoint_with_one_byte_another_is_read_or_refused(folder: Path, target: str) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    trainer.train_step(models.examples(MODEL), 0.01)
+    trainer.save()  # with how far it came, and what it was trained as
+    path, manifest = trainer.checkpoint_file, trainer.manifest
+    del trainer
+    content = bytearray(path.read_bytes())
+    refused = set()
+    for place in range(0, len(content), 3):
+        byte = content[place]
+        content[place] = byte ^ 0xC6  # no letter stays one of ASCII
+        path.write_bytes(content)
+        content[place] = byte
+        try:
+            TARGETS[target].checkpoint(folder, manifest)("fc1.weight")
+        except svgd_onnx.UserError as error:
+            refused.add(str(error))
+    assert any("is damaged" in sentence for sentence in refused)
+
+
 def test_a_checkpoint_with_nan_is_not_exported(folder: Path, target: str, tmp_path: Path) -> None:
     def without_a_number(tensors: Tensors) -> None:
         tensors["fc1.weight"][2, 3] = np.nan

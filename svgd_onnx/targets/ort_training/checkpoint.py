@@ -31,13 +31,11 @@ def load(path: Path, manifest: Manifest) -> Any:
         raise UserError(f"There is no checkpoint '{path}': convert the model again.")
     try:
         state = training_binding().load_checkpoint(str(path))
-    except RuntimeError as error:
+        check_conversion(path.parent, manifest, progress(state, path).conversion)
+        names = state.parameter_names()
+        check_checkpoint(path.parent, manifest, names, lambda name: _found(state, name))
+    except (RuntimeError, UnicodeDecodeError) as error:  # what it says of tensors may be no text
         raise checkpoint_damaged(path) from error
-
-    check_conversion(path.parent, manifest, progress(state, path).conversion)
-    check_checkpoint(
-        path.parent, manifest, state.parameter_names(), lambda name: _found(state, name)
-    )
     return state
 
 
@@ -108,8 +106,8 @@ def progress(state: Any, path: Path) -> TrainingProgress:
         UserError: what it says of that is not what is written.
     """
     names = [f"{_PREFIX}{name}" for name in asdict(TrainingProgress())]
-    found = {name: state.get_property(name) for name in names if state.has_property(name)}
     try:
+        found = {name: state.get_property(name) for name in names if state.has_property(name)}
         values = {name.removeprefix(_PREFIX): _value(value) for name, value in found.items()}
         return read(TrainingProgress, values)
     except (MisfitError, ValueError, OverflowError, RecursionError) as error:

@@ -3,10 +3,10 @@
     .venv/bin/python -m tools.attack.fuzz [--count 20000] [--first 0] [--processes 1] [--show] [KIND...]
 
 Kinds: models (convert, train, export, on both targets), npz, sources (images, tables and other data),
-safetensors, svgd_json, logs, schedules, adapters, configs (run.toml), events (TensorBoard's). A seed is a
-case: `--first 1234 --count 1 --show` repeats one, with what was said. Each ends in a result, or in one
-sentence; what else there is, a traceback, a process that dies or that is still busy after 20 seconds, is
-counted and named with its seed, and the exit code is 1.
+safetensors, checkpoints (of ort-training), svgd_json, logs, schedules, adapters, configs (run.toml), events
+(TensorBoard's). A seed is a case: `--first 1234 --count 1 --show` repeats one, with what was said. Each
+ends in a result, or in one sentence; what else there is, a traceback, a process that dies or that is still
+busy after 20 seconds, is counted and named with its seed, and the exit code is 1.
 """
 
 from __future__ import annotations

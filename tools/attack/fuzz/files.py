@@ -75,6 +75,26 @@ def safetensors(folder: Path) -> Callable[[int], None]:
     return attempt
 
 
+def checkpoints(folder: Path) -> Callable[[int], None]:
+    """Checkpoints of the target ort-training, which onnxruntime reads."""
+    artifacts = _artifacts(folder, "ort-training")
+    trainer = svgd_onnx.Trainer(artifacts, threads=1)
+    trainer.train_step(small_data(), 0.01)
+    trainer.save()
+    path = artifacts / "checkpoint"
+    whole = path.read_bytes()
+
+    def attempt(seed: int) -> None:
+        draw = Random(seed)
+        content = bytearray(damaged(whole, draw) if draw.random() < 0.3 else whole)
+        for _ in range(draw.randrange(4) if content else 0):  # all else stays where it was
+            content[draw.randrange(len(content))] = draw.randrange(256)
+        path.write_bytes(content)
+        _use(artifacts, folder)
+
+    return attempt
+
+
 def svgd_json(folder: Path) -> Callable[[int], None]:
     """The account of a conversion."""
     artifacts = _artifacts(folder)
@@ -157,8 +177,8 @@ def schedules(folder: Path) -> Callable[[int], None]:
     return attempt
 
 
-def _artifacts(folder: Path) -> Path:
-    svgd_onnx.convert(small_model(), folder / "artifacts", target="onnx", force=True)
+def _artifacts(folder: Path, target: str = "onnx") -> Path:
+    svgd_onnx.convert(small_model(), folder / "artifacts", target=target, force=True)
     return folder / "artifacts"
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from tools.attack.fuzz.files import logs, npz, safetensors, schedules, svgd_json
+from svgd_onnx.runtime import has_training
+from tools.attack.fuzz.files import checkpoints, logs, npz, safetensors, schedules, svgd_json
 from tools.attack.fuzz.further import adapters, configs, events
 from tools.attack.fuzz.models import models
 from tools.attack.fuzz.sources import sources
@@ -18,6 +19,7 @@ KINDS: dict[str, Callable[[Path], Attempt]] = {
     "npz": npz,
     "sources": sources,
     "safetensors": safetensors,
+    **({"checkpoints": checkpoints} if has_training() else {}),
     "svgd_json": svgd_json,
     "logs": logs,
     "schedules": schedules,
