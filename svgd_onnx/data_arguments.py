@@ -125,7 +125,12 @@ def parse_names(items: Sequence[str]) -> list[str]:
 
 def _names(text: str) -> list[str]:
     if not text.endswith(".txt"):
-        return [name.strip() for name in text.split(",")]
+        names = [name.strip() for name in text.split(",")]
+        if "" in names:
+            raise UserError(
+                f"{option('classes')} is '{text}', in which a name is empty: give names with commas between."
+            )
+        return names
     try:
         return [
             line

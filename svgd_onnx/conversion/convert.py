@@ -155,7 +155,7 @@ def convert(
         _check_data_apart(plan, output)
         changes = update_of(plan, update, accumulation_steps, compute.scale)
         size = sum(value.nbytes for value in plan.values.values())
-        require_room(folder, size)
+        require_room(folder, size, Path(output))
         if recompute:
             SplitSequences()(plan.forward)
         wanted = differentiator_for(runtime, training.differentiator)

@@ -10,17 +10,18 @@ from pathlib import Path
 from svgd_onnx.files.workplace import UNSUPPORTED, explained, workplace
 
 
-def require_room(path: Path, size: int) -> None:
+def require_room(path: Path, size: int, called: Path | None = None) -> None:
     """Sees to it that a file of a size can be written, beside what is there; nothing is left of it.
 
     Args:
         path: of a file, or of a folder; a file is made and reserved beside it, which tells of quotas too.
         size: bytes.
+        called: what the user calls it, if that is another path.
 
     Raises:
         UserError: the folder around it cannot be written, or there is no room.
     """
-    with explained(path), workplace(path) as folder:
+    with explained(called or path), workplace(path) as folder:
         place = folder / "room"
         with place.open("wb") as file:
             if (

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import PathLike, check_destination, whole_file
+from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.records import LowRank
@@ -23,7 +23,7 @@ from svgd_onnx.training.exported_model import averaged
 from svgd_onnx.training.finite import without_nan
 from svgd_onnx.training.kept_checkpoints import LAST, find
 
-# In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
+# In the file's metadata, as JSON.
 _METADATA = "svgd.adapter"
 
 
@@ -100,10 +100,7 @@ def write_adapter(
         manifest.num_classes,
     )
     with whole_file(Path(path)) as temporary:
-        try:
-            save_file(tensors, temporary, {_METADATA: json.dumps(asdict(metadata))})
-        except SafetensorError as error:
-            raise UserError(f"The adapter '{path}' cannot be written ({error}).") from error
+        write_tensors(temporary, tensors, {_METADATA: json.dumps(asdict(metadata))})
 
 
 def read_adapter(path: PathLike) -> tuple[AdapterMetadata, Mapping[str, np.ndarray]]:

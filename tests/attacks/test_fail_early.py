@@ -84,6 +84,19 @@ def test_a_checkpoint_that_would_not_fit(tmp_path: Path, no_step: None) -> None:
     assert after - before <= {".svgd-lock"}
 
 
+def test_a_folder_whose_checkpoint_alone_does_not_fit(tmp_path: Path) -> None:
+    """The numbers do, for which there is room at first, and the models; not what stands around the numbers."""
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 2_000, models.CLASSES), output="logits")
+    model = net.model({"x": ("batch", 2_000)}, {"logits": ("batch", models.CLASSES)})
+    folder = tmp_path / "artifacts"
+    numbers = 4 * 2_000 * models.CLASSES
+    with small_files(numbers + 100), pytest.raises(UserError) as refused:
+        svgd_onnx.convert(model, folder, target="onnx", verify=False)
+    assert f"There is no space left to write '{folder}'" in str(refused.value)
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("log", ["none/log.csv", "data.npz/log.csv", "x" * 300])
 def test_a_log_that_cannot_be_opened(
     refused: Refused, folder: Path, data: Path, no_step: None, log: str

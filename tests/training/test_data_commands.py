@@ -76,6 +76,10 @@ def test_columns_are_named(answer: Answer, model: Path, images: Path) -> None:
     )
     refused = answer("check", model, "--data", images, "--columns", "pixels=photo")
     assert "--columns makes 'pixels' of 'photo', which is no column of" in refused
+    refused = answer("check", model, "--data", images, "--columns", "pixels=image,image")
+    assert "--columns makes 'pixels' of 'image' twice" in refused
+    refused = answer("check", model, "--data", images, "--classes", "ape,,cat")
+    assert "--classes is 'ape,,cat', in which a name is empty" in refused
 
 
 def test_a_log_does_not_go_into_the_data(answer: Answer, folder: Path, images: Path) -> None:

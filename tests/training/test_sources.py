@@ -207,6 +207,11 @@ def test_what_is_missing_in_a_table_is_named(tmp_path: Path) -> None:
     data = svgd_onnx.load_data(tmp_path / "table.csv")
     with pytest.raises(UserError, match="Column 'b' of .* has nothing in row 1"):
         column(data, "b")
+    (tmp_path / "table.csv").write_bytes(b"a,b\n1,\xc3\xa9\n2,\xe9\n")
+    data = svgd_onnx.load_data(tmp_path / "table.csv")
+    assert column(data, "a") == [1, 2]
+    with pytest.raises(UserError, match="Column 'b' of .* has text that is not UTF-8 in row 1"):
+        column(data, "b")
     (tmp_path / "table.csv").write_text("a,a\n1,2\n")
     with pytest.raises(UserError, match="several columns 'a'"):
         svgd_onnx.load_data(tmp_path / "table.csv")

@@ -71,7 +71,7 @@ def write(folder: Path, graphs: TrainingGraphs) -> WrittenUpdate:
     _save(evaluation, folder / EVAL_MODEL, names)
     zeros = {**graphs.states, **{each.name: each.shape for each in states}}
     copies = {each.name: str(each.parameter) for each in states if each.state in OF_THE_PARAMETER}
-    checkpoint.save(
+    checkpoint.write(
         folder / CHECKPOINT,
         {
             **{names.of(name): value.numpy() for name, value in graphs.values.items()},

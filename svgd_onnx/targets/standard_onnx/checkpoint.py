@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import UnchangedFiles, whole_file
+from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import RESIDUAL
@@ -35,14 +35,19 @@ def save(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgre
     Raises:
         UserError: it cannot be written; the one that was there stays.
     """
-    metadata = {_PROGRESS: json.dumps(asdict(progress))}
+    with whole_file(path) as temporary:
+        write(temporary, tensors, progress)
+
+
+def write(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgress) -> None:
+    """As `save`, where none is there.
+
+    Raises:
+        OSError: it cannot be written.
+    """
     # not ascontiguousarray, which makes a vector of a single number
     whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    with whole_file(path) as temporary:
-        try:
-            save_file(whole, temporary, metadata)
-        except SafetensorError as error:
-            raise UserError(f"The checkpoint '{path}' cannot be written ({error}).") from error
+    write_tensors(path, whole, {_PROGRESS: json.dumps(asdict(progress))})
 
 
 def progress(path: Path) -> TrainingProgress:

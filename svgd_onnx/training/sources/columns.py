@@ -135,6 +135,10 @@ def _matching(source: Source, name: str, globs: Sequence[str]) -> tuple[str, ...
                 f"{option('columns')} makes '{name}' of '{glob}', which is no column of {source.title}: "
                 f"there is {listed(_quoted(source.columns))}."
             )
+        if glob in matched and globs.count(glob) > 1:
+            raise UserError(
+                f"{option('columns')} makes '{name}' of '{glob}' twice: leave one of them out."
+            )
         matched |= dict.fromkeys(fits)
     return tuple(matched)
 

@@ -49,6 +49,7 @@ class TableSource:
         classes: names of classes by column of numbers.
         chosen: the names of classes by their number, for columns of texts that have no others.
         files: that the table is mapped from.
+        has_pictures: whether bytes are pictures, and no texts of another encoding than UTF-8.
 
     Raises:
         UserError: there is no row, or two columns have one name.
@@ -64,6 +65,8 @@ class TableSource:
         classes: dict[str, tuple[str, ...]] | None = None,
         chosen: Sequence[str] = (),
         files: UnchangedFiles | None = None,
+        *,
+        has_pictures: bool = True,
     ) -> None:
         if not table.num_rows:
             raise UserError(f"There is no example in {title}: it is empty.")
@@ -80,6 +83,7 @@ class TableSource:
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
         self._files = files or UnchangedFiles()
+        self._has_pictures = has_pictures
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -132,14 +136,16 @@ class TableSource:
         if column.null_count:
             at = int(np.argmax(column.is_null().to_numpy()))
             raise UserError(
-                f"Column '{name}' of {self.title} has nothing in row {rows[at]}: fill it in, or leave the "
-                "row out."
+                f"Column '{name}' of {self.title} has nothing in row {rows[at]}, or a word for it as nan: "
+                "fill it in, or leave the row out."
             )
         kind = column.type
         if types.is_dictionary(kind):
             column = column.cast(kind.value_type)
             kind = kind.value_type
         if types.is_struct(kind) or types.is_binary(kind) or types.is_large_binary(kind):
+            if not self._has_pictures:
+                raise self._of_other_encoding(name)
             return [self._decoded(name, each.as_py(), row) for each, row in zip(column, rows)]
         if _is_text(kind):
             numbers = {each: number for number, each in enumerate(self.classes_of(name))}
@@ -148,6 +154,13 @@ class TableSource:
             values = np.asarray(column.to_numpy())
             return values.astype(np.int64) if values.dtype == bool else values
         return self._nested(name, column, rows)
+
+    def _of_other_encoding(self, name: str) -> UserError:
+        cells = (each.as_py() or b"" for each in self._table.column(name))
+        row = next((row for row, each in enumerate(cells) if not _is_utf8(each)), 0)
+        return UserError(
+            f"Column '{name}' of {self.title} has text that is not UTF-8 in row {row}: save the file as UTF-8."
+        )
 
     def _decoded(self, name: str, content: Any, row: int) -> np.ndarray:
         called = f"in column '{name}', row {row} of {self.title}"
@@ -196,6 +209,14 @@ def _is_text(kind: Any) -> bool:
     return bool(types.is_string(kind) or types.is_large_string(kind))
 
 
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
     """A file of comma-separated values (or of tabs, `.tsv`), whose first line names the columns.
 
@@ -214,7 +235,7 @@ def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
             table = _mapped(reader.schema, reader)
     except Exception as error:  # pyarrow raises several kinds
         raise _unreadable(path, "CSV", error) from error
-    return TableSource(table, f"'{path}'", chosen=classes)
+    return TableSource(table, f"'{path}'", chosen=classes, has_pictures=False)
 
 
 def open_parquet(path: Path, classes: Sequence[str]) -> TableSource:
