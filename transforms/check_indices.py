@@ -34,8 +34,8 @@ class CheckIndices(ir.passes.InPlacePass):
     its gradient by labels, RoiAlign by the numbers of images, MaxUnpool by its indices; and a division of
     integers by 0 ends the process. RoiAlign takes as many samples of a box as it has pixels, on the image or
     not, and memory for each: a box may reach no farther than `REACH` times the image.
-    GatherElements does not say which index it was. In front of those stands what raises an error, for every
-    program that runs the graph.
+    GatherElements does not say which index it was. A recurrent layer over no step at all ends the process. In
+    front of those stands what raises an error, for every program that runs the graph.
 
     Only what is computed from data is looked at. The node that looks has in its name the places of the inputs
     that this is: `svgd_onnx.targets.index_at_fault` reads it in what a runtime says.
@@ -157,6 +157,16 @@ def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     return write.node("Add", divisor, write.cast(nothing, kind))
 
 
+def _steps(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
+    """A sequence that has a first step."""
+    (sequence,) = inputs_of(node, 1)
+    steps = static_shape(sequence, 0, 1)
+    if steps is not None and steps[0] > 0:
+        return None
+    first = write.index_within(write.integer(0), _size(sequence, 0, write), f"steps {places}")
+    return write.node("Add", sequence, write.cast(first, "float32"))
+
+
 def _size(value: ir.Value, axis: int, write: Writer) -> ir.Value:
     """The size of an axis, a vector of one number."""
     size = None if value.shape is None else value.shape[axis]
@@ -192,10 +202,13 @@ def _is_checked(value: ir.Value) -> bool:
 # By operator: the inputs that are looked at, and what writes each, given the places of those that it is of.
 CHECKS: dict[str, tuple[tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]], ...]] = {
     "Div": ((1, _divisor),),
+    "GRU": ((0, _steps),),
     "GatherElements": ((1, _element),),
+    "LSTM": ((0, _steps),),
     "MaxUnpool": ((1, _unpooled),),
     "Mod": ((1, _divisor),),
     "NegativeLogLikelihoodLoss": ((1, _class),),
+    "RNN": ((0, _steps),),
     "RoiAlign": ((1, _boxes), (2, _image)),
     "SoftmaxCrossEntropyLoss": ((1, _class),),
 }

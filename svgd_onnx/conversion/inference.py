@@ -104,12 +104,13 @@ def run(
 
 
 def refused_on_ones(onnxruntime: Any, session: Any) -> str | None:
-    """What onnxruntime has against a run on ones, open axes being 2; None if nothing, or they would be many."""
+    """What onnxruntime has against a run on ones, open axes being 2; None if nothing, or of many or none."""
     given = {}
     for each in session.get_inputs():
         sizes = [size if isinstance(size, int) else 2 for size in each.shape]
         dtype = _ELEMENTS.get(each.type)
-        if dtype is None or prod(sizes) * np.dtype(dtype).itemsize > MOST_BYTES:
+        # of none a recurrent layer ends the process
+        if dtype is None or not prod(sizes) or prod(sizes) * np.dtype(dtype).itemsize > MOST_BYTES:
             return None
         given[each.name] = np.ones(sizes, dtype)
     options = onnxruntime.RunOptions()

@@ -22,7 +22,7 @@ _RANGE = re.compile(r"\[(-?\d+) ?, ?(-?\d+)\]")
 # the inputs that this is computed from, and an index that is in range whatever the range is. How far a box
 # reaches it looks at, rounded up, in pixels: of these a coordinate of 1 is so many.
 _LOOKS = re.compile(
-    r"/(checked|counted|divisor|reached) (?:(\S+) )?of ([\d,]*|label)(?: except (-?\d+))?/"
+    r"/(checked|counted|divisor|reached|steps) (?:(\S+) )?of ([\d,]*|label)(?: except (-?\d+))?/"
 )
 _WHY = {
     "divisor": "by which the model divides",
@@ -62,7 +62,8 @@ class IndexAtFault:
         index: its place in the array.
         value: the number.
         range: the least and the greatest number that is in range; None where that is not known.
-        kind: what it is: an "index", a "divisor" or a corner of a "box".
+        kind: what it is: an "index", a "divisor" or a corner of a "box"; or that there are no "steps", where
+            `index` is the array's shape.
     """
 
     tensor: Tensor
@@ -78,6 +79,11 @@ class IndexAtFault:
             source: what to call the data.
             rows: of that data, which the batch is of; None if it is the batch.
         """
+        if self.kind == "steps":
+            return UserError(
+                f"Array '{self.tensor.name}' in {source} has the shape {self.index}, and the model's recurrent "
+                "layer wants a step at least: leave such examples out."
+            )
         place = place_of(self.index, self.tensor, rows)
         if self.kind != "index":
             why = _WHY[self.kind]
@@ -96,6 +102,16 @@ def place_of(
         return f"place {index[0] if len(index) == 1 else tuple(index)}"
     row = index[axis]
     return f"row {row if rows is None else int(rows[row])}"
+
+
+def _without_steps(
+    places: Sequence[int], tensors: Sequence[Tensor], arrays: Sequence[np.ndarray]
+) -> IndexAtFault | None:
+    """The array that is empty."""
+    empty = [place for place in places if not arrays[place].size]
+    if not empty:
+        return None
+    return IndexAtFault(tensors[empty[0]], arrays[empty[0]].shape, 0, None, "steps")
 
 
 def find(
@@ -119,6 +135,8 @@ def find(
         looked, pixels, of, ignored = looks.groups()
         kind = {"divisor": "divisor", "reached": "box"}.get(looked, "index")
         places = [len(arrays) - 1] if of == "label" else [int(at) for at in of.split(",") if at]
+        if looked == "steps":
+            return _without_steps(places, tensors, arrays)
         if looked == "checked" and bounds is not None:
             bounds = (0, bounds[1])
     # a number that is cast to an integer may be an index too

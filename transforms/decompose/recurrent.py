@@ -42,6 +42,8 @@ def recurrent(cell: Cell, scans: bool, node: ir.Node, write: Writer) -> Sequence
         if name not in _ATTRIBUTES | cell.attributes and attribute.value:
             raise RefusedError(f"its attribute {name} is given")
     sizes = static_shape(x, 0, 1)
+    if sizes is not None and sizes[0] == 0:
+        raise RefusedError("its sequence has no step")
     is_part = PART_OF_LONGER in node.metadata_props
     short = sizes is not None and sizes[0] <= MOST_UNROLLED and not is_part
     if not scans and not short:

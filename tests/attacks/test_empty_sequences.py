@@ -1,0 +1,54 @@
+"""Sequences without a step, over which onnxruntime's recurrent layers end the process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import models
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+import svgd_onnx
+from svgd_onnx.targets import TARGETS
+
+SIZE, HIDDEN = 4, 3
+GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
+
+
+def recurrent(op_type: str, length: str | int) -> onnx.ModelProto:
+    """A recurrent layer over a length, and a dense one of its last state."""
+    net, rows = models.Network(), GATES[op_type] * HIDDEN
+    steps = net.node("Transpose", "x", perm=[1, 0, 2])
+    weights = [net.weight("w", 1, rows, SIZE), net.weight("r", 1, rows, HIDDEN)]
+    layer = helper.make_node(op_type, [steps, *weights], ["", "last"], hidden_size=HIDDEN)
+    net.nodes.append(layer)
+    state = net.node("Squeeze", "last", net.constant("axes", np.array([0], np.int64)))
+    net.node("MatMul", state, net.weight("v", HIDDEN, 2), output="logits")
+    return net.model({"x": ("batch", length, SIZE)}, {"logits": ("batch", 2)})
+
+
+@pytest.mark.parametrize("train", [(), ("v",)], ids=["all", "frozen"])
+@pytest.mark.parametrize("op_type", GATES)
+@pytest.mark.parametrize("target", TARGETS)
+def test_data_without_a_step_are_refused(
+    target: str, op_type: str, train: tuple[str, ...], tmp_path: Path
+) -> None:
+    model = recurrent(op_type, "length")
+    svgd_onnx.convert(
+        model, tmp_path / "a", target=target, train=train, random_size={"length": 5}, verify=False
+    )
+    trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
+    batch = {"x": np.ones((2, 0, SIZE), np.float32), "labels": np.zeros(2, np.int64)}
+    for use in (trainer.evaluate, lambda given: trainer.train_step(given, 0.1)):
+        with pytest.raises(svgd_onnx.UserError, match=r"shape \(2, 0, 4\), and .* wants a step"):
+            use(batch)
+    batch["x"] = np.ones((2, 1, SIZE), np.float32)
+    assert np.isfinite(trainer.train_step(batch, 0.1))
+
+
+@pytest.mark.parametrize("op_type", GATES)
+def test_a_model_without_a_step_is_refused(op_type: str, tmp_path: Path) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="its sequence has no step"):
+        svgd_onnx.convert(recurrent(op_type, 0), tmp_path / "a", target="onnx")
