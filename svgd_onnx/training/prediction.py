@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -36,6 +37,9 @@ _TYPES = {
 
 Outputs = dict[str, np.ndarray]
 
+# A node's operator in a file: field 4 of NodeProto, its length, and the name.
+_RECURRENT = [b'"%c%b' % (len(name), name) for name in (b"GRU", b"LSTM", b"RNN")]
+
 
 @dataclass(frozen=True)
 class Predictor:
@@ -48,6 +52,7 @@ class Predictor:
         classifies: the output that has a number for each class, along its second axis; None if none does, or it
             is not known.
         files: that the session has mapped.
+        recurrent: whether it has a recurrent layer, over no step of which onnxruntime ends the process.
     """
 
     session: Any
@@ -55,6 +60,7 @@ class Predictor:
     outputs: Sequence[Tensor]
     classifies: str | None = None
     files: UnchangedFiles = field(default_factory=UnchangedFiles)
+    recurrent: bool = False
 
     @property
     def one_by_one(self) -> bool:
@@ -107,6 +113,12 @@ class Predictor:
     ) -> Outputs:
         feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
         names = [tensor.name for tensor in self.outputs]
+        empty = [name for name, array in feeds.items() if not array.size]
+        if self.recurrent and empty:
+            raise UserError(
+                f"Array '{empty[0]}' in {examples.source} has the shape {feeds[empty[0]].shape}, and the "
+                "model's recurrent layer wants a step at least: leave such examples out."
+            )
         self.files.check()
         try:
             results = self.session.run(names, feeds)
@@ -150,9 +162,10 @@ def open_artifacts(
     with temporary_folder() as folder:
         write(folder / "model.onnx")
         session = open_session(str(folder / "model.onnx"), threads, "the trained model")
+        recurrent = _has_recurrent_layers(folder / "model.onnx")
     classes = manifest.loss_settings.class_axis == 1
     predicted = manifest.prediction if classes and not one else None
-    yield Predictor(session, manifest.inputs, outputs, predicted)
+    yield Predictor(session, manifest.inputs, outputs, predicted, recurrent=recurrent)
 
 
 def open_model(path: Path, threads: int | None = None) -> Predictor:
@@ -175,7 +188,13 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     numbers = [each for each in outputs if each.dtype]
     if not numbers:
         raise UserError(f"'{path}' has no output of numbers, and nothing else can be written.")
-    return Predictor(session, inputs, numbers)
+    return Predictor(session, inputs, numbers, recurrent=_has_recurrent_layers(path))
+
+
+def _has_recurrent_layers(path: Path) -> bool:
+    """Whether a model's file says so; numbers in it might too, by chance."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(each) >= 0 for each in _RECURRENT)
 
 
 # A Pad of zeros before a pooling becomes its pads, which are no zeros (`PadsOfPools`).

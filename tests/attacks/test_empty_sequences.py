@@ -12,6 +12,7 @@ from onnx import helper
 
 import svgd_onnx
 from svgd_onnx.targets import TARGETS
+from svgd_onnx.training.prediction import open_model
 
 SIZE, HIDDEN = 4, 3
 GATES = {"GRU": 3, "LSTM": 4, "RNN": 1}
@@ -44,8 +45,20 @@ def test_data_without_a_step_are_refused(
     for use in (trainer.evaluate, lambda given: trainer.train_step(given, 0.1)):
         with pytest.raises(svgd_onnx.UserError, match=r"shape \(2, 0, 4\), and .* wants a step"):
             use(batch)
+    with pytest.raises(svgd_onnx.UserError, match=r"shape \(2, 0, 4\), and .* wants a step"):
+        trainer.predict({"x": batch["x"]})
     batch["x"] = np.ones((2, 1, SIZE), np.float32)
     assert np.isfinite(trainer.train_step(batch, 0.1))
+
+
+@pytest.mark.parametrize("op_type", GATES)
+def test_a_plain_model_is_looked_at_too(op_type: str, tmp_path: Path) -> None:
+    onnx.save(recurrent(op_type, "length"), tmp_path / "model.onnx")
+    predictor = open_model(tmp_path / "model.onnx", threads=1)
+    (outputs,) = predictor.predict({"x": np.ones((2, 1, SIZE), np.float32)})
+    assert np.isfinite(outputs["logits"]).all()
+    with pytest.raises(svgd_onnx.UserError, match=r"shape \(2, 0, 4\), and .* wants a step"):
+        list(predictor.predict({"x": np.ones((2, 0, SIZE), np.float32)}))
 
 
 @pytest.mark.parametrize("op_type", GATES)
