@@ -80,10 +80,7 @@ class IndexAtFault:
             rows: of that data, which the batch is of; None if it is the batch.
         """
         if self.kind == "steps":
-            return UserError(
-                f"Array '{self.tensor.name}' in {source} has the shape {self.index}, and the model's recurrent "
-                "layer wants a step at least: leave such examples out."
-            )
+            return no_step(self.tensor.name, source, self.index)
         place = place_of(self.index, self.tensor, rows)
         if self.kind != "index":
             why = _WHY[self.kind]
@@ -91,6 +88,14 @@ class IndexAtFault:
                 f"Array '{self.tensor.name}' in {source} has {self.value:g} in {place}, {why}."
             )
         return OutOfRangeError(self.tensor.name, source, int(self.value), place, self.range)
+
+
+def no_step(array: str, source: str, shape: Sequence[int]) -> UserError:
+    """What to raise of an empty array that a recurrent layer reads, over no step of which onnxruntime dies."""
+    return UserError(
+        f"Array '{array}' in {source} has the shape {tuple(shape)}, and the model's recurrent layer wants a "
+        "step at least: leave such examples out."
+    )
 
 
 def place_of(

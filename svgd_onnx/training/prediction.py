@@ -15,6 +15,7 @@ from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import UnchangedFiles, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
+from svgd_onnx.targets.index_at_fault import no_step
 from svgd_onnx.training.examples import Given, Taken, one_pass, without_label
 from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.start import check_threads
@@ -115,10 +116,7 @@ class Predictor:
         names = [tensor.name for tensor in self.outputs]
         empty = [name for name, array in feeds.items() if not array.size]
         if self.recurrent and empty:
-            raise UserError(
-                f"Array '{empty[0]}' in {examples.source} has the shape {feeds[empty[0]].shape}, and the "
-                "model's recurrent layer wants a step at least: leave such examples out."
-            )
+            raise no_step(empty[0], examples.source, feeds[empty[0]].shape)
         self.files.check()
         try:
             results = self.session.run(names, feeds)
