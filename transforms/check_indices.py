@@ -29,13 +29,13 @@ _IN_RANGE = frozenset({"ArgMax", "ArgMin", "MaxPool", "NonZero", "Shape", "Size"
 class CheckIndices(ir.passes.InPlacePass):
     """Ends a run at an index that is out of range, where onnxruntime's kernel does not look, or does not say.
 
-    Most kernels do (Gather, GatherND, Scatter..., recurrent layers of sequence lengths), and raise an error.
-    Others of onnxruntime-training 1.19.2 read, or divide, whatever they are given: SoftmaxCrossEntropyLoss and
-    its gradient by labels, RoiAlign by the numbers of images, MaxUnpool by its indices; and a division of
-    integers by 0 ends the process. RoiAlign takes as many samples of a box as it has pixels, on the image or
-    not, and memory for each: a box may reach no farther than `REACH` times the image.
-    GatherElements does not say which index it was. A recurrent layer over no step at all ends the process. In
-    front of those stands what raises an error, for every program that runs the graph.
+    Most kernels do (Gather, GatherND, Scatter...), and raise an error. Recurrent layers look at the lengths of
+    sequences, but what they are trained as does not. Others of onnxruntime-training 1.19.2 read, or divide,
+    whatever they are given: SoftmaxCrossEntropyLoss and its gradient by labels, RoiAlign by the numbers of
+    images, MaxUnpool by its indices; and a division of integers by 0 ends the process. RoiAlign takes as many
+    samples of a box as it has pixels, on the image or not, and memory for each: a box may reach no farther than
+    `REACH` times the image. GatherElements does not say which index it was. A recurrent layer over no step at
+    all ends the process. In front of those stands what raises an error, for every program that runs the graph.
 
     Only what is computed from data is looked at. The node that looks has in its name the places of the inputs
     that this is: `svgd_onnx.targets.index_at_fault` reads it in what a runtime says.
@@ -52,7 +52,7 @@ class CheckIndices(ir.passes.InPlacePass):
             for check in CHECKS.get(node.op_type, ())
         ]
         for node, place, write_checked in checked_nodes:
-            index = node.inputs[place]
+            index = input_of(node, place)
             read = set() if index is None else _read_by(index)
             if write_checked is _divisor:
                 read |= _read_by(inputs_of(node, 1)[0])
@@ -167,6 +167,15 @@ def _steps(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     return write.node("Add", sequence, write.cast(first, "float32"))
 
 
+def _lengths(node: ir.Node, write: Writer, places: str) -> ir.Value:
+    """Lengths of sequences, from 0 to that of the longest."""
+    sequence, lengths = inputs_of(node, 1)[0], node.inputs[4]
+    assert lengths is not None
+    count = write.node("Add", _size(sequence, 0, write), write.integers(1))
+    checked = write.index_within(write.cast(lengths, "int64"), count, f"checked {places}")
+    return write.cast(checked, "int32")
+
+
 def _size(value: ir.Value, axis: int, write: Writer) -> ir.Value:
     """The size of an axis, a vector of one number."""
     size = None if value.shape is None else value.shape[axis]
@@ -202,13 +211,13 @@ def _is_checked(value: ir.Value) -> bool:
 # By operator: the inputs that are looked at, and what writes each, given the places of those that it is of.
 CHECKS: dict[str, tuple[tuple[int, Callable[[ir.Node, Writer, str], ir.Value | None]], ...]] = {
     "Div": ((1, _divisor),),
-    "GRU": ((0, _steps),),
+    "GRU": ((0, _steps), (4, _lengths)),
     "GatherElements": ((1, _element),),
-    "LSTM": ((0, _steps),),
+    "LSTM": ((0, _steps), (4, _lengths)),
     "MaxUnpool": ((1, _unpooled),),
     "Mod": ((1, _divisor),),
     "NegativeLogLikelihoodLoss": ((1, _class),),
-    "RNN": ((0, _steps),),
+    "RNN": ((0, _steps), (4, _lengths)),
     "RoiAlign": ((1, _boxes), (2, _image)),
     "SoftmaxCrossEntropyLoss": ((1, _class),),
 }

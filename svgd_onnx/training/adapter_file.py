@@ -71,15 +71,24 @@ def export_adapter(
     write_adapter(source, manifest, value, path, trained=trained)
 
 
+def adapters_of(folder: PathLike, manifest: Manifest) -> LowRank:
+    """The adapters of artifacts.
+
+    Raises:
+        UserError: they have none.
+    """
+    if manifest.lora is None:
+        raise UserError(f"'{folder}' has no adapters: convert with {option('lora')}.")
+    return manifest.lora
+
+
 def write_adapter(
     folder: Path, manifest: Manifest, value: Values, path: PathLike, *, trained: bool = False
 ) -> None:
     """As `export_adapter`, of parameters that are at hand by name."""
     check_destination(Path(path), artifact_paths(folder))
     value = value if trained else averaged(manifest, value)
-    lora = manifest.lora
-    if lora is None:
-        raise UserError(f"'{folder}' has no adapters: convert with {option('lora')}.")
+    lora = adapters_of(folder, manifest)
     parameters = {each.name: each for each in manifest.parameters}
     integers = [each for each in lora.whole if parameters[each].quantization is not None]
     if integers:

@@ -48,6 +48,14 @@ class TestJson:
         output = tmp_path / "trained.onnx"
         assert run("export", folder, "--output", output, "--json").facts["model"] == str(output)
 
+    def test_of_export_that_can_write_one_of_two_files_and_writes_none(
+        self, run: Run, folder: Path, tmp_path: Path
+    ) -> None:
+        output, adapter = tmp_path / "trained.onnx", tmp_path / "adapter.safetensors"
+        refused = run("export", folder, "--output", output, "--adapter", adapter)
+        assert refused.code == 2 and "has no adapters" in refused.err
+        assert not output.exists() and not adapter.exists()
+
     def test_of_inspect(self, run: Run, model: Path, folder: Path) -> None:
         facts = run("inspect", model, "--json").facts
         assert {each["parameter"] for each in facts["operations"]} >= {"fc1.weight", "fc2.weight"}

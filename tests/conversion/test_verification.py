@@ -138,6 +138,16 @@ def test_a_wrong_gradient_is_an_error_and_nothing_is_written(
     assert Manifest.load(tmp_path / "a").verified is None
 
 
+def test_predictions_that_are_drawn_are_compared_with_nothing(tmp_path: Path) -> None:
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 4, 3))
+    net.node("Add", value, net.node("RandomNormalLike", value), output="logits")
+    model = net.model({"x": ("batch", 4)}, {"logits": ("batch", 3)})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx")
+
+
 def test_a_wrong_lowering_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(node: Any, write: Writer) -> Any:
         return write.node("Mul", node.inputs[0], node.inputs[1])

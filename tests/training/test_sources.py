@@ -201,6 +201,17 @@ def test_a_large_table_is_not_read_at_once(tmp_path: Path, monkeypatch: pytest.M
     assert data.source.take(["b"], np.array([999, 3]))["b"].tolist() == [499.5, 1.5]
 
 
+def test_a_cell_that_names_no_class_is_named(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    path = tmp_path / "table.csv"
+    path.write_text("x,kind\n1,ant\n2,\n3,bee\n")
+    with pytest.raises(UserError, match="Column 'kind' of .* has nothing in row 1: fill it in"):
+        svgd_onnx.load_data(path).source.classes_of("kind")
+    path.write_text('x,kind\n1,ant\n2,"bee\n3,cow\n')
+    with pytest.raises(UserError, match="has several lines in row 1, .*: close the quote"):
+        svgd_onnx.load_data(path).source.classes_of("kind")
+
+
 def test_what_is_missing_in_a_table_is_named(tmp_path: Path) -> None:
     pytest.importorskip("pyarrow")
     (tmp_path / "table.csv").write_text("a,b\n1,2\n3,\n")

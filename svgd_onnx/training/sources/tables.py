@@ -103,6 +103,7 @@ class TableSource:
         if column in self.texts and column not in self._classes:
             chosen = self._chosen if given is None else tuple(given)
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
+            self._check_names(column, found)
             unknown = sorted(found - set(chosen))
             if chosen and unknown:
                 raise UserError(
@@ -111,6 +112,23 @@ class TableSource:
                 )
             self._classes[column] = chosen or tuple(sorted(found))
         return self._classes.get(column, ())
+
+    def _check_names(self, column: str, names: Iterable[str]) -> None:
+        """Refuses what is no name of a class: nothing, or lines that a quote has made one cell."""
+        for name in sorted(names):
+            if name.strip() and not {"\n", "\r"} & set(name):
+                continue
+            cells = (each.as_py() for each in self._table.column(column))
+            row = next(row for row, each in enumerate(cells) if each == name)
+            if not name.strip():
+                raise UserError(
+                    f"Column '{column}' of {self.title} has nothing in row {row}: fill it in, or leave the "
+                    "row out."
+                )
+            raise UserError(
+                f"Column '{column}' of {self.title} has several lines in row {row}, which name no class: close "
+                "the quote before them."
+            )
 
     def name_of(self, row: int) -> str | None:
         return None
