@@ -262,6 +262,10 @@ def is_hashed(path: Path) -> bool:
 def _parameter(command: Any, key: str, place: str) -> Any:
     by_key = parameters_by_key(command)
     if spelled(key) not in by_key:
+        positive = by_key.get(spelled(key).removeprefix("no-"))
+        if positive is not None and spelled(f"--{key}") in positive.secondary_opts:
+            name = next(keys_of(positive))
+            raise UserError(f"{place}, which is written as {name} = false here.")
         nearest = _nearest(spelled(key), by_key)
         raise UserError(f"{place}, which is no option of {command.name}{nearest}.")
     return by_key[spelled(key)]

@@ -489,7 +489,7 @@ class TestTrain:
             (("--schedule", "cosin"), "write 1600:0.005,3600:0.001, or a name"),
             (("--early-stopping", "3"), "give --validation"),
             (("--monitor", "f1"), "--monitor goes with --early-stopping"),
-            (("--metric", "f3"), "Unknown --metric 'f3'"),
+            (("--metric", "f3"), "There is no metric 'f3'"),
             (("--checkpoint-keep", "0"), "--checkpoint-keep is 0"),
             (("--checkpoint", "best"), "train with --checkpoint-best for that"),
             (("--checkpoint", "step-9"), "no --checkpoint 'step-9': choose from last, step-0"),

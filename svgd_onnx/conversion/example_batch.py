@@ -14,7 +14,7 @@ from svgd_onnx.conversion.inference import MOST_BYTES, NotRunError, run
 from svgd_onnx.conversion.loss_changes import LARGE
 from svgd_onnx.conversion.plan import TrainingPlan
 from svgd_onnx.conversion.random_integers import random_integers
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, listed, option, without
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.examples import first_examples
@@ -110,14 +110,24 @@ def made_up_batch(
 
     Raises:
         NotRunError: onnxruntime cannot run the model on it, or says NaN or infinity.
-        UserError: no input has an axis of a name that a size is given for, the model says another shape of its
-            prediction than it gives or gives other than one entry for each example, or there is no onnxruntime.
+        UserError: a parameter holds NaN, and so the prediction; no input has an axis of a name that a size is
+            given for, the model says another shape of its prediction than it gives or gives other than one
+            entry for each example, or there is no onnxruntime.
     """
     values = plan.values
     numbers = sum(values[name].size for name in plan.selection.trainable)
     batch_size = _BATCH_SIZE if numbers < LARGE else _BATCH_SIZE_OF_LARGE
     batch, predictions = random_examples(plan, batch_size, sizes, np.random.default_rng(0))
     if not _are_finite(predictions):
+        # not infinity, which a mask may well hold
+        without_value = [name for name in values if np.isnan(values[name].numpy()).any()]
+        if without_value:
+            quoted = [f"'{unquoted(name)}'" for name in without_value]
+            raise UserError(
+                "The prediction is NaN or infinite on made-up data, as "
+                f"{listed(quoted, 3)} holds NaN: export the model "
+                f"with numbers in its place, or do without this with {without('verify')}."
+            )
         raise NotRunError("the prediction is NaN or infinite.")
     for each in plan.losses:
         if each.label is not None:

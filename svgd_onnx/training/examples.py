@@ -120,8 +120,10 @@ def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamp
     if isinstance(given, str | os.PathLike):
         return data.check_arrays(given, inputs, "the data")  # type: ignore[arg-type]
     if arrays is not None:
-        names = [tensor.name for tensor in inputs if tensor.name in arrays]
-        return data.check_arrays({name: arrays[name] for name in names}, inputs, "the data")
+        names = [tensor.name for tensor in inputs]
+        if arrays.keys() >= set(names):  # else the message says what there is instead
+            arrays = {name: arrays[name] for name in names}
+        return data.check_arrays(arrays, inputs, "the data")
     return _batch_by_batch(given, inputs, [], functools.partial(check_of_inputs, inputs))
 
 

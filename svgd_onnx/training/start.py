@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.length import check_positive
 
@@ -42,7 +42,8 @@ def check_enough(batch_size: int, count: int) -> None:
     """
     if batch_size > count:
         raise UserError(
-            f"{option('batch_size')} is {batch_size}, but the training data has only {count} examples."
+            f"{option('batch_size')} is {batch_size}, but the training data has only "
+            f"{counted(count, 'example')}."
         )
 
 

@@ -100,6 +100,7 @@ def test_a_share_for_validation_stands_as_a_number(run: Run, config: Path) -> No
             "'batch_sise', which is no option of train; the nearest is 'batch-size'.",
         ),
         ("warp = 1", "'warp', which is no option of train."),
+        ("no-shuffle = true", "'no-shuffle', which is written as shuffle = false here."),
         (
             "batch-size = 8",
             "has 'batch-size' and 'batch_size', which are one option: leave one out.",

@@ -198,6 +198,17 @@ def test_made_up_data_that_a_model_does_not_take_do_not_refuse_it(tmp_path: Path
     assert manifest.verified is not None
 
 
+def test_a_weight_of_nan_is_named(tmp_path: Path) -> None:
+    net = Network()
+    weight = np.ones((4, 3), np.float32)
+    weight[1, 2] = np.nan
+    net.node("MatMul", "x", net.constant("w", weight), output="logits")
+    model = net.model({"x": ("batch", 4)}, {"logits": ("batch", 3)})
+    with pytest.raises(UserError, match="as 'w' holds NaN: export the model with numbers"):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx")
+    assert not (tmp_path / "a").exists()
+
+
 def test_the_command_takes_sizes_and_says_what_verified(tmp_path: Path) -> None:
     onnx.save(in_pairs(), tmp_path / "m.onnx")
     command = ["convert", str(tmp_path / "m.onnx"), "--target", "onnx", "--output"]

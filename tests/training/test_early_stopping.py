@@ -227,7 +227,7 @@ def test_an_interrupted_run_stops_where_one_that_was_not_does(
         ({"early_stopping": 1, "min_delta": -1.0}, "min_delta is -1"),
         ({"min_delta": 0.1}, "min_delta goes with early_stopping only"),
         ({"monitor": "accuracy"}, "monitor goes with early_stopping or checkpoint_best only"),
-        ({"early_stopping": 1, "monitor": "f3"}, "Unknown metric 'f3'"),
+        ({"early_stopping": 1, "monitor": "f3"}, "There is no metric 'f3'"),
         ({"early_stopping": 1, "monitor": "mae"}, "'mae' does not fit"),
         ({"checkpoint_keep": 0}, "checkpoint_keep is 0"),
         ({"early_stopping": 1, "validation": None}, "early_stopping is of the validation data"),

@@ -202,8 +202,8 @@ def test_perplexity_of_a_sum_is_that_of_the_mean(trainer_of: MakeTrainer) -> Non
         ({"loss": "mse"}, "accuracy", "'accuracy' does not fit .*cross-entropy"),
         ({"loss": "mse"}, "perplexity", "'perplexity' does not fit"),
         ({}, "top-99", "'top-99' does not fit these artifacts: there are . classes"),
-        ({}, "top-0", "Unknown metric 'top-0'"),
-        ({}, "f3", "Unknown metric 'f3': choose from accuracy"),
+        ({}, "top-0", "There is no metric 'top-0'"),
+        ({}, "f3", "There is no metric 'f3': choose from accuracy"),
         ({"loss_settings": LossSettings(label_smoothing=0.1)}, "perplexity", "label_smoothing"),
     ],
 )

@@ -193,6 +193,15 @@ def test_what_does_not_fit_is_refused(
     assert sentence in answer("predict", tmp_path / "artifacts", *data, *options)
 
 
+def test_without_its_array_what_there_is_instead_is_named(tmp_path: Path, answer: Answer) -> None:
+    svgd_onnx.convert(models.mlp(), tmp_path / "artifacts", verify=False)
+    np.savez(tmp_path / "data.npz", other=np.zeros((COUNT, 4), np.float32))
+    data = ("--data", tmp_path / "data.npz", "--output", tmp_path / "out.csv")
+    assert "the model wants 'x', but there is 'other'" in answer(
+        "predict", tmp_path / "artifacts", *data
+    )
+
+
 def test_nothing_temporary_stays(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -137,7 +137,7 @@ def test_text_is_what_python_says() -> None:
         ("polynomial,power=0", "power=0.0, but it must be above 0"),
         ("one-cycle,pct-start=1", "pct-start=1.0, but it must be above 0 and below 1"),
         ("plateau,factor=1", "factor=1.0"),
-        ("plateau,metric=f2", "Unknown metric 'f2'"),
+        ("plateau,metric=f2", "There is no metric 'f2'"),
         ("plateau,metric=confusion-matrix", "is a table"),
         ("warmup=-1", "warmup=-1"),
         ("cosine,warmup=40", "warmup=40, but there are 40 steps"),

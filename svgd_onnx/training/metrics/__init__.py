@@ -60,8 +60,7 @@ def metric_named(name: str) -> Metric:
     found = METRICS.get(name) or top_k(name)
     if found is None:
         raise UserError(
-            f"Unknown {option('metric')} '{name}': choose from {', '.join(METRICS)}, and top-5 with any "
-            "number."
+            f"There is no metric '{name}': choose from {', '.join(METRICS)}, and top-5 with any number."
         )
     return found
 
