@@ -16,10 +16,10 @@
 #include "cpu/descent_of_rows_cpu.h"
 #include "cpu/finite_loss_cpu.h"
 #include "cpu/layer_normalization_cpu.h"
+#include "cpu/matrix_product_cpu.h"
 #include "cpu/max_pool_cpu.h"
 #include "cpu/relu_gradient_cpu.h"
 #include "cpu/softmax_gradient_cpu.h"
-#include "cpu/transposed_product_cpu.h"
 #include "cpu/virtual_gradient_cpu.h"
 #ifdef SVGD_CUDA
 #include "cuda/virtual_gradient_cuda.h"
@@ -50,7 +50,7 @@ constexpr Definitions kDefinitions[] = {
     svgd::SoftmaxGradientCpu,
     svgd::AttentionCpu,
     svgd::FiniteLossCpu,
-    svgd::TransposedProductCpu,
+    svgd::MatrixProductCpu,
     svgd::DescentCpu,
     svgd::AdaptiveDescentCpu,
     svgd::AddRowsCpu,

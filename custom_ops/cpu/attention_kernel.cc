@@ -30,19 +30,19 @@ class Products {
   // The first factor's panels, transposed: of a matrix (depth, count), whose rows lie `pitch`
   // apart; or, turned, of one (count, depth).
   Panels First(const float* from, size_t pitch, size_t depth, size_t count, float* to) const {
-    return Packed(loops_.product.pack_a, rows(), from, pitch, depth, count, to);
+    return Packed(loops_.product.pack_a.as_it_is, {from, pitch, count, depth, to});
   }
   Panels FirstTurned(const float* from, size_t pitch, size_t depth, size_t count, float* to) const {
-    return Turned(rows(), from, pitch, depth, count, to);
+    return Packed(loops_.product.pack_a.turned, {from, pitch, count, depth, to});
   }
 
   // The second factor's, of a matrix (depth, count), or, turned, of one (count, depth).
   Panels Second(const float* from, size_t pitch, size_t depth, size_t count, float* to) const {
-    return Packed(loops_.product.pack_b, columns(), from, pitch, depth, count, to);
+    return Packed(loops_.product.pack_b.as_it_is, {from, pitch, count, depth, to});
   }
   Panels SecondTurned(const float* from, size_t pitch, size_t depth, size_t count,
                       float* to) const {
-    return Turned(columns(), from, pitch, depth, count, to);
+    return Packed(loops_.product.pack_b.turned, {from, pitch, count, depth, to});
   }
 
   // c (a.count, b.count), whose rows lie `pitch` apart, is the product; or is added to.
@@ -54,32 +54,16 @@ class Products {
         for (size_t i = 0; i < a.count; i += rows()) {
           loops_.product.run({a.at + i * a.depth + k * rows(), panel, depth, c + i * pitch + j,
                               pitch, std::min(rows(), a.count - i),
-                              std::min(columns(), b.count - j), add || k > 0, panel, 0});
+                              std::min(columns(), b.count - j), add || k > 0, nullptr});
         }
       }
     }
   }
 
  private:
-  static Panels Packed(void (*pack)(const ProductPanel&), size_t width, const float* from,
-                       size_t pitch, size_t depth, size_t count, float* to) {
-    for (size_t i = 0; i < count; i += width) {
-      pack({from + i, pitch, std::min(width, count - i), depth, to + i * depth});
-    }
-    return {to, depth, count};
-  }
-
-  static Panels Turned(size_t width, const float* from, size_t pitch, size_t depth, size_t count,
-                       float* to) {
-    for (size_t i = 0; i < count; i += width) {
-      const size_t rows = std::min(width, count - i);
-      float* panel = to + i * depth;
-      Turn(from + i * pitch, pitch, rows, depth, panel, width);
-      for (size_t k = 0; rows < width && k < depth; ++k) {
-        std::fill(panel + k * width + rows, panel + (k + 1) * width, 0.0F);
-      }
-    }
-    return {to, depth, count};
+  static Panels Packed(void (*pack)(const ProductPanels&), const ProductPanels& panels) {
+    pack(panels);
+    return {panels.to, panels.depth, panels.count};
   }
 
   const AllAttentionLoops& loops_;

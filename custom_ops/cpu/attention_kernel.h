@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "cpu/attention_loops.h"
+#include "cpu/matrix_product_loops.h"
 #include "cpu/tasks.h"
-#include "cpu/transposed_product_loops.h"
 
 namespace svgd {
 
@@ -50,10 +50,10 @@ struct AttentionGradients {
 
 struct AllAttentionLoops {
   explicit AllAttentionLoops(InstructionSet set = Widest())
-      : attention(LoopsOfAttention(set)), product(LoopsOfTransposedProduct(set)) {}
+      : attention(LoopsOfAttention(set)), product(LoopsOfMatrixProduct(set)) {}
 
   const AttentionLoops& attention;
-  const TransposedProductLoops& product;
+  const MatrixProductLoops& product;
 };
 
 // With nan_as_zero a query all of whose scores are -infinity, or one of whose is NaN, has

@@ -6,10 +6,10 @@
 #include "cpu/attention_loops.h"
 #include "cpu/batch_normalization_loops.h"
 #include "cpu/layer_normalization_loops.h"
+#include "cpu/matrix_product_loops.h"
 #include "cpu/max_pool_loops.h"
 #include "cpu/size_sum_loops.h"
 #include "cpu/softmax_gradient_loops.h"
-#include "cpu/transposed_product_loops.h"
 #include "cpu/virtual_gradient_loops.h"
 
 namespace svgd {
@@ -21,7 +21,7 @@ namespace svgd {
   extern const VirtualGradientLoops<Float16> kFloat16;      \
   extern const VirtualGradientLoops<BFloat16> kBFloat16;    \
   extern const BatchNormalizationLoops kBatchNormalization; \
-  extern const TransposedProductLoops kTransposedProduct;   \
+  extern const MatrixProductLoops kMatrixProduct;           \
   extern const MaxPoolLoops kMaxPool;                       \
   extern const LayerNormalizationLoops kLayerNormalization; \
   extern const ActivationGradientLoops kActivationGradient; \
@@ -92,7 +92,7 @@ SVGD_DEFINE_LOOPS(BFloat16, kBFloat16)
     }                                                                    \
   }
 SVGD_DEFINE_LOOPS_OF(BatchNormalization)
-SVGD_DEFINE_LOOPS_OF(TransposedProduct)
+SVGD_DEFINE_LOOPS_OF(MatrixProduct)
 SVGD_DEFINE_LOOPS_OF(MaxPool)
 SVGD_DEFINE_LOOPS_OF(LayerNormalization)
 SVGD_DEFINE_LOOPS_OF(ActivationGradient)

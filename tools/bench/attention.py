@@ -125,12 +125,12 @@ def _gradient_of_nodes(scale: float, guarded: int) -> list[NodeProto]:
     node = helper.make_node
     product = {"domain": "com.microsoft"}
     return [
-        node("TransposedProduct", ["p", "d_out"], ["d_v"], domain="ai.svgd"),
+        node("MatrixProduct", ["p", "d_out"], ["d_v"], domain="ai.svgd", transA=1),
         node("FusedMatMul", ["d_out", "v"], ["d_p0" if guarded else "d_p"], transB=1, **product),
         *([node("Where", ["nan", "0", "d_p0"], ["d_p"])] * guarded),
         node("SoftmaxGradient", ["d_p", "p"], ["d_product"], domain="ai.svgd", scale=scale),
         node("FusedMatMul", ["d_product", "k"], ["d_q"], transB=1, **product),
-        node("TransposedProduct", ["q", "d_product"], ["d_k"], domain="ai.svgd"),
+        node("MatrixProduct", ["q", "d_product"], ["d_k"], domain="ai.svgd", transA=1),
     ]
 
 

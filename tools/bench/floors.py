@@ -40,7 +40,7 @@ from tools.bench.virtual_gradient import copying
 STEPS, WARM_UP = 12, 2
 # They move nothing, or next to nothing.
 VIEWS = {"Reshape", "Shape", "Squeeze", "Unsqueeze", "Flatten", "Identity"}
-PRODUCTS = {"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "TransposedProduct"}
+PRODUCTS = {"MatMul", "Gemm", "FusedMatMul", "FusedGemm", "MatrixProduct"}
 # Kinds that take less of either step are one.
 LEAST_SHARE = 0.005
 _KERNEL = "_kernel_time"

@@ -43,7 +43,6 @@ OURS = {
     "Convolution": CONVOLUTION,
     "ConvolutionInputGradient": CONVOLUTION + INPUT,
     "ConvolutionWeightGradient": CONVOLUTION + WEIGHT,
-    "TransposedProduct": PRODUCT + WEIGHT,
     "BatchNormalizationTraining": NORMALIZATION,
     "BatchNormalizationGradient": NORMALIZATION + INPUT,
     "LayerNormalizationGradient": NORMALIZATION + INPUT,

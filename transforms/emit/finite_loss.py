@@ -8,7 +8,7 @@ from math import prod
 import onnx_ir as ir
 
 from svgd_onnx.step_names import LOSS, NEW_SUFFIX
-from svgd_onnx.transforms.fast_operators import FINITE_LOSS
+from svgd_onnx.transforms.fast_operators import FINITE_LOSS, MATRIX_PRODUCT
 from svgd_onnx.transforms.gradient_values import gradient_values
 from svgd_onnx.transforms.names import gradient_name
 from svgd_onnx.transforms.passes import require_outputs
@@ -186,7 +186,7 @@ def _shown_by(values: Iterable[ir.Value]) -> set[ir.Value]:
         if node is None:
             continue
         found: list[ir.Value | None] = []
-        if node.op_type in _SUMS or node.op_type in _PRODUCTS:
+        if node.op_type in _SUMS | _PRODUCTS | {MATRIX_PRODUCT}:
             found += node.inputs
         elif (
             node.op_type in _MOVES

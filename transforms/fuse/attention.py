@@ -9,9 +9,13 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.bodies import take_out
+from svgd_onnx.transforms.fuse.matrix_product import (
+    is_transposed_product,
+    last_swapped,
+    swaps_last,
+)
 from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.fuse.softmax import GRADIENT as SOFTMAX_GRADIENT
-from svgd_onnx.transforms.fuse.transposed_product import PRODUCT, last_swapped, swaps_last
 from svgd_onnx.transforms.rule import (
     RefusedError,
     constant_value,
@@ -271,7 +275,7 @@ def _transposed_product(reader: ir.Node) -> tuple[ir.Node, ir.Value, ir.Value] |
     first, second = inputs_of(node, 2)
     if _is(node, "MatMul"):
         first = _untransposed(first)
-    elif (node.domain, node.op_type) != (DOMAIN, PRODUCT) and not _is_fused(node, "transA"):
+    elif not is_transposed_product(node) and not _is_fused(node, "transA"):
         return None
     return None if first is None else (node, _source(first), _source(second))
 

@@ -10,8 +10,8 @@ from svgd_onnx.transforms.fuse.added_rows import ADDED_ROWS
 from svgd_onnx.transforms.fuse.batch_normalization import BATCH_NORMALIZATION
 from svgd_onnx.transforms.fuse.cross_entropy import CROSS_ENTROPY
 from svgd_onnx.transforms.fuse.layer_normalization import LAYER_NORMALIZATION
+from svgd_onnx.transforms.fuse.matrix_product import MATRIX_PRODUCTS
 from svgd_onnx.transforms.fuse.softmax import SOFTMAX
-from svgd_onnx.transforms.fuse.transposed_product import TRANSPOSED_PRODUCT
 from svgd_onnx.transforms.known_shapes import infer_shapes
 from svgd_onnx.transforms.rule import RefusedError, Rule, apply_rule, table
 from svgd_onnx.transforms.virtualize.operator_t import DOMAIN, VERSION
@@ -22,8 +22,8 @@ RULES: dict[str, Rule] = table(
     BATCH_NORMALIZATION,
     CROSS_ENTROPY,
     LAYER_NORMALIZATION,
+    MATRIX_PRODUCTS,
     SOFTMAX,
-    TRANSPOSED_PRODUCT,
 )
 
 

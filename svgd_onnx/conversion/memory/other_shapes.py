@@ -90,20 +90,16 @@ def _conv_grad(
     return [(x, None), (weight, None), (None if weight is None else weight[:1], None)]
 
 
-def _product(transposed: bool) -> Rule:
-    """Of matrices, perhaps several; `transposed` says that the first is."""
-
-    def rule(
-        shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], given: Mapping[str, Any]
-    ) -> Found:
-        a, b = list(shapes[0] or ()), list(shapes[1] or ())
-        if given.get("transBatchA") or given.get("transBatchB") or min(len(a), len(b)) < 2:
-            return [(None, None)]
-        rows = a[-1] if transposed or given.get("transA") else a[-2]
-        columns = b[-2] if given.get("transB") else b[-1]
-        return [((*np.broadcast_shapes(tuple(a[:-2]), tuple(b[:-2])), rows, columns), None)]
-
-    return rule
+def _product(
+    shapes: Sequence[Shape | None], _: Sequence[np.ndarray | None], given: Mapping[str, Any]
+) -> Found:
+    """Of matrices, perhaps several."""
+    a, b = list(shapes[0] or ()), list(shapes[1] or ())
+    if given.get("transBatchA") or given.get("transBatchB") or min(len(a), len(b)) < 2:
+        return [(None, None)]
+    rows = a[-1] if given.get("transA") else a[-2]
+    columns = b[-2] if given.get("transB") else b[-1]
+    return [((*np.broadcast_shapes(tuple(a[:-2]), tuple(b[:-2])), rows, columns), None)]
 
 
 def _of_t(
@@ -193,7 +189,7 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "FastGelu": _SAME,
     "FastGeluGrad": _SAME,
     "FiniteLoss": _SAME,
-    "FusedMatMul": _product(transposed=False),
+    "FusedMatMul": _product,
     "GatherElementsGrad": _stated_by(1),
     "GatherGrad": _stated_by(0),
     "Gelu": _SAME,
@@ -205,6 +201,7 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "LayerNormalizationGradient": _as_inputs(1, 2, 2),
     "LeakyReluGrad": _SAME,
     "LogSoftmaxGrad_13": _SAME,
+    "MatrixProduct": _product,
     "LogisticUnitGradient": _SAME,
     "MaxPoolGradient": _stated_by(2),
     "MaxPoolWithPlaces": _max_pool,
@@ -222,7 +219,6 @@ OTHER_OPERATORS: Mapping[str, Rule] = {
     "SoftmaxGrad_13": _SAME,
     "SoftmaxGradient": _SAME,
     "TanhGrad": _SAME,
-    "TransposedProduct": _product(transposed=True),
     "VirtualGradient": _of_t,
 }
 

@@ -64,6 +64,20 @@ def wide() -> onnx.ModelProto:
     return net.model({"image": ("batch", FEATURES)}, {"logits": ("batch", CLASSES)})
 
 
+def of_many_rows() -> onnx.ModelProto:
+    """Wide layers of 512 rows an example, and so of 512 in all that are known: MatMul, and Gemm with a bias."""
+    net = Network()
+    value = net.node("MatMul", "image", net.weight("up.weight", FEATURES, 520))
+    value = net.node("Relu", net.node("MatMul", value, net.weight("across.weight", 520, 530)))
+    value = net.node("Reshape", value, net.constant("rows", np.array([512, 530])))
+    bias = net.weight("turned.bias", 540)
+    value = net.node("Gemm", value, net.weight("turned.weight", 540, 530), bias, transB=1)
+    value = net.node("Reshape", value, net.constant("examples", np.array([1, 512, 540])))
+    value = net.node("ReduceMean", value, axes=[1], keepdims=0)
+    net.node("MatMul", value, net.weight("head.weight", 540, CLASSES), output="logits")
+    return net.model({"image": (1, 512, FEATURES)}, {"logits": (1, CLASSES)})
+
+
 def tied() -> onnx.ModelProto:
     """An embedding that is the last layer's weight as well."""
     net = Network()
@@ -92,9 +106,18 @@ def test_a_step_is_that_of_float64(name: str, target: str, batch: int, tmp_path:
     """What a step changes parameters and r by."""
     if (name, batch) == ("normalized", 1):
         pytest.skip("all that comes out of a normalization of one row is its shift")
-    model = NETWORKS[name]()
     tolerance = TOLERANCE_OF_LONG_SUMS if name == "wide" else TOLERANCE
-    folder = converted(model, tmp_path / "artifacts", target)
+    assert_step_is_that_of_float64(
+        NETWORKS[name](),
+        converted(NETWORKS[name](), tmp_path / "artifacts", target),
+        batch,
+        tolerance,
+    )
+
+
+def assert_step_is_that_of_float64(
+    model: onnx.ModelProto, folder: Path, batch: int, tolerance: float
+) -> None:
     trainer = svgd_onnx.Trainer(folder, kernels="fast", threads=2)
     trainable = [item.name for item in trainer.manifest.parameters if item.trainable]
     before = {name: trainer.tensor(name).astype(np.float64) for name in trainable}
@@ -225,7 +248,17 @@ def test_a_loss_that_is_not_finite_leaves_all_as_it_was(target: str, tmp_path: P
 @pytest.mark.parametrize("target", TARGETS)
 def test_gradients_of_wide_weights_are_products_of_ours(target: str, tmp_path: Path) -> None:
     folder = converted(wide(), tmp_path / "artifacts", target)
-    assert operators(folder, target)["TransposedProduct"] == 2
+    assert operators(folder, target)["MatrixProduct"] == 2
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_wide_layers_of_many_rows_are_products_of_ours_in_both_directions(
+    target: str, tmp_path: Path
+) -> None:
+    model = of_many_rows()
+    folder = converted(model, tmp_path / "artifacts", target)
+    assert operators(folder, target)["MatrixProduct"] == 6
+    assert_step_is_that_of_float64(model, folder, 1, TOLERANCE_OF_LONG_SUMS)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -235,7 +268,7 @@ def test_an_embedding_that_is_a_layer_too_has_its_rows_added_where_the_layers_gr
     model = tied()
     folder = converted(model, tmp_path / "artifacts", target)
     found = operators(folder, target)
-    assert found["AddRows"] == found["TransposedProduct"] == 1
+    assert found["AddRows"] == found["MatrixProduct"] == 1
     assert not found["GatherGrad"] + found["ScatterElements"] + found["Sum"]
     data = models.examples(model, count=4)
     tables = []
