@@ -62,9 +62,13 @@ def main() -> None:
         terminal.complain(f"{after_the_first()}{error.on_command_line()}")
         sys.exit(2)
     except OSError as error:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:
+            said = _TOO_LONG
+        elif isinstance(error, PermissionError) and error.filename is not None:
+            said = f"'{error.filename}' may not be read, or not be written ({error.strerror})."
+        else:
             raise
-        terminal.complain(f"{after_the_first()}{_TOO_LONG}")
+        terminal.complain(f"{after_the_first()}{said}")
         sys.exit(2)
     except MemoryError:
         terminal.complain(f"{after_the_first()}{_NO_MEMORY}")

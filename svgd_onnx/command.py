@@ -14,6 +14,8 @@ from svgd_onnx.command_help import EXAMPLES, GROUP_OF
 from svgd_onnx.errors import UserError, option
 
 _CONFIG, _JSON, _QUIET = "config", "json", "quiet"
+# Options that are paths among other things.
+_PATHS = frozenset({"checkpoint", "data", "validation"})
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -42,6 +44,7 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Reads --config before all else: what it says holds where the command line says nothing."""
         given, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        _refuse_empty(given, self.params)
         shows_help = self.get_help_option(ctx)  # whose name differs from one click to another
         if not (ctx.resilient_parsing or (shows_help and given.get(shows_help.name))):
             terminal.use(_form(given))
@@ -68,6 +71,21 @@ class Command(TyperCommand):
             raise
         terminal.finish()
         return value
+
+
+def _refuse_empty(given: dict[str, Any], parameters: list[Any]) -> None:
+    """Refuses a path of no characters, as of a script's variable that is not set: it would be this folder.
+
+    Raises:
+        UserError: names the option, or the argument.
+    """
+    for each in parameters:
+        value = given.get(each.name)
+        values = value if isinstance(value, list | tuple) else [value]
+        if "" in values and (run_config.takes_files(each) or each.name in _PATHS):
+            flag = next(run_config.keys_of(each))
+            called = flag.upper() if each.param_type_name == "argument" else f"--{flag}"
+            raise UserError(f"{called} is empty: give a path.")
 
 
 def _is_given(value: Any) -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import recover, require_text
+from svgd_onnx.files import is_there, recover, require_text
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
@@ -283,7 +283,7 @@ class Manifest:
         """
         path = folder / name
         again = "convert the model again, and put the checkpoint in its place to go on"
-        if not path.is_file():
+        if not is_there(path):
             raise UserError(f"'{folder}' has no {name}: {again}.")
         if name not in self.files and self.format > _WITHOUT_FILES:
             raise UserError(
@@ -314,7 +314,7 @@ class Manifest:
         require_text(folder)
         recover(folder)
         path = folder / FILE_NAME
-        if not path.is_file():
+        if not is_there(path):
             raise UserError(
                 f"'{folder}' holds no training artifacts (there is no {FILE_NAME} in it): make them "
                 "with svgd-onnx convert."

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.table import Table
 
-from svgd_onnx.conversion.memory.estimate import MemoryEstimate, estimate_memory
+from svgd_onnx.conversion.memory.estimate import LARGEST_BATCH, MemoryEstimate, estimate_memory
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.terminal import add_row, result, say, show
@@ -110,10 +110,11 @@ def _tell(told: _Told | None, unknown: UserError | None) -> None:
 
 def _show_largest(told: _Told, limit: int) -> None:
     """The largest batch that fits."""
+    most = "or more" if (told.largest_batch or 0) >= LARGEST_BATCH else "are the most that"
     within = f"within {_megabytes(limit)} MB"
     least, taken = next(iter(told.bytes.items()))
     say(
-        f"{told.largest_batch:,} examples a step are the most that fit {within}."
+        f"{told.largest_batch:,} examples a step {most} fit {within}."
         if told.largest_batch
         else f"No step fits {within}: even of {least} it takes {_megabytes(taken)} MB."
     )

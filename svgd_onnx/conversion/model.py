@@ -20,7 +20,7 @@ from svgd_onnx.conversion.inference import open_session, refused_on_ones
 from svgd_onnx.conversion.map_types import read_with_maps
 from svgd_onnx.conversion.reading_order import check_reading_order
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import PathLike, UnchangedFiles
+from svgd_onnx.files import PathLike, UnchangedFiles, require_there
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import with_bodies
@@ -56,8 +56,7 @@ def load_model(
     path = Path(model)
     if path.is_dir():
         raise UserError(f"'{path}' is a folder: give the ONNX file.")
-    if not path.is_file():
-        raise UserError(f"There is no file '{path}'.")
+    require_there(path)
     try:
         proto = onnx.load(path, load_external_data=False)
         if not proto.HasField("graph"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -229,6 +230,8 @@ def _warn_of_what_is_missing(
 
 def _matplotlib() -> Any:
     try:
+        # it logs where it may not keep a cache, which pictures do without
+        logging.getLogger("matplotlib").setLevel(logging.ERROR)
         import matplotlib as mpl
         import matplotlib.figure
         import matplotlib.lines

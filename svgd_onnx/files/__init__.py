@@ -8,10 +8,10 @@ from svgd_onnx.files.destination import (
     check_destination,
     followed,
     is_one_of,
-    require_file,
     require_text,
 )
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
+from svgd_onnx.files.reading import explained_reading, is_there, require_file, require_there
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.unchanged import UnchangedFiles
 from svgd_onnx.files.whole import whole_file, whole_folder
@@ -36,13 +36,16 @@ __all__ = [
     "abandon",
     "check_destination",
     "explained",
+    "explained_reading",
     "followed",
     "has_room",
     "is_one_of",
+    "is_there",
     "recover",
     "require_file",
     "require_room",
     "require_text",
+    "require_there",
     "temporary_folder",
     "temporary_place",
     "whole_file",

@@ -56,20 +56,6 @@ def own_place(path: Path) -> Path:
     return followed(path.parent) / path.name if path.is_symlink() else check_destination(path)
 
 
-def require_file(path: Path) -> Path:
-    """Refuses to read what is no file, before it is opened: a pipe is waited for, and a device may have no end.
-
-    Returns:
-        The path, at which there may be nothing.
-
-    Raises:
-        UserError: there is something else.
-    """
-    if path.exists() and not path.is_file():
-        raise UserError(f"'{path}' cannot be read: it is no file.")
-    return path
-
-
 def require_text(path: Path) -> None:
     """Refuses a path of which the system's bytes are no text: onnxruntime does not open one.
 

@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files.destination import require_file
+from svgd_onnx.files.reading import require_file
 from svgd_onnx.files.workplace import explained
 
 if TYPE_CHECKING:

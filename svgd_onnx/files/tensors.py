@@ -28,7 +28,12 @@ def write_tensors(
         OSError: it cannot be written, as of a full disk; safetensors has a class of its own for that.
     """
     try:
+        path.touch()
+        mode = (
+            path.stat().st_mode
+        )  # as of any new file; safetensors leaves one that its owner alone may read
         save_file(dict(tensors), path, dict(metadata))
+        path.chmod(mode)
     except SafetensorError as error:
         number = _OF_THE_SYSTEM.search(str(error))
         if number is None:

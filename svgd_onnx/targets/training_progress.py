@@ -7,18 +7,21 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Origin:
-    """Where in the order of examples training began with the batch size that it has.
+    """Where in the order of examples training began with the batch size, and as many examples, as it has.
 
     Attributes:
         first_step: the first with it. (The name is another than that of `TrainingProgress`, whose text programs
             in other languages look through for "step".)
         epoch: the epoch of that step, from 0.
         position: how many examples of that epoch were taken before.
+        examples: how many an epoch has; 0 where that is not known, as before training and in checkpoints of
+            older versions.
     """
 
     first_step: int = 0
     epoch: int = 0
     position: int = 0
+    examples: int = 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class TrainingProgress:
         skipped: how many of the steps were left out, since they were not finite.
         conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
             before training and in checkpoints of older versions.
-        origin: where training began with this batch size.
+        origin: where training began with this batch size and as many examples.
         best_step: the step of the checkpoint that is kept as the best; None if none is.
         validations: all so far, in their order.
         classes: names of the classes that it was trained on, in the order of their numbers; empty where the

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import PathLike, check_destination, whole_file
+from svgd_onnx.files import PathLike, check_destination, require_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
@@ -118,8 +118,7 @@ def read_adapter(path: PathLike) -> tuple[AdapterMetadata, Mapping[str, np.ndarr
     Raises:
         UserError: there is no such file, it is another program's, or damaged.
     """
-    if not Path(path).is_file():
-        raise UserError(f"There is no file '{path}'.")
+    require_there(Path(path))
     try:
         with safe_open(path, framework="numpy") as file:
             content = (file.metadata() or {}).get(_METADATA)

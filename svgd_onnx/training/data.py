@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import PathLike
+from svgd_onnx.files import PathLike, require_there
 from svgd_onnx.manifest import LOOKS_AT_LABELS, LossTerm, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
 from svgd_onnx.training.mapped import MappedFiles
@@ -26,8 +26,7 @@ def load(path: PathLike) -> dict[str, np.ndarray]:
     Raises:
         UserError: there is no such file, it is no `.npz`, or it holds Python objects.
     """
-    if not Path(path).is_file():
-        raise UserError(f"There is no file '{path}'.")
+    require_there(Path(path))
     try:
         content = np.load(path, allow_pickle=False)
         if not isinstance(content, np.ndarray):
@@ -46,8 +45,7 @@ def load_vector(path: PathLike) -> np.ndarray:
     Raises:
         UserError: there is no such file, or it holds something else.
     """
-    if not Path(path).is_file():
-        raise UserError(f"There is no file '{path}'.")
+    require_there(Path(path))
     try:
         vector = np.load(path, allow_pickle=False)
         return np.asarray(vector, np.float64).reshape(-1)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from svgd_onnx.distributed.communicator import any_of
-from svgd_onnx.errors import Advice, UserError
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets.session import rows_at_fault
 from svgd_onnx.targets.training_progress import Validation
@@ -114,6 +114,7 @@ class Loop:
                 self._save(record)
         if self.state.communicator.rank == 0:
             chance.warn()
+            self._warn_of_no_update()
         return self._result
 
     @property
@@ -197,6 +198,19 @@ class Loop:
         self._improves_no_more = self.monitor.is_over(validations)
         if self.followed is not None:
             self.rates.follow(after_epochs(validations, self.followed))
+
+    def _warn_of_no_update(self) -> None:
+        """Says that nothing has changed yet, where fewer batches were taken than a step is of."""
+        taken = self.state.progress.step - self.state.progress.skipped
+        wanted = self.manifest.accumulation_steps
+        if taken < wanted:
+            warnings.warn(
+                Advice(
+                    f"No parameter has changed yet: each change is of {wanted:,} batches "
+                    f"({option('accumulation_steps')} of convert), and there were {taken:,}."
+                ),
+                stacklevel=3,
+            )
 
     def _warn_of_no_number(self, values: Mapping[str, float]) -> None:
         """Says once that what training depends on is no number."""

@@ -45,13 +45,7 @@ class Monitor:
 
     def is_over(self, validations: Sequence[Validation]) -> bool:
         """Whether training is to end."""
-        if self.patience is None:
-            return False
-        best, waited = -math.inf, 0
-        for value in after_epochs(validations, self.metric):
-            better = self._score(value) > best + self.min_delta
-            best, waited = (self._score(value), 0) if better else (best, waited + 1)
-        return waited >= self.patience
+        return self.patience is not None and self._improved(validations)[1] >= self.patience
 
     def why_over(self, validations: Sequence[Validation]) -> str:
         """Why training `is_over`, as a clause."""
@@ -59,11 +53,25 @@ class Monitor:
         missing = sum(map(math.isnan, values))
         if missing == len(values):
             return f"validation {self.metric} was not a finite number after any of {counted(missing, 'epoch')}"
+        step, waited = self._improved(validations)
+        much = f" by more than {self.min_delta:g}" if self.min_delta else ""
         return (
-            f"validation {self.metric} did not improve in {counted(self.patience or 0, 'epoch')} after step "
-            f"{self.best_step(validations)}"
+            f"validation {self.metric} did not improve{much} in {counted(waited, 'epoch')} after step {step}"
             + (f" (after {missing} of them all it was not a finite number)" if missing else "")
         )
+
+    def _improved(self, validations: Sequence[Validation]) -> tuple[int, int]:
+        """After how many steps the value last improved, and for how many epochs it has not since."""
+        best, step, waited = -math.inf, 0, 0
+        for each in validations:
+            if self.metric not in each.values:
+                continue
+            score = self._score(_number(each.values[self.metric]))
+            if score > best + self.min_delta:
+                best, step, waited = score, each.after_step, 0
+            else:
+                waited += 1
+        return step, waited
 
     def best_step(self, validations: Sequence[Validation]) -> int | None:
         """After how many steps the value was the best, the first of equals; None where there is none."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.files import UnchangedFiles, temporary_folder
+from svgd_onnx.files import UnchangedFiles, require_there, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.targets.index_at_fault import no_step
@@ -172,8 +172,7 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
     Raises:
         UserError: there is no such file, onnxruntime cannot open it, or an input is no array of numbers.
     """
-    if not path.is_file():
-        raise UserError(f"There is no file '{path}'.")
+    require_there(path)
     session = open_session(str(path), threads, f"'{path}'")
     try:
         inputs = [_tensor(each) for each in session.get_inputs()]

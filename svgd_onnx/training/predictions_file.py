@@ -170,6 +170,8 @@ def names_that_fit(
     Raises:
         UserError: those that are given are none of the output.
     """
+    if len(set(given)) != len(given):
+        raise UserError(f"{option('classes')} names a class twice.")
     size = None if name is None else outputs[name][-1]
     if given and len(given) != size:
         raise UserError(

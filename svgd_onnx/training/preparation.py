@@ -161,8 +161,9 @@ def _metrics(
     }
     first = next((name for name, value in needing.items() if value), None)
     if first is not None and not validates:
+        named_option = option(first, "plateau") if first == "schedule" else option(first)
         raise UserError(
-            f"{option(first)} is of the validation data, and there is none: give {option('validation')}."
+            f"{named_option} is of the validation data, and there is none: give {option('validation')}."
         )
     return found
 
@@ -170,7 +171,7 @@ def _metrics(
 def _order(
     state: TrainingState, options: Options, examples: Taken | StreamExamples
 ) -> BatchOrder | StreamOrder:
-    """The order of the examples, which goes on where it was if the batch size changes.
+    """The order of the examples, which goes on where it was if the batch size or their number changes.
 
     Raises:
         UserError: it changes, and nobody knows how many examples there are.
@@ -186,8 +187,10 @@ def _order(
         state.progress = replace(progress, batch_size=options.batch_size)
         return StreamOrder(options.batch_size, progress.seed)
     count = len(examples)
-    if changes:
-        before = BatchOrder(count, progress.batch_size, progress.seed, origin)
-        origin = before.changed(progress.step)
+    known = origin.examples or count
+    if changes or (progress.step and known != count):
+        size = progress.batch_size or options.batch_size
+        origin = BatchOrder(known, size, progress.seed, origin).changed(progress.step)
+    origin = replace(origin, examples=count)
     state.progress = replace(progress, batch_size=options.batch_size, origin=origin)
     return BatchOrder(count, options.batch_size, progress.seed, origin, shuffle=shuffle)

@@ -75,6 +75,10 @@ def test_why_it_is_over() -> None:
         monitor.why_over(history([3.0, 2.0, 2.0, 2.5]))
         == "validation loss did not improve in 2 epochs after step 4"
     )
+    assert (
+        Monitor("loss", patience=2, min_delta=0.5).why_over(history([3.0, 2.0, 1.9, 1.8]))
+        == "validation loss did not improve by more than 0.5 in 2 epochs after step 4"
+    )
     assert "after 1 of them all it was not a finite number" in monitor.why_over(
         history([2.0, None, 2.5])
     )
@@ -233,7 +237,7 @@ def test_an_interrupted_run_stops_where_one_that_was_not_does(
         ({"early_stopping": 1, "validation": None}, "early_stopping is of the validation data"),
         ({"checkpoint_best": True, "validation": None}, "give validation"),
         ({"metrics": ["f1"], "validation": None}, "metric is of the validation data"),
-        ({"schedule": "plateau", "validation": None}, "schedule is of the validation data"),
+        ({"schedule": "plateau", "validation": None}, "schedule=.plateau. is of the validation data"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_first_step(

@@ -149,6 +149,17 @@ def test_a_folder_with_kept_checkpoints_is_replaced_by_force(folder: Path) -> No
     assert kept(folder) == []
 
 
+@TARGETS
+def test_epochs_go_on_with_another_number_of_examples(folder: Path) -> None:
+    fewer = {name: array[:17] for name, array in DATA.items()}  # two steps an epoch, and not five
+    steps = []
+    for data, epochs in ((DATA, 2), (fewer, 3), (fewer, 5), (DATA, 6)):
+        one = trainer(folder)
+        one.train(data, epochs=epochs, **SETTINGS)
+        steps.append(one.step)
+    assert steps == [10, 12, 16, 21]
+
+
 def test_another_batch_size_goes_on_with_what_is_left_of_the_epoch() -> None:
     before = BatchOrder(20, 4, seed=3)
     origin = before.changed(7)  # two batches of the second epoch were taken

@@ -23,7 +23,7 @@ from svgd_onnx.transforms.canonicalize.fix_sizes import size_of
 
 # Batches by which it is told how shapes grow; a size of 1 may be one that is fixed.
 _FEW, _MORE = 2, 3
-_LARGEST_BATCH = 1 << 20
+LARGEST_BATCH = 1 << 20
 _ANY = 1 << 62
 
 
@@ -82,12 +82,12 @@ class MemoryEstimate:
     def largest_batch(self, limit: int) -> int:
         """The most examples a step for which `nbytes` is within a limit in bytes; 0 if none is.
 
-        It looks no further than 2 million.
+        It looks no further than `LARGEST_BATCH`.
         """
         if self.batch_size is not None:
             return self.batch_size if self.nbytes(self.batch_size) <= limit else 0
         fits, too_many = 0, 1
-        while too_many <= _LARGEST_BATCH and self.nbytes(too_many) <= limit:
+        while too_many <= LARGEST_BATCH and self.nbytes(too_many) <= limit:
             fits, too_many = too_many, 2 * too_many
         while too_many - fits > 1:
             middle = (fits + too_many) // 2
@@ -95,7 +95,7 @@ class MemoryEstimate:
                 fits = middle
             else:
                 too_many = middle
-        return fits
+        return min(fits, LARGEST_BATCH)
 
 
 def estimate_memory(

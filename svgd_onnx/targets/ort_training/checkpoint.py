@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.files import whole_file
+from svgd_onnx.files import is_there, whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
@@ -27,7 +27,7 @@ def load(path: Path, manifest: Manifest) -> Any:
     Raises:
         UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise UserError(f"There is no checkpoint '{path}': convert the model again.")
     try:
         state = training_binding().load_checkpoint(str(path))

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import UnchangedFiles, whole_file
+from svgd_onnx.files import UnchangedFiles, is_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
@@ -56,7 +56,7 @@ def progress(path: Path) -> TrainingProgress:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise _missing(path)
     try:
         with safe_open(path, framework="numpy") as file:
@@ -71,7 +71,7 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
     Raises:
         UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise _missing(path)
     try:
         as_it_was = UnchangedFiles([path])
