@@ -4,9 +4,9 @@
 
 First the kernels by themselves, `custom_ops/tests/virtual_gradient_fuzz.cc`: shapes with axes of 0, 1, odd and
 large sizes, the four element types, attributes at the ends of their ranges, NaN and infinities; and a tenth as
-many convolutions, `convolution_fuzz.cc` there, and as many heads of attention, `attention_fuzz.cc`, of random
-shapes, beside double precision. Then T in a session of
-the onnxruntime that is installed, with inputs of shapes that fit or do not, and attributes that it has to
+many convolutions, `convolution_fuzz.cc` there, heads of attention, `attention_fuzz.cc`, and products of
+matrices, `matrix_product_fuzz.cc`, of random shapes, beside double precision. Then T in a session of the
+onnxruntime that is installed, with inputs of shapes that fit or do not, and attributes that it has to
 refuse. A crash, a report of a sanitizer, a wrong number and an error that is not one of the operator's own
 sentences are faults. Needs cmake, ninja and g++; builds into build/.
 """
@@ -42,6 +42,7 @@ def main() -> None:
         "svgd_kernel_fuzz": arguments.cases,
         "svgd_convolution_fuzz": arguments.cases // 10,
         "svgd_attention_fuzz": arguments.cases // 10,
+        "svgd_matrix_product_fuzz": arguments.cases // 10,
     }
     kernels = [
         subprocess.run([BUILD / program, str(cases), str(arguments.seed)]).returncode
