@@ -237,7 +237,10 @@ def test_an_interrupted_run_stops_where_one_that_was_not_does(
         ({"early_stopping": 1, "validation": None}, "early_stopping is of the validation data"),
         ({"checkpoint_best": True, "validation": None}, "give validation"),
         ({"metrics": ["f1"], "validation": None}, "metric is of the validation data"),
-        ({"schedule": "plateau", "validation": None}, "schedule=.plateau. is of the validation data"),
+        (
+            {"schedule": "plateau", "validation": None},
+            "schedule=.plateau. is of the validation data",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_the_first_step(
