@@ -81,7 +81,9 @@ def _child(place: Path, words: list[str], attack: Attack, report: Path) -> None:
     count = shim.events()
     shim.arm(place, -1, shim.COUNT)
     sys.stderr.flush()
-    report.write_text(f"{count}\n{' '.join(sys.modules)}\n{errors.read_text()}")
+    written = report.with_name("report.new")  # it may be killed over this, too
+    written.write_text(f"{count}\n{' '.join(sys.modules)}\n{errors.read_text()}")
+    written.replace(report)
     os._exit(code)
 
 
