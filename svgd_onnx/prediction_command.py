@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.data_arguments import check_output
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.files import UnchangedFiles
+from svgd_onnx.files import UnchangedFiles, require_there
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
@@ -92,16 +92,21 @@ def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequen
 def _references(path: Path) -> list[Path]:
     """The files that a model names, none of which lies outside of its folder: onnxruntime reads them.
 
+    Where there is an onnx package, numbers in nodes are looked at too, by which onnxruntime would die.
+
     Raises:
-        UserError: one does, the model cannot be read, or there is no onnx package to see which files it names.
+        UserError: one does, a number is none, the model cannot be read, or it names files and there is no onnx
+            package to see which.
     """
-    if not path.is_file() or not refers_to_files(path):
-        return []
+    require_there(path)
     try:
         import onnx
 
         from svgd_onnx.conversion.external_data import check_external_data
+        from svgd_onnx.conversion.odd_numbers import refuse_odd_numbers
     except ModuleNotFoundError as error:
+        if not refers_to_files(path):
+            return []
         raise UserError(
             f"'{path}' names other files, and onnx looks whether they are its own: pip install "
             "'svgd-onnx[convert]', or export it into one file."
@@ -110,6 +115,7 @@ def _references(path: Path) -> list[Path]:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf has its own
         raise UserError(f"'{path}' is no ONNX model ({first_line(error)}).") from error
+    refuse_odd_numbers(model, f"'{path}'")
     return check_external_data(model, path.parent, f"'{path}'")
 
 

@@ -57,6 +57,10 @@ _DIVISOR = _Refused(1, _zero, "integers to divide by of which one is 0")
 _REFUSED = {
     "Div": _DIVISOR,
     "Mod": _DIVISOR,
+    # onnxruntime divides by it without looking where it folds constants
+    "SplitToSequence": _Refused(
+        1, lambda sizes: sizes.ndim == 0 and not sizes.all(), "pieces of no size to split into"
+    ),
     # onnxruntime 1.19.2 reads beyond the matrix where k is the least of all integers
     "Trilu": _Refused(
         1, lambda k: bool((np.abs(k.astype(float)) > _FAR).any()), "a diagonal (k) of no matrix"

@@ -93,8 +93,13 @@ def _check_name(name: str, source: str) -> None:
         )
 
 
+def called(node: onnx.NodeProto, source: str) -> str:
+    """What a message calls a node of a model."""
+    return f"The node '{node.name or next(iter(node.output), '')}' of {source}"
+
+
 def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
-    name = f"The node '{node.name or next(iter(node.output), '')}' of {source}"
+    name = called(node, source)
     for each in (node.name, *node.input, *node.output):
         _check_name(each, source)
     if node.domain == DOMAIN:
@@ -107,6 +112,19 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
             f"{name} lies in more than {_MOST_BODIES} graphs, one in another: write its If and Loop "
             "operators with fewer levels."
         )
+    check_attributes(node, name)
+
+
+def check_attributes(node: onnx.NodeProto, name: str) -> None:
+    """Refuses a node with a number that no such number can be, of which onnxruntime may die.
+
+    Args:
+        node: of a model as it was read.
+        name: what to call it in a message.
+
+    Raises:
+        UserError: names the attribute.
+    """
     _check_pads(node, name)
     for attribute in node.attribute:
         numbers = [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]

@@ -58,6 +58,14 @@ def model(added: Callable[[Network, str], str]) -> onnx.ModelProto:
             lambda net, h: of_integers(net, "Mod", h, net.node("Cast", "x", to=INT64), 0),
             "Mod '.*' has integers to divide by of which one is 0",
         ),
+        (
+            lambda net, h: net.node(
+                "ConcatFromSequence",
+                net.node("SplitToSequence", h, net.constant("size", np.array(0))),
+                axis=0,
+            ),
+            "SplitToSequence '.*' has pieces of no size to split into",
+        ),
         (boxed, "RoiAlign '.*' has boxes that lie outside of any image"),
         (
             lambda net, h: net.node(

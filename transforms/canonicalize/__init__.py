@@ -104,6 +104,7 @@ def canonicalize(
         FoldConstants(),
         WrongStatements(),
     )
+    refuse_odd_constants(model.graph)  # before onnxruntime runs any of it
     _inline_branches(model)
     model = run(
         model,
@@ -122,7 +123,7 @@ def canonicalize(
     PadsOfPools()(model)
     refuse_odd_sizes(model.graph)
     refuse_wrong_statement(model)
-    refuse_odd_constants(model.graph)
+    refuse_odd_constants(model.graph)  # those that follow from known sizes, too
     refuse_empty_windows(model.graph)
     if quantized == STRAIGHT_THROUGH:
         FakeQuantization()(model)
