@@ -5,6 +5,7 @@ Models that people train are far below these bounds, and what is above would tak
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from math import prod
@@ -27,6 +28,8 @@ from svgd_onnx.transforms.virtualize.operator_t import DOMAIN
 # Once functions are written out.
 _MOST_NODES = 50_000
 _MOST_CALLS = 100
+# Of one value that is made: onnxruntime's order of nodes takes time that grows with their square.
+_MOST_READERS = 8192
 # Graphs in nodes in graphs; each is differentiated for itself, and what is in it again.
 _MOST_BODIES = 8
 # Numbers of which operators are written out, or arrays made: places of a window, channels of a norm.
@@ -60,10 +63,10 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
         source: what to call it in a message.
 
     Raises:
-        UserError: it has too many nodes, graphs in graphs, or functions that call functions, a function that
-            calls itself, an operator of ours, a window without end or none, an attribute that no size can be, a
-            tensor without its numbers, a sparse one, a text that is not UTF-8, or a name with marks of ours in
-            it.
+        UserError: it has too many nodes, readers of a value, graphs in graphs, or functions that call
+            functions, a function that calls itself, an operator of ours, a window without end or none, an
+            attribute that no size can be, a tensor without its numbers, a sparse one, a text that is not UTF-8,
+            or a name with marks of ours in it.
     """
     undecoded = next(undecoded_texts(model), None)
     if undecoded is not None:
@@ -80,6 +83,7 @@ def check_bounds(model: onnx.ModelProto, source: str) -> None:
     for graph in graphs(model):
         for value in (*graph.input, *graph.output, *graph.initializer):
             _check_name(value.name, source)
+        _check_readers(graph, source)
     for holder in (model, *model.functions):
         for node, depth in nodes(holder):
             _check_node(node, depth, source)
@@ -91,6 +95,16 @@ def _check_name(name: str, source: str) -> None:
         raise UserError(
             f"The name '{name}' in {source} has characters that are private to Unicode: give it another."
         )
+
+
+def _check_readers(graph: onnx.GraphProto, source: str) -> None:
+    made = {name for node in graph.node for name in node.output}
+    read = Counter(name for node in graph.node for name in node.input if name in made)
+    for name, count in read.most_common(1):
+        if count > _MOST_READERS:
+            raise UserError(
+                f"{count:,} nodes of {source} read '{name}': of what a node makes, {_MOST_READERS:,} may."
+            )
 
 
 def called(node: onnx.NodeProto, source: str) -> str:

@@ -460,6 +460,7 @@ BOMBS: dict[str, tuple[Callable[[int], onnx.ModelProto], int, int]] = {
     "constant_chain": (constant_chain, 20_000, 100),
     "transposed_weight": (transposed_weight, 20_000, 50),
     "wide": (wide, 20_000, 300),
+    "wide_8000": (wide, 8_000, 300),
     "doubled_sum": (doubled_sum, 200, 40),
     "nested_if_20": (nested_if, 20, 3),
     "nested_if_30": (nested_if, 30, 3),

@@ -17,6 +17,7 @@ from bombs import (
     reshape_to_axes,
     tile,
     transposed_weight,
+    wide,
 )
 from models import Network
 from onnx import helper
@@ -27,7 +28,7 @@ from svgd_onnx.conversion.model import load_model
 from svgd_onnx.transforms.canonicalize import canonicalize
 
 # These take a second and more, at any size that says something.
-_SLOW = {"growing_loop_256", "wide", "many_weights", "nested_if_20"}
+_SLOW = {"growing_loop_256", "wide_8000", "many_weights", "nested_if_20"}
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +55,10 @@ def refused(model: onnx.ModelProto, tmp_path: Path) -> str:
 
 def test_functions_that_double_are_counted_and_not_written_out(tmp_path: Path) -> None:
     assert "has 4,194,305 nodes" in refused(doubling_functions(22), tmp_path)
+
+
+def test_what_a_node_makes_has_a_bound_on_its_readers(tmp_path: Path) -> None:
+    assert "9,000 nodes of the model read 'tanh_0'" in refused(wide(9_000), tmp_path)
 
 
 def test_a_value_may_have_as_many_axes_as_an_array(tmp_path: Path) -> None:
