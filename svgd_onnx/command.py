@@ -15,7 +15,7 @@ from svgd_onnx.errors import UserError, option
 
 _CONFIG, _JSON, _QUIET = "config", "json", "quiet"
 # Options that are paths among other things.
-_PATHS = frozenset({"checkpoint", "data", "validation"})
+_PATHS = frozenset({"checkpoint", "config", "data", "validation"})
 
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])

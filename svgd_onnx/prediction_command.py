@@ -115,8 +115,9 @@ def _references(path: Path) -> list[Path]:
         model = onnx.load(path, load_external_data=False)
     except Exception as error:  # protobuf has its own
         raise UserError(f"'{path}' is no ONNX model ({first_line(error)}).") from error
+    beside = check_external_data(model, path.parent, f"'{path}'")
     refuse_odd_numbers(model, f"'{path}'")
-    return check_external_data(model, path.parent, f"'{path}'")
+    return beside
 
 
 def _classifying(predictor: Predictor, classes: Sequence[str]) -> Predictor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import onnx_ir as ir
@@ -39,13 +40,30 @@ def refuse_odd_constants(graph: ir.Graph) -> None:
         UserError: names the node.
     """
     for node in all_nodes(graph):
-        refused = _REFUSED.get(node.op_type) if node.domain == "" else None
-        if refused is None:
-            continue
-        value = constant_value(input_of(node, refused.place))
-        if value is not None and refused.is_odd(value):
-            name = node.name or node.outputs[0].name
-            raise UserError(f"{node.op_type} '{name}' has {refused.what}: export the model again.")
+        if node.domain == "":
+            value = partial(_constant_input, node)
+            refuse_odd(node.op_type, node.name or node.outputs[0].name or "", value)
+
+
+def _constant_input(node: ir.Node, place: int) -> np.ndarray | None:
+    return constant_value(input_of(node, place))
+
+
+def refuse_odd(op_type: str, name: str, constant_input: Callable[[int], np.ndarray | None]) -> None:
+    """As `refuse_odd_constants`, of one node of a standard operator.
+
+    Args:
+        op_type: its operator.
+        name: what to call it.
+        constant_input: the value of an input by its place; None if it is none, or is not known.
+
+    Raises:
+        UserError: names the node.
+    """
+    refused = _REFUSED.get(op_type)
+    value = None if refused is None else constant_input(refused.place)
+    if refused is not None and value is not None and refused.is_odd(value):
+        raise UserError(f"{op_type} '{name}' has {refused.what}: export the model again.")
 
 
 def _zero(divisor: np.ndarray) -> bool:

@@ -50,7 +50,7 @@ _COUNTS = _WINDOWS | {
 # Of sizes and places: kernels add them and multiply by them.
 _FARTHEST = 1 << 31
 # Integers that are no sizes or places, or may lie behind any end.
-_ANY = frozenset({"ends", "ignore_index", "starts", "value_int", "value_ints"})
+_ANY = frozenset({"end", "ends", "ignore_index", "start", "starts", "value_int", "value_ints"})
 
 _Function = tuple[str, str, str]
 
@@ -126,11 +126,29 @@ def _check_node(node: onnx.NodeProto, depth: int, source: str) -> None:
             f"{name} lies in more than {_MOST_BODIES} graphs, one in another: write its If and Loop "
             "operators with fewer levels."
         )
-    check_attributes(node, name)
+    check_counts(node, name)
+    for attribute in node.attribute:
+        numbers = _numbers(attribute)
+        if node.domain == "" and attribute.name not in _ANY:
+            far = [each for each in numbers if abs(each) > _FARTHEST]
+            if far:
+                raise UserError(
+                    f"{name} has {attribute.name} of {far[0]:,}, which no size or place can be: export it "
+                    "again."
+                )
+        if attribute.name in _WINDOWS and prod(numbers) > _MOST_PLACES:
+            raise UserError(
+                f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "
+                f"{_MOST_PLACES:,}."
+            )
 
 
-def check_attributes(node: onnx.NodeProto, name: str) -> None:
-    """Refuses a node with a number that no such number can be, of which onnxruntime may die.
+def _numbers(attribute: onnx.AttributeProto) -> list[int]:
+    return [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]
+
+
+def check_counts(node: onnx.NodeProto, name: str) -> None:
+    """Refuses a node with less than one of what it counts, pads or an order that are none: onnxruntime may die.
 
     Args:
         node: of a model as it was read.
@@ -141,29 +159,17 @@ def check_attributes(node: onnx.NodeProto, name: str) -> None:
     """
     _check_pads(node, name)
     for attribute in node.attribute:
-        numbers = [*attribute.ints, *([attribute.i] if attribute.HasField("i") else [])]
+        numbers = _numbers(attribute)
         if attribute.name in _COUNTS and min(numbers, default=1) < 1:
             raise UserError(
                 f"{name} has {attribute.name} of {min(numbers)}, of which there must be 1 or more: export it "
                 "again."
             )
-        if node.domain == "" and attribute.name not in _ANY:
-            far = [each for each in numbers if abs(each) > _FARTHEST]
-            if far:
-                raise UserError(
-                    f"{name} has {attribute.name} of {far[0]:,}, which no size or place can be: export it "
-                    "again."
-                )
         if attribute.name == "perm" and sorted(numbers) != list(range(len(numbers))):
             # onnxruntime looks up axes by it before it knows how many there are
             given = ", ".join(map(str, numbers))
             raise UserError(
                 f"{name} has perm of {given}, which is no order of axes: export it again."
-            )
-        if attribute.name in _WINDOWS and prod(numbers) > _MOST_PLACES:
-            raise UserError(
-                f"{name} has a window of {prod(numbers):,} places ({attribute.name}): it may have "
-                f"{_MOST_PLACES:,}."
             )
 
 

@@ -130,13 +130,13 @@ def _check_weight(a: ir.Value, b: ir.Value) -> None:
     """Refuses anything but many rows and one large matrix that multiplies them all."""
     if known_rank(b) != 2 or known_rank(a) < 2:
         raise RefusedError("it is not of one matrix")
-    if min(_known_rows(a), fixed_size(b, 0), fixed_size(b, 1)) < _FEWEST:
+    if min(fixed_size(b, 0), fixed_size(b, 1)) < _FEWEST or _known_rows(a) < _FEWEST:
         raise RefusedError("it is small")
 
 
 def _known_rows(value: ir.Value) -> int:
     """How many rows there are at least, as far as sizes are fixed, also of what is reshaped to be it."""
-    most, columns = 1, fixed_size(value, known_rank(value) - 1)
+    most, columns = 1, max(1, fixed_size(value, known_rank(value) - 1))
     source: ir.Value | None = value
     while source is not None and source.shape is not None:
         most = max(most, prod(size for size in source.shape if isinstance(size, int)) // columns)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import require_file
+from svgd_onnx.files import require_there
 from svgd_onnx.training.mapped import map_file
 from svgd_onnx.training.sources.source import ArraySource
 
@@ -25,7 +25,7 @@ def open_npy_folder(path: Path) -> ArraySource:
 
 
 def _mapped(file: Path) -> np.ndarray:
-    require_file(file)
+    require_there(file)
     try:
         whole = np.lib.format.open_memmap(file, "r")  # which looks at what the file says of itself
         order = "F" if np.isfortran(whole) else "C"

@@ -261,6 +261,19 @@ def test_wide_layers_of_many_rows_are_products_of_ours_in_both_directions(
     assert_step_is_that_of_float64(model, folder, 1, TOLERANCE_OF_LONG_SUMS)
 
 
+def test_a_product_of_no_depth_is_none_of_ours(tmp_path: Path) -> None:
+    net = Network()
+    nothing = net.constant("nothing", np.zeros((0, CLASSES), np.float32))
+    of_nothing = net.node("MatMul", "empty", nothing)
+    value = net.node("MatMul", "image", net.weight("w", FEATURES, CLASSES))
+    net.node("Add", value, of_nothing, output="logits")
+    inputs = {"image": ("batch", FEATURES), "empty": ("batch", 0)}
+    model = net.model(inputs, {"logits": ("batch", CLASSES)})
+    folder = tmp_path / "a"
+    svgd_onnx.convert(model, folder, target="onnx", freeze=["nothing"], verify=False)
+    assert operators(folder, "onnx")["MatrixProduct"] == 0
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_embedding_that_is_a_layer_too_has_its_rows_added_where_the_layers_gradient_lies(
     target: str, tmp_path: Path
