@@ -20,20 +20,16 @@ using svgd::AttentionShape;
 using svgd::InstructionSet;
 using svgd::tests::AttentionArrays;
 using svgd::tests::Copy;
+using svgd::tests::From;
 using svgd::tests::InOrder;
 using svgd::tests::InReverse;
+using svgd::tests::One;
 using svgd::tests::Random;
 using svgd::tests::Same;
 using svgd::tests::Unset;
 
 constexpr size_t kMostProducts = 1 << 19;
 constexpr double kMostError = 1e-6;
-
-size_t From(Random& random, size_t least, size_t most) {
-  return least + static_cast<size_t>(random() % (most - least + 1));
-}
-
-bool One(Random& random, size_t of) { return From(random, 1, of) == 1; }
 
 // Small ones mostly, now and then none at all.
 size_t Size(Random& random, size_t most) {

@@ -10,6 +10,13 @@ namespace svgd::tests {
 
 using Random = std::mt19937_64;
 
+inline size_t From(Random& random, size_t least, size_t most) {
+  return least + static_cast<size_t>(random() % (most - least + 1));
+}
+
+// Once in so many times.
+inline bool One(Random& random, size_t of) { return From(random, 1, of) == 1; }
+
 // A program's main: arguments are how many cases, and the seed of the first. `is_right(random, i)`
 // tries the case number i.
 template <typename Case>

@@ -3,14 +3,13 @@
 //
 // Each case runs for an instruction set of this processor, its tasks in order, and again in the
 // reverse order: both have to give the same bits, within rounding of double precision.
-#include <cmath>
 #include <cstdio>
 #include <memory>
 #include <vector>
 
 #include "arrays.h"
-#include "cpu/matrix_product_kernel.h"
 #include "fuzz.h"
+#include "matrix_product_reference.h"
 #include "numbers.h"
 #include "parallel_for.h"
 
@@ -19,19 +18,16 @@ namespace {
 using svgd::InstructionSet;
 using svgd::ProductShape;
 using svgd::tests::Copy;
+using svgd::tests::From;
+using svgd::tests::Matrices;
 using svgd::tests::Numbers;
+using svgd::tests::One;
 using svgd::tests::Random;
 using svgd::tests::Same;
 using svgd::tests::Unset;
 
 constexpr size_t kMostProducts = 1 << 21, kMostNumbers = 1 << 18;
 constexpr double kMostError = 1e-6;
-
-size_t From(Random& random, size_t least, size_t most) {
-  return least + static_cast<size_t>(random() % (most - least + 1));
-}
-
-bool One(Random& random, size_t of) { return From(random, 1, of) == 1; }
 
 // Small ones mostly, now and then none at all.
 size_t Size(Random& random, size_t most) {
@@ -56,34 +52,9 @@ ProductShape RandomShape(Random& random) {
   }
 }
 
-struct Matrices {
-  const ProductShape& shape;
-  const float* a;
-  const float* b;
-  const float* bias;
-
-  // What C has at a place, and how far from it C may be.
-  double At(size_t index, double* size) const {
-    const size_t column = index % shape.columns, row = index / shape.columns % shape.rows;
-    const size_t product = index / shape.columns / shape.rows;
-    const float* of_a = a + product * shape.rows * shape.depth;
-    const float* of_b = b + product * shape.columns * shape.depth;
-    double sum = bias == nullptr ? 0 : bias[column];
-    *size = std::abs(sum);
-    for (size_t k = 0; k < shape.depth; ++k) {
-      const float left = of_a[shape.transposed_a ? k * shape.rows + row : row * shape.depth + k];
-      const float right =
-          of_b[shape.transposed_b ? column * shape.depth + k : k * shape.columns + column];
-      sum += double{left} * right;
-      *size += std::abs(double{left} * right);
-    }
-    return sum;
-  }
-};
-
 std::unique_ptr<float[]> Run(const Matrices& of, const svgd::MatrixProductLoops& loops,
                              svgd::ParallelFor parallel_for) {
-  auto c = Unset(of.shape.batch * of.shape.rows * of.shape.columns);
+  auto c = Unset(of.count());
   const auto workspace = Unset(svgd::MatrixProductWorkspace(of.shape, loops));
   svgd::MatrixProduct(of.a, of.b, of.bias, c.get(), of.shape, workspace.get(),
                       {parallel_for, nullptr}, loops);
@@ -104,11 +75,10 @@ bool Case(Random& random) {
   const Matrices of{shape, a.get(), b.get(), bias.get()};
   const auto c = Run(of, loops, svgd::tests::InOrder);
   const auto again = Run(of, loops, svgd::tests::InReverse);
-  const size_t count = shape.batch * shape.rows * shape.columns;
+  const size_t count = of.count();
   double largest = 0;
   for (size_t i = 0; i < count; i += From(random, 1, 9)) {
-    double size = 0;
-    const double error = std::abs(c[i] - of.At(i, &size)) / (size + 1e-30);
+    const double error = of.Error(c.get(), i);
     largest = error <= largest ? largest : error;  // NaN too
   }
   const bool right = Same(c, again, count) && largest < kMostError;

@@ -3,11 +3,13 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
 
 #include "instruction_sets.h"
+#include "matrix_product_reference.h"
 #include "numbers.h"
 #include "parallel_for.h"
 
@@ -16,6 +18,7 @@ namespace {
 using svgd::MatrixProductLoops;
 using svgd::ProductShape;
 using svgd::tests::InstructionSets;
+using svgd::tests::Matrices;
 using svgd::tests::Numbers;
 using svgd::tests::OnThreads;
 
@@ -39,29 +42,6 @@ std::vector<float> Run(const ProductShape& shape, const std::vector<float>& a,
   return c;
 }
 
-// The largest error of some of C's numbers, beside the sizes of what they are sums of.
-double LargestError(const ProductShape& shape, const std::vector<float>& a,
-                    const std::vector<float>& b, const std::vector<float>& bias,
-                    const std::vector<float>& c) {
-  double largest = 0;
-  for (size_t i = 0; i < c.size(); i += 7) {
-    const size_t column = i % shape.columns, row = i / shape.columns % shape.rows;
-    const size_t index = i / shape.columns / shape.rows;
-    const float* of_a = a.data() + index * shape.rows * shape.depth;
-    const float* of_b = b.data() + index * shape.columns * shape.depth;
-    double sum = bias.empty() ? 0 : bias[column], size = std::abs(sum);
-    for (size_t k = 0; k < shape.depth; ++k) {
-      const float left = of_a[shape.transposed_a ? k * shape.rows + row : row * shape.depth + k];
-      const float right =
-          of_b[shape.transposed_b ? column * shape.depth + k : k * shape.columns + column];
-      sum += double{left} * right;
-      size += std::abs(double{left} * right);
-    }
-    largest = std::max(largest, std::abs(c[i] - sum) / (size + 1e-30));
-  }
-  return largest;
-}
-
 }  // namespace
 
 TEST_CASE("a product is that of double precision, with the same bits on any threads") {
@@ -81,7 +61,10 @@ TEST_CASE("a product is that of double precision, with the same bits on any thre
         const std::vector<float> c = Run(shape, a, b, bias, loops, 1);
         const std::vector<float> again = Run(shape, a, b, bias, loops, 3);
         CHECK(std::memcmp(c.data(), again.data(), c.size() * sizeof(float)) == 0);
-        CHECK(LargestError(shape, a, b, bias, c) < 1e-6);
+        const Matrices of{shape, a.data(), b.data(), bias.empty() ? nullptr : bias.data()};
+        double largest = 0;
+        for (size_t i = 0; i < c.size(); i += 7) largest = std::max(largest, of.Error(c.data(), i));
+        CHECK(largest < 1e-6);
       }
     }
   }
