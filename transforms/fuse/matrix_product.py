@@ -44,8 +44,10 @@ def _of_attributes(node: ir.Node, write: Writer) -> Written:
 
 
 def _of_transpose(node: ir.Node, write: Writer) -> Written:
-    """MatMul, perhaps of a transposed matrix."""
-    (a, of_a), (b, of_b) = (_untransposed(value) for value in inputs_of(node, 2))
+    """MatMul, perhaps of a transposed matrix; of two the second is taken as it comes."""
+    first, second = inputs_of(node, 2)
+    a, of_a = _untransposed(first)
+    b, of_b = (second, False) if of_a else _untransposed(second)
     return _product(write, a, b, None, of_a, of_b)
 
 
