@@ -14,38 +14,26 @@ namespace {
 constexpr Port kFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT};
 constexpr Port kOptionalFloat{ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, INPUT_OUTPUT_OPTIONAL};
 
-// Which factors are transposed, and how their axes are told apart.
+// The axis of a matrix's rows, or of its columns, where it may lie transposed.
+template <typename Axes>
+auto& RowsOf(Axes& axes, bool transposed) {
+  return axes[axes.size() - (transposed ? 1 : 2)];
+}
+template <typename Axes>
+auto& ColumnsOf(Axes& axes, bool transposed) {
+  return RowsOf(axes, !transposed);
+}
+
 struct Factors {
   bool transposed_a, transposed_b;
 
-  template <typename Axes>
-  static auto& Rows(Axes& a, bool transposed) {
-    return a[a.size() - (transposed ? 1 : 2)];
-  }
-  template <typename Axes>
-  auto& RowsOf(Axes& a) const {
-    return Rows(a, transposed_a);
-  }
-  template <typename Axes>
-  auto& DepthOfA(Axes& a) const {
-    return Rows(a, !transposed_a);
-  }
-  template <typename Axes>
-  auto& DepthOfB(Axes& b) const {
-    return Rows(b, transposed_b);
-  }
-  template <typename Axes>
-  auto& ColumnsOf(Axes& b) const {
-    return Rows(b, !transposed_b);
-  }
-
   // One matrix B for all of A's rows, whatever their axes.
-  template <typename Axes>
-  bool AreOfOneB(const Axes& a, const Axes& b) const {
-    return b.size() == 2 && a.size() >= 2 && (a.size() == 2 || !transposed_a);
+  bool AreOfOneB(const Shape& a, const Shape& b) const {
+    return b.size() == 2 && (a.size() == 2 || !transposed_a);
   }
   bool Fit(const Shape& a, const Shape& b) const {
-    if (a.size() < 2 || b.size() < 2 || DepthOfA(a) != DepthOfB(b)) return false;
+    if (a.size() < 2 || b.size() < 2) return false;
+    if (ColumnsOf(a, transposed_a) != RowsOf(b, transposed_b)) return false;
     if (AreOfOneB(a, b)) return true;
     return a.size() == b.size() && std::equal(a.begin(), a.end() - 2, b.begin());
   }
@@ -68,7 +56,7 @@ class MatrixProductOp final : public OpKernel {
       throw Refusal("A has shape " + Text(a) + ", but B " + Text(b) +
                     "; these are no factors of a product.");
     }
-    const int64_t columns = factors_.ColumnsOf(b);
+    const int64_t columns = ColumnsOf(b, factors_.transposed_b);
     const float* bias = nullptr;
     if (context.inputs() > 2 && context.Input(2) != nullptr) {
       const Shape shape = context.InputShape(2);
@@ -80,12 +68,13 @@ class MatrixProductOp final : public OpKernel {
     }
     Shape c{a.begin(), a.end() - 2};
     const bool of_one = factors_.AreOfOneB(a, b);
-    const size_t leading = Size(c), rows = static_cast<size_t>(factors_.RowsOf(a));
-    c.push_back(factors_.RowsOf(a));
+    const int64_t rows_of_one = RowsOf(a, factors_.transposed_a);
+    const size_t leading = Size(c), rows = static_cast<size_t>(rows_of_one);
+    c.push_back(rows_of_one);
     c.push_back(columns);
     const ProductShape shape{
         of_one ? 1 : leading,         of_one ? leading * rows : rows,
-        static_cast<size_t>(columns), static_cast<size_t>(factors_.DepthOfA(a)),
+        static_cast<size_t>(columns), static_cast<size_t>(ColumnsOf(a, factors_.transposed_a)),
         factors_.transposed_a,        factors_.transposed_b};
     auto* out = context.OutputData<float>(0, c);
     SessionThreads session{context};
@@ -103,8 +92,8 @@ void InferShape(const Factors& factors, ShapeInference& node) {
   const SymbolicShape a = node.Input(0), b = node.Input(1);
   if (a.size() < 2 || b.size() < 2) return;
   SymbolicShape c{a.begin(), a.end() - 2};
-  c.push_back(factors.RowsOf(a));
-  c.push_back(factors.ColumnsOf(b));
+  c.push_back(RowsOf(a, factors.transposed_a));
+  c.push_back(ColumnsOf(b, factors.transposed_b));
   node.SetShape(0, c, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT);
 }
 

@@ -154,16 +154,15 @@ def _metrics(
         check_watched(manifest, watched)
     found = metrics_for(manifest, [*named, monitor.metric, schedule.metric or LOSS], tables=False)
     needing = {
-        "metric": named,
-        "early_stopping": options.early_stopping,
-        "checkpoint_best": options.checkpoint_best,
-        "schedule": schedule.metric,
+        option("metric"): named,
+        option("early_stopping"): options.early_stopping,
+        option("checkpoint_best"): options.checkpoint_best,
+        option("schedule", "plateau"): schedule.metric,
     }
     first = next((name for name, value in needing.items() if value), None)
     if first is not None and not validates:
-        named_option = option(first, "plateau") if first == "schedule" else option(first)
         raise UserError(
-            f"{named_option} is of the validation data, and there is none: give {option('validation')}."
+            f"{first} is of the validation data, and there is none: give {option('validation')}."
         )
     return found
 

@@ -22,7 +22,7 @@ model, folder, data, refused = attacked.model, attacked.folder, attacked.data, a
 # As a user who may not read: root drops its rights first.
 UNPRIVILEGED = """
 import os, sys
-
+from pathlib import Path
 import svgd_onnx
 from svgd_onnx.conversion.model import load_model
 from svgd_onnx.training import adapter_file, data, prediction
@@ -34,13 +34,14 @@ if os.getuid() == 0:  # nothing is imported from here on: root's Python may be r
 svgd_onnx.Trainer(good).evaluate(batch)
 for path in closed:
     kinds = {
-        ".npz": lambda: data.load(path),
-        ".onnx": lambda: (prediction.open_model(Path(path), None)),
-        ".safetensors": lambda: adapter_file.read_adapter(path),
+        ".npz": [data.load],
+        ".onnx": [load_model, lambda model: prediction.open_model(Path(model), None)],
+        ".safetensors": [adapter_file.read_adapter],
+        "": [lambda folder: svgd_onnx.Trainer(folder).evaluate(batch)],
     }
-    for read in [kinds.get(os.path.splitext(path)[1], lambda: svgd_onnx.Trainer(path).evaluate(batch))]:
+    for read in kinds[os.path.splitext(path)[1]]:
         try:
-            read()
+            read(path)
         except svgd_onnx.UserError as error:
             assert "cannot be read (Permission denied)" in str(error), (path, error)
         else:
@@ -67,8 +68,7 @@ def test_files_that_may_not_be_read_are_not_called_damaged(target: str, data: Pa
             shutil.copy(data, place / alone)
             (place / alone).chmod(0)
             closed.append(place / alone)
-        script = "from pathlib import Path" + UNPRIVILEGED
-        command = [sys.executable, "-c", script, good, shutil.copy(data, place), *closed]
+        command = [sys.executable, "-c", UNPRIVILEGED, good, shutil.copy(data, place), *closed]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         closed[-4].chmod(0o755)
@@ -84,11 +84,12 @@ def test_all_files_of_artifacts_may_be_read_by_whom_the_umask_lets(
         svgd_onnx.convert(models.mlp(), folder, target=target, verify=False)
         trainer = svgd_onnx.Trainer(folder)
         trainer.train(models.examples(models.mlp(), 8), steps=1, batch_size=8, learning_rate=0.1)
-        made = [*folder.glob("[!.]*"), trainer.export(tmp_path / "trained.onnx")]
+        trainer.export(tmp_path / "trained.onnx")
     finally:
         os.umask(before)
-    modes = {file.name: oct(stat.S_IMODE(file.stat().st_mode)) for file in folder.glob("[!.]*")}
-    assert made and set(modes.values()) == {"0o644"}, modes
+    made = [*folder.glob("[!.]*"), tmp_path / "trained.onnx"]
+    modes = {file.name: oct(stat.S_IMODE(file.stat().st_mode)) for file in made}
+    assert set(modes.values()) == {"0o644"}, modes
 
 
 @pytest.mark.parametrize("option", ["--data", "--validation", "--log", "--checkpoint"])

@@ -12,7 +12,7 @@ from svgd_onnx.transforms.bodies import take_out
 from svgd_onnx.transforms.fuse.matrix_product import (
     is_transposed_product,
     last_swapped,
-    swaps_last,
+    untransposed,
 )
 from svgd_onnx.transforms.fuse.operator import operator
 from svgd_onnx.transforms.fuse.softmax import GRADIENT as SOFTMAX_GRADIENT
@@ -274,7 +274,7 @@ def _transposed_product(reader: ir.Node) -> tuple[ir.Node, ir.Value, ir.Value] |
     first: ir.Value | None
     first, second = inputs_of(node, 2)
     if _is(node, "MatMul"):
-        first = _untransposed(first)
+        first = untransposed(_source(first))
     elif not is_transposed_product(node) and not _is_fused(node, "transA"):
         return None
     return None if first is None else (node, _source(first), _source(second))
@@ -284,12 +284,11 @@ def _times_transposed(node: ir.Node, a: ir.Value) -> ir.Value | None:
     """B of the product AB' that a node is; None if it is another."""
     if len(node.inputs) != 2 or _source(node.inputs[0]) is not _source(a):
         return None
-    second = node.inputs[1]
-    if _is(node, "MatMul"):
-        second = _untransposed(second)
-    elif not _is_fused(node, "transB"):
-        return None
-    return None if second is None else _source(second)
+    second = _source(node.inputs[1])
+    if not _is(node, "MatMul"):
+        return second if _is_fused(node, "transB") else None
+    before = untransposed(second)
+    return None if before is None else _source(before)
 
 
 def _is_fused(node: ir.Node, transposed: str) -> bool:
@@ -298,15 +297,6 @@ def _is_fused(node: ir.Node, transposed: str) -> bool:
         return False
     names = ("transA", "transB", "transBatchA", "transBatchB")
     return all(bool(integer(node, name, 0)) == (name == transposed) for name in names)
-
-
-def _untransposed(value: ir.Value | None) -> ir.Value | None:
-    """What a value is the transposed matrices of."""
-    node = None if value is None else _source(value).producer()
-    if node is None or not _is(node, "Transpose"):
-        return None
-    (before,) = inputs_of(node, 1)
-    return before if swaps_last(node, before) else None
 
 
 def _is(node: ir.Node | None, op_type: str) -> bool:

@@ -46,18 +46,18 @@ def _of_attributes(node: ir.Node, write: Writer) -> Written:
 def _of_transpose(node: ir.Node, write: Writer) -> Written:
     """MatMul, perhaps of a transposed matrix; of two the second is taken as it comes."""
     first, second = inputs_of(node, 2)
-    a, of_a = _untransposed(first)
-    b, of_b = (second, False) if of_a else _untransposed(second)
-    return _product(write, a, b, None, of_a, of_b)
+    a = untransposed(first)
+    b = None if a is not None else untransposed(second)
+    return _product(write, a or first, b or second, None, a is not None, b is not None)
 
 
-def _untransposed(value: ir.Value) -> tuple[ir.Value, bool]:
-    """What a value is the transposed matrices of, if it is that, and whether it is."""
+def untransposed(value: ir.Value) -> ir.Value | None:
+    """What a value is the transposed matrices of; None if it is of none."""
     node = value.producer()
     if node is None or (node.domain, node.op_type) != ("", "Transpose"):
-        return value, False
+        return None
     (before,) = inputs_of(node, 1)
-    return (before, True) if swaps_last(node, before) else (value, False)
+    return before if _swaps_last(node, before) else None
 
 
 def _of_product(node: ir.Node, write: Writer) -> Written:
@@ -66,7 +66,7 @@ def _of_product(node: ir.Node, write: Writer) -> Written:
     before = product.producer()
     if before is None or not is_transposed_product(before):
         raise RefusedError("it is not of such a product")
-    if only_reader(product) is not node or not swaps_last(node, product):
+    if only_reader(product) is not node or not _swaps_last(node, product):
         raise RefusedError("the product is needed as it is")
     a, b = inputs_of(before, 2)
     return operator(write, MATRIX_PRODUCT, [b, a], {"transA": 1})
@@ -82,7 +82,7 @@ def is_transposed_product(node: ir.Node) -> bool:
     )
 
 
-def swaps_last(node: ir.Node, value: ir.Value) -> bool:
+def _swaps_last(node: ir.Node, value: ir.Value) -> bool:
     """Whether Transpose makes of matrices their transposed ones."""
     count = known_rank(value)
     return count > 1 and integers(node, "perm", list(range(count))[::-1]) == last_swapped(count)
