@@ -14,9 +14,6 @@ from svgd_onnx.command_help import EXAMPLES, GROUP_OF
 from svgd_onnx.errors import UserError, option
 
 _CONFIG, _JSON, _QUIET = "config", "json", "quiet"
-# Options that are paths among other things.
-_PATHS = frozenset({"checkpoint", "config", "data", "validation"})
-
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
@@ -80,9 +77,7 @@ def _refuse_empty(given: dict[str, Any], parameters: list[Any]) -> None:
         UserError: names the option, or the argument.
     """
     for each in parameters:
-        value = given.get(each.name)
-        values = value if isinstance(value, list | tuple) else [value]
-        if "" in values and (run_config.takes_files(each) or each.name in _PATHS):
+        if run_config.is_empty_path(each, given.get(each.name)):
             flag = next(run_config.keys_of(each))
             called = flag.upper() if each.param_type_name == "argument" else f"--{flag}"
             raise UserError(f"{called} is empty: give a path.")

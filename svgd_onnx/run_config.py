@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, first_line, listed
+from svgd_onnx.files import require_file
 from svgd_onnx.hashes import sha256
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
 
@@ -56,6 +57,9 @@ _LARGEST = 1 << 20
 _DEEPEST = 32
 # A key takes tomllib time by the square of its parts; of all lines together, this is about 3 s.
 _SQUARES = 10**8
+
+# Options that are paths among other things.
+_PATHS = frozenset({"checkpoint", "config", "data", "validation"})
 
 # Options of which one is given: what the command line says of one takes the place of another in the file.
 _INSTEAD_OF_EACH_OTHER = ({"epochs", "steps"},)
@@ -120,7 +124,9 @@ def values_of(
             raise UserError(
                 f"{place} and '{written_as[parameter.name]}', which are one option: leave one out."
             )
-        values[parameter.name] = _value(parameter, value, place)
+        values[parameter.name] = taken = _value(parameter, value, place)
+        if is_empty_path(parameter, taken):
+            raise UserError(f"{place} = '', which is no path: give one.")
         written_as[parameter.name] = key
     for group in _INSTEAD_OF_EACH_OTHER:
         if group.intersection(given):
@@ -141,7 +147,7 @@ def load(path: Path) -> dict[str, Any]:
             import tomllib
         else:
             import tomli as tomllib
-        with path.open("rb") as file:
+        with require_file(path).open("rb") as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError(f"it is larger than {_LARGEST >> 20} MiB")
@@ -222,6 +228,12 @@ def spelled(key: str) -> str:
 def takes_files(parameter: Any) -> bool:
     """Whether a parameter is the path of a file or a folder."""
     return parameter.type.name in ("path", "file", "filename", "directory")
+
+
+def is_empty_path(parameter: Any, value: Any) -> bool:
+    """Whether a parameter that is a path, or several, is given one of no characters: the current folder."""
+    values = value if isinstance(value, list | tuple) else [value]
+    return "" in values and (takes_files(parameter) or parameter.name in _PATHS)
 
 
 def file_in(value: object) -> tuple[str, Path, str] | None:

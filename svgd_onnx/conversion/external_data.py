@@ -19,6 +19,7 @@ import onnx
 from svgd_onnx.conversion.contents import tensors
 from svgd_onnx.conversion.tensor_size import size_in_bytes
 from svgd_onnx.errors import UserError, option
+from svgd_onnx.files import require_there
 
 # Smaller ones are read at once: passes look into them, and may write the graph anew.
 _LARGE = 1024
@@ -65,7 +66,8 @@ def check_external_data(model: onnx.ModelProto, folder: Path, source: str) -> li
         The files that it names, each once.
 
     Raises:
-        UserError: a file is not there, no file, or not in the folder; or the tensor is not all in it.
+        UserError: a file is not there, no file, not in the folder, or may not be read; or the tensor is not
+            all in it.
     """
     files: dict[Path, None] = {}
     for tensor, name in tensors(model):
@@ -126,6 +128,7 @@ def _file(location: str, folder: Path, where: str) -> Path:
         raise UserError(
             f"{where}which is a hard link, and may be any other file too: copy it, so that it is one by itself."
         )
+    require_there(path)
     return path
 
 

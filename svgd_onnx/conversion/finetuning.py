@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import prod
 
 import numpy as np
 import onnx_ir as ir
@@ -106,6 +107,7 @@ def finetune(source: ir.Model, settings: TrainingSettings) -> Finetuning:
     if settings.lora is not None:
         weights = _targets(source, settings, list(reasons))
         adapters = adapters_of(source.graph, weights, settings.lora, alpha)
+        _check_rank(adapters, settings.lora)
         factors = initial_factors(adapters, settings.lora, settings.init_seed)
         for each in adapters:
             reasons |= dict.fromkeys((each.down, each.up), f"adapter of '{each.weight}'")
@@ -114,6 +116,20 @@ def finetune(source: ir.Model, settings: TrainingSettings) -> Finetuning:
     )
     source.meta[_FINETUNING] = done
     return done
+
+
+def _check_rank(adapters: Sequence[Adapter], rank: int) -> None:
+    """Refuses a rank above those of all weights, which none of the adapters' products can be of.
+
+    Raises:
+        UserError: says the highest.
+    """
+    sides = [min(shape[0], prod(shape[1:])) for shape in (each.shape for each in adapters)]
+    if sides and rank > max(sides):
+        raise UserError(
+            f"{option('lora')} is {rank:,}, but no weight beside which adapters stand is of a rank above "
+            f"{max(sides):,}: give a lower one."
+        )
 
 
 def _targets(source: ir.Model, settings: TrainingSettings, new: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
 from svgd_onnx.files.reading import explained_reading, is_there, require_file, require_there
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.unchanged import UnchangedFiles
-from svgd_onnx.files.whole import whole_file, whole_folder
+from svgd_onnx.files.whole import name_again, whole_file, whole_folder
 from svgd_onnx.files.workplace import (
     abandon,
     explained,
@@ -41,6 +41,7 @@ __all__ = [
     "has_room",
     "is_one_of",
     "is_there",
+    "name_again",
     "recover",
     "require_file",
     "require_room",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,18 @@ def whole_folder(
         else:
             _put(temporary, final)
         _flush_folder(final.parent)
+
+
+def name_again(file: Path, path: Path) -> None:
+    """Gives a file a second name: it stays by that when another takes its place, and nothing is written twice.
+
+    Raises:
+        OSError: it cannot be given.
+    """
+    try:
+        os.link(file, path)
+    except OSError:  # not every file system gives a file two names
+        shutil.copyfile(file, path)
 
 
 def _check_replaceable(path: Path, force: bool, foreign: Callable[[Path], str | None]) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import explained, followed, require_file, whole_file
+from svgd_onnx.training.beginning import Beginning, forget_before, put_back, set_aside
 
 _MARK = "tfevents"  # by which TensorBoard knows event files
 _VERSION = "brain.Event:2"
@@ -38,20 +39,22 @@ class EventFile:
     Args:
         folder: for event files of this training alone; made if it is not there.
         training: the folder of artifacts.
-        step: the step that training starts after.
+        beginning: events up to its step are kept. Where it replaces a checkpoint those of before lie beside
+            until `saved`, unseen by TensorBoard, and come back where that was not called.
 
     Raises:
         UserError: the folder holds events of something else or lies among the artifacts, it cannot be written,
             a file in it is damaged, or tensorboardX is not installed.
     """
 
-    def __init__(self, folder: Path, training: Path, step: int) -> None:
-        self._folder, self._step = folder, step
+    def __init__(self, folder: Path, training: Path, beginning: Beginning) -> None:
+        self._folder, self._beginning = folder, beginning
         if followed(folder).is_relative_to(followed(training)):
             raise UserError(
                 f"'{folder}' lies in '{training}', which is for artifacts alone: choose another "
                 f"{option('tensorboard')}."
             )
+        self._unsaved = f"-{beginning.checkpoint}" if beginning.replaces else ""
         self._ending = f".svgd-{hashlib.sha256(os.fsencode(followed(training))).hexdigest()[:8]}"
         self._events = _events()
         self._flushed = 0.0
@@ -62,7 +65,7 @@ class EventFile:
 
         with explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
-            files = sorted(each for each in self._folder.iterdir() if _MARK in each.name)
+            files = self._files(_MARK)
         for file in files:
             require_file(file)
         for file in files:
@@ -71,8 +74,16 @@ class EventFile:
                     f"'{self._folder}' has events of something else, '{file.name}', which would be one run "
                     f"with these: give each training a {option('tensorboard')} of its own."
                 )
+        beginning = self._beginning
+        self._forget_before(but=beginning.before)
+        if beginning.is_first:
+            self._put_back()
+        for file in self._files(_MARK):
+            if beginning.is_first and beginning.replaces:
+                set_aside(file, file.with_name(file.name.replace(f".{_MARK}", beginning.before)))
             self._drop_lost(file)
-        name = f"events.out.{_MARK}.{time.time():.0f}.{socket.gethostname()}{self._ending}-{self._step:09d}"
+        begun = f"{self._ending}-{beginning.step:09d}{self._unsaved}"
+        name = f"events.out.{_MARK}.{time.time():.0f}.{socket.gethostname()}{begun}"
         self._path = self._folder / name
         with explained(self._path):
             self._writer = RecordWriter(str(self._path))
@@ -114,6 +125,34 @@ class EventFile:
             self._writer.flush()
         self._flushed = time.monotonic()
 
+    def saved(self) -> None:
+        """Says that there is a checkpoint of the run.
+
+        Raises:
+            UserError: what lay beside cannot be removed.
+        """
+        if self._beginning.replaces:
+            self._forget_before()
+
+    def _put_back(self) -> None:
+        """Undoes what a run that has not saved did here: its events go, those that it set aside are back."""
+        before = self._beginning.before
+        with explained(self._folder):
+            for file in self._files(_MARK):
+                if file.name.endswith(f"-{self._beginning.checkpoint}"):
+                    file.unlink()
+            asides = self._files(before)
+        for aside in asides:
+            put_back(aside, aside.with_name(aside.name.replace(before, f".{_MARK}")))
+
+    def _forget_before(self, but: str | None = None) -> None:
+        """Removes what this run, or another, set aside."""
+        forget_before(self._folder, lambda name: self._ending in name, but)
+
+    def _files(self, mark: str) -> list[Path]:
+        """Those with it in their names."""
+        return sorted(each for each in self._folder.iterdir() if mark in each.name)
+
     def _write(self, event: Any) -> None:
         with explained(self._path):
             self._writer.write(event.SerializeToString())
@@ -127,7 +166,7 @@ class EventFile:
         kept, is_any = [], False
         for record in _records(content):
             event = self._parsed(file, record)
-            if event.step <= self._step:
+            if event.step <= self._beginning.step:
                 kept.append(record)
                 is_any = is_any or event.step > 0
         if not is_any:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import warnings
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from svgd_onnx.errors import Advice, UserError, listed, option
-from svgd_onnx.files import explained, followed, has_room, whole_file
+from svgd_onnx.files import explained, followed, has_room, name_again, whole_file
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.checkpoint_names import kept_files, name_of_step, step_of
@@ -53,7 +51,7 @@ class KeptCheckpoints:
             if source.is_file():
                 place = self._folder / name_of_step(name, step)
                 with whole_file(place, of_ours=True, like=source) as temporary:
-                    _name_again(source, temporary)
+                    name_again(source, temporary)
 
     def keep_initial(self) -> None:
         """Keeps the checkpoint of no step, where the disk has room for one more than training needs anyway.
@@ -85,13 +83,6 @@ class KeptCheckpoints:
             for path in kept_files(self._folder):
                 if step_of(path.name) in steps:
                     path.unlink(missing_ok=True)
-
-
-def _name_again(source: Path, path: Path) -> None:
-    try:
-        os.link(source, path)
-    except OSError:  # not every file system gives a file two names
-        shutil.copyfile(source, path)
 
 
 def find(folder: Path, manifest: Manifest, name: str) -> int | None:

@@ -101,7 +101,7 @@ class Loop:
         record, chance = None, AtChance(self.manifest)
         with (
             self.state.claim,
-            TrainingLog(log, step, names) as rows,
+            TrainingLog(log, self.state.beginning, names) as rows,
             self.board,
             Progress(self.total, step, show_progress and step < self.total) as bar,
             Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
@@ -111,7 +111,7 @@ class Loop:
                 record = self._step(feed, rows, bar)
                 chance.note(record.epoch, record.loss)
             if not self.state.is_saved:
-                self._save(record)
+                self._save(record, rows)
         if self.state.communicator.rank == 0:
             chance.warn()
             self._warn_of_no_update()
@@ -164,7 +164,7 @@ class Loop:
             for callback in self.callbacks:
                 callback.on_epoch(record)
         if self.state.progress.best_step == number or self._is_time_to_save(number):
-            self._save(record)
+            self._save(record, rows)
         return record
 
     def _without_log(self, error: UserError) -> UserError:
@@ -236,8 +236,9 @@ class Loop:
         every = self.checkpoint_every
         return number < self.total and every is not None and number % every == 0
 
-    def _save(self, record: Record | None) -> None:
+    def _save(self, record: Record | None, rows: TrainingLog) -> None:
         self.save()
+        rows.saved()
         if record is not None:
             for callback in self.callbacks:
                 callback.on_checkpoint(record)

@@ -16,6 +16,7 @@ from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import artifact_paths
 from svgd_onnx.targets.session import Session
 from svgd_onnx.training.adapter_file import write_adapter
+from svgd_onnx.training.beginning import Beginning
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.factors import Factors, factors_of
 from svgd_onnx.training.finite import NON_FINITE
@@ -88,6 +89,11 @@ class OpenedFolder:
     def best_step(self) -> int | None:
         """The step of the checkpoint that is kept as the best; None if none is."""
         return self._state.progress.best_step
+
+    @property
+    def beginning(self) -> Beginning:
+        """Where steps that are made from now on begin, for what is written of them."""
+        return self._state.beginning
 
     @property
     def checkpoint_file(self) -> Path:

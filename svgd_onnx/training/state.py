@@ -17,6 +17,7 @@ from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import Validation
+from svgd_onnx.training.beginning import Beginning
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
@@ -91,6 +92,12 @@ class TrainingState:
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
         self._finite: FiniteTensors | None = None
+
+    @property
+    def beginning(self) -> Beginning:
+        """Where steps that are made from now on begin."""
+        replaces = self._followed is None
+        return Beginning(self.progress.step, self._opened_step, self.claim.checkpoint, replaces)
 
     def step(self, arrays: Sequence[np.ndarray], learning_rate: float) -> float:
         """One step; the loss of the batch before it.

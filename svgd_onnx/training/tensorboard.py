@@ -35,7 +35,7 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: Path, trainer: OpenedFolder, every: int) -> None:
-        self._file = EventFile(folder, trainer.checkpoint_file.parent, trainer.step)
+        self._file = EventFile(folder, trainer.checkpoint_file.parent, trainer.beginning)
         self._trainer = trainer
         manifest = trainer.manifest
         self._has_norms = bool(manifest.gradient_norms)
@@ -69,6 +69,7 @@ class TensorBoard(Callback):
         """See `Callback`."""
         self._write_layers(record.step)
         self._file.flush()
+        self._file.saved()
 
     def _of_step(self, record: Record) -> dict[str, float]:
         rates = {f"learning_rate/{each}": f for each, f in self._trainer.manifest.rates.items()}

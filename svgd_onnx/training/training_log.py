@@ -12,7 +12,8 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError
-from svgd_onnx.files import PathLike, explained, whole_file
+from svgd_onnx.files import PathLike, explained, followed, whole_file
+from svgd_onnx.training.beginning import BEFORE, Beginning, forget_before, put_back, set_aside
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 _BEGINNING = ",".join(COLUMNS).encode()
@@ -25,24 +26,34 @@ class TrainingLog:
 
     Args:
         path: the file, or None for no log.
-        step: the step that training starts after. Rows up to it are kept, those of steps that were
-            lost with an interruption go; from step 0 on the file is written anew.
+        beginning: rows up to its step are kept, those of steps that were lost with an interruption go; from
+            step 0 on the file is written anew. Where it replaces a checkpoint the file of before lies beside
+            until `saved`, and comes back where that was not called.
         metrics: of the validation, beside the loss; each has a column. So do those that are in the file
             already.
     """
 
-    def __init__(self, path: PathLike | None, step: int, metrics: Iterable[str] = ()) -> None:
+    def __init__(
+        self, path: PathLike | None, beginning: Beginning, metrics: Iterable[str] = ()
+    ) -> None:
         self._path = None if path is None else Path(path)
-        self._step = step
+        self._beginning, self._step = beginning, beginning.step
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
     def __enter__(self) -> TrainingLog:
         if self._path is None:
             return self
-        kept = self._kept_rows(self._path)
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
+        place, beginning = followed(self._path), self._beginning
+        aside = place.with_name(f"{place.name}{beginning.before}")
+        self._forget_before(but=beginning.before)
+        if beginning.is_first:
+            put_back(aside, place)
+        kept = self._kept_rows(self._path)
+        if beginning.is_first and beginning.replaces:
+            set_aside(place, aside)
         with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
@@ -89,6 +100,21 @@ class TrainingLog:
                 f"The row of step {step:,} cannot be written to the log '{self._path}' "
                 f"({error.strerror or error}): make room, or log elsewhere."
             ) from error
+
+    def saved(self) -> None:
+        """Says that there is a checkpoint of the run.
+
+        Raises:
+            UserError: what lay beside cannot be removed.
+        """
+        if self._beginning.replaces:
+            self._forget_before()
+
+    def _forget_before(self, but: str | None = None) -> None:
+        """Removes what this run, or another, set aside."""
+        if self._path is not None:
+            place = followed(self._path)
+            forget_before(place.parent, lambda name: name.startswith(f"{place.name}{BEFORE}"), but)
 
     def _kept_rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of the steps that training goes on from.

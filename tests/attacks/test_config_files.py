@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -72,3 +73,17 @@ def test_a_folder_whose_name_is_no_text_is_refused(folder: Path, model: Path) ->
         pytest.skip("the file system has no such names")
     with pytest.raises(UserError, match="is no UTF-8"):
         svgd_onnx.Trainer(odd)
+
+
+def test_a_path_of_no_characters_is_refused(tmp_path: Path, refused: Refused) -> None:
+    """It would be the current folder."""
+    (tmp_path / "run.toml").write_text('[train]\nfolder = "a"\ndata = ""\n')
+    assert "has 'data' = '', which is no path" in refused(
+        "train", "--config", tmp_path / "run.toml"
+    )
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path: Path, refused: Refused) -> None:
+    os.mkfifo(tmp_path / "run.toml")
+    assert "is no file" in refused("train", "--config", tmp_path / "run.toml")

@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 
 import models
+import onnx
 import pytest
 from attacks import attacked
 
@@ -36,6 +37,7 @@ for path in closed:
     kinds = {
         ".npz": [data.load],
         ".onnx": [load_model, lambda model: prediction.open_model(Path(model), None)],
+        ".beside": [load_model],
         ".safetensors": [adapter_file.read_adapter],
         "": [lambda folder: svgd_onnx.Trainer(folder).evaluate(batch)],
     }
@@ -68,10 +70,15 @@ def test_files_that_may_not_be_read_are_not_called_damaged(target: str, data: Pa
             shutil.copy(data, place / alone)
             (place / alone).chmod(0)
             closed.append(place / alone)
+        beside = place / "model.beside"
+        how = {"save_as_external_data": True, "location": "beside.weights", "size_threshold": 0}
+        onnx.save(models.mlp(), beside, **how)
+        (place / "beside.weights").chmod(0)
+        closed.append(beside)
         command = [sys.executable, "-c", UNPRIVILEGED, good, shutil.copy(data, place), *closed]
         done = subprocess.run([*map(str, command)], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-        closed[-4].chmod(0o755)
+        closed[-5].chmod(0o755)
 
 
 @pytest.mark.parametrize("target", TARGETS)

@@ -216,6 +216,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], str]] = {
     ),
     "targets alone": (models.mlp, {"lora": None, "lora_targets": ["fc1.*"]}, "give lora too"),
     "no rank": (models.mlp, {"lora": 0}, "lora is 0, but must be a rank, 1 or more"),
+    "a rank of none": (models.mlp, {"lora": 10_000}, r"lora is 10,000, .* of a rank above \d+"),
 }
 
 

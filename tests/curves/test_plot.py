@@ -20,6 +20,7 @@ from PIL import Image
 import svgd_onnx
 from svgd_onnx.curves import picture
 from svgd_onnx.curves.logs import columns_of, names_of, read_log, smoothed
+from svgd_onnx.training.beginning import Beginning
 from svgd_onnx.training.training_log import TrainingLog
 
 ROWS = 40
@@ -32,7 +33,7 @@ def loss(step: int) -> float:
 def write_log(path: Path, count: int = ROWS, metrics: Sequence[str] = ("loss", "accuracy")) -> Path:
     """A log as a training writes it, with a validation each 10 steps."""
     path.parent.mkdir(exist_ok=True)
-    with TrainingLog(path, 0, metrics) as rows:
+    with TrainingLog(path, Beginning(0), metrics) as rows:
         for step in range(1, count + 1):
             values = {name: step / 100 for name in metrics} if step % 10 == 0 else {}
             rows.write(step, step // 10, 0.1 / step, loss(step), values)

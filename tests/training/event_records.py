@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import struct
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 Points = dict[str, list[tuple[int, float]]]
 
 
-def points(folder: Path) -> Points:
-    """Steps and values by tag, in the order of the files' names and of their records."""
+def points(folder: Path, is_read: Callable[[str], bool] = lambda name: True) -> Points:
+    """Steps and values by tag, in the order of the files' names and of their records.
+
+    Args:
+        folder: of event files.
+        is_read: which of the files there, by name; the others are passed over.
+    """
     found: Points = defaultdict(list)
-    for file in sorted(folder.iterdir()):
+    for file in sorted(file for file in folder.iterdir() if is_read(file.name)):
         assert "tfevents" in file.name  # by which TensorBoard knows them
         for record in records(file.read_bytes()):
             event = dict(fields(record))

@@ -1,0 +1,140 @@
+"""A run from a kept checkpoint that ended before it saved leaves the log and the events of the run before."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import models
+import pytest
+from event_records import points
+
+import svgd_onnx
+from svgd_onnx.training.training_log import TrainingLog
+
+MODEL = models.gemm()
+DATA = models.examples(MODEL, 40)
+SETTINGS: dict[str, Any] = {"batch_size": 8, "learning_rate": 0.1}
+OTHER: dict[str, Any] = {"batch_size": 8, "learning_rate": 0.01}
+
+
+class PowerFails(svgd_onnx.Callback):
+    """At a step."""
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def on_step(self, record: Any) -> None:
+        if record.step == self._step:
+            raise RuntimeError("the power failed")
+
+
+@pytest.fixture(params=["ort-training", "onnx"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    svgd_onnx.convert(MODEL, tmp_path / "artifacts", target=request.param, verify=False)
+    return tmp_path / "artifacts"
+
+
+def trainer(folder: Path, checkpoint: str = "last") -> svgd_onnx.Trainer:
+    return svgd_onnx.Trainer(folder, threads=1, checkpoint=checkpoint)
+
+
+def given_up(folder: Path, log: Path, board: Path | None = None) -> svgd_onnx.Trainer:
+    """Begins anew, and comes no further than step 3."""
+    opened = trainer(folder, "initial")
+    with pytest.raises(RuntimeError, match="power"):
+        opened.train(DATA, steps=9, log=log, tensorboard=board, callbacks=[PowerFails(3)], **OTHER)
+    return opened
+
+
+def rows(log: Path) -> list[tuple[int, float]]:
+    """Steps and rates."""
+    with log.open(newline="") as file:
+        return [(int(row["step"]), float(row["learning_rate"])) for row in csv.DictReader(file)]
+
+
+def of_run(rate: float, steps: range) -> list[tuple[int, float]]:
+    return [(step, rate) for step in steps]
+
+
+def test_training_goes_on_with_the_log_that_it_had(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    for _ in range(2):
+        given_up(folder, log)
+        assert rows(log) == of_run(0.01, range(1, 4))
+    trainer(folder).train(DATA, steps=8, log=log, **SETTINGS)
+    assert rows(log) == of_run(0.1, range(1, 9))
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "log.csv"}
+
+
+def test_a_log_that_was_not_there_begins_where_training_goes_on(
+    folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, **SETTINGS)
+    given_up(folder, log)
+    trainer(folder).train(DATA, steps=8, log=log, **SETTINGS)
+    assert rows(log) == of_run(0.1, range(7, 9))
+
+
+def test_what_was_in_memory_only_is_in_the_log_if_it_is_saved_later(
+    folder: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    again = given_up(folder, log)
+    again.train(DATA, steps=5, log=log, **OTHER)
+    assert rows(log) == of_run(0.01, range(1, 6))
+    trainer(folder).train(DATA, steps=7, log=log, **SETTINGS)
+    assert rows(log) == [*of_run(0.01, range(1, 6)), *of_run(0.1, range(6, 8))]
+
+
+def test_a_run_that_saved_has_its_log_whatever_came_next(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where a process is killed between its checkpoint and the removal of what lay beside."""
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    with monkeypatch.context() as killed:
+        killed.setattr(TrainingLog, "saved", lambda rows: None)
+        trainer(folder, "initial").train(DATA, steps=4, log=log, **OTHER)
+    assert len(list(tmp_path.glob("log.csv*"))) == 2
+    trainer(folder).train(DATA, steps=5, log=log, **OTHER)
+    assert rows(log) == of_run(0.01, range(1, 6))
+    assert len(list(tmp_path.glob("log.csv*"))) == 1
+
+
+def test_a_file_of_a_like_name_stays(folder: Path, tmp_path: Path) -> None:
+    log, copy = tmp_path / "log.csv", tmp_path / "log.csv.before-20261128"
+    copy.write_text("mine")
+    trainer(folder).train(DATA, steps=2, log=log, **SETTINGS)
+    trainer(folder, "initial").train(DATA, steps=1, log=log, **SETTINGS)
+    assert copy.read_text() == "mine"
+
+
+@pytest.mark.parametrize("had_events", [True, False])
+def test_so_do_its_events(had_events: bool, folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    trainer(folder).train(DATA, steps=6, tensorboard=board if had_events else None, **SETTINGS)
+    for _ in range(2):
+        given_up(folder, log, board)
+        assert _steps(board, lambda name: "tfevents" in name) == [1, 2, 3]
+    trainer(folder).train(DATA, steps=8, tensorboard=board, **SETTINGS)
+    assert _steps(board) == list(range(1 if had_events else 7, 9))
+
+
+def test_events_of_before_go_once_the_run_saves(folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    trainer(folder).train(DATA, steps=6, tensorboard=board, **SETTINGS)
+    again = given_up(folder, log, board)
+    again.train(DATA, steps=5, tensorboard=board, **OTHER)
+    assert _steps(board) == [1, 2, 3, 4, 5]
+    trainer(folder).train(DATA, steps=7, tensorboard=board, **SETTINGS)
+    assert _steps(board) == list(range(1, 8))
+
+
+def _steps(board: Path, is_read: Callable[[str], bool] = lambda name: True) -> list[int]:
+    return [step for step, _ in points(board, is_read)["loss/training"]]
