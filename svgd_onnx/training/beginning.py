@@ -70,7 +70,7 @@ def put_back(aside: Path, file: Path) -> None:
             aside.replace(file)
         else:
             file.unlink(missing_ok=True)
-            aside.unlink()
+        aside.unlink(missing_ok=True)  # of two names of one file neither replaces the other
 
 
 def forget_before(folder: Path, is_one: Callable[[str], bool], but: str | None = None) -> None:

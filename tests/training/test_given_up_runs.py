@@ -107,6 +107,22 @@ def test_a_run_that_saved_has_its_log_whatever_came_next(
     assert len(list(tmp_path.glob("log.csv*"))) == 1
 
 
+def test_a_log_that_was_set_aside_and_not_yet_begun_anew_is_there_once(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both names are of one file then, and neither replaces the other."""
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    with monkeypatch.context() as killed:
+        killed.setattr(csv, "DictWriter", PowerFails)
+        with pytest.raises(TypeError):
+            trainer(folder, "initial").train(DATA, steps=9, log=log, **OTHER)
+    assert len(list(tmp_path.glob("log.csv*"))) == 2
+    trainer(folder).train(DATA, steps=8, log=log, **SETTINGS)
+    assert rows(log) == of_run(0.1, range(1, 9))
+    assert len(list(tmp_path.glob("log.csv*"))) == 1
+
+
 def test_a_file_of_a_like_name_stays(folder: Path, tmp_path: Path) -> None:
     log, copy = tmp_path / "log.csv", tmp_path / "log.csv.before-20261128"
     copy.write_text("mine")

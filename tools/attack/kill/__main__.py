@@ -38,7 +38,7 @@ _KINDS = {
     "ENOSPC": (shim.FAIL_ALL_WRITES, errno.ENOSPC),
 }
 _KILLED = -9
-_COMMANDS = ("convert", "convert --force", "train", "train, keeping", "export")
+_COMMANDS = ("convert", "convert --force", "train", "train, keeping", "train, anew", "export")
 
 
 def _arguments() -> argparse.Namespace:

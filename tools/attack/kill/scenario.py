@@ -37,6 +37,7 @@ class Scenario:
         product: what of the folder it makes.
         states: in which states that may be found, after the command was attacked.
         final: the one that it must be in after `again`.
+        others: other states that it may be in then, by where training was when the command was attacked.
         kept: each step's kept checkpoint, where the command keeps some. Training that ended at a log that could
             not be written saved one of the steps so far, which counts among those that are kept.
     """
@@ -48,11 +49,12 @@ class Scenario:
     product: str
     states: Sequence[Contents]
     final: Contents
+    others: Sequence[Contents] = ()
     kept: Contents = field(default_factory=dict)
 
     def is_end(self, after: Contents, *, at_other_steps: bool) -> bool:
-        """Whether it is `final`; or only its kept checkpoints, which are as many, may be of other steps."""
-        if after == self.final:
+        """Whether it is one of them; or only its kept checkpoints, which are as many, may be of other steps."""
+        if after == self.final or after in self.others:
             return True
         if not at_other_steps:
             return False
@@ -94,6 +96,7 @@ def scenarios(work: Path, target: str) -> list[Scenario]:
         _force(originals, place, target, fresh, other),
         _train(originals, place, target, fresh),
         _train_and_keep(originals, place, target, fresh),
+        _train_anew(originals, place, fresh),
         _export(originals, place, target, fresh),
     ]
 
@@ -190,8 +193,11 @@ def _force(originals: Path, place: Path, target: str, fresh: str, other: str) ->
     return Scenario("convert --force", prepare, command, command, "artifacts", [old, new], new)
 
 
-def _training(place: Path, steps: int = STEPS) -> list[object]:
-    data = ["--data", place / "data.npz", "--validation", place / "data.npz"]
+def _training(place: Path, steps: int = STEPS, *, validated: bool = True) -> list[object]:
+    """Without a validation the log of fewer steps is the beginning of that of more."""
+    data = ["--data", place / "data.npz"]
+    if validated:
+        data += ["--validation", place / "data.npz"]
     options = ["--batch-size", 8, "--learning-rate", 0.05, "--threads", 1]
     written = ["--log", place / "log.csv", "--checkpoint-every", EVERY]
     return ["train", place / "artifacts", *data, *options, *written, "--steps", steps]
@@ -239,7 +245,34 @@ def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Sc
             if (place / "artifacts" / name).is_file()
         }
     final = contents(place)
-    return Scenario("train, keeping", prepare, command, command, own, states, final, kept)
+    return Scenario("train, keeping", prepare, command, command, own, states, final, kept=kept)
+
+
+def _train_anew(originals: Path, place: Path, fresh: str) -> Scenario:
+    """Another training begins from the initial checkpoint; what goes on then is that which was saved last."""
+
+    def anew(place: Path, steps: int = STEPS) -> list[object]:
+        options = ["--learning-rate", 0.01, "--restart"]
+        return [*_training(place, steps, validated=False), *options]
+
+    def again(place: Path) -> list[object]:
+        return _training(place, STEPS + 1, validated=False)
+
+    trained = f"trained/{fresh}"
+    _prepared(originals, fresh)(place)
+    _undisturbed(place, _training(place, validated=False))
+    shutil.copytree(place / "artifacts", originals / trained)
+    shutil.copy2(place / "log.csv", originals)
+    prepare = _prepared(originals, trained, "log.csv")
+    states, ends = [], []
+    for steps in (None, *range(1, STEPS + 1)):
+        prepare(place)
+        if steps is not None:
+            _undisturbed(place, anew(place, steps))
+        states.append(contents(place / "artifacts"))
+        _undisturbed(place, again(place))
+        ends.append(contents(place))
+    return Scenario("train, anew", prepare, anew, again, "artifacts", states, ends[-1], ends[:-1])
 
 
 def _export(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
