@@ -54,6 +54,9 @@ class TrainingProgress:
         classes: names of the classes that it was trained on, in the order of their numbers; empty where the
             data did not name them. Of several labels, those of the first.
         label_classes: of several labels those that are known, by label.
+        rows_record: what tells the rows that are in its log up to here from those of other runs; empty if there
+            is none, None where that is not known, as in checkpoints of older versions.
+        events_record: the same of TensorBoard's event files.
     """
 
     step: int = 0
@@ -66,3 +69,5 @@ class TrainingProgress:
     validations: tuple[Validation, ...] = ()
     classes: list[str] = field(default_factory=list)
     label_classes: dict[str, list[str]] = field(default_factory=dict)
+    rows_record: str | None = None
+    events_record: str | None = None

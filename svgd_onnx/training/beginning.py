@@ -1,20 +1,35 @@
-"""Where a run of steps begins, and what of before it keeps until its first checkpoint is saved.
+"""Where a run of steps begins, and which points of a log, or of event files, are of the training that goes on.
 
-A run may go on from a kept checkpoint. Until it saves, the folder's own is that of the run before, and so are
-its log and its events: if it ends too early, the next run goes on from that checkpoint, and needs them back.
+A checkpoint has the record of what was written up to it, so a point of a run that ended before it saved is told
+from one of the same step that is the checkpoint's own. What a run replaces lies beside until it saves.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
+import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from svgd_onnx.files import explained, name_again, whole_file
 
-BEFORE = ".svgd-before-"
-"""Is in the names of files that were set aside, with what tells the checkpoint that they belong to."""
+BEFORE = ".svgd-before"
+"""Is in the names of files that were set aside."""
+NOTHING = ""
+"""The record where nothing was written."""
+
+
+@dataclass(frozen=True)
+class Records:
+    """What was written up to a checkpoint; None where that is not known, as in one of an older version.
+
+    Attributes:
+        last: up to where the run begins.
+        own: up to the folder's own checkpoint, which may be another.
+    """
+
+    last: str | None = None
+    own: str | None = None
 
 
 @dataclass(frozen=True)
@@ -23,25 +38,40 @@ class Beginning:
 
     Attributes:
         step: it goes on after.
-        opened: the step of the checkpoint that was opened for it; steps after that are in memory alone.
-        checkpoint: what tells the folder's own checkpoint, as it is now, from any other.
-        replaces: whether that is another than the one that was opened, and goes with the first that is saved.
+        replaces: whether the folder's own checkpoint is another than the one that was opened for it, and goes
+            with the first that is saved.
+        is_first: whether what is there is of another run: this process has made no step that it did not save.
+        rows: of the log.
+        events: of event files.
     """
 
-    step: int
-    opened: int = 0
-    checkpoint: str = ""
+    step: int = 0
     replaces: bool = False
+    is_first: bool = True
+    rows: Records = Records()  # noqa: RUF009: it is frozen
+    events: Records = Records()  # noqa: RUF009: it is frozen
 
     @property
-    def before(self) -> str:
-        """Is in the names of files that this run sets aside."""
-        return f"{BEFORE}{self.checkpoint}"
+    def sets_aside(self) -> bool:
+        """Whether what is there is of no use to this run, and is needed again if it ends before it saves."""
+        return self.is_first and (self.replaces or not self.step)
 
-    @property
-    def is_first(self) -> bool:
-        """Whether what is there is of another run: this process has made no step that it did not save."""
-        return not self.replaces or self.step == self.opened
+
+def record_with(record: str, point: str) -> str:
+    """The record of what has one more point."""
+    return hashlib.sha256(f"{record} {point}".encode()).hexdigest()[:16]
+
+
+def count_up_to(record: str, points: Iterable[str]) -> int | None:
+    """How many of the first points a record is of; None if of none."""
+    if record == NOTHING:
+        return 0
+    found = NOTHING
+    for count, point in enumerate(points, 1):
+        found = record_with(found, point)
+        if found == record:
+            return count
+    return None
 
 
 def set_aside(file: Path, aside: Path) -> None:
@@ -71,25 +101,3 @@ def put_back(aside: Path, file: Path) -> None:
         else:
             file.unlink(missing_ok=True)
         aside.unlink(missing_ok=True)  # of two names of one file neither replaces the other
-
-
-def forget_before(folder: Path, is_one: Callable[[str], bool], but: str | None = None) -> None:
-    """Removes files that were set aside.
-
-    Args:
-        folder: where they lie; where it cannot be read nothing is removed.
-        is_one: says by a file's name whether it is one of them.
-        but: what names have in them that stay.
-
-    Raises:
-        UserError: one cannot be removed.
-    """
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        if BEFORE in name and is_one(name) and (but is None or but not in name):
-            path = folder / name
-            with explained(path):
-                path.unlink(missing_ok=True)

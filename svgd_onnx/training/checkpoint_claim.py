@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import weakref
 from collections.abc import Iterator, Sequence
@@ -94,11 +93,6 @@ class CheckpointClaim:
     def is_replaced(self) -> bool:
         """Whether the checkpoint is another than that which was read or saved last, as while it is saved."""
         return self._identity()[:1] != self._read[:1]
-
-    @property
-    def checkpoint(self) -> str:
-        """What tells the checkpoint that was read or saved last from all others: 8 digits."""
-        return hashlib.sha256(repr(self._read).encode()).hexdigest()[:8]
 
     def _check_read(self) -> None:
         if self._identity() != self._read:

@@ -13,16 +13,26 @@ import os
 import socket
 import struct
 import time
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.files import explained, followed, require_file, whole_file
-from svgd_onnx.training.beginning import Beginning, forget_before, put_back, set_aside
+from svgd_onnx.training.beginning import (
+    BEFORE,
+    NOTHING,
+    Beginning,
+    count_up_to,
+    put_back,
+    record_with,
+    set_aside,
+)
 
 _MARK = "tfevents"  # by which TensorBoard knows event files
+_ASIDE = BEFORE.removeprefix(".")  # in its place in names of files that another run is replacing
 _VERSION = "brain.Event:2"
 _FLUSH_SECONDS = 1.0
 _LENGTH, _CHECKSUM = struct.Struct("<Q"), 4
@@ -39,22 +49,28 @@ class EventFile:
     Args:
         folder: for event files of this training alone; made if it is not there.
         training: the folder of artifacts.
-        beginning: events up to its step are kept. Where it replaces a checkpoint those of before lie beside
-            until `saved`, unseen by TensorBoard, and come back where that was not called.
+        beginning: events up to its step are kept. Where it replaces a checkpoint, or begins at step 0, those of
+            before lie beside until `saved`, unseen by TensorBoard, and come back where that was not called.
+        followed_tag: of the number that each step has, by which runs are told apart.
+
+    Attributes:
+        record: of the events so far, for the checkpoint.
 
     Raises:
         UserError: the folder holds events of something else or lies among the artifacts, it cannot be written,
             a file in it is damaged, or tensorboardX is not installed.
     """
 
-    def __init__(self, folder: Path, training: Path, beginning: Beginning) -> None:
-        self._folder, self._beginning = folder, beginning
+    def __init__(
+        self, folder: Path, training: Path, beginning: Beginning, followed_tag: str
+    ) -> None:
+        self._folder, self._beginning, self._tag = folder, beginning, followed_tag
+        self.record = beginning.events.last
         if followed(folder).is_relative_to(followed(training)):
             raise UserError(
                 f"'{folder}' lies in '{training}', which is for artifacts alone: choose another "
                 f"{option('tensorboard')}."
             )
-        self._unsaved = f"-{beginning.checkpoint}" if beginning.replaces else ""
         self._ending = f".svgd-{hashlib.sha256(os.fsencode(followed(training))).hexdigest()[:8]}"
         self._events = _events()
         self._flushed = 0.0
@@ -75,15 +91,15 @@ class EventFile:
                     f"with these: give each training a {option('tensorboard')} of its own."
                 )
         beginning = self._beginning
-        self._forget_before(but=beginning.before)
         if beginning.is_first:
             self._put_back()
+        last_step = self._last_step()
         for file in self._files(_MARK):
-            if beginning.is_first and beginning.replaces:
-                set_aside(file, file.with_name(file.name.replace(f".{_MARK}", beginning.before)))
-            self._drop_lost(file)
-        begun = f"{self._ending}-{beginning.step:09d}{self._unsaved}"
-        name = f"events.out.{_MARK}.{time.time():.0f}.{socket.gethostname()}{begun}"
+            if beginning.sets_aside:
+                set_aside(file, self._renamed(file, _MARK, _ASIDE))
+            self._drop_lost(file, last_step)
+        host, begun = socket.gethostname(), f"{self._ending}-{beginning.step:09d}"
+        name = f"events.out.{_MARK}.{time.time():.0f}.{host}{begun}"
         self._path = self._folder / name
         with explained(self._path):
             self._writer = RecordWriter(str(self._path))
@@ -104,6 +120,8 @@ class EventFile:
                 self._writer.close()
                 if self._is_empty:
                     self._path.unlink()
+            if self._is_empty and error is not None:  # nothing was trained
+                self._put_back()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers at a step, by tag."""
@@ -112,6 +130,8 @@ class EventFile:
         for tag, value in values.items():
             event.summary.value.add(tag=tag, simple_value=value)
         self._write(event)
+        for point in self._points_of(event):
+            self.record = record_with(self.record or NOTHING, point)
 
     def arrange(self, charts: Charts) -> None:
         """Says which curves TensorBoard's page "Custom scalars" shows together."""
@@ -131,26 +151,69 @@ class EventFile:
         Raises:
             UserError: what lay beside cannot be removed.
         """
-        if self._beginning.replaces:
-            self._forget_before()
+        with explained(self._folder):
+            for aside in self._files(_ASIDE):
+                aside.unlink()
 
     def _put_back(self) -> None:
-        """Undoes what a run that has not saved did here: its events go, those that it set aside are back."""
-        before = self._beginning.before
+        """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
+        asides, own = self._files(_ASIDE), self._beginning.events.own
+        if not asides:
+            return
+        if own and count_up_to(own, (point for _, point in self._points())) is not None:
+            self.saved()
+            return
         with explained(self._folder):
             for file in self._files(_MARK):
-                if file.name.endswith(f"-{self._beginning.checkpoint}"):
-                    file.unlink()
-            asides = self._files(before)
+                file.unlink()
         for aside in asides:
-            put_back(aside, aside.with_name(aside.name.replace(before, f".{_MARK}")))
+            put_back(aside, self._renamed(aside, _ASIDE, _MARK))
 
-    def _forget_before(self, but: str | None = None) -> None:
-        """Removes what this run, or another, set aside."""
-        forget_before(self._folder, lambda name: self._ending in name, but)
+    def _last_step(self) -> int:
+        """That of the last event that is of the training which goes on."""
+        beginning, kept = self._beginning, []
+        for step, point in self._points():
+            if step <= beginning.step:
+                kept.append((step, point))
+        last = beginning.events.last
+        count = None if last is None else count_up_to(last, (point for _, point in kept))
+        if count is not None:
+            kept = kept[:count]
+        elif last is not None and kept:
+            warnings.warn(
+                Advice(
+                    f"The events in '{self._folder}' are not as this training left them: those up to step "
+                    f"{beginning.step:,} are kept, and may be of other runs."
+                ),
+                stacklevel=4,
+            )
+        self.record = NOTHING
+        for _, point in kept:
+            self.record = record_with(self.record, point)
+        return beginning.step if count is None else max((step for step, _ in kept), default=0)
+
+    def _points(self) -> Iterator[tuple[int, str]]:
+        """Steps and points of the followed number, in the order in which they were written."""
+        for file in self._files(_MARK):
+            with explained(file):
+                content = file.read_bytes()
+            for record in _records(content):
+                event = self._parsed(file, record)
+                yield from ((event.step, point) for point in self._points_of(event))
+
+    def _points_of(self, event: Any) -> list[str]:
+        """An event's number as a file has it, in 32 bits, where it has the one that is followed."""
+        return [
+            f"{event.step}:{value.simple_value.hex()}"
+            for value in event.summary.value
+            if value.tag == self._tag
+        ]
+
+    def _renamed(self, file: Path, mark: str, other: str) -> Path:
+        return file.with_name(file.name.replace(f".{mark}.", f".{other}.", 1))
 
     def _files(self, mark: str) -> list[Path]:
-        """Those with it in their names."""
+        """Those with it in their names, in the order in which they were begun."""
         return sorted(each for each in self._folder.iterdir() if mark in each.name)
 
     def _write(self, event: Any) -> None:
@@ -159,14 +222,14 @@ class EventFile:
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
-    def _drop_lost(self, file: Path) -> None:
-        """Leaves the events of a file up to the step that training starts after; a file without any goes."""
+    def _drop_lost(self, file: Path, last_step: int) -> None:
+        """Leaves the events of a file up to a step; a file without any goes."""
         with explained(file):
             content = file.read_bytes()
         kept, is_any = [], False
         for record in _records(content):
             event = self._parsed(file, record)
-            if event.step <= self._beginning.step:
+            if event.step <= last_step:
                 kept.append(record)
                 is_any = is_any or event.step > 0
         if not is_any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -25,6 +25,7 @@ from svgd_onnx.training.monitor import Monitor, after_epochs
 from svgd_onnx.training.schedules import Rates
 from svgd_onnx.training.state import TrainingState
 from svgd_onnx.training.streams import StreamExamples
+from svgd_onnx.training.tensorboard import TensorBoard
 from svgd_onnx.training.training_log import TrainingLog
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ class Loop:
         checkpoint_every: save after each so many steps; None for at the end only.
         callbacks: to call.
         workers: threads that prepare batches.
-        board: opened while it runs, and one of the callbacks; for TensorBoard.
+        board: opened while it runs, and one of the callbacks; None for no TensorBoard.
         save: saves the checkpoint.
         is_stopping: whether to end after the step that is under way.
         waiting: the share of the time of steps that they waited for data.
@@ -72,7 +73,7 @@ class Loop:
     checkpoint_every: int | None
     callbacks: Sequence[Callback]
     workers: int = 0
-    board: AbstractContextManager[object] = field(default_factory=nullcontext)
+    board: TensorBoard | None = None
     save: Callable[[], None] = lambda: None
     is_stopping: Callable[[], bool] = lambda: False
     waiting: float = 0.0
@@ -101,15 +102,18 @@ class Loop:
         record, chance = None, AtChance(self.manifest)
         with (
             self.state.claim,
+            self.board or nullcontext(),  # which may refuse its folder
             TrainingLog(log, self.state.beginning, names) as rows,
-            self.board,
             Progress(self.total, step, show_progress and step < self.total) as bar,
             Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
         ):
             self.state.tidy()
-            while not self._is_over():
-                record = self._step(feed, rows, bar)
-                chance.note(record.epoch, record.loss)
+            try:
+                while not self._is_over():
+                    record = self._step(feed, rows, bar)
+                    chance.note(record.epoch, record.loss)
+            finally:
+                self._note_points(rows)
             if not self.state.is_saved:
                 self._save(record, rows)
         if self.state.communicator.rank == 0:
@@ -155,6 +159,7 @@ class Loop:
             try:
                 rows.write(number, epoch, rate, loss, metrics)
             except UserError as error:
+                self._note_points(rows)
                 raise self._without_log(error) from error
         bar.advance(self._result)
         record = Record(number, epoch, rate, loss, metrics)
@@ -236,7 +241,14 @@ class Loop:
         every = self.checkpoint_every
         return number < self.total and every is not None and number % every == 0
 
+    def _note_points(self, rows: TrainingLog) -> None:
+        """Has the next checkpoint know what was written up to it."""
+        if not self.state.is_saved:
+            events = self.state.progress.events_record if self.board is None else self.board.record
+            self.state.note_points(rows.record, events)
+
     def _save(self, record: Record | None, rows: TrainingLog) -> None:
+        self._note_points(rows)
         self.save()
         rows.saved()
         if record is not None:

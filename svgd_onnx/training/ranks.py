@@ -129,7 +129,7 @@ def share_of_batch(communicator: Communicator, batch_size: int) -> int:
 class NoClaim:
     """In place of a `CheckpointClaim`, for ranks that write nothing."""
 
-    is_replaced, checkpoint = False, ""
+    is_replaced = False
 
     def __enter__(self) -> None:
         pass

@@ -17,7 +17,7 @@ from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import Validation
-from svgd_onnx.training.beginning import Beginning
+from svgd_onnx.training.beginning import NOTHING, Beginning, Records
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
@@ -80,24 +80,35 @@ class TrainingState:
                 f"or begin anew with {option('checkpoint', 'initial')}."
             )
         if not saved.step:
-            self.progress = replace(saved, seed=seed or 0)
+            self.progress = replace(
+                saved, seed=seed or 0, rows_record=NOTHING, events_record=NOTHING
+            )
         self._saved_step = saved.step
         self._saving: int | None = None
         self.is_saved = True
         # what the folder's own checkpoint is, if training goes on from it
         self._followed: int | None = saved.step
         self._given_up = False
+        self._own = saved
         if kept_step is not None:
-            self._saved_step = target.progress(folder, manifest).step
+            self._own = target.progress(folder, manifest)
+            self._saved_step = self._own.step
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
+        self._has_unsaved_points = False
         self._finite: FiniteTensors | None = None
 
     @property
     def beginning(self) -> Beginning:
         """Where steps that are made from now on begin."""
-        replaces = self._followed is None
-        return Beginning(self.progress.step, self._opened_step, self.claim.checkpoint, replaces)
+        last, own = self.progress, self._own
+        return Beginning(
+            last.step,
+            self._followed is None,
+            not self._has_unsaved_points,
+            Records(last.rows_record, own.rows_record),
+            Records(last.events_record, own.events_record),
+        )
 
     def step(self, arrays: Sequence[np.ndarray], learning_rate: float) -> float:
         """One step; the loss of the batch before it.
@@ -178,6 +189,11 @@ class TrainingState:
         best_step = step if is_best(validations, best_step) else best_step
         self.progress = replace(self.progress, validations=validations, best_step=best_step)
 
+    def note_points(self, rows: str | None, events: str | None) -> None:
+        """Notes the records of what a run has written so far, for the next checkpoint."""
+        self.progress = replace(self.progress, rows_record=rows, events_record=events)
+        self._has_unsaved_points = True
+
     def keep(self, last: int | None, *, best: bool) -> None:
         """Says what is kept from now on: the last so many checkpoints, with the folder's own; and the best.
 
@@ -236,6 +252,7 @@ class TrainingState:
             try:
                 self.session.save(progress)
                 self._saved_step = self._followed = progress.step
+                self._own, self._has_unsaved_points = progress, False
             finally:
                 self._saving = None
             self._forget()

@@ -16,6 +16,7 @@ from svgd_onnx.training.opened_folder import OpenedFolder
 _LAYERS_EVERY = 50
 """What is of each operation is looked at no more often: its tensors may be large."""
 
+_LOSS = f"{LOSS}/training"
 _NORMS = ("norm_of_gradient", "norm_of_virtual_gradient")
 
 
@@ -35,7 +36,8 @@ class TensorBoard(Callback):
     """
 
     def __init__(self, folder: Path, trainer: OpenedFolder, every: int) -> None:
-        self._file = EventFile(folder, trainer.checkpoint_file.parent, trainer.beginning)
+        training = trainer.checkpoint_file.parent
+        self._file = EventFile(folder, training, trainer.beginning, _LOSS)
         self._trainer = trainer
         manifest = trainer.manifest
         self._has_norms = bool(manifest.gradient_norms)
@@ -58,6 +60,11 @@ class TensorBoard(Callback):
     ) -> None:
         self._file.__exit__(kind, error, trace)
 
+    @property
+    def record(self) -> str | None:
+        """Of the events so far, for the checkpoint."""
+        return self._file.record
+
     def on_step(self, record: Record) -> None:
         """See `Callback`."""
         if record.metrics or record.step % self._every == 0:
@@ -74,7 +81,7 @@ class TensorBoard(Callback):
     def _of_step(self, record: Record) -> dict[str, float]:
         rates = {f"learning_rate/{each}": f for each, f in self._trainer.manifest.rates.items()}
         return {
-            f"{LOSS}/training": record.loss,
+            _LOSS: record.loss,
             "learning_rate": record.rate,
             **{printable(tag): factor * record.rate for tag, factor in rates.items()},
             **{f"{name}/validation": value for name, value in record.metrics.items()},

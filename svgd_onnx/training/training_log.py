@@ -6,14 +6,22 @@ import contextlib
 import csv
 import io
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import PathLike, explained, followed, whole_file
-from svgd_onnx.training.beginning import BEFORE, Beginning, forget_before, put_back, set_aside
+from svgd_onnx.training.beginning import (
+    BEFORE,
+    NOTHING,
+    Beginning,
+    count_up_to,
+    put_back,
+    record_with,
+    set_aside,
+)
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 _BEGINNING = ",".join(COLUMNS).encode()
@@ -27,17 +35,22 @@ class TrainingLog:
     Args:
         path: the file, or None for no log.
         beginning: rows up to its step are kept, those of steps that were lost with an interruption go; from
-            step 0 on the file is written anew. Where it replaces a checkpoint the file of before lies beside
-            until `saved`, and comes back where that was not called.
+            step 0 on the file is written anew. Where it replaces a checkpoint, or begins at step 0, the file of
+            before lies beside until `saved`, and comes back where that was not called.
         metrics: of the validation, beside the loss; each has a column. So do those that are in the file
             already.
+
+    Attributes:
+        record: of the rows so far, for the checkpoint.
     """
 
     def __init__(
         self, path: PathLike | None, beginning: Beginning, metrics: Iterable[str] = ()
     ) -> None:
         self._path = None if path is None else Path(path)
-        self._beginning, self._step = beginning, beginning.step
+        self._beginning = beginning
+        self.record = beginning.rows.last
+        self._is_empty, self._is_cut = True, False
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
@@ -46,14 +59,11 @@ class TrainingLog:
             return self
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
-        place, beginning = followed(self._path), self._beginning
-        aside = place.with_name(f"{place.name}{beginning.before}")
-        self._forget_before(but=beginning.before)
-        if beginning.is_first:
-            put_back(aside, place)
+        if self._beginning.is_first:
+            self._put_back()
         kept = self._kept_rows(self._path)
-        if beginning.is_first and beginning.replaces:
-            set_aside(place, aside)
+        if self._beginning.sets_aside:
+            set_aside(followed(self._path), self._aside)
         with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
             writer = csv.DictWriter(file, self._columns, restval="")
             writer.writeheader()
@@ -61,6 +71,9 @@ class TrainingLog:
         with explained(self._path):
             self._file = self._path.open("a", newline="")
         self._writer = csv.writer(self._file)
+        self.record = NOTHING
+        for row in kept:
+            self.record = record_with(self.record, _point(row))
         return self
 
     def __exit__(
@@ -74,6 +87,8 @@ class TrainingLog:
                 OSError
             ):  # a row that could not be written, and was said to be
                 self._file.close()
+        if self._path is not None and self._is_empty and error is not None:  # nothing was trained
+            put_back(self._aside, followed(self._path))
 
     def write(
         self,
@@ -91,15 +106,17 @@ class TrainingLog:
         if self._file is None:
             return
         names = [column.removeprefix(_VALIDATION) for column in self._columns[_FIRST_SCORE:]]
-        scores = [validation.get(name, "") for name in names]
+        row = [step, epoch, learning_rate, loss, *(validation.get(name, "") for name in names)]
         try:
-            self._writer.writerow([step, epoch, learning_rate, loss, *scores])
+            self._writer.writerow(row)
             self._file.flush()
         except OSError as error:
             raise UserError(
                 f"The row of step {step:,} cannot be written to the log '{self._path}' "
                 f"({error.strerror or error}): make room, or log elsewhere."
             ) from error
+        self._is_empty = False
+        self.record = record_with(self.record or NOTHING, _point(dict(zip(COLUMNS, map(str, row)))))
 
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
@@ -107,27 +124,85 @@ class TrainingLog:
         Raises:
             UserError: what lay beside cannot be removed.
         """
-        if self._beginning.replaces:
-            self._forget_before()
-
-    def _forget_before(self, but: str | None = None) -> None:
-        """Removes what this run, or another, set aside."""
+        self._is_empty = False
         if self._path is not None:
-            place = followed(self._path)
-            forget_before(place.parent, lambda name: name.startswith(f"{place.name}{BEFORE}"), but)
+            with explained(self._aside):
+                self._aside.unlink(missing_ok=True)
+
+    @property
+    def _aside(self) -> Path:
+        assert self._path is not None
+        place = followed(self._path)
+        return place.with_name(f"{place.name}{BEFORE}")
+
+    def _put_back(self) -> None:
+        """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
+        assert self._path is not None
+        own = self._beginning.rows.own
+        if not self._aside.is_file():
+            return
+        rows: list[dict[str, str]] = []
+        with contextlib.suppress(UserError):
+            rows.extend(self._rows(self._path))
+        if own and count_up_to(own, map(_point, rows)) is not None:
+            self.saved()
+        else:
+            put_back(self._aside, followed(self._path))
 
     def _kept_rows(self, path: Path) -> list[dict[str, str]]:
-        """The rows of the steps that training goes on from.
+        """The rows of the steps that training goes on from."""
+        rows: list[dict[str, str]] = []
+        if self._beginning.step:
+            for row in self._rows(path):
+                if int(row["step"]) > self._beginning.step:
+                    break  # what follows was lost with an interruption
+                rows.append(row)
+                if int(row["step"]) == self._beginning.step:
+                    break
+            else:
+                self._warn_of_a_cut_row(path)
+        last = self._beginning.rows.last
+        if last is None:
+            return rows
+        count = count_up_to(last, map(_point, rows))
+        if count is not None:
+            return rows[:count]
+        if rows and not self._is_cut:
+            warnings.warn(
+                Advice(
+                    f"The log '{path}' is not as this training left it: its rows up to step "
+                    f"{self._beginning.step:,} are kept, and may be of other runs."
+                ),
+                stacklevel=4,
+            )
+        return rows
+
+    def _warn_of_a_cut_row(self, path: Path) -> None:
+        if self._is_cut:
+            warnings.warn(
+                Advice(
+                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
+                ),
+                stacklevel=5,
+            )
+
+    def _rows(self, path: Path) -> Iterator[dict[str, str]]:
+        """The rows of a log, one by one: what follows the last that is asked for may be anything.
 
         A row is whole if a line end follows it: without one its last number may be cut.
+
+        Raises:
+            UserError: it is none, or is damaged.
         """
-        if not self._step or not path.is_file():
-            return []
+        self._is_cut = False
+        if not path.is_file():
+            return
         whole, end, cut = path.read_bytes().rpartition(b"\n")
         if not end and (_BEGINNING.startswith(cut) or cut.startswith(_BEGINNING)):
-            return []  # nothing was written yet
+            return  # nothing was written yet
+        self._is_cut = bool(cut)
         lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")
-        kept: list[dict[str, str]] = []
+        last = 0
         try:
             reader = csv.reader(lines, strict=True)
             columns = next(reader, [])
@@ -135,23 +210,18 @@ class TrainingLog:
                 raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
             self._columns = list(dict.fromkeys([*columns, *self._columns]))
             for row in reader:
-                last = int(kept[-1]["step"]) if kept else 0
-                if last == self._step or _step(row, last, len(columns)) > self._step:
-                    return kept  # what follows was lost with an interruption
-                kept.append(dict(zip(columns, row)))
+                last = _step(row, last, len(columns))
+                yield dict(zip(columns, row))
         except (csv.Error, ValueError) as error:
             raise UserError(
                 f"The log '{path}' is damaged at line {reader.line_num}: restore it from a copy, or log to "
                 "another file."
             ) from error
-        if cut:
-            warnings.warn(
-                Advice(
-                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
-                ),
-                stacklevel=4,
-            )
-        return kept
+
+
+def _point(row: Mapping[str, str]) -> str:
+    """What of a row is in the record: scores may get more columns."""
+    return ",".join(row[column] for column in COLUMNS[:_FIRST_SCORE])
 
 
 def _is_header(columns: list[str]) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,7 @@ def rows(log: Path) -> list[tuple[int, float]]:
         return [(int(row["step"]), float(row["learning_rate"])) for row in csv.DictReader(file)]
 
 
-def of_run(rate: float, steps: range) -> list[tuple[int, float]]:
+def of_run(rate: float, steps: Iterable[int]) -> list[tuple[int, float]]:
     return [(step, rate) for step in steps]
 
 
@@ -154,3 +155,59 @@ def test_events_of_before_go_once_the_run_saves(folder: Path, tmp_path: Path) ->
 
 def _steps(board: Path, is_read: Callable[[str], bool] = lambda name: True) -> list[int]:
     return [step for step, _ in points(board, is_read)["loss/training"]]
+
+
+@pytest.mark.parametrize("checkpoint", ["initial", "step-4", "last"])
+def test_rows_of_a_lost_run_do_not_come_with_one_that_had_no_log(
+    checkpoint: str, folder: Path, tmp_path: Path
+) -> None:
+    """Of two rows of one step that which the checkpoint's own run wrote stays."""
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board}
+    keep: dict[str, Any] = {"checkpoint_every": 2, "checkpoint_keep": 3}
+    trainer(folder).train(DATA, steps=6, **both, **keep, **SETTINGS)
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder, checkpoint).train(
+            DATA, steps=99, callbacks=[PowerFails(8)], **both, **OTHER
+        )
+    trainer(folder).train(DATA, steps=8, **SETTINGS)
+    trainer(folder).train(DATA, steps=9, **both, **SETTINGS)
+    assert rows(log) == of_run(0.1, [*range(1, 7), 9])
+    assert _steps(board) == [*range(1, 7), 9]
+    rates = points(board)["learning_rate"]
+    assert all(rate == pytest.approx(0.1) for _, rate in rates)
+
+
+def test_a_log_of_another_training_is_kept_with_a_warning(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "other")
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=4, log=log, **SETTINGS)
+    trainer(tmp_path / "other").train(DATA, steps=6, log=log, **OTHER)
+    with pytest.warns(svgd_onnx.errors.Advice, match="not as this training left it"):
+        trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    assert rows(log) == [*of_run(0.01, range(1, 5)), *of_run(0.1, range(5, 7))]
+
+
+def test_a_log_that_is_not_begun_is_as_it_was(folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    log.write_text("mine")
+    board.write_text("no folder")
+    with pytest.raises(svgd_onnx.UserError, match="board"):
+        trainer(folder).train(DATA, steps=4, log=log, tensorboard=board, **SETTINGS)
+    assert log.read_text() == "mine"
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder).train(_Failing(), steps=4, log=log, **SETTINGS)
+    assert log.read_text() == "mine"
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder).train(_Failing(), steps=4, log=tmp_path / "new.csv", **SETTINGS)
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "board", "log.csv"}
+
+
+class _Failing:
+    """Examples of which none can be read."""
+
+    def __len__(self) -> int:
+        return 40
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        raise RuntimeError("the power failed")
