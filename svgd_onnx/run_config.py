@@ -278,6 +278,8 @@ def _parameter(command: Any, key: str, place: str) -> Any:
         if positive is not None and spelled(f"--{key}") in positive.secondary_opts:
             name = next(keys_of(positive))
             raise UserError(f"{place}, which is written as {name} = false here.")
+        if any(spelled(f"--{key}") in each.opts for each in command.params):
+            raise UserError(f"{place}, which is given on the command line alone.")
         nearest = _nearest(spelled(key), by_key)
         raise UserError(f"{place}, which is no option of {command.name}{nearest}.")
     return by_key[spelled(key)]

@@ -23,13 +23,13 @@ from svgd_onnx.data_arguments import (
 from svgd_onnx.device_arguments import DEVICE, DEVICE_OPTION, parse_device_options
 from svgd_onnx.distributed_arguments import COMPRESS, DISTRIBUTED, join_job
 from svgd_onnx.errors import UserError, counted, option
-from svgd_onnx.files import check_destination, is_one_of
+from svgd_onnx.files import is_one_of
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.option_types import text_of_parts, text_or_numbers
 from svgd_onnx.prediction_command import write_outputs
 from svgd_onnx.recorded_trainer import RecordedTrainer
 from svgd_onnx.run_report import facts_of_run, show_run
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.trained_images import warn_of_other_images
 from svgd_onnx.training.adapter_file import adapters_of, export_adapter
 from svgd_onnx.training.export import export as export_folder
@@ -332,7 +332,7 @@ def export(
     checkpoint = checkpoint or LAST
     if adapter is not None:  # before anything is written
         adapters_of(folder, Manifest.load(folder))
-        check_destination(adapter, artifact_paths(folder))
+        check_not_of_artifacts(adapter, folder)
     if output is not None:
         export_folder(folder, output, requantize=requantize, checkpoint=checkpoint, trained=trained)
         terminal.say(f"{output}: the trained model.")

@@ -60,7 +60,7 @@ def random_examples(
     Raises:
         NotRunError: onnxruntime cannot run the model, or not on these data, a value is too large to try, or it
             makes too many turns.
-        UserError: the model says another shape of its prediction than it gives.
+        UserError: the model says another shape of its prediction than it gives, or gives no numbers.
     """
     value, size = largest_value(plan.canonical.graph)
     if value is not None and size > MOST_BYTES:
@@ -81,7 +81,14 @@ def random_examples(
         if _are_finite(predictions):
             break
     for each in plan.losses:
-        _check_declared(plan, each.prediction, predictions[each.prediction])
+        prediction = predictions[each.prediction]
+        _check_declared(plan, each.prediction, prediction)
+        if not prediction.size:
+            raise UserError(
+                f"The prediction '{unquoted(each.prediction)}' has no numbers: it is of the shape "
+                f"{prediction.shape} on made-up data. Name another with {option('prediction')}, or give larger "
+                f"sizes of open axes with {option('random_size')}."
+            )
     return {**batch, **random_labels(plan, predictions, random)}, predictions
 
 

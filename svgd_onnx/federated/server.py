@@ -20,8 +20,8 @@ from svgd_onnx.federated.flower import (
 )
 from svgd_onnx.federated.rounds import PROXIMAL
 from svgd_onnx.federated.settings import Settings, settings_of
-from svgd_onnx.files import check_destination, whole_file
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.files import whole_file
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.training.examples import Given
 from svgd_onnx.training.trainer import Trainer
 
@@ -142,7 +142,7 @@ def _check_statistics(trainer: Trainer, settings: Settings, *, evaluates: bool) 
 def _log_file(settings: Settings) -> Path | None:
     if not settings.log:
         return None
-    return check_destination(Path(settings.log), artifact_paths(Path(settings.artifacts)))
+    return check_not_of_artifacts(Path(settings.log), Path(settings.artifacts))
 
 
 def _write_log(path: Path, result: Any) -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from svgd_onnx.errors import listed
-from svgd_onnx.files import FOLDER_FILES
+from svgd_onnx.errors import UserError, listed
+from svgd_onnx.files import FOLDER_FILES, check_destination, followed
 from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
-from svgd_onnx.targets.checkpoint_names import kept_files
+from svgd_onnx.targets.checkpoint_names import kept_files, step_of
 from svgd_onnx.targets.target import (
     EVAL_MODEL,
     MERGED_MODEL_WITHOUT_WEIGHTS,
@@ -33,6 +33,23 @@ def artifact_paths(folder: Path) -> list[Path]:
         names.update(target.files)
     pieces = sorted(folder.glob(PIECES))
     return [*(folder / name for name in sorted(names)), *pieces, *kept_files(folder)]
+
+
+def check_not_of_artifacts(path: Path, folder: Path) -> Path:
+    """Refuses to write over a file of a folder of artifacts, or what may become one, a kept checkpoint.
+
+    Returns:
+        As `check_destination`, which it is beside that.
+
+    Raises:
+        UserError: it is one of them, or nothing may be written there.
+    """
+    final = check_destination(path, artifact_paths(folder))
+    if final.parent == followed(folder) and step_of(final.name) is not None:
+        raise UserError(
+            f"'{path}' has the name of a checkpoint that '{folder}' may keep: give another name to write to."
+        )
+    return final
 
 
 def foreign(folder: Path) -> str | None:

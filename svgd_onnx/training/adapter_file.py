@@ -11,13 +11,13 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import PathLike, check_destination, require_there, whole_file
+from svgd_onnx.files import PathLike, require_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.records import LowRank
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.target import Values
 from svgd_onnx.training.exported_model import averaged
 from svgd_onnx.training.finite import without_nan
@@ -86,7 +86,7 @@ def write_adapter(
     folder: Path, manifest: Manifest, value: Values, path: PathLike, *, trained: bool = False
 ) -> None:
     """As `export_adapter`, of parameters that are at hand by name."""
-    check_destination(Path(path), artifact_paths(folder))
+    check_not_of_artifacts(Path(path), folder)
     value = value if trained else averaged(manifest, value)
     lora = adapters_of(folder, manifest)
     parameters = {each.name: each for each in manifest.parameters}

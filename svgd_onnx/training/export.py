@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from svgd_onnx.files import PathLike, check_destination
+from svgd_onnx.files import PathLike
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.kept_checkpoints import LAST, find
 
@@ -37,7 +37,7 @@ def export(
     """
     source = Path(folder)
     manifest = Manifest.load(source)
-    check_destination(Path(path), artifact_paths(source))
+    check_not_of_artifacts(Path(path), source)
     step = find(source, manifest, checkpoint)
     value = target_named(manifest.target).checkpoint(source, manifest, step)
     write_model(source, manifest, value, Path(path), requantize=requantize, trained=trained)

@@ -10,10 +10,10 @@ import numpy as np
 from svgd_onnx.distributed import Communicator
 from svgd_onnx.distributed.compression import check_compress
 from svgd_onnx.errors import UserError, check_choice, option
-from svgd_onnx.files import PathLike, check_destination, recover
+from svgd_onnx.files import PathLike, recover
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.session import Session
 from svgd_onnx.training.adapter_file import write_adapter
 from svgd_onnx.training.beginning import Beginning
@@ -217,7 +217,7 @@ class OpenedFolder:
         Raises:
             UserError: no scale can be found anew, or the file cannot be written.
         """
-        check_destination(Path(path), artifact_paths(self._folder))
+        check_not_of_artifacts(Path(path), self._folder)
         how = {"requantize": requantize, "trained": trained}
         write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
 

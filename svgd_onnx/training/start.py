@@ -55,7 +55,7 @@ def check_resume(folder: Path, step: int, resume: bool) -> None:
     """
     if resume and not step:
         raise UserError(
-            f"'{folder}' has not been trained, so there is nothing to resume: leave "
+            f"Training of '{folder}' begins from its initial parameters, so there is nothing to resume: leave "
             f"{option('resume')} out."
         )
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.distributed import Communicator
-from svgd_onnx.files import PathLike, check_destination
-from svgd_onnx.targets.artifact_files import artifact_paths
+from svgd_onnx.files import PathLike
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.kernels import AUTO
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment
@@ -248,7 +248,7 @@ class Trainer(OpenedFolder):
         if tensorboard is not None and first:
             board = TensorBoard(Path(tensorboard), self, log_every)
             loop.board, loop.callbacks = board, [board, *loop.callbacks]
-        path = None if log is None else check_destination(Path(log), artifact_paths(self._folder))
+        path = None if log is None else check_not_of_artifacts(Path(log), self._folder)
         self._trains = True
         try:
             result = loop.run(path if first else None, progress and first)

@@ -184,6 +184,17 @@ def test_the_log_and_what_is_exported_are_none_of_the_artifacts(
     assert (folder / artifact).read_bytes() == before
 
 
+@pytest.mark.parametrize("name", ["checkpoint.step-0.safetensors", "checkpoint.step-7"])
+def test_nor_a_checkpoint_that_may_be_kept(
+    refused: Refused, folder: Path, data: Path, name: str
+) -> None:
+    path = folder / name
+    assert "has the name of a checkpoint that" in refused("export", folder, "--output", path)
+    error = refused("train", folder, "--data", data, "--log", path, "--steps", 1, *TRAIN)
+    assert "has the name of a checkpoint that" in error
+    assert not path.exists()
+
+
 def test_a_link_to_itself(refused: Refused, model: Path, tmp_path: Path) -> None:
     link = tmp_path / "link"
     link.symlink_to(link)

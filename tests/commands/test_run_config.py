@@ -110,7 +110,7 @@ def test_a_share_for_validation_stands_as_a_number(run: Run, config: Path) -> No
         ("log = 3", "has 'log' = 3, but it must be a string."),
         ("resume = 1", "has 'resume' = 1, but it must be true or false."),
         ("device = ['cpu']", "has 'device' = ['cpu'], but it must be a string."),
-        ("json = true", "'json', which is no option of train"),
+        ("json = true", "'json', which is given on the command line alone"),
         ("[trian]", "has a table [trian], which is no command; the nearest is 'train'."),
         ("seed", "cannot be read ("),
     ],

@@ -39,13 +39,14 @@ class _Auc:
 
 def _of_classes(scores: np.ndarray, logits: bool) -> np.ndarray:
     """What orders examples as the probability of each class does; of two classes, that of the second."""
-    if scores.shape[1] == 2:
-        return np.asarray(scores[:, 1:].astype(np.float64) - scores[:, :1])
-    if not logits:
-        return scores
-    above = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
-    log_probabilities: np.ndarray = above - np.log(np.sum(np.exp(above), axis=1, keepdims=True))
-    return log_probabilities
+    with np.errstate(invalid="ignore"):  # of infinite scores
+        if scores.shape[1] == 2:
+            return np.asarray(scores[:, 1:].astype(np.float64) - scores[:, :1])
+        if not logits:
+            return scores
+        above = scores.astype(np.float64) - scores.max(axis=1, keepdims=True)
+        log_probabilities: np.ndarray = above - np.log(np.sum(np.exp(above), axis=1, keepdims=True))
+        return log_probabilities
 
 
 def area(scores: np.ndarray, positive: np.ndarray) -> float:
