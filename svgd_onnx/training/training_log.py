@@ -109,6 +109,10 @@ class TrainingLog:
         row = [step, epoch, learning_rate, loss, *(validation.get(name, "") for name in names)]
         try:
             self._writer.writerow(row)
+            with contextlib.suppress(
+                OSError
+            ):  # an error of a moment loses nothing: it is still to be written
+                self._file.flush()
             self._file.flush()
         except OSError as error:
             raise UserError(
