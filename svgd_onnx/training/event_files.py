@@ -120,8 +120,8 @@ class EventFile:
                 self._writer.close()
                 if self._is_empty:
                     self._path.unlink()
-            if self._is_empty and error is not None:  # nothing was trained
-                self._put_back()
+            if error is not None and self._is_empty and self._beginning.is_first:
+                self._put_back()  # nothing was trained
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers at a step, by tag."""

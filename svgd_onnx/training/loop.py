@@ -248,6 +248,8 @@ class Loop:
             self.state.note_points(rows.record, events)
 
     def _save(self, record: Record | None, rows: TrainingLog) -> None:
+        if self.board is not None:
+            self.board.flush()  # before a checkpoint tells of it
         self._note_points(rows)
         self.save()
         rows.saved()

@@ -65,6 +65,10 @@ class TensorBoard(Callback):
         """Of the events so far, for the checkpoint."""
         return self._file.record
 
+    def flush(self) -> None:
+        """Puts what was written onto the disk."""
+        self._file.flush()
+
     def on_step(self, record: Record) -> None:
         """See `Callback`."""
         if record.metrics or record.step % self._every == 0:

@@ -50,7 +50,7 @@ class TrainingLog:
         self._path = None if path is None else Path(path)
         self._beginning = beginning
         self.record = beginning.rows.last
-        self._is_empty, self._is_cut = True, False
+        self._is_empty, self._is_cut = beginning.is_first, False
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
@@ -85,10 +85,10 @@ class TrainingLog:
         if self._file is not None:
             with contextlib.suppress(
                 OSError
-            ):  # a row that could not be written, and was said to be
+            ):  # of a row that could not be written, and was said to be
                 self._file.close()
-        if self._path is not None and self._is_empty and error is not None:  # nothing was trained
-            put_back(self._aside, followed(self._path))
+        if self._path is not None and error is not None and self._is_empty:
+            put_back(self._aside, followed(self._path))  # nothing was trained
 
     def write(
         self,
@@ -109,11 +109,9 @@ class TrainingLog:
         row = [step, epoch, learning_rate, loss, *(validation.get(name, "") for name in names)]
         try:
             self._writer.writerow(row)
-            with contextlib.suppress(
-                OSError
-            ):  # an error of a moment loses nothing: it is still to be written
+            with contextlib.suppress(OSError):
                 self._file.flush()
-            self._file.flush()
+            self._file.flush()  # after an error of a moment the row is still to be written
         except OSError as error:
             raise UserError(
                 f"The row of step {step:,} cannot be written to the log '{self._path}' "

@@ -87,6 +87,8 @@ def test_what_was_in_memory_only_is_in_the_log_if_it_is_saved_later(
     log = tmp_path / "log.csv"
     trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
     again = given_up(folder, log)
+    with pytest.raises(RuntimeError, match="power"):
+        again.train(_Failing(), steps=5, log=log, **OTHER)
     again.train(DATA, steps=5, log=log, **OTHER)
     assert rows(log) == of_run(0.01, range(1, 6))
     trainer(folder).train(DATA, steps=7, log=log, **SETTINGS)
