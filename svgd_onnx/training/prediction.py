@@ -184,7 +184,9 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
         raise UserError(f"Input '{strange[0].name}' of '{path}' is no array of numbers.")
     numbers = [each for each in outputs if each.dtype]
     if not numbers:
-        raise UserError(f"'{path}' has no output of numbers, and nothing else can be written.")
+        raise UserError(
+            f"'{path}' has no output of numbers that NumPy knows, and nothing else can be written."
+        )
     return Predictor(session, inputs, numbers, recurrent=_has_recurrent_layers(path))
 
 

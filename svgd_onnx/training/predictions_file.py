@@ -134,7 +134,10 @@ def _header(batch: Outputs, rows: Rows) -> list[str]:
         numbers += [name] if size == 1 else [f"{name}[{at}]" for at in range(size)]
     if rows.classifies is None:
         return named + numbers
-    return [*named, *numbers, "class", *(["class name"] if rows.classes else [])]
+    of_class = ["class", *(["class name"] if rows.classes else [])]
+    if not set(numbers).isdisjoint(of_class):  # an output may have any name
+        of_class = [f"predicted {name}" for name in of_class]
+    return [*named, *numbers, *of_class]
 
 
 def _line(batch: Outputs, row: int, number: int, rows: Rows) -> list[str]:

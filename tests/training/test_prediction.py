@@ -83,6 +83,20 @@ def test_files_have_what_is_predicted(
     ]
 
 
+def test_no_two_columns_have_one_name(tmp_path: Path, answer: Answer) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 4, 3), output="logits")
+    net.node("ReduceMax", "logits", axes=[1], keepdims=1, output="class")
+    model = net.model({"x": ("N", 4)}, {"logits": ("N", 3), "class": ("N", 1)})
+    svgd_onnx.convert(model, tmp_path / "a", prediction="logits", verify=False)
+    np.savez(tmp_path / "data.npz", x=np.ones((2, 4), np.float32))
+    answer(
+        "predict", tmp_path / "a", "--data", tmp_path / "data.npz", "--output", tmp_path / "o.csv"
+    )
+    header = next(csv.reader((tmp_path / "o.csv").open()))
+    assert header == ["logits[0]", "logits[1]", "logits[2]", "class", "predicted class"]
+
+
 def test_the_classes_of_images_are_named(tmp_path: Path, answer: Answer) -> None:
     onnx.save(data_sets.image_model(), tmp_path / "model.onnx")
     svgd_onnx.convert(tmp_path / "model.onnx", tmp_path / "artifacts", verify=False)

@@ -236,16 +236,20 @@ def test_lists_in_a_table_are_arrays(tmp_path: Path) -> None:
     columns = {
         "grid": nested,
         "uneven": [[1], [1, 2], [3]],
+        "uneven within": [[[1], [1]], [[1], [2]], [[3], [4, 5]]],
         "words": [["a"]] * 3,
-        "gap": [[1, None]] * 3,
+        "gap": [[1, 2], [1, None], [1, 2]],
+        "no list": [[[1]], [[1]], [None]],
     }
     parquet.write_table(arrow.table(columns), tmp_path / "table.parquet")
     data = svgd_onnx.load_data(tmp_path / "table.parquet")
     assert column(data, "grid") == nested
     for name, sentence in (
-        ("uneven", "differ in length"),
+        ("uneven", "differ in length, as in row 1"),
+        ("uneven within", "differ in length, as in row 2"),
         ("words", "not of numbers, texts or images"),
-        ("gap", "has a list with nothing in it"),
+        ("gap", "has a list with nothing in it in row 1"),
+        ("no list", "differ in length, as in row 2"),
     ):
         with pytest.raises(UserError, match=f"Column '{name}' .*{sentence}"):
             column(data, name)

@@ -202,12 +202,15 @@ class TableSource:
             or types.is_large_list(values.type)
             or (types.is_fixed_size_list(values.type))
         ):
-            lengths = compute.list_value_length(values).unique().to_pylist()
-            if len(lengths) != 1:
+            lengths = compute.fill_null(compute.list_value_length(values), -1).to_numpy()
+            odd = np.flatnonzero(lengths != max(lengths[0], 0))
+            if len(odd):
+                row = rows[odd[0] * len(rows) // len(lengths)]
                 raise UserError(
-                    f"Column '{name}' of {self.title} has lists that differ in length: make them alike."
+                    f"Column '{name}' of {self.title} has lists that differ in length, as in row {row}: make "
+                    "them alike."
                 )
-            shape.append(lengths[0])
+            shape.append(int(lengths[0]))
             values = values.flatten()
         kind = values.type
         if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
@@ -215,8 +218,10 @@ class TableSource:
                 f"Column '{name}' of {self.title} is of {column.type}, and not of numbers, texts or images."
             )
         if values.null_count:
+            at = int(np.argmax(values.is_null().to_numpy(zero_copy_only=False)))
             raise UserError(
-                f"Column '{name}' of {self.title} has a list with nothing in it: fill it in."
+                f"Column '{name}' of {self.title} has a list with nothing in it in row "
+                f"{rows[at * len(rows) // len(values)]}: fill it in."
             )
         return np.asarray(values.to_numpy(zero_copy_only=False).reshape(shape))
 
