@@ -57,6 +57,7 @@ class TrainingProgress:
         rows_record: what tells the rows that are in its log up to here from those of other runs; empty if there
             is none, None where that is not known, as in checkpoints of older versions.
         events_record: the same of TensorBoard's event files.
+        recorded: after how many steps both were so; None where neither is known.
     """
 
     step: int = 0
@@ -71,3 +72,4 @@ class TrainingProgress:
     label_classes: dict[str, list[str]] = field(default_factory=dict)
     rows_record: str | None = None
     events_record: str | None = None
+    recorded: int | None = None

@@ -7,7 +7,7 @@ from one of the same step that is the checkpoint's own. What a run replaces lies
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,21 +40,26 @@ class Beginning:
         step: it goes on after.
         replaces: whether the folder's own checkpoint is another than the one that was opened for it, and goes
             with the first that is saved.
-        is_first: whether what is there is of another run: this process has made no step that it did not save.
+        is_unsaved: whether steps before it are in memory alone.
         rows: of the log.
         events: of event files.
     """
 
     step: int = 0
     replaces: bool = False
-    is_first: bool = True
+    is_unsaved: bool = False
     rows: Records = Records()  # noqa: RUF009: it is frozen
     events: Records = Records()  # noqa: RUF009: it is frozen
 
     @property
     def sets_aside(self) -> bool:
-        """Whether what is there is of no use to this run, and is needed again if it ends before it saves."""
-        return self.is_first and (self.replaces or not self.step)
+        """Whether what is there may be needed as it is, if the run ends before it saves."""
+        return self.replaces or self.is_unsaved or not self.step
+
+    def goes_on_in(self, records: Records, points: Sequence[str]) -> bool:
+        """Whether what is there is of this run, of whose steps none is saved."""
+        last = records.last
+        return self.is_unsaved and bool(last) and count_up_to(last or NOTHING, points) is not None
 
 
 def record_with(record: str, point: str) -> str:

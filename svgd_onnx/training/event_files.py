@@ -91,11 +91,11 @@ class EventFile:
                     f"with these: give each training a {option('tensorboard')} of its own."
                 )
         beginning = self._beginning
-        if beginning.is_first:
-            self._put_back()
+        self._put_back()
         last_step = self._last_step()
+        self._is_untouched = beginning.sets_aside and not self._asides()
         for file in self._files(_MARK):
-            if beginning.sets_aside:
+            if self._is_untouched:
                 set_aside(file, self._renamed(file, _MARK, _ASIDE))
             self._drop_lost(file, last_step)
         host, begun = socket.gethostname(), f"{self._ending}-{beginning.step:09d}"
@@ -120,12 +120,12 @@ class EventFile:
                 self._writer.close()
                 if self._is_empty:
                     self._path.unlink()
-            if error is not None and self._is_empty and self._beginning.is_first:
-                self._put_back()  # nothing was trained
+            if self._is_untouched:  # nothing was trained
+                self._put_asides_back()
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers at a step, by tag."""
-        self._is_empty = False
+        self._is_empty = self._is_untouched = False
         event = self._events.Event(wall_time=time.time(), step=step)
         for tag, value in values.items():
             event.summary.value.add(tag=tag, simple_value=value)
@@ -151,23 +151,33 @@ class EventFile:
         Raises:
             UserError: what lay beside cannot be removed.
         """
+        self._is_untouched = False
         with explained(self._folder):
-            for aside in self._files(_ASIDE):
+            for aside in self._asides():
                 aside.unlink()
 
     def _put_back(self) -> None:
         """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
-        asides, own = self._files(_ASIDE), self._beginning.events.own
-        if not asides:
+        beginning, own = self._beginning, self._beginning.events.own
+        points = [point for _, point in self._points()]
+        if not self._asides() or beginning.goes_on_in(beginning.events, points):
             return
-        if own and count_up_to(own, (point for _, point in self._points())) is not None:
+        if own and count_up_to(own, points) is not None:
             self.saved()
-            return
-        with explained(self._folder):
-            for file in self._files(_MARK):
-                file.unlink()
+        else:
+            self._put_asides_back()
+
+    def _put_asides_back(self) -> None:
+        asides = self._asides()
+        if asides:
+            with explained(self._folder):
+                for file in self._files(_MARK):
+                    file.unlink()
         for aside in asides:
             put_back(aside, self._renamed(aside, _ASIDE, _MARK))
+
+    def _asides(self) -> list[Path]:
+        return [each for each in self._files(f".{_ASIDE}.") if self._ending in each.name]
 
     def _last_step(self) -> int:
         """That of the last event that is of the training which goes on."""
@@ -177,7 +187,10 @@ class EventFile:
                 kept.append((step, point))
         last = beginning.events.last
         count = None if last is None else count_up_to(last, (point for _, point in kept))
+        step = beginning.step
         if count is not None:
+            if count < len(kept):
+                step = kept[count][0] - 1  # of another run
             kept = kept[:count]
         elif last is not None and kept:
             warnings.warn(
@@ -190,7 +203,7 @@ class EventFile:
         self.record = NOTHING
         for _, point in kept:
             self.record = record_with(self.record, point)
-        return beginning.step if count is None else max((step for step, _ in kept), default=0)
+        return step
 
     def _points(self) -> Iterator[tuple[int, str]]:
         """Steps and points of the followed number, in the order in which they were written."""
@@ -202,12 +215,11 @@ class EventFile:
                 yield from ((event.step, point) for point in self._points_of(event))
 
     def _points_of(self, event: Any) -> list[str]:
-        """An event's number as a file has it, in 32 bits, where it has the one that is followed."""
-        return [
-            f"{event.step}:{value.simple_value.hex()}"
-            for value in event.summary.value
-            if value.tag == self._tag
-        ]
+        """An event's numbers as a file has them, in 32 bits, where it has the one that is followed."""
+        values = event.summary.value
+        if all(value.tag != self._tag for value in values):
+            return []
+        return [" ".join([str(event.step), *(f"{v.tag}={v.simple_value.hex()}" for v in values)])]
 
     def _renamed(self, file: Path, mark: str, other: str) -> Path:
         return file.with_name(file.name.replace(f".{mark}.", f".{other}.", 1))

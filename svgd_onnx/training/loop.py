@@ -208,7 +208,7 @@ class Loop:
         """Says that nothing has changed yet, where fewer batches were taken than a step is of."""
         taken = self.state.progress.step - self.state.progress.skipped
         wanted = self.manifest.accumulation_steps
-        if taken < wanted:
+        if taken < wanted and wanted > 1:
             warnings.warn(
                 Advice(
                     f"No parameter has changed yet: each change is of {wanted:,} batches "

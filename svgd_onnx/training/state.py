@@ -16,7 +16,7 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.training_progress import Validation
+from svgd_onnx.targets.training_progress import TrainingProgress, Validation
 from svgd_onnx.training.beginning import NOTHING, Beginning, Records
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
@@ -73,7 +73,7 @@ class TrainingState:
             self.session = target.open(folder, manifest, *opening, step=kept_step)
         else:
             self.session = open_rank(communicator, folder, manifest, opening, kept_step, compress)
-        self.progress = saved = self.session.progress
+        self.progress = saved = with_known_records(self.session.progress)
         if saved.step and seed is not None and seed != saved.seed:
             raise UserError(
                 f"'{folder}' was trained with seed {saved.seed}, not {seed}: leave {option('seed')} out, "
@@ -91,11 +91,10 @@ class TrainingState:
         self._given_up = False
         self._own = saved
         if kept_step is not None:
-            self._own = target.progress(folder, manifest)
+            self._own = with_known_records(target.progress(folder, manifest))
             self._saved_step = self._own.step
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
-        self._has_unsaved_points = False
         self._finite: FiniteTensors | None = None
 
     @property
@@ -105,7 +104,7 @@ class TrainingState:
         return Beginning(
             last.step,
             self._followed is None,
-            not self._has_unsaved_points,
+            not self.is_saved,
             Records(last.rows_record, own.rows_record),
             Records(last.events_record, own.events_record),
         )
@@ -192,7 +191,6 @@ class TrainingState:
     def note_points(self, rows: str | None, events: str | None) -> None:
         """Notes the records of what a run has written so far, for the next checkpoint."""
         self.progress = replace(self.progress, rows_record=rows, events_record=events)
-        self._has_unsaved_points = True
 
     def keep(self, last: int | None, *, best: bool) -> None:
         """Says what is kept from now on: the last so many checkpoints, with the folder's own; and the best.
@@ -244,7 +242,8 @@ class TrainingState:
         if not self._writes:
             self._saved_step, self.is_saved = step, True
             return
-        progress = replace(self.progress, conversion=self.manifest.conversion)
+        conversion = self.manifest.conversion
+        progress = replace(self.progress, conversion=conversion, recorded=step)
         with self.claim.saving():
             if self._followed is not None and self._followed != progress.step:
                 self._keep_before_it_is_replaced(self._followed)
@@ -252,7 +251,7 @@ class TrainingState:
             try:
                 self.session.save(progress)
                 self._saved_step = self._followed = progress.step
-                self._own, self._has_unsaved_points = progress, False
+                self._own = progress
             finally:
                 self._saving = None
             self._forget()
@@ -275,3 +274,10 @@ class TrainingState:
             kept = self._kept.steps() - {0}
             newest = sorted(kept - {self.progress.step}, reverse=True)[: self._keep_last - 1]
             self._kept.forget(kept - {*newest, self.progress.best_step})
+
+
+def with_known_records(progress: TrainingProgress) -> TrainingProgress:
+    """Without records that a program kept as they were while it trained on."""
+    if progress.recorded == progress.step:
+        return progress
+    return replace(progress, rows_record=None, events_record=None)

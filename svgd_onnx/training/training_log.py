@@ -50,7 +50,7 @@ class TrainingLog:
         self._path = None if path is None else Path(path)
         self._beginning = beginning
         self.record = beginning.rows.last
-        self._is_empty, self._is_cut = beginning.is_first, False
+        self._is_untouched = self._is_cut = False
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
@@ -59,17 +59,21 @@ class TrainingLog:
             return self
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
-        if self._beginning.is_first:
-            self._put_back()
+        self._put_back()
         kept = self._kept_rows(self._path)
-        if self._beginning.sets_aside:
+        if self._beginning.sets_aside and not self._aside.is_file():
             set_aside(followed(self._path), self._aside)
-        with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
-            writer = csv.DictWriter(file, self._columns, restval="")
-            writer.writeheader()
-            writer.writerows(kept)
-        with explained(self._path):
-            self._file = self._path.open("a", newline="")
+            self._is_untouched = True
+        try:
+            with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
+                writer = csv.DictWriter(file, self._columns, restval="")
+                writer.writeheader()
+                writer.writerows(kept)
+            with explained(self._path):
+                self._file = self._path.open("a", newline="")
+        except UserError:
+            self._close()
+            raise
         self._writer = csv.writer(self._file)
         self.record = NOTHING
         for row in kept:
@@ -83,12 +87,14 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
-            with contextlib.suppress(
-                OSError
-            ):  # of a row that could not be written, and was said to be
+            with contextlib.suppress(OSError):  # of a row of which it was said
                 self._file.close()
-        if self._path is not None and error is not None and self._is_empty:
-            put_back(self._aside, followed(self._path))  # nothing was trained
+        self._close()
+
+    def _close(self) -> None:
+        """Undoes what was done here, if nothing was trained."""
+        if self._path is not None and self._is_untouched:
+            put_back(self._aside, followed(self._path))
 
     def write(
         self,
@@ -117,8 +123,10 @@ class TrainingLog:
                 f"The row of step {step:,} cannot be written to the log '{self._path}' "
                 f"({error.strerror or error}): make room, or log elsewhere."
             ) from error
-        self._is_empty = False
-        self.record = record_with(self.record or NOTHING, _point(dict(zip(COLUMNS, map(str, row)))))
+        self._is_untouched = False
+        self.record = record_with(
+            self.record or NOTHING, _point(dict(zip(self._columns, map(str, row))))
+        )
 
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
@@ -126,7 +134,7 @@ class TrainingLog:
         Raises:
             UserError: what lay beside cannot be removed.
         """
-        self._is_empty = False
+        self._is_untouched = False
         if self._path is not None:
             with explained(self._aside):
                 self._aside.unlink(missing_ok=True)
@@ -140,13 +148,15 @@ class TrainingLog:
     def _put_back(self) -> None:
         """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
         assert self._path is not None
-        own = self._beginning.rows.own
         if not self._aside.is_file():
             return
-        rows: list[dict[str, str]] = []
+        beginning, own = self._beginning, self._beginning.rows.own
+        points: list[str] = []
         with contextlib.suppress(UserError):
-            rows.extend(self._rows(self._path))
-        if own and count_up_to(own, map(_point, rows)) is not None:
+            points.extend(map(_point, self._rows(self._path)))
+        if beginning.goes_on_in(beginning.rows, points):
+            return
+        if own and count_up_to(own, points) is not None:
             self.saved()
         else:
             put_back(self._aside, followed(self._path))
@@ -167,7 +177,7 @@ class TrainingLog:
         if last is None:
             return rows
         count = count_up_to(last, map(_point, rows))
-        if count is not None:
+        if count is not None and last != NOTHING:
             return rows[:count]
         if rows and not self._is_cut:
             warnings.warn(
@@ -222,8 +232,8 @@ class TrainingLog:
 
 
 def _point(row: Mapping[str, str]) -> str:
-    """What of a row is in the record: scores may get more columns."""
-    return ",".join(row[column] for column in COLUMNS[:_FIRST_SCORE])
+    """What of a row is in the record: columns may be added, which are empty in it."""
+    return ",".join(f"{column}={row[column]}" for column in sorted(row) if row[column])
 
 
 def _is_header(columns: list[str]) -> bool:

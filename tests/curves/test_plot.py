@@ -34,6 +34,7 @@ def write_log(path: Path, count: int = ROWS, metrics: Sequence[str] = ("loss", "
     """A log as a training writes it, with a validation each 10 steps."""
     path.parent.mkdir(exist_ok=True)
     with TrainingLog(path, Beginning(0), metrics) as rows:
+        rows.saved()
         for step in range(1, count + 1):
             values = {name: step / 100 for name in metrics} if step % 10 == 0 else {}
             rows.write(step, step // 10, 0.1 / step, loss(step), values)

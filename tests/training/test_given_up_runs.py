@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,8 @@ import pytest
 from event_records import points
 
 import svgd_onnx
+from svgd_onnx.targets.training_progress import TrainingProgress
+from svgd_onnx.training.state import with_known_records
 from svgd_onnx.training.training_log import TrainingLog
 
 MODEL = models.gemm()
@@ -203,6 +206,85 @@ def test_a_log_that_is_not_begun_is_as_it_was(folder: Path, tmp_path: Path) -> N
     with pytest.raises(RuntimeError, match="power"):
         trainer(folder).train(_Failing(), steps=4, log=tmp_path / "new.csv", **SETTINGS)
     assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "board", "log.csv"}
+
+
+def test_a_log_may_lie_beside_the_events(folder: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    log = board / "log.csv"
+    board.mkdir()
+    trainer(folder).train(DATA, steps=6, log=log, tensorboard=board, **SETTINGS)
+    given_up(folder, log, board)
+    trainer(folder).train(DATA, steps=8, log=log, tensorboard=board, **SETTINGS)
+    assert rows(log) == of_run(0.1, range(1, 9))
+    assert _steps(board, lambda name: "tfevents" in name) == list(range(1, 9))
+
+
+def test_a_lost_run_of_other_scores_alone_is_another(folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board, **SETTINGS}
+    trainer(folder).train(DATA, validation=DATA, steps=6, **both)
+    before, events = log.read_bytes(), points(board)
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder, "initial").train(DATA, steps=9, callbacks=[PowerFails(8)], **both)
+    trainer(folder).train(DATA, validation=DATA, steps=6, **both)
+    assert log.read_bytes() == before and points(board) == events
+
+
+def test_nothing_to_do_from_a_kept_checkpoint_changes_nothing(folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board, **SETTINGS}
+    keep: dict[str, Any] = {"checkpoint_every": 2, "checkpoint_keep": 3}
+    trainer(folder).train(DATA, steps=6, **keep, **both)
+    before = {path.name: path.read_bytes() for path in (log, *board.iterdir())}
+    trainer(folder, "step-4").train(DATA, steps=4, **both)
+    assert {path.name: path.read_bytes() for path in (log, *board.iterdir())} == before
+
+
+def test_what_is_of_operations_stays_where_few_steps_are_logged(
+    folder: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    for steps in (6, 8):
+        trainer(folder).train(DATA, steps=steps, tensorboard=board, log_every=4, **SETTINGS)
+    found = points(board)
+    assert [step for step, _ in found["loss/training"]] == [4, 8]
+    assert [step for step, _ in found["r_below_epsilon/fc1.weight"]] == [6, 8]
+
+
+def test_a_run_without_a_log_before_it_makes_no_difference(folder: Path, tmp_path: Path) -> None:
+    """In one process, where neither was saved."""
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    before = log.read_bytes()
+    opened = trainer(folder, "initial")
+    for given in (None, log):
+        with pytest.raises(RuntimeError, match="power"):
+            step = 3 if given is None else 5
+            opened.train(DATA, steps=9, log=given, callbacks=[PowerFails(step)], **OTHER)
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    assert log.read_bytes() == before
+
+
+def test_steps_of_ones_own_before_it_neither(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    shutil.copytree(folder, tmp_path / "other")
+    trainer(tmp_path / "other").train(DATA, steps=6, log=log, **SETTINGS)
+    before = log.read_bytes()
+    opened = trainer(folder)
+    opened.train_step({name: array[:8] for name, array in DATA.items()}, learning_rate=0.1)
+    with (
+        pytest.warns(svgd_onnx.errors.Advice, match="may be of other runs"),
+        pytest.raises(RuntimeError, match="power"),
+    ):
+        opened.train(DATA, steps=9, log=log, callbacks=[PowerFails(3)], **OTHER)
+    assert (tmp_path / "log.csv.svgd-before").read_bytes() == before
+
+
+def test_a_record_that_a_program_kept_while_it_trained_on_is_none() -> None:
+    known = TrainingProgress(step=5, rows_record="ab", events_record="cd", recorded=5)
+    assert with_known_records(known) == known
+    stale = with_known_records(replace(known, step=6))
+    assert (stale.rows_record, stale.events_record) == (None, None)
 
 
 class _Failing:
