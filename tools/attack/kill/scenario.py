@@ -211,39 +211,47 @@ def _train(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
         for name in TARGETS[target].checkpoint_files
         if name in untrained
     }
-    states = [untrained, {**untrained, **kept}]
-    for steps in range(
-        1, STEPS + 1
-    ):  # of each: where a row cannot be logged, the steps so far are saved
-        prepare(place)
-        _undisturbed(place, _training(place, steps))
-        states.append(contents(place / "artifacts"))
+    # of each step: where a row cannot be logged, the steps so far are saved
+    trained = _checkpoints(prepare, place, target, _training(place))
+    states = [untrained, *({**untrained, **kept, **each} for each in ({}, *trained))]
+    prepare(place)
+    _undisturbed(place, _training(place))
     finals = contents(place)
-
     return Scenario("train", prepare, _training, _training, "artifacts", states, finals)
+
+
+def _checkpoints(
+    prepare: Callable[[Path], None], place: Path, target: str, training: list[object]
+) -> list[Contents]:
+    """The files of the checkpoint after each step of an undisturbed run."""
+    prepare(place)
+    _undisturbed(place, [*training, "--checkpoint-every", 1, "--checkpoint-keep", STEPS + 1])
+    folder, names = place / "artifacts", TARGETS[target].checkpoint_files
+    found = []
+    for step in (*range(1, STEPS), None):
+        files = {name: folder / name_of_step(name, step) for name in names}
+        found.append({name: file.read_bytes() for name, file in files.items() if file.is_file()})
+    return found
 
 
 def _train_and_keep(originals: Path, place: Path, target: str, fresh: str) -> Scenario:
     """As `_train`, of the folder's own checkpoint: which others lie beside it only the end says."""
 
-    def command(place: Path, steps: int = STEPS) -> list[object]:
-        return [*_training(place, steps), "--checkpoint-keep", 3, "--checkpoint-best"]
+    def command(place: Path) -> list[object]:
+        return [*_training(place), "--checkpoint-keep", 3, "--checkpoint-best"]
 
-    names = TARGETS[target].checkpoint_files
-    own = f"artifacts/{names[0]}"
     prepare = _prepared(originals, fresh)
+    trained = _checkpoints(prepare, place, target, command(place))
+    first, *_ = TARGETS[target].checkpoint_files
+    own = f"artifacts/{first}"
     prepare(place)
-    states = [contents(place / own)]
-    kept: Contents = {}
-    for steps in range(1, STEPS + 1):
-        prepare(place)
-        _undisturbed(place, command(place, steps))
-        states.append(contents(place / own))
-        kept |= {
-            f"artifacts/{name_of_step(name, steps)}": (place / "artifacts" / name).read_bytes()
-            for name in names
-            if (place / "artifacts" / name).is_file()
-        }
+    states = [contents(place / own), *({"": each[first]} for each in trained)]
+    kept = {
+        f"artifacts/{name_of_step(name, step)}": content
+        for step, files in enumerate(trained, 1)
+        for name, content in files.items()
+    }
+    _undisturbed(place, command(place))
     final = contents(place)
     return Scenario("train, keeping", prepare, command, command, own, states, final, kept=kept)
 
