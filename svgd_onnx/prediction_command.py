@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from svgd_onnx.data_arguments import check_output
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.files import UnchangedFiles, check_destination, require_there
+from svgd_onnx.files import UnchangedFiles, require_there
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.artifact_files import check_not_of_artifacts
@@ -61,11 +61,9 @@ def write_outputs(
     )
 
     check_format(output)
-    check_output(output, [read])
+    check_output(output, [read] if path.is_dir() else [read, path])
     if path.is_dir():
         check_not_of_artifacts(output, path)
-    else:
-        check_destination(output, [path])
     check_workers(workers)
     with _opened(path, threads) as (predictor, trained):
         known = classes or trained or known_classes(examples)

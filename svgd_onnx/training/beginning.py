@@ -7,8 +7,10 @@ from one of the same step that is the checkpoint's own. What a run replaces lies
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from itertools import accumulate
 from pathlib import Path
 
 from svgd_onnx.files import explained, name_again, whole_file
@@ -56,10 +58,28 @@ class Beginning:
         """Whether what is there may be needed as it is, if the run ends before it saves."""
         return self.replaces or self.is_unsaved or not self.step
 
-    def goes_on_in(self, records: Records, points: Sequence[str]) -> bool:
-        """Whether what is there is of this run, of whose steps none is saved."""
-        last = records.last
-        return self.is_unsaved and bool(last) and count_up_to(last or NOTHING, points) is not None
+    def settle(
+        self,
+        records: Records,
+        points: Sequence[str],
+        forget: Callable[[], None],
+        restore: Callable[[], None],
+    ) -> None:
+        """Settles what was set aside before; nothing is done where steps of this run go on in what is there.
+
+        Args:
+            records: of the log, or of event files.
+            points: that are there.
+            forget: removes what was set aside, if the run that did has saved.
+            restore: puts it back, if it has not.
+        """
+        last, own = records.last, records.own
+        if self.is_unsaved and last and count_up_to(last, points) is not None:
+            return
+        if own and count_up_to(own, points) is not None:
+            forget()
+        else:
+            restore()
 
 
 def record_with(record: str, point: str) -> str:
@@ -67,16 +87,15 @@ def record_with(record: str, point: str) -> str:
     return hashlib.sha256(f"{record} {point}".encode()).hexdigest()[:16]
 
 
+def record_of(points: Iterable[str]) -> str:
+    """The record of some points."""
+    return reduce(record_with, points, NOTHING)
+
+
 def count_up_to(record: str, points: Iterable[str]) -> int | None:
     """How many of the first points a record is of; None if of none."""
-    if record == NOTHING:
-        return 0
-    found = NOTHING
-    for count, point in enumerate(points, 1):
-        found = record_with(found, point)
-        if found == record:
-            return count
-    return None
+    found = accumulate(points, record_with, initial=NOTHING)
+    return next((count for count, each in enumerate(found) if each == record), None)
 
 
 def set_aside(file: Path, aside: Path) -> None:

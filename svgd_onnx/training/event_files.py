@@ -27,6 +27,7 @@ from svgd_onnx.training.beginning import (
     Beginning,
     count_up_to,
     put_back,
+    record_of,
     record_with,
     set_aside,
 )
@@ -158,14 +159,10 @@ class EventFile:
 
     def _put_back(self) -> None:
         """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
-        beginning, own = self._beginning, self._beginning.events.own
-        points = [point for _, point in self._points()]
-        if not self._asides() or beginning.goes_on_in(beginning.events, points):
-            return
-        if own and count_up_to(own, points) is not None:
-            self.saved()
-        else:
-            self._put_asides_back()
+        if self._asides():
+            points = [point for _, point in self._points()]
+            beginning = self._beginning
+            beginning.settle(beginning.events, points, self.saved, self._put_asides_back)
 
     def _put_asides_back(self) -> None:
         asides = self._asides()
@@ -181,10 +178,8 @@ class EventFile:
 
     def _last_step(self) -> int:
         """That of the last event that is of the training which goes on."""
-        beginning, kept = self._beginning, []
-        for step, point in self._points():
-            if step <= beginning.step:
-                kept.append((step, point))
+        beginning = self._beginning
+        kept = [each for each in self._points() if each[0] <= beginning.step]
         last = beginning.events.last
         count = None if last is None else count_up_to(last, (point for _, point in kept))
         step = beginning.step
@@ -200,9 +195,7 @@ class EventFile:
                 ),
                 stacklevel=4,
             )
-        self.record = NOTHING
-        for _, point in kept:
-            self.record = record_with(self.record, point)
+        self.record = record_of(point for _, point in kept)
         return step
 
     def _points(self) -> Iterator[tuple[int, str]]:

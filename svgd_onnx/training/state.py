@@ -83,7 +83,6 @@ class TrainingState:
             self.progress = replace(
                 saved, seed=seed or 0, rows_record=NOTHING, events_record=NOTHING
             )
-        self._saved_step = saved.step
         self._saving: int | None = None
         self.is_saved = True
         # what the folder's own checkpoint is, if training goes on from it
@@ -92,7 +91,6 @@ class TrainingState:
         self._own = saved
         if kept_step is not None:
             self._own = with_known_records(target.progress(folder, manifest))
-            self._saved_step = self._own.step
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
         self._finite: FiniteTensors | None = None
@@ -229,7 +227,7 @@ class TrainingState:
         """The step that the folder's checkpoint is of, at any moment: a signal may come while it is saved."""
         if self._saving is not None and self.claim.is_replaced:
             return self._saving
-        return self._saved_step
+        return self._own.step
 
     def save(self) -> None:
         """As `Trainer.save`."""
@@ -239,19 +237,18 @@ class TrainingState:
         check_alike(
             self.communicator, self.session, self.manifest, f"What was trained by step {step}"
         )
-        if not self._writes:
-            self._saved_step, self.is_saved = step, True
-            return
         conversion = self.manifest.conversion
         progress = replace(self.progress, conversion=conversion, recorded=step)
+        if not self._writes:
+            self._own, self.is_saved = progress, True
+            return
         with self.claim.saving():
             if self._followed is not None and self._followed != progress.step:
                 self._keep_before_it_is_replaced(self._followed)
             self._saving = progress.step
             try:
                 self.session.save(progress)
-                self._saved_step = self._followed = progress.step
-                self._own = progress
+                self._own, self._followed = progress, progress.step
             finally:
                 self._saving = None
             self._forget()

@@ -6,7 +6,8 @@ import contextlib
 import csv
 import io
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -19,6 +20,7 @@ from svgd_onnx.training.beginning import (
     Beginning,
     count_up_to,
     put_back,
+    record_of,
     record_with,
     set_aside,
 )
@@ -50,7 +52,7 @@ class TrainingLog:
         self._path = None if path is None else Path(path)
         self._beginning = beginning
         self.record = beginning.rows.last
-        self._is_untouched = self._is_cut = False
+        self._is_untouched = False
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
@@ -75,9 +77,7 @@ class TrainingLog:
             self._close()
             raise
         self._writer = csv.writer(self._file)
-        self.record = NOTHING
-        for row in kept:
-            self.record = record_with(self.record, _point(row))
+        self.record = record_of(map(_point, kept))
         return self
 
     def __exit__(
@@ -150,85 +150,95 @@ class TrainingLog:
         assert self._path is not None
         if not self._aside.is_file():
             return
-        beginning, own = self._beginning, self._beginning.rows.own
-        points: list[str] = []
+        place, beginning, points = followed(self._path), self._beginning, list[str]()
         with contextlib.suppress(UserError):
-            points.extend(map(_point, self._rows(self._path)))
-        if beginning.goes_on_in(beginning.rows, points):
-            return
-        if own and count_up_to(own, points) is not None:
-            self.saved()
-        else:
-            put_back(self._aside, followed(self._path))
+            points.extend(map(_point, _content(place).rows))
+        beginning.settle(beginning.rows, points, self.saved, lambda: put_back(self._aside, place))
 
     def _kept_rows(self, path: Path) -> list[dict[str, str]]:
         """The rows of the steps that training goes on from."""
-        rows: list[dict[str, str]] = []
-        if self._beginning.step:
-            for row in self._rows(path):
-                if int(row["step"]) > self._beginning.step:
-                    break  # what follows was lost with an interruption
-                rows.append(row)
-                if int(row["step"]) == self._beginning.step:
-                    break
-            else:
-                self._warn_of_a_cut_row(path)
+        if not self._beginning.step:
+            return []
+        content, rows = _content(path), list[dict[str, str]]()
+        self._columns = list(dict.fromkeys([*content.columns, *self._columns]))
+        for row in content.rows:
+            if int(row["step"]) > self._beginning.step:
+                break  # what follows was lost with an interruption
+            rows.append(row)
+            if int(row["step"]) == self._beginning.step:
+                break
+        else:
+            if content.is_cut:
+                _warn(
+                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
+                )
         last = self._beginning.rows.last
-        if last is None:
-            return rows
-        count = count_up_to(last, map(_point, rows))
-        if count is not None and last != NOTHING:
+        count = None if last is None else count_up_to(last, map(_point, rows))
+        if count:
             return rows[:count]
-        if rows and not self._is_cut:
-            warnings.warn(
-                Advice(
-                    f"The log '{path}' is not as this training left it: its rows up to step "
-                    f"{self._beginning.step:,} are kept, and may be of other runs."
-                ),
-                stacklevel=4,
+        if rows and last is not None and not content.is_cut:
+            _warn(
+                f"The log '{path}' is not as this training left it: its rows up to step "
+                f"{self._beginning.step:,} are kept, and may be of other runs."
             )
         return rows
 
-    def _warn_of_a_cut_row(self, path: Path) -> None:
-        if self._is_cut:
-            warnings.warn(
-                Advice(
-                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
-                ),
-                stacklevel=5,
-            )
 
-    def _rows(self, path: Path) -> Iterator[dict[str, str]]:
-        """The rows of a log, one by one: what follows the last that is asked for may be anything.
+@dataclass(frozen=True)
+class _Content:
+    """Of a log.
 
-        A row is whole if a line end follows it: without one its last number may be cut.
+    Attributes:
+        columns: by its header.
+        rows: one by one: what follows the last that is asked for may be anything.
+        is_cut: whether the last has no line end: its last number may be cut, and it is not among them.
+    """
 
-        Raises:
-            UserError: it is none, or is damaged.
-        """
-        self._is_cut = False
-        if not path.is_file():
-            return
-        whole, end, cut = path.read_bytes().rpartition(b"\n")
-        if not end and (_BEGINNING.startswith(cut) or cut.startswith(_BEGINNING)):
-            return  # nothing was written yet
-        self._is_cut = bool(cut)
-        lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")
-        last = 0
+    columns: Sequence[str] = ()
+    rows: Iterator[dict[str, str]] = field(default_factory=lambda: iter(()))
+    is_cut: bool = False
+
+
+def _content(path: Path) -> _Content:
+    """What a log has; of one that is not there, or was not begun, nothing.
+
+    Raises:
+        UserError: it is none, or is damaged; this also while rows are asked for.
+    """
+    if not path.is_file():
+        return _Content()
+    whole, end, cut = path.read_bytes().rpartition(b"\n")
+    if not end and (_BEGINNING.startswith(cut) or cut.startswith(_BEGINNING)):
+        return _Content()
+    lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")
+    reader = csv.reader(lines, strict=True)
+
+    @contextlib.contextmanager
+    def damage_explained() -> Iterator[None]:
         try:
-            reader = csv.reader(lines, strict=True)
-            columns = next(reader, [])
-            if not _is_header(columns):
-                raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
-            self._columns = list(dict.fromkeys([*columns, *self._columns]))
-            for row in reader:
-                last = _step(row, last, len(columns))
-                yield dict(zip(columns, row))
+            yield
         except (csv.Error, ValueError) as error:
             raise UserError(
                 f"The log '{path}' is damaged at line {reader.line_num}: restore it from a copy, or log to "
                 "another file."
             ) from error
+
+    def rows() -> Iterator[dict[str, str]]:
+        last = 0
+        with damage_explained():
+            for row in reader:
+                last = _step(row, last, len(columns))
+                yield dict(zip(columns, row))
+
+    with damage_explained():
+        columns = next(reader, [])
+    if not _is_header(columns):
+        raise UserError(f"'{path}' is not a log of svgd-onnx: choose another file.")
+    return _Content(columns, rows(), bool(cut))
+
+
+def _warn(sentence: str) -> None:
+    warnings.warn(Advice(sentence), stacklevel=5)
 
 
 def _point(row: Mapping[str, str]) -> str:

@@ -230,6 +230,25 @@ def test_a_lost_run_of_other_scores_alone_is_another(folder: Path, tmp_path: Pat
     assert log.read_bytes() == before and points(board) == events
 
 
+def test_columns_of_a_lost_run_go_with_it(folder: Path, tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    before = log.read_bytes()
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder, "initial").train(
+            DATA,
+            steps=9,
+            validation=DATA,
+            metrics=["f1"],
+            log=log,
+            callbacks=[PowerFails(6)],
+            **OTHER,
+        )
+    assert b"validation_f1" in log.read_bytes()
+    trainer(folder).train(DATA, steps=6, log=log, **SETTINGS)
+    assert log.read_bytes() == before
+
+
 def test_nothing_to_do_from_a_kept_checkpoint_changes_nothing(folder: Path, tmp_path: Path) -> None:
     log, board = tmp_path / "log.csv", tmp_path / "board"
     both: dict[str, Any] = {"log": log, "tensorboard": board, **SETTINGS}
