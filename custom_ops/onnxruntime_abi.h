@@ -64,7 +64,8 @@ struct OrtApi {
                               size_t count);  // 62
   OrtStatus* (*GetSymbolicDimensions)(const OrtTensorTypeAndShapeInfo* info, const char** symbols,
                                       size_t count);  // 63
-  void* unused_64[1];
+  OrtStatus* (*GetTensorShapeElementCount)(const OrtTensorTypeAndShapeInfo* info,
+                                           size_t* out);  // 64
   OrtStatus* (*GetTensorTypeAndShape)(const OrtValue* value,
                                       OrtTensorTypeAndShapeInfo** out);  // 65
   void* unused_66_to_74[9];
@@ -134,6 +135,7 @@ SVGD_ASSERT_PLACE(CreateTensorTypeAndShapeInfo, 57);
 SVGD_ASSERT_PLACE(GetTensorElementType, 60);
 SVGD_ASSERT_PLACE(GetDimensions, 62);
 SVGD_ASSERT_PLACE(GetSymbolicDimensions, 63);
+SVGD_ASSERT_PLACE(GetTensorShapeElementCount, 64);
 SVGD_ASSERT_PLACE(GetTensorTypeAndShape, 65);
 SVGD_ASSERT_PLACE(AllocatorAlloc, 75);
 SVGD_ASSERT_PLACE(AllocatorFree, 76);

@@ -18,6 +18,7 @@ class RunContext {
   // Null where an optional one is absent.
   const OrtValue* Input(size_t index) const;
   Shape InputShape(size_t index) const { return ReadShape(api_, Input(index)); }
+  size_t InputSize(size_t index) const { return ReadSize(api_, Input(index)); }
   template <typename Element>
   const Element* InputData(size_t index) const {
     return static_cast<const Element*>(Data(Input(index)));

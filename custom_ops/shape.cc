@@ -5,6 +5,26 @@
 #include "status.h"
 
 namespace svgd {
+namespace {
+
+// What a value says of itself, released on every way out.
+class TypeAndShape {
+ public:
+  TypeAndShape(const OrtApi& api, const OrtValue* value) : api_(api) {
+    Check(api_.GetTensorTypeAndShape(value, &info_));
+  }
+  ~TypeAndShape() { api_.ReleaseTensorTypeAndShapeInfo(info_); }
+  TypeAndShape(const TypeAndShape&) = delete;
+  TypeAndShape& operator=(const TypeAndShape&) = delete;
+
+  const OrtTensorTypeAndShapeInfo* get() const { return info_; }
+
+ private:
+  const OrtApi& api_;
+  OrtTensorTypeAndShapeInfo* info_ = nullptr;
+};
+
+}  // namespace
 
 std::string Text(const Shape& shape) {
   std::string text = "(";
@@ -23,15 +43,13 @@ Shape ReadShape(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info) {
 }
 
 Shape ReadShape(const OrtApi& api, const OrtValue* value) {
-  OrtTensorTypeAndShapeInfo* info = nullptr;
-  Check(api.GetTensorTypeAndShape(value, &info));
-  // Released on every way out.
-  struct Release {
-    const OrtApi& api;
-    OrtTensorTypeAndShapeInfo* info;
-    ~Release() { api.ReleaseTensorTypeAndShapeInfo(info); }
-  } release{api, info};
-  return ReadShape(api, info);
+  return ReadShape(api, TypeAndShape(api, value).get());
+}
+
+size_t ReadSize(const OrtApi& api, const OrtValue* value) {
+  size_t size = 0;
+  Check(api.GetTensorShapeElementCount(TypeAndShape(api, value).get(), &size));
+  return size;
 }
 
 size_t Size(const Shape& shape) {

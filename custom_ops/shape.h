@@ -16,5 +16,7 @@ std::string Text(const Shape& shape);
 size_t Size(const Shape& shape);
 Shape ReadShape(const OrtApi& api, const OrtTensorTypeAndShapeInfo* info);
 Shape ReadShape(const OrtApi& api, const OrtValue* value);
+// As Size(ReadShape(api, value)), without a list of the sizes.
+size_t ReadSize(const OrtApi& api, const OrtValue* value);
 
 }  // namespace svgd

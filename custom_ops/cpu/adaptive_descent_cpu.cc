@@ -88,7 +88,7 @@ class AdaptiveDescent final : public OpKernel {
   }
 
   static float Number(const RunContext& context, size_t input, const char* what) {
-    if (context.Input(input) == nullptr || Size(context.InputShape(input)) != 1) {
+    if (context.Input(input) == nullptr || context.InputSize(input) != 1) {
       throw Refusal(std::string("the ") + what + " is not one number.");
     }
     return *context.InputData<float>(input);

@@ -25,7 +25,7 @@ class Descent final : public OpKernel {
  public:
   void Run(const RunContext& context) const override {
     const Shape shape = context.InputShape(0);
-    if (Size(context.InputShape(1)) != 1) throw Refusal("the rate is not one number.");
+    if (context.InputSize(1) != 1) throw Refusal("the rate is not one number.");
     if (context.InputShape(2) != shape) {
       throw Refusal("the direction has shape " + Text(context.InputShape(2)) +
                     ", but the parameter has " + Text(shape) + ".");

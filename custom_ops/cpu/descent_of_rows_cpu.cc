@@ -29,7 +29,7 @@ class DescentOfRows final : public OpKernel {
   void Run(const RunContext& context) const override {
     const Shape shape = context.InputShape(0);
     if (shape.empty()) throw Refusal("the parameter has no axes.");
-    if (Size(context.InputShape(1)) != 1) throw Refusal("the rate is not one number.");
+    if (context.InputSize(1) != 1) throw Refusal("the rate is not one number.");
     const std::vector<size_t> rows = RowsOf(context, 2, shape[0]);
     Shape wanted = shape;
     wanted[0] = static_cast<int64_t>(rows.size());

@@ -23,13 +23,12 @@ class FiniteLoss final : public OpKernel {
     if (squares_ + factors_ >= inputs) {
       throw Refusal("There are fewer inputs than squares and factors.");
     }
-    if (Size(context.InputShape(0)) != 1) throw Refusal("the loss is not one number.");
+    if (context.InputSize(0) != 1) throw Refusal("the loss is not one number.");
     const size_t last = inputs - factors_;
     SessionThreads session{context};
     const Threads threads{SessionThreads::ParallelFor, &session};
     const auto size_of = [&](size_t input, SizeOf what) {
-      return SizeSum(context.InputData<float>(input), Size(context.InputShape(input)), what,
-                     threads);
+      return SizeSum(context.InputData<float>(input), context.InputSize(input), what, threads);
     };
     double sum = 0, factor = factors_ == 0 ? 1 : 0;
     for (size_t input = 1; input < last; ++input) {

@@ -11,7 +11,7 @@ namespace svgd {
 // Whether an input that is one number, if it is there, is finite.
 inline bool IsFinite(const RunContext& context, size_t input) {
   if (context.inputs() <= input || context.Input(input) == nullptr) return true;
-  if (Size(context.InputShape(input)) != 1) throw Refusal("the guard is not one number.");
+  if (context.InputSize(input) != 1) throw Refusal("the guard is not one number.");
   return std::isfinite(*context.InputData<float>(input));
 }
 

@@ -30,7 +30,7 @@ class Gradient final : public OpKernel {
     const size_t rows =
         Size({whole.begin(), whole.end() - static_cast<std::ptrdiff_t>(of_scale.size())});
     for (const size_t index : {3, 4}) {
-      if (Size(context.InputShape(index)) != rows) {
+      if (context.InputSize(index) != rows) {
         throw Refusal("input " + std::to_string(index) + " has shape " +
                       Text(context.InputShape(index)) + ", but must have a number for each of " +
                       std::to_string(rows) + " rows.");

@@ -97,7 +97,7 @@ class Gradient final : public OpKernel {
 
   void Run(const RunContext& context) const override {
     const auto* sizes = context.InputData<int64_t>(2);
-    const Shape x(sizes, sizes + Size(context.InputShape(2)));
+    const Shape x(sizes, sizes + context.InputSize(2));
     const PooledShape shape = window_.Of(x);
     for (const size_t index : {0, 1}) {
       const Shape given = context.InputShape(index);

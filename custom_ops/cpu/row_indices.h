@@ -12,7 +12,7 @@ namespace svgd {
 // The rows, of so many, that an input's indices name, those below 0 from the end.
 inline std::vector<size_t> RowsOf(const RunContext& context, size_t input, int64_t count) {
   const auto* indices = context.InputData<int64_t>(input);
-  std::vector<size_t> rows(Size(context.InputShape(input)));
+  std::vector<size_t> rows(context.InputSize(input));
   for (size_t index = 0; index < rows.size(); ++index) {
     const int64_t row = indices[index] < 0 ? indices[index] + count : indices[index];
     if (row < 0 || row >= count) {

@@ -69,7 +69,7 @@ class CrossEntropyGradient final : public OpKernel {
 
   void Run(const RunContext& context) const override {
     const Shape shape = context.InputShape(1);
-    if (Size(context.InputShape(0)) != 1) throw Refusal("dL is not one number.");
+    if (context.InputSize(0) != 1) throw Refusal("dL is not one number.");
     if (shape.size() != 2) throw Refusal("the log-probabilities are not of rows.");
     if (context.InputShape(2) != Shape{shape[0]}) {
       throw Refusal("labels have shape " + Text(context.InputShape(2)) +
