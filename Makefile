@@ -23,11 +23,11 @@ test: $(VENV)/installed
 	$(RUN)/python -m pytest --numprocesses auto
 
 lint: $(VENV)/installed
-	$(RUN)/pip install --quiet --editable '.[lint]'
+	$(RUN)/pip install --quiet 'svgd-onnx[lint]'
 	$(RUN)/ruff check .
 	$(RUN)/ruff format --check .
-	rm -rf build/types  # types are checked where transforms/ lies once it is installed
-	$(RUN)/pip install --quiet --no-deps --target build/types .
+	rm -rf build/types && mkdir -p build/types  # types are checked where transforms/ lies once it is installed
+	cp -r svgd_onnx build/types && cp -r transforms build/types/svgd_onnx
 	MYPYPATH=build/types $(RUN)/mypy -p svgd_onnx
 	$(RUN)/clang-format --dry-run --Werror $(shell find custom_ops examples/cpp -name '*.cc' -o -name '*.cu' -o -name '*.cuh' -o -name '*.h')
 
