@@ -11,6 +11,7 @@ from svgd_onnx.files.destination import (
     require_text,
 )
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
+from svgd_onnx.files.in_use import hold
 from svgd_onnx.files.reading import explained_reading, is_there, require_file, require_there
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.unchanged import UnchangedFiles
@@ -39,6 +40,7 @@ __all__ = [
     "explained_reading",
     "followed",
     "has_room",
+    "hold",
     "is_one_of",
     "is_there",
     "name_again",

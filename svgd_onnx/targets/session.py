@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -12,13 +12,10 @@ from typing import Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
-from svgd_onnx.manifest import FILE_NAME, FORMAT, Manifest, Tensor
+from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.step_names import GRADIENT_NORMS, VIRTUAL_GRADIENT_NORMS, beside
 from svgd_onnx.targets.index_at_fault import IndexAtFault, find
 from svgd_onnx.targets.training_progress import TrainingProgress
-
-# Of what differs in a message.
-_SHOWN = 64
 
 # onnxruntime has one seed for the whole process.
 _SEED_IN_USE = threading.Lock()
@@ -43,88 +40,6 @@ def seeded(seed: int | None) -> Iterator[None]:
 def no_tensor(folder: Path, name: str) -> UserError:
     """What to raise where a checkpoint has no tensor of a name."""
     return UserError(f"The checkpoint of '{folder}' has no tensor '{name}': svgd.json lists them.")
-
-
-def checkpoint_damaged(path: Path) -> UserError:
-    """What to raise where a checkpoint cannot be read."""
-    return UserError(
-        f"The checkpoint '{path}' is damaged, and with it what was trained: restore it from a copy, "
-        "or convert the model again."
-    )
-
-
-def check_checkpoint(
-    folder: Path,
-    manifest: Manifest,
-    names: Iterable[str],
-    found: Callable[[str], tuple[str, Sequence[int]] | None],
-) -> None:
-    """Refuses a checkpoint whose tensors are not those of the manifest, by their names, types and shapes.
-
-    Args:
-        folder: of artifacts.
-        manifest: theirs.
-        names: of the checkpoint's tensors.
-        found: the type and shape of a tensor of the checkpoint, None if there is none.
-
-    Raises:
-        UserError: says what differs.
-    """
-    wanted: list[tuple[str, Sequence[int]]] = [
-        *((each.name, each.shape) for each in manifest.parameters),
-        *((each.state, each.state_shape) for each in manifest.operations if each.state is not None),
-        *((each.name, each.shape) for each in manifest.states),
-    ]
-    for name, shape in wanted:
-        check_tensor(folder, name, found(name), shape)
-    known = {name for name, _ in wanted}
-    more = sorted(name for name in names if name not in known)
-    if more and manifest.format >= FORMAT:  # older ones do not tell of the optimizer's state
-        raise UserError(
-            f"The checkpoint of '{folder}' has a tensor '{more[0]}', of which {FILE_NAME} says nothing: put "
-            "the one of both back that is not what was made, or convert the model again."
-        )
-
-
-def check_conversion(folder: Path, manifest: Manifest, trained_as: Mapping[str, str]) -> None:
-    """Refuses a checkpoint that was trained by other artifacts, of whichever shapes.
-
-    Args:
-        folder: of artifacts.
-        manifest: theirs.
-        trained_as: `TrainingProgress.conversion`.
-
-    Raises:
-        UserError: says what differs.
-    """
-    here = manifest.conversion
-    for name in sorted(here.keys() & trained_as.keys()):
-        was, is_ = _short(trained_as[name]), _short(here[name])
-        if trained_as[name] != here[name]:
-            raise UserError(
-                f"The checkpoint of '{folder}' was trained by another conversion: {name} was {was}, and is "
-                f"{is_} by {FILE_NAME}; put the one back that belongs here, or convert the model again."
-            )
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def check_tensor(
-    folder: Path, name: str, found: tuple[str, Sequence[int]] | None, shape: Sequence[int]
-) -> None:
-    """As `check_checkpoint`, of one tensor, which is to be float32."""
-    if found == ("float32", tuple(shape)):
-        return
-    has = "is not in it"
-    if found is not None:
-        dtype, given = found
-        has = f"is {dtype} of shape {tuple(given)} in it, and float32 of shape {tuple(shape)} by {FILE_NAME}"
-    raise UserError(
-        f"The checkpoint of '{folder}' is that of another model: '{name}' {has}; put the one back that belongs "
-        "here, or convert the model again."
-    )
 
 
 def norm_outputs(manifest: Manifest) -> list[str]:

@@ -7,18 +7,19 @@ from one of the same step that is the checkpoint's own. What a run replaces lies
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from itertools import accumulate
 from pathlib import Path
 
+from svgd_onnx.errors import UserError
 from svgd_onnx.files import explained, name_again, whole_file
+from svgd_onnx.training.points import NOTHING, Point, ends_with_last, places
 
 BEFORE = ".svgd-before"
 """Is in the names of files that were set aside."""
-NOTHING = ""
-"""The record where nothing was written."""
+_LONGEST = 255  # bytes of a file's name
+_DIGITS = 8
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,8 @@ class Beginning:
     def settle(
         self,
         records: Records,
-        points: Sequence[str],
+        here: Sequence[Point],
+        aside: Sequence[Point],
         forget: Callable[[], None],
         restore: Callable[[], None],
     ) -> None:
@@ -69,33 +71,28 @@ class Beginning:
 
         Args:
             records: of the log, or of event files.
-            points: that are there.
+            here: points that are there.
+            aside: points of what was set aside.
             forget: removes what was set aside, if the run that did has saved.
             restore: puts it back, if it has not.
         """
-        last, own = records.last, records.own
-        if self.is_unsaved and last and count_up_to(last, points) is not None:
+        if self.is_unsaved and ends_with_last(records.last or NOTHING, here):
             return
-        if own and count_up_to(own, points) is not None:
+        own = records.own or NOTHING
+        found = places(own, here)
+        if found and len(found) >= len(places(own, aside)):
             forget()
         else:
             restore()
 
 
-def record_with(record: str, point: str) -> str:
-    """The record of what has one more point."""
-    return hashlib.sha256(f"{record} {point}".encode()).hexdigest()[:16]
-
-
-def record_of(points: Iterable[str]) -> str:
-    """The record of some points."""
-    return reduce(record_with, points, NOTHING)
-
-
-def count_up_to(record: str, points: Iterable[str]) -> int | None:
-    """How many of the first points a record is of; None if of none."""
-    found = accumulate(points, record_with, initial=NOTHING)
-    return next((count for count, each in enumerate(found) if each == record), None)
+def aside_of(file: Path) -> Path:
+    """By which name a file is set aside, beside it."""
+    name = f"{file.name}{BEFORE}"
+    if len(os.fsencode(name)) > _LONGEST:
+        digest = hashlib.sha256(os.fsencode(file.name)).hexdigest()[:_DIGITS]
+        name = f".{digest}{BEFORE}"
+    return file.with_name(name)
 
 
 def set_aside(file: Path, aside: Path) -> None:
@@ -104,11 +101,16 @@ def set_aside(file: Path, aside: Path) -> None:
     Raises:
         UserError: it cannot be given.
     """
-    with whole_file(aside, of_ours=True, like=file) as temporary:
-        if file.is_file():
-            name_again(file, temporary)
-        else:
-            temporary.touch()
+    try:
+        with whole_file(aside, of_ours=True, like=file) as temporary:
+            if file.is_file():
+                name_again(file, temporary)
+            else:
+                temporary.touch()
+    except UserError as error:
+        raise UserError(
+            f"Nothing can be kept beside '{file}' while it is written: {error}"
+        ) from error
 
 
 def put_back(aside: Path, file: Path) -> None:

@@ -14,29 +14,22 @@ import socket
 import struct
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import explained, followed, require_file, whole_file
-from svgd_onnx.training.beginning import (
-    BEFORE,
-    NOTHING,
-    Beginning,
-    count_up_to,
-    put_back,
-    record_of,
-    record_with,
-    set_aside,
-)
+from svgd_onnx.files import explained, explained_reading, followed, require_file, whole_file
+from svgd_onnx.training.beginning import BEFORE, Beginning, put_back, set_aside
+from svgd_onnx.training.points import NOTHING, Point, Recorder, places
 
 _MARK = "tfevents"  # by which TensorBoard knows event files
 _ASIDE = BEFORE.removeprefix(".")  # in its place in names of files that another run is replacing
 _VERSION = "brain.Event:2"
 _FLUSH_SECONDS = 1.0
-_LENGTH, _CHECKSUM = struct.Struct("<Q"), 4
+_LENGTH, _CHECKSUM = struct.Struct("<Q"), struct.Struct("<I")
+_HEAD = _LENGTH.size + _CHECKSUM.size
 
 # By heading and title: a "Margin" of the tags of a curve and those around it, or "Multiline" of patterns.
 Charts = dict[str, dict[str, tuple[str, list[str]]]]
@@ -54,9 +47,6 @@ class EventFile:
             before lie beside until `saved`, unseen by TensorBoard, and come back where that was not called.
         followed_tag: of the number that each step has, by which runs are told apart.
 
-    Attributes:
-        record: of the events so far, for the checkpoint.
-
     Raises:
         UserError: the folder holds events of something else or lies among the artifacts, it cannot be written,
             a file in it is damaged, or tensorboardX is not installed.
@@ -66,7 +56,8 @@ class EventFile:
         self, folder: Path, training: Path, beginning: Beginning, followed_tag: str
     ) -> None:
         self._folder, self._beginning, self._tag = folder, beginning, followed_tag
-        self.record = beginning.events.last
+        self._recorder: Recorder | None = None
+        self._on_disk = beginning.events.last
         if followed(folder).is_relative_to(followed(training)):
             raise UserError(
                 f"'{folder}' lies in '{training}', which is for artifacts alone: choose another "
@@ -80,6 +71,10 @@ class EventFile:
     def __enter__(self) -> EventFile:
         from tensorboardX import RecordWriter
 
+        if os.path.lexists(self._folder) and not self._folder.is_dir():
+            raise UserError(
+                f"'{self._folder}' is no folder: choose another {option('tensorboard')}."
+            )
         with explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
             files = self._files(_MARK)
@@ -88,16 +83,23 @@ class EventFile:
         for file in files:
             if self._ending not in file.name:
                 raise UserError(
-                    f"'{self._folder}' has events of something else, '{file.name}', which would be one run "
-                    f"with these: give each training a {option('tensorboard')} of its own."
+                    f"'{self._folder}' has events of something else, or of this folder by another name, "
+                    f"'{file.name}', which would be one run with these: give each training a "
+                    f"{option('tensorboard')} of its own."
                 )
         beginning = self._beginning
         self._put_back()
-        last_step = self._last_step()
-        self._is_untouched = beginning.sets_aside and not self._asides()
-        for file in self._files(_MARK):
-            if self._is_untouched:
+        last_step, points, are_known = self._kept()
+        self._recorder = Recorder(beginning.events.last or NOTHING, points, are_known=are_known)
+        self._on_disk = self.record
+        # what was there, or that nothing was, may be needed if this run ends before it saves
+        sets_aside = beginning.sets_aside or not (points and are_known)
+        self._is_untouched = sets_aside and not self._asides()
+        files = self._files(_MARK)
+        if self._is_untouched:
+            for file in files or [self._folder / f"events.out.{_MARK}{self._ending}"]:
                 set_aside(file, self._renamed(file, _MARK, _ASIDE))
+        for file in files:
             self._drop_lost(file, last_step)
         host, begun = socket.gethostname(), f"{self._ending}-{beginning.step:09d}"
         name = f"events.out.{_MARK}.{time.time():.0f}.{host}{begun}"
@@ -124,15 +126,25 @@ class EventFile:
             if self._is_untouched:  # nothing was trained
                 self._put_asides_back()
 
+    @property
+    def record(self) -> str | None:
+        """Of the events so far, for the checkpoint; where one could not be written, of those on the disk."""
+        return self._on_disk if self._recorder is None else self._recorder.record
+
     def write(self, step: int, values: Mapping[str, float]) -> None:
-        """Numbers at a step, by tag."""
+        """Numbers at a step, by tag.
+
+        Raises:
+            UserError: they cannot be written.
+        """
         self._is_empty = self._is_untouched = False
         event = self._events.Event(wall_time=time.time(), step=step)
         for tag, value in values.items():
             event.summary.value.add(tag=tag, simple_value=value)
         self._write(event)
         for point in self._points_of(event):
-            self.record = record_with(self.record or NOTHING, point)
+            if self._recorder is not None:
+                self._recorder.add(point)
 
     def arrange(self, charts: Charts) -> None:
         """Says which curves TensorBoard's page "Custom scalars" shows together."""
@@ -142,9 +154,9 @@ class EventFile:
 
     def flush(self) -> None:
         """Puts what was written onto the disk."""
-        with explained(self._path):
+        with self._written():
             self._writer.flush()
-        self._flushed = time.monotonic()
+        self._flushed, self._on_disk = time.monotonic(), self.record
 
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
@@ -159,10 +171,10 @@ class EventFile:
 
     def _put_back(self) -> None:
         """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
-        if self._asides():
-            points = [point for _, point in self._points()]
-            beginning = self._beginning
-            beginning.settle(beginning.events, points, self.saved, self._put_asides_back)
+        asides, beginning = self._asides(), self._beginning
+        if asides:
+            here, aside = ([*self._points(files)] for files in (self._files(_MARK), asides))
+            beginning.settle(beginning.events, here, aside, self.saved, self._put_asides_back)
 
     def _put_asides_back(self) -> None:
         asides = self._asides()
@@ -176,96 +188,128 @@ class EventFile:
     def _asides(self) -> list[Path]:
         return [each for each in self._files(f".{_ASIDE}.") if self._ending in each.name]
 
-    def _last_step(self) -> int:
-        """That of the last event that is of the training which goes on."""
-        beginning = self._beginning
-        kept = [each for each in self._points() if each[0] <= beginning.step]
-        last = beginning.events.last
-        count = None if last is None else count_up_to(last, (point for _, point in kept))
-        step = beginning.step
-        if count is not None:
-            if count < len(kept):
-                step = kept[count][0] - 1  # of another run
-            kept = kept[:count]
-        elif last is not None and kept:
-            warnings.warn(
-                Advice(
-                    f"The events in '{self._folder}' are not as this training left them: those up to step "
-                    f"{beginning.step:,} are kept, and may be of other runs."
-                ),
-                stacklevel=4,
-            )
-        self.record = record_of(point for _, point in kept)
-        return step
+    def _kept(self) -> tuple[int, list[Point], bool]:
+        """The last step of the training which goes on, its points, and whether its record tells of them."""
+        step, last = self._beginning.step, self._beginning.events.last
+        points = [each for each in self._points(self._files(_MARK)) if each.step <= step]
+        if last is None or not points:
+            return step, points, not points
+        found = places(last, points)
+        if found or last == NOTHING:  # what follows is of a run that was lost
+            count = found[-1].stop if found else 0
+            step = points[count].step - 1 if count < len(points) else step
+            return step, points[:count], True
+        warnings.warn(
+            Advice(
+                f"The events in '{self._folder}' are not as this training left them: those up to step "
+                f"{step:,} are kept, and may be of other runs."
+            ),
+            stacklevel=4,
+        )
+        return step, points, False
 
-    def _points(self) -> Iterator[tuple[int, str]]:
-        """Steps and points of the followed number, in the order in which they were written."""
-        for file in self._files(_MARK):
-            with explained(file):
-                content = file.read_bytes()
-            for record in _records(content):
-                event = self._parsed(file, record)
-                yield from ((event.step, point) for point in self._points_of(event))
+    def _points(self, files: Iterable[Path]) -> Iterator[Point]:
+        """Those of the followed number, in the order in which they were written."""
+        for file in files:
+            for event, _ in self._events_in(file):
+                yield from self._points_of(event)
 
-    def _points_of(self, event: Any) -> list[str]:
+    def _points_of(self, event: Any) -> list[Point]:
         """An event's numbers as a file has them, in 32 bits, where it has the one that is followed."""
         values = event.summary.value
         if all(value.tag != self._tag for value in values):
             return []
-        return [" ".join([str(event.step), *(f"{v.tag}={v.simple_value.hex()}" for v in values)])]
+        numbers = (f"{value.tag}={value.simple_value.hex()}" for value in values)
+        return [Point(event.step, " ".join([str(event.step), *numbers]))]
 
     def _renamed(self, file: Path, mark: str, other: str) -> Path:
         return file.with_name(file.name.replace(f".{mark}.", f".{other}.", 1))
 
     def _files(self, mark: str) -> list[Path]:
-        """Those with it in their names, in the order in which they were begun."""
-        return sorted(each for each in self._folder.iterdir() if mark in each.name)
+        """Those with it in their names, in the order in which they were begun; no hidden ones, as left over."""
+        found = (each for each in self._folder.iterdir() if mark in each.name)
+        return sorted(each for each in found if not each.name.startswith("."))
+
+    @contextlib.contextmanager
+    def _written(self) -> Iterator[None]:
+        """Around what writes.
+
+        Raises:
+            UserError: it cannot be written.
+        """
+        try:
+            with explained(self._path):
+                yield
+        except UserError:
+            self._recorder = None
+            raise
 
     def _write(self, event: Any) -> None:
-        with explained(self._path):
+        with self._written():
             self._writer.write(event.SerializeToString())
         if time.monotonic() - self._flushed > _FLUSH_SECONDS:
             self.flush()
 
     def _drop_lost(self, file: Path, last_step: int) -> None:
         """Leaves the events of a file up to a step; a file without any goes."""
-        with explained(file):
-            content = file.read_bytes()
-        kept, is_any = [], False
-        for record in _records(content):
-            event = self._parsed(file, record)
+        kept, is_any, size = [], False, 0
+        for event, record in self._events_in(file):
+            size += len(record)
             if event.step <= last_step:
                 kept.append(record)
                 is_any = is_any or event.step > 0
-        if not is_any:
-            with explained(file):
+        with explained(file):
+            is_cut = size < file.stat().st_size
+            if not is_any:
                 file.unlink()
-        elif sum(map(len, kept)) < len(content):
+                return
+        if is_cut or sum(map(len, kept)) < size:
             with whole_file(file, of_ours=True) as temporary:
                 temporary.write_bytes(b"".join(kept))
 
-    def _parsed(self, file: Path, record: bytes) -> Any:
+    def _events_in(self, file: Path) -> Iterator[tuple[Any, bytes]]:
+        """The events of a file, each with its whole record.
+
+        Raises:
+            UserError: it cannot be read, or is damaged.
+        """
         from google.protobuf.message import DecodeError
 
+        with explained_reading(file):
+            content = file.read_bytes()
         try:
-            body = record[_LENGTH.size + _CHECKSUM : -_CHECKSUM]
-            return self._events.Event.FromString(body)
-        except DecodeError as error:
+            for record in _records(content):
+                body = record[_HEAD : -_CHECKSUM.size]
+                yield self._events.Event.FromString(body), record
+        except (DecodeError, ValueError) as error:
             raise UserError(
                 f"'{file}' is damaged: delete it, or choose another {option('tensorboard')}."
             ) from error
 
 
 def _records(content: bytes) -> Iterator[bytes]:
-    """The whole records of a file; the last may be cut, where a process was killed."""
+    """The whole records of a file; the last may be cut, where a process was killed.
+
+    Raises:
+        ValueError: a checksum is another.
+    """
     begin = 0
-    while begin + _LENGTH.size <= len(content):
-        (length,) = _LENGTH.unpack_from(content, begin)
-        end = begin + _LENGTH.size + length + 2 * _CHECKSUM
+    while begin + _HEAD <= len(content):
+        length = _checked(content[begin : begin + _LENGTH.size], content, begin + _LENGTH.size)
+        end = begin + _HEAD + _LENGTH.unpack(length)[0] + _CHECKSUM.size
         if end > len(content):
             return
+        _checked(content[begin + _HEAD : end - _CHECKSUM.size], content, end - _CHECKSUM.size)
         yield content[begin:end]
         begin = end
+
+
+def _checked(part: bytes, content: bytes, at: int) -> bytes:
+    from tensorboardX.record_writer import masked_crc32c
+
+    if masked_crc32c(part) != _CHECKSUM.unpack_from(content, at)[0]:
+        raise ValueError
+    return part
 
 
 def _events() -> Any:

@@ -103,18 +103,23 @@ def find(folder: Path, manifest: Manifest, name: str) -> int | None:
         return None
     target = target_named(manifest.target)
     kept = KeptCheckpoints(folder, target.checkpoint_files).steps()
-    progress = target.progress(folder, manifest)
     step: int | None = None
     if name == INITIAL:
         step = 0
-    elif name == BEST:
+    elif name.startswith(_STEP) and name.removeprefix(_STEP).isdecimal():
+        step = int(name.removeprefix(_STEP))
+    try:
+        progress = target.progress(folder, manifest)
+    except UserError:
+        if step in kept:  # whatever has become of the folder's own
+            return step
+        raise
+    if name == BEST:
         step = progress.best_step
         if step is None:
             raise UserError(
                 f"'{folder}' keeps no best checkpoint: train with {option('checkpoint_best')} for that."
             )
-    elif name.startswith(_STEP) and name.removeprefix(_STEP).isdecimal():
-        step = int(name.removeprefix(_STEP))
     if step == progress.step:
         return None
     if step is None or step not in kept:

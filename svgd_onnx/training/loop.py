@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -156,15 +156,13 @@ class Loop:
         if self.held_out is not None and (ends_epoch or number == self.total):
             metrics = self._validate(self.held_out, ends_epoch)
         if metrics or number % self.log_every == 0:
-            try:
+            with self._saved_if_refused(rows):
                 rows.write(number, epoch, rate, loss, metrics)
-            except UserError as error:
-                self._note_points(rows)
-                raise self._without_log(error) from error
         bar.advance(self._result)
         record = Record(number, epoch, rate, loss, metrics)
         for callback in self.callbacks:
-            callback.on_step(record)
+            with self._saved_if_refused(rows) if callback is self.board else nullcontext():
+                callback.on_step(record)
         if ends_epoch:
             for callback in self.callbacks:
                 callback.on_epoch(record)
@@ -172,17 +170,26 @@ class Loop:
             self._save(record, rows)
         return record
 
-    def _without_log(self, error: UserError) -> UserError:
-        """What to raise where a row cannot be written: the steps so far are not lost with it."""
-        if self.state.communicator.size > 1:  # others would wait
-            return error
+    @contextmanager
+    def _saved_if_refused(self, rows: TrainingLog) -> Iterator[None]:
+        """Around what writes a row, or events: the steps so far are not lost with it.
+
+        Raises:
+            UserError: it cannot be written.
+        """
         try:
-            self.save()
-        except UserError:
-            return error
-        return UserError(
-            f"{error} The checkpoint has the {self.state.progress.step:,} steps so far."
-        )
+            yield
+        except UserError as error:
+            self._note_points(rows)
+            if self.state.communicator.size > 1:  # others would wait
+                raise
+            try:
+                self.save()
+            except UserError:
+                raise error from None
+            raise UserError(
+                f"{error} The checkpoint has the {self.state.progress.step:,} steps so far."
+            ) from error
 
     def _validate(self, held_out: Taken | StreamExamples, ends_epoch: bool) -> dict[str, float]:
         values = self.state.communicator.from_first(
@@ -249,10 +256,12 @@ class Loop:
 
     def _save(self, record: Record | None, rows: TrainingLog) -> None:
         if self.board is not None:
-            self.board.flush()  # before a checkpoint tells of it
+            with self._saved_if_refused(rows):
+                self.board.flush()  # before a checkpoint tells of it
         self._note_points(rows)
         self.save()
         rows.saved()
         if record is not None:
             for callback in self.callbacks:
-                callback.on_checkpoint(record)
+                with self._saved_if_refused(rows) if callback is self.board else nullcontext():
+                    callback.on_checkpoint(record)

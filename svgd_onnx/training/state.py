@@ -17,10 +17,11 @@ from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import TrainingProgress, Validation
-from svgd_onnx.training.beginning import NOTHING, Beginning, Records
+from svgd_onnx.training.beginning import Beginning, Records
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
+from svgd_onnx.training.points import NOTHING, is_record
 from svgd_onnx.training.ranks import NoClaim, check_alike, open_rank
 
 
@@ -88,9 +89,12 @@ class TrainingState:
         # what the folder's own checkpoint is, if training goes on from it
         self._followed: int | None = saved.step
         self._given_up = False
-        self._own = saved
+        self._own = (
+            saved if kept_step is None else replace(saved, rows_record=None, events_record=None)
+        )
         if kept_step is not None:
-            self._own = with_known_records(target.progress(folder, manifest))
+            with contextlib.suppress(UserError):  # its place is to be taken, whatever it is
+                self._own = with_known_records(target.progress(folder, manifest))
             self._followed, self._given_up = None, True
         self._opened_step = saved.step
         self._finite: FiniteTensors | None = None
@@ -268,13 +272,17 @@ class TrainingState:
             self._kept.forget({step for step in self._kept.steps() if step > self._opened_step})
             self._given_up = False
         if self._keep_last is not None:
-            kept = self._kept.steps() - {0}
+            # later ones are of no training that this goes on with
+            kept = {step for step in self._kept.steps() if 0 < step <= self.progress.step}
             newest = sorted(kept - {self.progress.step}, reverse=True)[: self._keep_last - 1]
             self._kept.forget(kept - {*newest, self.progress.best_step})
 
 
 def with_known_records(progress: TrainingProgress) -> TrainingProgress:
     """Without records that a program kept as they were while it trained on."""
-    if progress.recorded == progress.step:
-        return progress
-    return replace(progress, rows_record=None, events_record=None)
+    known = progress.recorded == progress.step
+    rows, events = (
+        each if known and each is not None and is_record(each) else None
+        for each in (progress.rows_record, progress.events_record)
+    )
+    return replace(progress, rows_record=rows, events_record=events)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import os
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,18 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from svgd_onnx.errors import Advice, UserError
-from svgd_onnx.files import PathLike, explained, followed, whole_file
-from svgd_onnx.training.beginning import (
-    BEFORE,
-    NOTHING,
-    Beginning,
-    count_up_to,
-    put_back,
-    record_of,
-    record_with,
-    set_aside,
-)
+from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.files import PathLike, explained, followed, hold, whole_file
+from svgd_onnx.training.beginning import Beginning, aside_of, put_back, set_aside
+from svgd_onnx.training.points import NOTHING, Point, Recorder, places
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 _BEGINNING = ",".join(COLUMNS).encode()
@@ -41,9 +34,6 @@ class TrainingLog:
             before lies beside until `saved`, and comes back where that was not called.
         metrics: of the validation, beside the loss; each has a column. So do those that are in the file
             already.
-
-    Attributes:
-        record: of the rows so far, for the checkpoint.
     """
 
     def __init__(
@@ -51,8 +41,8 @@ class TrainingLog:
     ) -> None:
         self._path = None if path is None else Path(path)
         self._beginning = beginning
-        self.record = beginning.rows.last
-        self._is_untouched = False
+        self._recorder: Recorder | None = None
+        self._is_untouched = self._is_gone = False
         self._columns = list(dict.fromkeys([*COLUMNS, *(_VALIDATION + name for name in metrics)]))
         self._file: Any = None
 
@@ -61,24 +51,53 @@ class TrainingLog:
             return self
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
-        self._put_back()
-        kept = self._kept_rows(self._path)
-        if self._beginning.sets_aside and not self._aside.is_file():
-            set_aside(followed(self._path), self._aside)
-            self._is_untouched = True
-        try:
-            with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
-                writer = csv.DictWriter(file, self._columns, restval="")
-                writer.writeheader()
-                writer.writerows(kept)
-            with explained(self._path):
-                self._file = self._path.open("a", newline="")
-        except UserError:
-            self._close()
-            raise
+        with self._nobody_else_writes(self._path):
+            self._put_back()
+            kept, are_known = self._kept_rows(self._path)
+            # what was there may be needed if this run ends before it saves
+            sets_aside = self._beginning.sets_aside or not (kept and are_known)
+            if sets_aside and not self._aside.is_file():
+                set_aside(followed(self._path), self._aside)
+                self._is_untouched = True
+            try:
+                with whole_file(self._path) as temporary, temporary.open("w", newline="") as file:
+                    writer = csv.DictWriter(file, self._columns, restval="")
+                    writer.writeheader()
+                    writer.writerows(kept)
+                with explained(self._path):
+                    self._file = self._path.open("a", newline="")
+            except UserError:
+                self._close()
+                raise
+        hold(self._file)
         self._writer = csv.writer(self._file)
-        self.record = record_of(map(_point, kept))
+        points, last = [*map(_point, kept)], self._beginning.rows.last
+        self._recorder = Recorder(last or NOTHING, points, are_known=are_known)
         return self
+
+    @contextlib.contextmanager
+    def _nobody_else_writes(self, path: Path) -> Iterator[None]:
+        """Around what replaces a log.
+
+        Raises:
+            UserError: another training writes it.
+        """
+        if not path.is_file():
+            yield
+            return
+        with explained(path):
+            file = path.open("ab")
+        with file:
+            if not hold(file):
+                raise UserError(
+                    f"Another training writes to the log '{path}': give each {option('log')} of its own."
+                )
+            yield
+
+    @property
+    def record(self) -> str | None:
+        """Of the rows so far, for the checkpoint."""
+        return self._beginning.rows.last if self._recorder is None else self._recorder.record
 
     def __exit__(
         self,
@@ -124,41 +143,63 @@ class TrainingLog:
                 f"({error.strerror or error}): make room, or log elsewhere."
             ) from error
         self._is_untouched = False
-        self.record = record_with(
-            self.record or NOTHING, _point(dict(zip(self._columns, map(str, row))))
-        )
+        assert self._recorder is not None
+        self._recorder.add(_point(dict(zip(self._columns, map(str, row)))))
 
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
 
         Raises:
             UserError: what lay beside cannot be removed.
+
+        Warns:
+            once, where the log is no longer there.
         """
         self._is_untouched = False
         if self._path is not None:
             with explained(self._aside):
                 self._aside.unlink(missing_ok=True)
+            self._look_for(self._path)
+
+    def _look_for(self, path: Path) -> None:
+        if self._file is None or self._is_gone:
+            return
+        try:
+            is_there = os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            is_there = False
+        except OSError:  # nothing is known
+            return
+        if not is_there:
+            self._is_gone = True
+            _warn(
+                f"The log '{path}' was removed or replaced while training went on: its rows since it began are "
+                "lost, and so are those to come."
+            )
 
     @property
     def _aside(self) -> Path:
         assert self._path is not None
-        place = followed(self._path)
-        return place.with_name(f"{place.name}{BEFORE}")
+        return aside_of(followed(self._path))
 
     def _put_back(self) -> None:
         """Undoes what a run did here that has not saved, or forgets what one set aside that has."""
         assert self._path is not None
         if not self._aside.is_file():
             return
-        place, beginning, points = followed(self._path), self._beginning, list[str]()
-        with contextlib.suppress(UserError):
-            points.extend(map(_point, _content(place).rows))
-        beginning.settle(beginning.rows, points, self.saved, lambda: put_back(self._aside, place))
+        place, beginning = followed(self._path), self._beginning
+        beginning.settle(
+            beginning.rows,
+            _points(place),
+            _points(self._aside),
+            self.saved,
+            lambda: put_back(self._aside, place),
+        )
 
-    def _kept_rows(self, path: Path) -> list[dict[str, str]]:
-        """The rows of the steps that training goes on from."""
+    def _kept_rows(self, path: Path) -> tuple[list[dict[str, str]], bool]:
+        """The rows of the steps that training goes on from, and whether its record tells of them."""
         if not self._beginning.step:
-            return []
+            return [], True
         content, rows = _content(path), list[dict[str, str]]()
         self._columns = list(dict.fromkeys([*content.columns, *self._columns]))
         for row in content.rows:
@@ -173,15 +214,15 @@ class TrainingLog:
                     f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
                 )
         last = self._beginning.rows.last
-        count = None if last is None else count_up_to(last, map(_point, rows))
-        if count:
-            return rows[:count]
+        found = [] if last is None else places(last, [*map(_point, rows)])
+        if found:  # what follows is of a run that was lost
+            return rows[: found[-1].stop], True
         if rows and last is not None and not content.is_cut:
             _warn(
                 f"The log '{path}' is not as this training left it: its rows up to step "
                 f"{self._beginning.step:,} are kept, and may be of other runs."
             )
-        return rows
+        return rows, not rows
 
 
 @dataclass(frozen=True)
@@ -241,9 +282,18 @@ def _warn(sentence: str) -> None:
     warnings.warn(Advice(sentence), stacklevel=5)
 
 
-def _point(row: Mapping[str, str]) -> str:
+def _point(row: Mapping[str, str]) -> Point:
     """What of a row is in the record: columns may be added, which are empty in it."""
-    return ",".join(f"{column}={row[column]}" for column in sorted(row) if row[column])
+    text = ",".join(f"{column}={row[column]}" for column in sorted(row) if row[column])
+    return Point(int(row["step"]), text)
+
+
+def _points(path: Path) -> list[Point]:
+    """Of a log, up to where it is damaged."""
+    points = list[Point]()
+    with contextlib.suppress(UserError):
+        points.extend(map(_point, _content(path).rows))
+    return points
 
 
 def _is_header(columns: list[str]) -> bool:

@@ -300,7 +300,7 @@ def test_steps_of_ones_own_before_it_neither(folder: Path, tmp_path: Path) -> No
 
 
 def test_a_record_that_a_program_kept_while_it_trained_on_is_none() -> None:
-    known = TrainingProgress(step=5, rows_record="ab", events_record="cd", recorded=5)
+    known = TrainingProgress(step=5, rows_record="1:5:ab", events_record="", recorded=5)
     assert with_known_records(known) == known
     stale = with_known_records(replace(known, step=6))
     assert (stale.rows_record, stale.events_record) == (None, None)

@@ -14,7 +14,13 @@ from svgd_onnx.files import is_there, whole_file
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
-from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
+from svgd_onnx.targets.checkpoint_checks import (
+    check_checkpoint,
+    check_conversion,
+    check_step,
+    checkpoint_damaged,
+    checkpoint_missing,
+)
 from svgd_onnx.targets.training_progress import TrainingProgress
 
 _PREFIX = "svgd."
@@ -28,10 +34,12 @@ def load(path: Path, manifest: Manifest) -> Any:
         UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
     if not is_there(path):
-        raise UserError(f"There is no checkpoint '{path}': convert the model again.")
+        raise checkpoint_missing(path)
     try:
         state = training_binding().load_checkpoint(str(path))
-        check_conversion(path.parent, manifest, progress(state, path).conversion)
+        found = progress(state, path)
+        check_step(path, found.step)
+        check_conversion(path.parent, manifest, found.conversion)
         names = state.parameter_names()
         check_checkpoint(path.parent, manifest, names, lambda name: _found(state, name))
     except (RuntimeError, UnicodeDecodeError) as error:  # what it says of tensors may be no text

@@ -10,13 +10,18 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from svgd_onnx.errors import UserError
 from svgd_onnx.files import UnchangedFiles, is_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import RESIDUAL
-from svgd_onnx.targets.session import check_checkpoint, check_conversion, checkpoint_damaged
+from svgd_onnx.targets.checkpoint_checks import (
+    check_checkpoint,
+    check_conversion,
+    check_step,
+    checkpoint_damaged,
+    checkpoint_missing,
+)
 from svgd_onnx.targets.training_progress import TrainingProgress
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
@@ -57,7 +62,7 @@ def progress(path: Path) -> TrainingProgress:
         UserError: there is none, or it is damaged.
     """
     if not is_there(path):
-        raise _missing(path)
+        raise checkpoint_missing(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return _progress(file.metadata())
@@ -72,7 +77,7 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
         UserError: there is none, it is damaged, or it is not of artifacts with this manifest.
     """
     if not is_there(path):
-        raise _missing(path)
+        raise checkpoint_missing(path)
     try:
         as_it_was = UnchangedFiles([path])
         with safe_open(path, framework="numpy") as file:
@@ -84,6 +89,7 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
     except _DAMAGES as error:
         raise checkpoint_damaged(path) from error
     found = {name: (str(array.dtype), array.shape) for name, array in tensors.items()}
+    check_step(path, progress.step)
     check_conversion(path.parent, manifest, progress.conversion)
     kept = [name for name in found if not name.startswith(RESIDUAL)]
     check_checkpoint(path.parent, manifest, kept, found.get)
@@ -92,7 +98,3 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
 
 def _progress(metadata: Mapping[str, str] | None) -> TrainingProgress:
     return read(TrainingProgress, json.loads((metadata or {})[_PROGRESS]))
-
-
-def _missing(path: Path) -> UserError:
-    return UserError(f"There is no checkpoint '{path}': convert the model again.")

@@ -16,11 +16,12 @@ from svgd_onnx.errors import Advice, UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import IN_PLACE, LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, beside
+from svgd_onnx.targets.checkpoint_checks import check_tensor
 from svgd_onnx.targets.checkpoint_names import name_of_step
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.kernels import AUTO, FAST, choose_kernels
 from svgd_onnx.targets.memory_arena import memory_arena
-from svgd_onnx.targets.session import batch_at_fault, check_tensor, no_tensor, norm_outputs, seeded
+from svgd_onnx.targets.session import batch_at_fault, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.standard_onnx import checkpoint
 from svgd_onnx.targets.standard_onnx.captured import CapturedSteps
 from svgd_onnx.targets.standard_onnx.comparison import TOLERANCE, relative_difference
