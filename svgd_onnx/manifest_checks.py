@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from math import isfinite
 from typing import TYPE_CHECKING
@@ -53,6 +54,10 @@ def check(manifest: Manifest) -> None:
             parameter.stored_as
         ):
             raise MisfitError(f"'{parameter.name}' is stored as '{parameter.stored_as}'")
+    for named in (manifest.arrays, manifest.outputs, manifest.parameters):
+        names = Counter(each.name for each in named)
+        if names.total() > len(names):
+            raise MisfitError(f"'{names.most_common(1)[0][0]}' is there twice")
     trained = {each.name for each in manifest.parameters if each.trainable}
     if not trained.issuperset(manifest.gradient_norms):
         raise MisfitError("'gradient_norms' has what is no trainable parameter")
@@ -60,11 +65,15 @@ def check(manifest: Manifest) -> None:
 
 
 def _check_term(term: LossTerm, outputs: Sequence[Tensor]) -> None:
-    if term.prediction not in {each.name for each in outputs}:
+    prediction = next((each for each in outputs if each.name == term.prediction), None)
+    if prediction is None:
         raise MisfitError("'prediction' is no output")
     axis = term.settings.class_axis
     if axis is not None and not 0 <= axis < len(term.logits_shape):
         raise MisfitError(f"the logits have no axis {axis}")
+    alike = list(prediction.shape) == list(term.logits_shape)
+    if axis is not None and alike and axis == prediction.batch_axis:
+        raise MisfitError(f"'loss_settings.class_axis' is {axis}, the axis of examples")
     weights = term.settings.class_weights
     if weights is not None and axis is not None:
         size = term.logits_shape[axis]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -474,6 +475,15 @@ class TestTrain:
         assert "not a readable .npz" in self.refuse(command_line, folder, model)
         np.save(tmp_path / "single.npy", np.zeros(COUNT))
         assert "a single array" in self.refuse(command_line, folder, tmp_path / "single.npy")
+
+    @pytest.mark.filterwarnings("ignore:Duplicate name")
+    def test_two_arrays_of_a_name(
+        self, command_line: CommandLine, folder: Path, data: Path
+    ) -> None:
+        with zipfile.ZipFile(data, "a") as archive:
+            archive.writestr("labels.npy", archive.read("labels.npy"))
+        error = self.refuse(command_line, folder, data)
+        assert "holds two arrays called 'labels'" in error
 
     @pytest.mark.parametrize(
         ("options", "sentence"),

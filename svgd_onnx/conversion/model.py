@@ -26,6 +26,7 @@ from svgd_onnx.step_names import unquoted
 from svgd_onnx.transforms.bodies import with_bodies
 from svgd_onnx.transforms.validity import refused_by_checker
 
+_STANDARD = ("", "ai.onnx")
 # In a model's `meta`: the files that it was read from, itself and its external data.
 _FILES = "svgd.files"
 # And how they were before anything was read.
@@ -63,6 +64,7 @@ def load_model(
             raise ValueError("it has no graph")
     except Exception as error:  # protobuf and the reader each raise their own
         raise _invalid(path, error) from error
+    _check_opset(proto, f"'{path}'")
     check_bounds(proto, f"'{path}'")
     beside = check_external_data(proto, path.parent, f"'{path}'")
     as_read = UnchangedFiles(beside)
@@ -91,6 +93,7 @@ def beside_as_read(model: ir.Model) -> UnchangedFiles:
 
 
 def _in_memory(model: onnx.ModelProto, folder: Path | None) -> ir.Model:
+    _check_opset(model, "the model")
     check_bounds(model, "the model")
     beside = []
     if folder is None:
@@ -132,6 +135,19 @@ def _invalid(path: Path, error: Exception) -> UserError:
     return UserError(
         f"'{path}' is not a valid ONNX model, or is cut short ({first_line(error)}): export it again."
     )
+
+
+def _check_opset(model: onnx.ModelProto, name: str) -> None:
+    """Refuses an opset of which onnx knows nothing: its checker passes what it does not know."""
+    newest = onnx.defs.onnx_opset_version()
+    given = max(
+        (each.version for each in model.opset_import if each.domain in _STANDARD), default=0
+    )
+    if given > newest:
+        raise UserError(
+            f"{name} is of opset {given}, and onnx {onnx.__version__} knows those up to {newest}: update onnx, "
+            "or export again with an older opset."
+        )
 
 
 def _check_validity(model: Path | onnx.ModelProto, name: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,18 +25,25 @@ def load(path: PathLike) -> dict[str, np.ndarray]:
     """Reads an `.npz` file.
 
     Raises:
-        UserError: there is no such file, it is no `.npz`, or it holds Python objects.
+        UserError: there is no such file, it is no `.npz`, it holds Python objects, or two arrays of a name.
     """
     require_there(Path(path))
+    twice: list[str] = []
     try:
         content = np.load(path, allow_pickle=False)
         if not isinstance(content, np.ndarray):
             with content:
-                return {name: content[name] for name in content.files}
+                twice = [name for name, count in Counter(content.files).items() if count > 1]
+                if not twice:
+                    return {name: content[name] for name in content.files}
     except Exception as error:  # zipfile, zlib and NumPy each raise their own
         raise UserError(
             f"'{path}' is not a readable .npz file of numbers: write it with numpy.savez."
         ) from error
+    if twice:
+        raise UserError(
+            f"'{path}' holds two arrays called '{twice[0]}': write each by a name of its own."
+        )
     raise UserError(f"'{path}' holds a single array: save named arrays with numpy.savez.")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import mmap
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -196,6 +197,8 @@ def _has_recurrent_layers(path: Path) -> bool:
         return any(content.find(each) >= 0 for each in _RECURRENT)
 
 
+# What onnxruntime says of an opset that it does not know, and of the newest that it does.
+_OPSETS = re.compile(r"Opset (\d+) is under development.* till opset (\d+)")
 # A Pad of zeros before a pooling becomes its pads, which are no zeros (`PadsOfPools`).
 _WRONG = ["Pad_Fusion"]
 
@@ -223,6 +226,12 @@ def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
             model, options, providers=["CPUExecutionProvider"], disabled_optimizers=_WRONG
         )
     except Exception as error:
+        newest = _OPSETS.search(str(error))
+        if newest:
+            raise UserError(
+                f"onnxruntime {onnxruntime.__version__} knows opsets up to {newest[2]}, and {called} is of "
+                f"opset {newest[1]}: update onnxruntime, or convert one of an older opset."
+            ) from error
         raise UserError(f"onnxruntime cannot open {called} ({first_line(error)}).") from error
 
 

@@ -325,6 +325,11 @@ def test_a_newer_format(folder: Path) -> None:
         (lambda c: c.update(label=3), "'label' is no object"),
         (lambda c: c.update(format="2"), "'format' is 2"),
         (lambda c: c["loss_settings"].update(class_axis=5), "the logits have no axis 5"),
+        (
+            lambda c: c["loss_settings"].update(class_axis=0),
+            "class_axis' is 0, the axis of examples",
+        ),
+        (lambda c: c["parameters"].append(c["parameters"][0]), "'fc1.weight' is there twice"),
         (lambda c: c["loss_settings"].update(class_weights=[]), "class_weights' has 0 weights"),
         (lambda c: c.update(surprise=1), "'surprise' is unknown"),
         (lambda c: c.update(rates={"fc1.*": -1.0}), "the number for 'fc1.*' is -1.0"),

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import models
 import pytest
@@ -163,6 +164,20 @@ def test_a_log_on_a_disk_that_gets_full_loses_no_step(folder: Path) -> None:
         )
     last = [int(row.split(",")[0]) for row in log.read_text().splitlines()[1:]][-3:]
     assert last == [steps - 1, steps + 1, steps + 2]
+
+
+def test_events_on_such_a_disk_neither(folder: Path) -> None:
+    """What is of each operation makes them larger than a log."""
+    trainer = svgd_onnx.Trainer(folder)
+    batch = models.examples(models.mlp(), 8)
+    options: dict[str, Any] = {"batch_size": 8, "learning_rate": 0.01}
+    board = folder.parent / "board"
+    with small_files(1 << 14), pytest.raises(UserError, match="no space left") as end:
+        trainer.train(batch, steps=5000, tensorboard=board, **options)
+    steps = svgd_onnx.Trainer(folder).step
+    assert 0 < steps < 5000
+    assert str(end.value).endswith(f"The checkpoint has the {steps:,} steps so far.")
+    svgd_onnx.Trainer(folder).train(batch, steps=steps + 2, tensorboard=board, **options)
 
 
 def test_no_folder_for_temporary_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

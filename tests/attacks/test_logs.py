@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import shutil
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import models
 import pytest
@@ -36,6 +38,70 @@ def resume(trained: Path, folder: Path, content: bytes) -> list[list[str]]:
     trainer.train(DATA, log=log, **options)
     with log.open(newline="") as file:
         return list(csv.reader(file))[1:]
+
+
+class At(svgd_onnx.Callback):
+    """Does something after a step."""
+
+    def __init__(self, step: int, does: Callable[[], object]) -> None:
+        self._step, self._does = step, does
+
+    def on_step(self, record: Any) -> None:
+        if record.step == self._step:
+            self._does()
+
+
+def test_a_log_has_one_writer(tmp_path: Path) -> None:
+    log = tmp_path / "log.csv"
+    options: dict[str, Any] = {"batch_size": 8, "learning_rate": 0.1, "log": log}
+    for name in ("one", "other"):
+        svgd_onnx.convert(MODEL, tmp_path / name, target="onnx", verify=False)
+
+    def train(name: str, steps: int, *callbacks: svgd_onnx.Callback) -> None:
+        trainer = svgd_onnx.Trainer(tmp_path / name, threads=1)
+        trainer.train(DATA, steps=steps, callbacks=callbacks, **options)
+
+    def intrude() -> None:
+        with pytest.raises(svgd_onnx.UserError, match="Another training writes to the log"):
+            train("other", 2)
+
+    train("one", 6, At(4, intrude))
+    assert [row.split(",")[0] for row in log.read_text().splitlines()[1:]] == list("123456")
+
+
+@pytest.mark.parametrize("becomes", ["gone", "another"])
+def test_a_log_that_is_taken_away_meanwhile_is_told_of(becomes: str, tmp_path: Path) -> None:
+    svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", verify=False)
+    log = tmp_path / "log.csv"
+
+    def take() -> None:
+        log.unlink()
+        if becomes == "another":
+            log.write_text("mine")
+
+    with pytest.warns(svgd_onnx.errors.Advice, match="was removed or replaced") as warned:
+        svgd_onnx.Trainer(tmp_path / "a", threads=1).train(
+            DATA,
+            steps=9,
+            batch_size=8,
+            learning_rate=0.1,
+            log=log,
+            checkpoint_every=3,
+            callbacks=[At(2, take)],
+        )
+    assert len(warned) == 1
+    assert not log.exists() if becomes == "gone" else log.read_text() == "mine"
+
+
+def test_a_log_may_have_the_longest_name(tmp_path: Path) -> None:
+    svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", verify=False)
+    log = tmp_path / ("l" * 251 + ".csv")
+    for steps in (3, 5):
+        svgd_onnx.Trainer(tmp_path / "a", threads=1).train(
+            DATA, steps=steps, batch_size=8, learning_rate=0.1, log=log
+        )
+    assert len(log.read_text().splitlines()) == 6
+    assert {path.name for path in tmp_path.iterdir()} == {"a", log.name}
 
 
 @pytest.mark.parametrize("cut", range(1, 9))

@@ -55,6 +55,19 @@ def test_a_name_that_no_archive_holds_is_refused(
     assert "a name of 70,000 characters" in refused("predict", path, *arguments)
 
 
+def test_an_opset_that_is_not_known_is_named(
+    tmp_path: Path, arguments: tuple[object, ...], refused: Refused
+) -> None:
+    path = _model(tmp_path / "model.onnx")
+    model = onnx.load(path)
+    model.opset_import[0].version = 9999
+    onnx.save(model, path)
+    said = refused("predict", path, *arguments)
+    assert "knows opsets up to" in said and "is of opset 9999" in said
+    said = refused("convert", path, "--output", tmp_path / "artifacts")
+    assert "is of opset 9999, and onnx" in said
+
+
 def test_a_model_without_an_output_of_numbers_is_refused(
     tmp_path: Path, arguments: tuple[object, ...], refused: Refused
 ) -> None:

@@ -183,6 +183,43 @@ def test_rows_of_a_lost_run_do_not_come_with_one_that_had_no_log(
     assert all(rate == pytest.approx(0.1) for _, rate in rates)
 
 
+def test_a_lost_run_that_was_the_first_in_a_log_leaves_nothing_in_it(
+    folder: Path, tmp_path: Path
+) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board}
+    trainer(folder).train(DATA, steps=4, **SETTINGS)
+    with pytest.raises(RuntimeError, match="power"):
+        trainer(folder).train(DATA, steps=12, callbacks=[PowerFails(7)], **both, **OTHER)
+    assert [step for step, _ in rows(log)] == [5, 6, 7]
+    trainer(folder).train(DATA, steps=8, **SETTINGS)
+    trainer(folder).train(DATA, steps=10, **both, **SETTINGS)
+    assert rows(log) == of_run(0.1, [9, 10])
+    assert _steps(board) == [9, 10]
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "board", "log.csv"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_each_of_two_logs_in_turn_has_its_part_of_the_training(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Also after a run in one of them that was lost, and runs in the other."""
+
+    def train(name: str, steps: int, **options: Any) -> None:
+        both = {"log": tmp_path / f"{name}.csv", "tensorboard": tmp_path / name}
+        trainer(folder).train(DATA, steps=steps, **both, **{**SETTINGS, **options})
+
+    for name, steps in (("a", 2), ("b", 4), ("a", 6)):
+        train(name, steps)
+    with pytest.raises(RuntimeError, match="power"):
+        train("b", 99, learning_rate=0.01, callbacks=[PowerFails(9)])
+    for name, steps in (("a", 8), ("b", 10), ("a", 11)):
+        train(name, steps)
+    for name, steps in (("a", [1, 2, 5, 6, 7, 8, 11]), ("b", [3, 4, 9, 10])):
+        assert rows(tmp_path / f"{name}.csv") == of_run(0.1, steps)
+        assert _steps(tmp_path / name) == steps
+
+
 def test_a_log_of_another_training_is_kept_with_a_warning(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "other")
     log = tmp_path / "log.csv"

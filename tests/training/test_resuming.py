@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import models
@@ -35,6 +36,46 @@ def weights(trainer: svgd_onnx.Trainer) -> bytes:
     names = [each.name for each in trainer.manifest.parameters]
     names += [each.state for each in trainer.manifest.operations if each.state is not None]
     return b"".join(trainer.tensor(name).tobytes() for name in names)
+
+
+@TARGETS
+@pytest.mark.parametrize("lost", [True, False], ids=["lost", "damaged"])
+def test_a_kept_checkpoint_is_there_whatever_has_become_of_the_last(
+    lost: bool, folder: Path, tmp_path: Path
+) -> None:
+    one = trainer(folder)
+    one.train(DATA, steps=6, checkpoint_every=2, checkpoint_keep=3, **SETTINGS)
+    expected = weights(trainer(folder, checkpoint="step-4"))
+    own = one.checkpoint_file
+    own.unlink() if lost else own.write_bytes(own.read_bytes()[:100])
+    with pytest.raises(svgd_onnx.UserError, match=r"begin from one that was kept \(.*step-4"):
+        trainer(folder)
+    assert weights(trainer(folder, checkpoint="step-4")) == expected
+    export(folder, tmp_path / "two.onnx", checkpoint="step-2")
+    again = trainer(folder, checkpoint="step-4")
+    again.train(DATA, steps=6, **SETTINGS)
+    assert weights(trainer(folder)) == weights(one)
+
+
+@TARGETS
+def test_a_kept_checkpoint_is_of_the_step_in_its_name(folder: Path) -> None:
+    one = trainer(folder)
+    one.train(DATA, steps=6, checkpoint_every=2, checkpoint_keep=3, **SETTINGS)
+    for name in list(folder.glob("checkpoint.step-4*")):
+        shutil.copy(name, name.with_name(name.name.replace("step-4", "step-2")))
+    with pytest.raises(svgd_onnx.UserError, match="is a checkpoint of step 4, and not of the step"):
+        trainer(folder, checkpoint="step-2")
+
+
+@TARGETS
+def test_a_file_by_the_name_of_a_later_step_takes_no_place(folder: Path) -> None:
+    one = trainer(folder)
+    one.train(DATA, steps=2, **SETTINGS)
+    (stray,) = (folder / path.name.replace("0", "99") for path in folder.glob("checkpoint.step-0*"))
+    stray.write_text("mine")
+    trainer(folder).train(DATA, steps=6, checkpoint_every=1, checkpoint_keep=3, **SETTINGS)
+    assert kept(folder) == [0, 4, 5, 99]
+    assert stray.read_text() == "mine"
 
 
 def kept(folder: Path) -> list[int]:

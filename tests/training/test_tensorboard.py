@@ -140,9 +140,36 @@ def test_an_event_that_is_cut_goes(folder: Path, tmp_path: Path) -> None:
     board = tmp_path / "board"
     train(folder, board, steps=3)
     (file,) = board.iterdir()
-    file.write_bytes(file.read_bytes() + b"\x20\0\0\0\0\0\0\0\x01\x02cut")
+    whole = file.read_bytes()
+    file.write_bytes(whole + whole[:20])
     train(folder, board, steps=5)
     assert steps(points(board), "loss/training") == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("at", ["length", "content"])
+def test_a_damaged_event_is_refused_and_nothing_goes(at: str, folder: Path, tmp_path: Path) -> None:
+    board = tmp_path / "board"
+    train(folder, board, steps=3)
+    (file,) = board.iterdir()
+    content = bytearray(file.read_bytes())
+    content[0 if at == "length" else 14] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(svgd_onnx.UserError, match="is damaged: delete it"):
+        train(folder, board, steps=5)
+    assert file.read_bytes() == bytes(content)
+
+
+@pytest.mark.parametrize("mark", ["tfevents", "svgd-before"])
+def test_what_a_killed_process_left_is_no_event_file(
+    mark: str, folder: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    train(folder, board, steps=3)
+    (file,) = board.iterdir()
+    name = file.name.replace("tfevents", mark)
+    (board / f".{name}.0123abcd.svgd-tmp").mkdir()
+    train(folder, board, steps=5)
+    assert steps(points(board, lambda name: name[0] != "."), "loss/training") == [1, 2, 3, 4, 5]
 
 
 def test_groups_have_rates_of_their_own(tmp_path: Path) -> None:
@@ -191,9 +218,14 @@ class TestRefused:
 
     def test_a_file(self, folder: Path, tmp_path: Path) -> None:
         (tmp_path / "board").write_text("mine")
-        with pytest.raises(svgd_onnx.UserError, match="cannot be written"):
+        with pytest.raises(svgd_onnx.UserError, match="is no folder"):
             train(folder, tmp_path / "board", steps=2)
         assert (tmp_path / "board").read_text() == "mine"
+
+    def test_a_link_to_nowhere(self, folder: Path, tmp_path: Path) -> None:
+        (tmp_path / "board").symlink_to(tmp_path / "nowhere")
+        with pytest.raises(svgd_onnx.UserError, match="is no folder"):
+            train(folder, tmp_path / "board", steps=2)
 
     def test_a_disk_that_is_full(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
