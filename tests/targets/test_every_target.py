@@ -91,7 +91,7 @@ def test_a_resumed_training_is_an_uninterrupted_one_bit_for_bit(
     model = network()
     states = []
     for name, parts in (("whole", [6]), ("resumed", [3, 6])):
-        svgd_onnx.convert(model, tmp_path / name, target=target, **update)
+        svgd_onnx.convert(model, tmp_path / name, target=target, verify=False, **update)
         for steps in parts:
             trainer = svgd_onnx.Trainer(tmp_path / name, threads=1)
             options = {"steps": steps, "batch_size": 4, "resume": steps != parts[0]}

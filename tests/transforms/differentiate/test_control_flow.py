@@ -44,7 +44,8 @@ def test_both_targets_and_both_forms_of_t_train_alike(name: str, tmp_path: Path)
     for target in TARGETS:
         for kernel in ("fused", "portable"):
             folder = tmp_path / f"{target}-{kernel}"
-            svgd_onnx.convert(model, folder, target=target, t_kernel=kernel, loss="mse")
+            options = {"target": target, "t_kernel": kernel, "loss": "mse", "verify": False}
+            svgd_onnx.convert(model, folder, **options)
             trainer = svgd_onnx.Trainer(folder, threads=1)
             losses.append([trainer.train_step(batch, 0.1) for _ in range(4)])
     assert losses[0][-1] < losses[0][0]
@@ -74,7 +75,8 @@ def test_t_acts_on_the_rows_of_all_turns(target: str, tmp_path: Path) -> None:
     """One r for a weight of a body, shared by its turns: the mean is over turns and examples."""
     model = flows.loop_rnn()
     settings = {"scale": 0.3, "rho": 0.7, "epsilon": 1e-5}
-    svgd_onnx.convert(model, tmp_path / "a", target=target, loss="mse", **settings)
+    options = {"target": target, "loss": "mse", "verify": False, **settings}
+    svgd_onnx.convert(model, tmp_path / "a", **options)
     trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
     r = {"w": np.zeros(6), "u": np.zeros(6)}
     for step in range(3):
