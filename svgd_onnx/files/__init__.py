@@ -18,6 +18,7 @@ from svgd_onnx.files.unchanged import UnchangedFiles
 from svgd_onnx.files.whole import name_again, whole_file, whole_folder
 from svgd_onnx.files.workplace import (
     abandon,
+    clear,
     explained,
     recover,
     temporary_folder,
@@ -36,6 +37,7 @@ __all__ = [
     "UnchangedFiles",
     "abandon",
     "check_destination",
+    "clear",
     "explained",
     "explained_reading",
     "followed",

@@ -42,8 +42,7 @@ def workplace(path: Path) -> Iterator[Path]:
     Raises:
         OSError: the folder around cannot be written.
     """
-    for left in _left(path.parent):
-        _abandon(left)
+    clear(path.parent)
     folder, descriptor = _new(path)
     try:
         yield folder
@@ -52,6 +51,12 @@ def workplace(path: Path) -> Iterator[Path]:
         _open.discard(folder)
         if descriptor is not None:
             os.close(descriptor)
+
+
+def clear(parent: Path) -> None:
+    """Removes the workplaces in a folder that dead processes left."""
+    for left in _left(parent):
+        _abandon(left)
 
 
 def abandon() -> None:

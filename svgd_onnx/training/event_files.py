@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import explained, explained_reading, followed, require_file, whole_file
+from svgd_onnx.files import clear, explained, explained_reading, followed, require_file, whole_file
 from svgd_onnx.training.beginning import BEFORE, Beginning, put_back, set_aside
 from svgd_onnx.training.points import NOTHING, Point, Recorder, places
 
@@ -77,6 +77,7 @@ class EventFile:
             )
         with explained(self._folder):
             self._folder.mkdir(parents=True, exist_ok=True)
+            clear(self._folder)
             files = self._files(_MARK)
         for file in files:
             require_file(file)
