@@ -200,6 +200,34 @@ def check_class_names(
             )
 
 
+def check_labels_have_names(
+    manifest: Manifest, classes: Sequence[str], *examples: Taken | StreamExamples | None
+) -> None:
+    """Refuses a number among the labels, of the first of several, that is none of a class which has a name.
+
+    Args:
+        manifest: of the artifacts.
+        classes: their names; none if they have none.
+        examples: of which those are looked at whose labels can be had at once.
+
+    Raises:
+        UserError: says which number.
+    """
+    ignored = manifest.terms[0].settings.ignore_index
+    for each in examples:
+        if not classes or each is None or isinstance(each, StreamExamples):
+            continue
+        labels = labels_of(each, manifest)
+        if labels is None:
+            continue
+        unnamed = labels[(labels >= len(classes)) & (labels != ignored)]
+        if unnamed.size:
+            raise UserError(
+                f"A label in {each.source} is {unnamed.max()}, and there are {len(classes)} names of classes "
+                f"({listed(classes, 3)}), which count from 0: name all of them with {option('classes')}."
+            )
+
+
 def check_workers(workers: int) -> None:
     """Refuses a number of workers below 0, or beyond reason.
 

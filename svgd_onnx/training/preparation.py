@@ -14,6 +14,7 @@ from svgd_onnx.training.callbacks import Callback, check_callbacks
 from svgd_onnx.training.examples import Given, Taken
 from svgd_onnx.training.feed import (
     check_class_names,
+    check_labels_have_names,
     check_workers,
     same_classes,
     same_label_classes,
@@ -96,6 +97,7 @@ def prepare(
     if len(manifest.labels) > 1:
         by_label = same_label_classes(state.progress.label_classes, taken, held_out)
     check_class_names(manifest, classes, by_label)
+    check_labels_have_names(manifest, classes, taken, held_out)
     named = {label: list(names) for label, names in by_label.items()}
     state.progress = replace(state.progress, classes=list(classes), label_classes=named)
     order = _order(state, options, taken)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import data_sets
+import numpy as np
 import onnx
 import pytest
 from conftest import Answer, Run
@@ -96,6 +97,16 @@ def test_a_name_in_the_data_does_not_obey_anyone(
     (images / "ape").rename(images / "\x1b[31mape")
     said = answer("train", folder, "--data", images, "--steps", 1, *TRAIN)
     assert "\x1b[31m" not in said and "\\x1b[31mape" in said
+
+
+def test_labels_beyond_the_names_of_classes_are_refused(
+    answer: Answer, folder: Path, tmp_path: Path
+) -> None:
+    images = np.zeros((4, 3, 8, 8), np.float32)
+    np.savez(tmp_path / "data.npz", pixels=images, labels=np.array([0, 2, 1, 0]))
+    line = ("train", folder, "--data", tmp_path / "data.npz", "--steps", 1, *TRAIN)
+    said = answer(*line, "--classes", "ape,bee")
+    assert "is 2, and there are 2 names of classes (ape, bee)" in said
 
 
 def test_more_classes_than_the_model_has_are_refused(
