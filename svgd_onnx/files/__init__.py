@@ -11,7 +11,7 @@ from svgd_onnx.files.destination import (
     require_text,
 )
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
-from svgd_onnx.files.in_use import hold
+from svgd_onnx.files.in_use import hold, in_turn, let_go
 from svgd_onnx.files.reading import explained_reading, is_there, require_file, require_there
 from svgd_onnx.files.room import has_room, require_room
 from svgd_onnx.files.unchanged import UnchangedFiles
@@ -43,8 +43,10 @@ __all__ = [
     "followed",
     "has_room",
     "hold",
+    "in_turn",
     "is_one_of",
     "is_there",
+    "let_go",
     "name_again",
     "recover",
     "require_file",

@@ -69,18 +69,21 @@ class FolderLock:
     def release(self) -> None:
         """Lets go of the folder, if it is held."""
         with _guard:
-            if self._identity is None:
+            # before anything else: Ctrl-C may come at any moment, and this may be asked for again then
+            identity, self._identity = self._identity, None
+            if identity is None:
                 return
-            lock, count = _held.pop(self._identity)
+            lock, count = _held.pop(identity)
             if count > 1:
-                _held[self._identity] = (lock, count - 1)
-            else:
+                _held[identity] = (lock, count - 1)
+                return
+            try:
                 # a folder that is gone has no note, and its lock goes all the same
                 with contextlib.suppress(OSError, UserError):
-                    if self._found() == self._identity:
+                    if self._found() == identity:
                         (self._folder / HOLDER_NAME).unlink()
+            finally:
                 lock.release()
-            self._identity = None
 
     def __enter__(self) -> None:
         self.take()

@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.files import explained, name_again, whole_file
-from svgd_onnx.training.points import NOTHING, Point, ends_with_last, places
+from svgd_onnx.training.points import NOTHING, Point, places
 
 BEFORE = ".svgd-before"
 """Is in the names of files that were set aside."""
@@ -33,6 +34,23 @@ class Records:
 
     last: str | None = None
     own: str | None = None
+
+
+class Written(Protocol):
+    """A log, or event files, that a run writes."""
+
+    @property
+    def record(self) -> str | None:
+        """Of what was written so far."""
+        ...
+
+    def flush(self) -> None:
+        """Puts it onto the disk."""
+        ...
+
+    def saved(self) -> None:
+        """Says that there is a checkpoint of it, so that what lay beside goes."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -76,9 +94,10 @@ class Beginning:
             forget: removes what was set aside, if the run that did has saved.
             restore: puts it back, if it has not.
         """
-        if self.is_unsaved and ends_with_last(records.last or NOTHING, here):
+        last, own = records.last or NOTHING, records.own or NOTHING
+        found = places(last, here)
+        if self.is_unsaved and found and len(found) >= len(places(last, aside)):
             return
-        own = records.own or NOTHING
         found = places(own, here)
         if found and len(found) >= len(places(own, aside)):
             forget()

@@ -57,7 +57,7 @@ class EventFile:
     ) -> None:
         self._folder, self._beginning, self._tag = folder, beginning, followed_tag
         self._recorder: Recorder | None = None
-        self._on_disk = beginning.events.last
+        self._is_broken = False
         if followed(folder).is_relative_to(followed(training)):
             raise UserError(
                 f"'{folder}' lies in '{training}', which is for artifacts alone: choose another "
@@ -91,8 +91,8 @@ class EventFile:
         beginning = self._beginning
         self._put_back()
         last_step, points, are_known = self._kept()
-        self._recorder = Recorder(beginning.events.last or NOTHING, points, are_known=are_known)
-        self._on_disk = self.record
+        self._begun = beginning.events.last or NOTHING, points, are_known
+        self._recorder = Recorder(*self._begun)
         # what was there, or that nothing was, may be needed if this run ends before it saves
         sets_aside = beginning.sets_aside or not (points and are_known)
         self._is_untouched = sets_aside and not self._asides()
@@ -130,7 +130,7 @@ class EventFile:
     @property
     def record(self) -> str | None:
         """Of the events so far, for the checkpoint; where one could not be written, of those on the disk."""
-        return self._on_disk if self._recorder is None else self._recorder.record
+        return self._beginning.events.last if self._recorder is None else self._recorder.record
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         """Numbers at a step, by tag.
@@ -143,9 +143,9 @@ class EventFile:
         for tag, value in values.items():
             event.summary.value.add(tag=tag, simple_value=value)
         self._write(event)
+        assert self._recorder is not None
         for point in self._points_of(event):
-            if self._recorder is not None:
-                self._recorder.add(point)
+            self._recorder.add(point)
 
     def arrange(self, charts: Charts) -> None:
         """Says which curves TensorBoard's page "Custom scalars" shows together."""
@@ -155,9 +155,11 @@ class EventFile:
 
     def flush(self) -> None:
         """Puts what was written onto the disk."""
+        if self._is_broken:
+            return
         with self._written():
             self._writer.flush()
-        self._flushed, self._on_disk = time.monotonic(), self.record
+        self._flushed = time.monotonic()
 
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
@@ -227,9 +229,9 @@ class EventFile:
         return file.with_name(file.name.replace(f".{mark}.", f".{other}.", 1))
 
     def _files(self, mark: str) -> list[Path]:
-        """Those with it in their names, in the order in which they were begun; no hidden ones, as left over."""
+        """Those with it in their names, by the steps they begin at; no hidden ones, as left over."""
         found = (each for each in self._folder.iterdir() if mark in each.name)
-        return sorted(each for each in found if not each.name.startswith("."))
+        return sorted((each for each in found if each.name[0] != "."), key=_begin)
 
     @contextlib.contextmanager
     def _written(self) -> Iterator[None]:
@@ -239,11 +241,20 @@ class EventFile:
             UserError: it cannot be written.
         """
         try:
-            with explained(self._path):
-                yield
-        except UserError:
-            self._recorder = None
-            raise
+            yield
+        except OSError as error:
+            self._is_broken = True
+            self._record_what_is_there()
+            raise UserError(
+                f"Events cannot be written to '{self._path}' ({error.strerror or error}): make room, or choose "
+                f"another {option('tensorboard')}."
+            ) from error
+
+    def _record_what_is_there(self) -> None:
+        self._recorder = Recorder(*self._begun)
+        with contextlib.suppress(UserError):
+            for point in self._points([self._path]):
+                self._recorder.add(point)
 
     def _write(self, event: Any) -> None:
         with self._written():
@@ -290,6 +301,12 @@ class EventFile:
             raise UserError(
                 f"'{file}' is damaged: delete it, or choose another {option('tensorboard')}."
             ) from error
+
+
+def _begin(file: Path) -> tuple[int, str]:
+    """Which step a file begins at, by its name, and the name. The time there may be of another clock."""
+    step = file.name.rpartition("-")[2]
+    return int(step) if step.isdecimal() else 0, file.name
 
 
 def _records(content: bytes) -> Iterator[bytes]:

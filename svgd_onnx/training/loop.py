@@ -108,14 +108,12 @@ class Loop:
             Feed(self.examples, self.order, range(step, self.total), self.workers) as feed,
         ):
             self.state.tidy()
-            try:
+            with self.state.written(rows, self.board):
                 while not self._is_over():
                     record = self._step(feed, rows, bar)
                     chance.note(record.epoch, record.loss)
-            finally:
-                self._note_points(rows)
-            if not self.state.is_saved:
-                self._save(record, rows)
+                if not self.state.is_saved:
+                    self._save(record)
         if self.state.communicator.rank == 0:
             chance.warn()
             self._warn_of_no_update()
@@ -156,22 +154,22 @@ class Loop:
         if self.held_out is not None and (ends_epoch or number == self.total):
             metrics = self._validate(self.held_out, ends_epoch)
         if metrics or number % self.log_every == 0:
-            with self._saved_if_refused(rows):
+            with self._saved_if_refused():
                 rows.write(number, epoch, rate, loss, metrics)
         bar.advance(self._result)
         record = Record(number, epoch, rate, loss, metrics)
         for callback in self.callbacks:
-            with self._saved_if_refused(rows) if callback is self.board else nullcontext():
+            with self._saved_if_refused() if callback is self.board else nullcontext():
                 callback.on_step(record)
         if ends_epoch:
             for callback in self.callbacks:
                 callback.on_epoch(record)
         if self.state.progress.best_step == number or self._is_time_to_save(number):
-            self._save(record, rows)
+            self._save(record)
         return record
 
     @contextmanager
-    def _saved_if_refused(self, rows: TrainingLog) -> Iterator[None]:
+    def _saved_if_refused(self) -> Iterator[None]:
         """Around what writes a row, or events: the steps so far are not lost with it.
 
         Raises:
@@ -180,7 +178,6 @@ class Loop:
         try:
             yield
         except UserError as error:
-            self._note_points(rows)
             if self.state.communicator.size > 1:  # others would wait
                 raise
             try:
@@ -248,20 +245,12 @@ class Loop:
         every = self.checkpoint_every
         return number < self.total and every is not None and number % every == 0
 
-    def _note_points(self, rows: TrainingLog) -> None:
-        """Has the next checkpoint know what was written up to it."""
-        if not self.state.is_saved:
-            events = self.state.progress.events_record if self.board is None else self.board.record
-            self.state.note_points(rows.record, events)
-
-    def _save(self, record: Record | None, rows: TrainingLog) -> None:
+    def _save(self, record: Record | None) -> None:
         if self.board is not None:
-            with self._saved_if_refused(rows):
-                self.board.flush()  # before a checkpoint tells of it
-        self._note_points(rows)
+            with self._saved_if_refused():
+                self.board.flush()
         self.save()
-        rows.saved()
         if record is not None:
             for callback in self.callbacks:
-                with self._saved_if_refused(rows) if callback is self.board else nullcontext():
+                with self._saved_if_refused() if callback is self.board else nullcontext():
                     callback.on_checkpoint(record)

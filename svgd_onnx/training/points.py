@@ -54,7 +54,7 @@ class Recorder:
         are_known: whether the record tells of them; else they are a run of it from now on.
     """
 
-    def __init__(self, record: str, points: Sequence[Point], *, are_known: bool) -> None:
+    def __init__(self, record: str, points: Sequence[Point], are_known: bool) -> None:
         runs = _runs(record)
         self._run = _EMPTY if are_known else _run_of(points)
         if are_known and runs and _ends_with(points, runs[-1]):
@@ -91,12 +91,6 @@ def places(record: str, points: Sequence[Point]) -> list[range]:
                     found.append(place)
                     break
     return found
-
-
-def ends_with_last(record: str, points: Sequence[Point]) -> bool:
-    """Whether the last run of a record ends where points end."""
-    runs = _runs(record)
-    return bool(runs) and _ends_with(points, runs[-1])
 
 
 def _ends_with(points: Sequence[Point], run: _Run) -> bool:

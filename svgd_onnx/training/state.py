@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import TrainingProgress, Validation
-from svgd_onnx.training.beginning import Beginning, Records
+from svgd_onnx.training.beginning import Beginning, Records, Written
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
@@ -85,6 +85,9 @@ class TrainingState:
                 saved, seed=seed or 0, rows_record=NOTHING, events_record=NOTHING
             )
         self._saving: int | None = None
+        self._rows: Written | None = None
+        self._board: Written | None = None
+        self._unsaved: list[Written] = []
         self.is_saved = True
         # what the folder's own checkpoint is, if training goes on from it
         self._followed: int | None = saved.step
@@ -190,9 +193,30 @@ class TrainingState:
         best_step = step if is_best(validations, best_step) else best_step
         self.progress = replace(self.progress, validations=validations, best_step=best_step)
 
-    def note_points(self, rows: str | None, events: str | None) -> None:
-        """Notes the records of what a run has written so far, for the next checkpoint."""
-        self.progress = replace(self.progress, rows_record=rows, events_record=events)
+    @contextlib.contextmanager
+    def written(self, rows: Written, board: Written | None) -> Iterator[None]:
+        """Around a run: a checkpoint, whoever saves it, knows what was written up to it, and that knows of it.
+
+        Args:
+            rows: of the log.
+            board: of event files, if there are any.
+        """
+        self._rows, self._board = rows, board
+        self._unsaved += [rows] if board is None else [rows, board]
+        try:
+            yield
+        finally:
+            self._note_points()
+            self._rows = self._board = None
+            if self.is_saved:
+                self._unsaved.clear()
+
+    def _note_points(self) -> None:
+        rows, board = self._rows, self._board
+        if rows is not None:
+            self.progress = replace(self.progress, rows_record=rows.record)
+        if board is not None:
+            self.progress = replace(self.progress, events_record=board.record)
 
     def keep(self, last: int | None, *, best: bool) -> None:
         """Says what is kept from now on: the last so many checkpoints, with the folder's own; and the best.
@@ -236,6 +260,9 @@ class TrainingState:
     def save(self) -> None:
         """As `Trainer.save`."""
         self.check_finite()
+        if self._board is not None:
+            self._board.flush()  # before a checkpoint tells of it
+        self._note_points()
         step = self.progress.step
         self.session.settle()
         check_alike(
@@ -257,6 +284,10 @@ class TrainingState:
                 self._saving = None
             self._forget()
         self.is_saved = True
+        for each in self._unsaved:
+            each.saved()
+        if self._rows is None:
+            self._unsaved.clear()
 
     def _keep_before_it_is_replaced(self, step: int) -> None:
         if step == 0:

@@ -69,6 +69,10 @@ class TensorBoard(Callback):
         """Puts what was written onto the disk."""
         self._file.flush()
 
+    def saved(self) -> None:
+        """Says that there is a checkpoint of the run."""
+        self._file.saved()
+
     def on_step(self, record: Record) -> None:
         """See `Callback`."""
         if record.metrics or record.step % self._every == 0:
@@ -80,7 +84,6 @@ class TensorBoard(Callback):
         """See `Callback`."""
         self._write_layers(record.step)
         self._file.flush()
-        self._file.saved()
 
     def _of_step(self, record: Record) -> dict[str, float]:
         rates = {f"learning_rate/{each}": f for each, f in self._trainer.manifest.rates.items()}

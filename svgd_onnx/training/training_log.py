@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import PathLike, explained, followed, hold, whole_file
+from svgd_onnx.files import PathLike, explained, followed, hold, in_turn, let_go, whole_file
 from svgd_onnx.training.beginning import Beginning, aside_of, put_back, set_aside
 from svgd_onnx.training.points import NOTHING, Point, Recorder, places
 
@@ -51,7 +51,7 @@ class TrainingLog:
             return self
         if not self._path.parent.is_dir():
             raise UserError(f"There is no folder '{self._path.parent}' for the log.")
-        with self._nobody_else_writes(self._path):
+        with in_turn(followed(self._path).parent), self._nobody_else_writes(self._path):
             self._put_back()
             kept, are_known = self._kept_rows(self._path)
             # what was there may be needed if this run ends before it saves
@@ -69,10 +69,10 @@ class TrainingLog:
             except UserError:
                 self._close()
                 raise
-        hold(self._file)
+            hold(self._file)
         self._writer = csv.writer(self._file)
         points, last = [*map(_point, kept)], self._beginning.rows.last
-        self._recorder = Recorder(last or NOTHING, points, are_known=are_known)
+        self._recorder = Recorder(last or NOTHING, points, are_known)
         return self
 
     @contextlib.contextmanager
@@ -92,7 +92,10 @@ class TrainingLog:
                 raise UserError(
                     f"Another training writes to the log '{path}': give each {option('log')} of its own."
                 )
-            yield
+            try:
+                yield
+            finally:
+                let_go(file)
 
     @property
     def record(self) -> str | None:
@@ -106,6 +109,7 @@ class TrainingLog:
         trace: TracebackType | None,
     ) -> None:
         if self._file is not None:
+            let_go(self._file)
             with contextlib.suppress(OSError):  # of a row of which it was said
                 self._file.close()
         self._close()
@@ -146,6 +150,9 @@ class TrainingLog:
         assert self._recorder is not None
         self._recorder.add(_point(dict(zip(self._columns, map(str, row)))))
 
+    def flush(self) -> None:
+        """See `Written`: each row is there once it is written."""
+
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
 
@@ -162,7 +169,7 @@ class TrainingLog:
             self._look_for(self._path)
 
     def _look_for(self, path: Path) -> None:
-        if self._file is None or self._is_gone:
+        if self._file is None or self._file.closed or self._is_gone:
             return
         try:
             is_there = os.path.samestat(path.stat(), os.fstat(self._file.fileno()))
@@ -173,8 +180,8 @@ class TrainingLog:
         if not is_there:
             self._is_gone = True
             _warn(
-                f"The log '{path}' was removed or replaced while training went on: its rows since it began are "
-                "lost, and so are those to come."
+                f"The log '{path}' was moved, removed or replaced while training went on: rows since it began "
+                "are not in it, nor will be those to come."
             )
 
     @property
@@ -200,7 +207,7 @@ class TrainingLog:
         """The rows of the steps that training goes on from, and whether its record tells of them."""
         if not self._beginning.step:
             return [], True
-        content, rows = _content(path), list[dict[str, str]]()
+        content, rows, is_cut = _content(path), list[dict[str, str]](), False
         self._columns = list(dict.fromkeys([*content.columns, *self._columns]))
         for row in content.rows:
             if int(row["step"]) > self._beginning.step:
@@ -209,15 +216,16 @@ class TrainingLog:
             if int(row["step"]) == self._beginning.step:
                 break
         else:
-            if content.is_cut:
-                _warn(
-                    f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
-                )
+            is_cut = content.is_cut
         last = self._beginning.rows.last
         found = [] if last is None else places(last, [*map(_point, rows)])
-        if found:  # what follows is of a run that was lost
-            return rows[: found[-1].stop], True
-        if rows and last is not None and not content.is_cut:
+        if found or last == NOTHING:  # what follows is of a run that was lost
+            return rows[: found[-1].stop if found else 0], True
+        if is_cut:
+            _warn(
+                f"The last row of the log '{path}' is cut, and is left out: its step may be missing there."
+            )
+        elif rows and last is not None:
             _warn(
                 f"The log '{path}' is not as this training left it: its rows up to step "
                 f"{self._beginning.step:,} are kept, and may be of other runs."

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +17,8 @@ import models
 import pytest
 
 import svgd_onnx
+from svgd_onnx.training.beginning import Beginning
+from svgd_onnx.training.training_log import TrainingLog
 
 MODEL = models.gemm()
 DATA = models.examples(MODEL, 40)
@@ -69,6 +76,53 @@ def test_a_log_has_one_writer(tmp_path: Path) -> None:
     assert [row.split(",")[0] for row in log.read_text().splitlines()[1:]] == list("123456")
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_of_two_that_begin_at_once_one_is_refused(there: bool, tmp_path: Path) -> None:
+    for number in range(20):
+        log = tmp_path / f"{number}.csv"
+        if there:
+            with TrainingLog(log, Beginning()) as rows:
+                rows.write(1, 0, 0.1, 2.0, {})
+        begin, end = threading.Barrier(2), threading.Barrier(2)
+
+        def enter(log: Path, begin: threading.Barrier, end: threading.Barrier) -> bool:
+            begin.wait()
+            try:
+                with TrainingLog(log, Beginning()):
+                    end.wait()
+            except svgd_onnx.UserError:
+                end.wait()
+                return False
+            return True
+
+        with ThreadPoolExecutor(2) as both:
+            done = [both.submit(enter, log, begin, end) for _ in range(2)]
+        assert sorted(each.result() for each in done) == [False, True]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no process has children that share its files")
+def test_a_child_that_lives_on_keeps_no_log(tmp_path: Path) -> None:
+    log, children = tmp_path / "log.csv", list[int]()
+
+    def fork() -> None:
+        child = os.fork()
+        if not child:
+            time.sleep(60)
+            os._exit(0)
+        children.append(child)
+
+    try:
+        with TrainingLog(log, Beginning()) as rows:
+            rows.write(1, 0, 0.1, 2.0, {})
+            fork()
+        with TrainingLog(log, Beginning()) as rows:
+            rows.write(1, 0, 0.1, 2.0, {})
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
 @pytest.mark.parametrize("becomes", ["gone", "another"])
 def test_a_log_that_is_taken_away_meanwhile_is_told_of(becomes: str, tmp_path: Path) -> None:
     svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", verify=False)
@@ -79,7 +133,7 @@ def test_a_log_that_is_taken_away_meanwhile_is_told_of(becomes: str, tmp_path: P
         if becomes == "another":
             log.write_text("mine")
 
-    with pytest.warns(svgd_onnx.errors.Advice, match="was removed or replaced") as warned:
+    with pytest.warns(svgd_onnx.errors.Advice, match="was moved, removed or replaced") as warned:
         svgd_onnx.Trainer(tmp_path / "a", threads=1).train(
             DATA,
             steps=9,

@@ -328,12 +328,91 @@ def test_steps_of_ones_own_before_it_neither(folder: Path, tmp_path: Path) -> No
     before = log.read_bytes()
     opened = trainer(folder)
     opened.train_step({name: array[:8] for name, array in DATA.items()}, learning_rate=0.1)
-    with (
-        pytest.warns(svgd_onnx.errors.Advice, match="may be of other runs"),
-        pytest.raises(RuntimeError, match="power"),
-    ):
+    with pytest.raises(RuntimeError, match="power"):
         opened.train(DATA, steps=9, log=log, callbacks=[PowerFails(3)], **OTHER)
+    assert rows(log) == of_run(0.01, [2, 3])
     assert (tmp_path / "log.csv.svgd-before").read_bytes() == before
+
+
+class Saves(svgd_onnx.Callback):
+    """At a step, as a program may at any time."""
+
+    def __init__(self, opened: svgd_onnx.Trainer, step: int) -> None:
+        self._opened, self._step = opened, step
+
+    def on_step(self, record: Any) -> None:
+        if record.step == self._step:
+            self._opened.save()
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("ends", [3, 5])
+def test_a_program_may_save_while_training_goes_on(ends: int, folder: Path, tmp_path: Path) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board, **SETTINGS}
+    opened = trainer(folder)
+    if ends == 3:
+        opened.train(DATA, steps=3, callbacks=[Saves(opened, 3)], **both)
+        assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "board", "log.csv"}
+    else:
+        with pytest.raises(RuntimeError, match="power"):
+            opened.train(DATA, steps=9, callbacks=[Saves(opened, 3), PowerFails(5)], **both)
+    trainer(folder).train(DATA, steps=7, **both)
+    assert rows(log) == of_run(0.1, range(1, 8)) and _steps(board) == list(range(1, 8))
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("checkpoint", ["last", "step-2"])
+def test_one_trainer_goes_on_after_errors_in_two_logs_in_turn(
+    checkpoint: str, folder: Path, tmp_path: Path
+) -> None:
+    if checkpoint != "last":
+        keep: dict[str, Any] = {"checkpoint_every": 1, "checkpoint_keep": 4}
+        both = {"log": tmp_path / "l.csv", "tensorboard": tmp_path / "l"}
+        trainer(folder).train(DATA, steps=4, **both, **keep, **OTHER)
+    opened = trainer(folder, checkpoint)
+    begin = opened.step
+    for name, stop in (("l", begin + 2), ("m", begin + 4), ("l", None)):
+        both = {"log": tmp_path / f"{name}.csv", "tensorboard": tmp_path / name}
+        if stop is None:
+            opened.train(DATA, steps=begin + 6, **both, **SETTINGS)
+            continue
+        with pytest.raises(RuntimeError, match="power"):
+            opened.train(DATA, steps=99, callbacks=[PowerFails(stop)], **both, **SETTINGS)
+    before = of_run(0.01, range(1, begin + 1))
+    first, last = range(begin + 1, begin + 3), range(begin + 5, begin + 7)
+    assert rows(tmp_path / "l.csv") == [*before, *of_run(0.1, [*first, *last])]
+    assert rows(tmp_path / "m.csv") == of_run(0.1, range(begin + 3, begin + 5))
+    assert _steps(tmp_path / "l") == [step for step, _ in rows(tmp_path / "l.csv")]
+    assert _steps(tmp_path / "m") == [step for step, _ in rows(tmp_path / "m.csv")]
+    assert {path.name for path in tmp_path.iterdir()} == {"artifacts", "l", "m", "l.csv", "m.csv"}
+
+
+@pytest.mark.filterwarnings("error")
+def test_rows_of_a_training_that_was_given_up_without_a_log_go(
+    folder: Path, tmp_path: Path
+) -> None:
+    log, board = tmp_path / "log.csv", tmp_path / "board"
+    both: dict[str, Any] = {"log": log, "tensorboard": board}
+    trainer(folder).train(DATA, steps=2, **both, **OTHER)
+    trainer(folder, "initial").train(DATA, steps=4, **SETTINGS)
+    trainer(folder).train(DATA, steps=6, **both, **SETTINGS)
+    assert rows(log) == of_run(0.1, [5, 6]) and _steps(board) == [5, 6]
+
+
+@pytest.mark.filterwarnings("error")
+def test_event_files_follow_their_steps_whatever_the_clock_says(
+    folder: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    trainer(folder).train(DATA, steps=3, tensorboard=board, **SETTINGS)
+    (file,) = board.iterdir()
+    time = file.name.split(".")[3]
+    file.rename(board / file.name.replace(time, str(int(time) + 5000)))
+    for steps in (5, 7):
+        trainer(folder).train(DATA, steps=steps, tensorboard=board, **SETTINGS)
+    found = sorted(step for step, _ in points(board)["loss/training"])
+    assert found == list(range(1, 8))
 
 
 def test_a_record_that_a_program_kept_while_it_trained_on_is_none() -> None:

@@ -151,7 +151,8 @@ def _sequence(random: random.Random, made: Path, place: Path, tally: Counter[str
             yield f"{run} crashed: {' '.join(report.words)}"
         if report.end != "well":
             continue
-        written = [place, place / "artifacts", *([place / run.board] if run.board else [])]
+        written = [place / "artifacts", *([place] if run.log else [])]
+        written += [place / run.board] if run.board else []
         left = [path.name for folder in written for path in folder.glob(".*.svgd-tmp")]
         if left:
             yield f"{left} is left after {run}"
