@@ -265,9 +265,7 @@ class EventFile:
     def _drop_lost(self, file: Path, last_step: int) -> None:
         """Leaves the events of a file up to a step; a file without any goes."""
         kept, is_any, size = [], False, 0
-        for event, record in self._events_in(
-            file, checked=False
-        ):  # which takes most of the time, and was
+        for event, record in self._events_in(file, checked=False):  # as it was a moment ago
             size += len(record)
             if event.step <= last_step:
                 kept.append(record)

@@ -7,6 +7,7 @@ that went on in the same log are one. So each of several logs has its part of a 
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Sequence
 from functools import reduce
 from typing import NamedTuple
@@ -14,6 +15,7 @@ from typing import NamedTuple
 NOTHING = ""
 """The record where nothing was written."""
 _DIGITS = 16
+_FORM = re.compile(rf"[0-9]{{1,19}}:[1-9][0-9]{{0,18}}:[0-9a-f]{{{_DIGITS}}}")
 
 
 class Point(NamedTuple):
@@ -105,6 +107,8 @@ def _runs(record: str) -> list[_Run]:
     """Raises ValueError where a text is no record."""
     runs = []
     for text in record.split():
-        first, count, digest = text.split(":")
-        runs.append(_Run(int(first), int(count), digest))
+        if not _FORM.fullmatch(text):
+            raise ValueError(text)
+        first, size, digest = text.split(":")
+        runs.append(_Run(int(first), int(size), digest))
     return runs

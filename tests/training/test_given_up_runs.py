@@ -416,8 +416,10 @@ def test_event_files_follow_their_steps_whatever_the_clock_says(
 
 
 def test_a_record_that_a_program_kept_while_it_trained_on_is_none() -> None:
-    known = TrainingProgress(step=5, rows_record="1:5:ab", events_record="", recorded=5)
+    known = TrainingProgress(step=5, rows_record=f"1:5:{'ab' * 8}", events_record="", recorded=5)
     assert with_known_records(known) == known
+    for text in ("ab" * 8, f"1:-5:{'ab' * 8}", f"1:0:{'ab' * 8}", "1:5", "1:5:xyz"):
+        assert with_known_records(replace(known, rows_record=text)).rows_record is None
     stale = with_known_records(replace(known, step=6))
     assert (stale.rows_record, stale.events_record) == (None, None)
 
