@@ -20,9 +20,17 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import clear, explained, explained_reading, followed, require_file, whole_file
+from svgd_onnx.files import (
+    clear,
+    explained,
+    explained_reading,
+    followed,
+    in_turn,
+    require_file,
+    whole_file,
+)
 from svgd_onnx.training.beginning import BEFORE, Beginning, put_back, set_aside
-from svgd_onnx.training.points import NOTHING, Point, Recorder, places
+from svgd_onnx.training.points import NOTHING, Point, Recorder, begins_a_run, places
 
 _MARK = "tfevents"  # by which TensorBoard knows event files
 _ASIDE = BEFORE.removeprefix(".")  # in its place in names of files that another run is replacing
@@ -69,8 +77,6 @@ class EventFile:
         self._is_empty = True
 
     def __enter__(self) -> EventFile:
-        from tensorboardX import RecordWriter
-
         if os.path.lexists(self._folder) and not self._folder.is_dir():
             raise UserError(
                 f"'{self._folder}' is no folder: choose another {option('tensorboard')}."
@@ -81,7 +87,13 @@ class EventFile:
             files = self._files(_MARK)
         for file in files:
             require_file(file)
-        for file in files:
+        with in_turn(self._folder):
+            return self._begin_file()
+
+    def _begin_file(self) -> EventFile:
+        from tensorboardX import RecordWriter
+
+        for file in self._files(_MARK):
             if self._ending not in file.name:
                 raise UserError(
                     f"'{self._folder}' has events of something else, or of this folder by another name, "
@@ -168,7 +180,10 @@ class EventFile:
             UserError: what lay beside cannot be removed.
         """
         self._is_untouched = False
-        with explained(self._folder):
+        with (
+            explained(self._folder),
+            contextlib.suppress(FileNotFoundError),
+        ):  # the folder may be gone
             for aside in self._asides():
                 aside.unlink()
 
@@ -198,7 +213,8 @@ class EventFile:
         if last is None or not points:
             return step, points, not points
         found = places(last, points)
-        if found or last == NOTHING:  # what follows is of a run that was lost
+        is_cut = begins_a_run(last, points, found)  # and not as it was
+        if (found and not is_cut) or last == NOTHING:  # what follows is of a run that was lost
             count = found[-1].stop if found else 0
             step = points[count].step - 1 if count < len(points) else step
             return step, points[:count], True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,21 +145,25 @@ class Loop:
         step = self.state.progress.step
         rate, epoch = self.rates.rate(step), self.order.epoch(step)
         numbers, arrays = feed.next()
-        with rows_at_fault(self.examples.source, numbers):
-            loss = self.state.step(arrays, rate)
+        ends_epoch, number = self.order.ends_epoch(step), step + 1
+        validates = self.held_out is not None and (ends_epoch or number == self.total)
+        with self.state.held():  # a step and its row, or neither
+            with rows_at_fault(self.examples.source, numbers):
+                loss = self.state.step(arrays, rate)
+            record = Record(number, epoch, rate, loss, {})
+            if not validates:
+                self._write(rows, record)
         self.waiting = feed.stepped()
         self._result["loss"] = loss
-        ends_epoch, number = self.order.ends_epoch(step), step + 1
-        metrics = {}
-        if self.held_out is not None and (ends_epoch or number == self.total):
-            metrics = self._validate(self.held_out, ends_epoch)
-        if metrics or number % self.log_every == 0:
-            with self._saved_if_refused():
-                rows.write(number, epoch, rate, loss, metrics)
+        if validates and self.held_out is not None:
+            try:
+                metrics = self._validate(self.held_out, ends_epoch)
+                record = replace(record, metrics=metrics)
+            finally:
+                self._write(rows, record)
         bar.advance(self._result)
-        record = Record(number, epoch, rate, loss, metrics)
         for callback in self.callbacks:
-            with self._saved_if_refused() if callback is self.board else nullcontext():
+            if callback is not self.board:
                 callback.on_step(record)
         if ends_epoch:
             for callback in self.callbacks:
@@ -167,6 +171,14 @@ class Loop:
         if self.state.progress.best_step == number or self._is_time_to_save(number):
             self._save(record)
         return record
+
+    def _write(self, rows: TrainingLog, record: Record) -> None:
+        """Writes a step's row and its events."""
+        with self._saved_if_refused():
+            if record.metrics or record.step % self.log_every == 0:
+                rows.write(record.step, record.epoch, record.rate, record.loss, record.metrics)
+            if self.board is not None:
+                self.board.on_step(record)
 
     @contextmanager
     def _saved_if_refused(self) -> Iterator[None]:

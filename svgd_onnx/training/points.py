@@ -1,7 +1,7 @@
 """Points of a log or of event files, and the record by which a checkpoint knows those that were written before.
 
-A record is a text: for each run that wrote, the step of its first point, how many there are, and a hash. Runs
-that went on in the same log are one. So each of several logs has its part of a training.
+A record is a text: for each run that wrote, the step of its first point, how many there are, a hash of that,
+and one of all. Runs that went on in the same log are one. So each of several logs has its part of a training.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import NamedTuple
 NOTHING = ""
 """The record where nothing was written."""
 _DIGITS = 16
-_FORM = re.compile(rf"[0-9]{{1,19}}:[1-9][0-9]{{0,18}}:[0-9a-f]{{{_DIGITS}}}")
+_HASH = rf"[0-9a-f]{{{_DIGITS}}}"
+_FORM = re.compile(rf"[0-9]{{1,19}}:[1-9][0-9]{{0,18}}:{_HASH}:{_HASH}")
 
 
 class Point(NamedTuple):
@@ -33,6 +34,7 @@ class Point(NamedTuple):
 class _Run(NamedTuple):
     first: int
     size: int
+    head: str
     digest: str
 
     def __str__(self) -> str:
@@ -41,10 +43,10 @@ class _Run(NamedTuple):
     def with_point(self, point: Point) -> _Run:
         first = self.first if self.size else point.step
         digest = hashlib.sha256(f"{self.digest} {point.text}".encode()).hexdigest()[:_DIGITS]
-        return _Run(first, self.size + 1, digest)
+        return _Run(first, self.size + 1, self.head or digest, digest)
 
 
-_EMPTY = _Run(0, 0, "")
+_EMPTY = _Run(0, 0, "", "")
 
 
 class Recorder:
@@ -95,6 +97,12 @@ def places(record: str, points: Sequence[Point]) -> list[range]:
     return found
 
 
+def begins_a_run(record: str, points: Sequence[Point], found: Sequence[range]) -> bool:
+    """Whether behind what was found there begins another run of a record, which then is cut, or was changed."""
+    behind = points[found[-1].stop if found else 0 :]
+    return bool(behind) and _run_of(behind[:1]).digest in {run.head for run in _runs(record)}
+
+
 def _ends_with(points: Sequence[Point], run: _Run) -> bool:
     return run.size <= len(points) and _run_of(points[len(points) - run.size :]) == run
 
@@ -109,6 +117,6 @@ def _runs(record: str) -> list[_Run]:
     for text in record.split():
         if not _FORM.fullmatch(text):
             raise ValueError(text)
-        first, size, digest = text.split(":")
-        runs.append(_Run(int(first), int(size), digest))
+        first, size, head, digest = text.split(":")
+        runs.append(_Run(int(first), int(size), head, digest))
     return runs

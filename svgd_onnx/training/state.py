@@ -129,9 +129,7 @@ class TrainingState:
         unproven = not progress.step and manifest.verified is None
         if unproven:
             self.session.eval_step(arrays)  # so that nothing is trained that cannot be evaluated
-        # Ctrl-C comes before a step or after it; where ranks wait for each other it must not wait
-        holds = self.session.holds_signals and self.communicator.size == 1
-        with signals.held() if holds else contextlib.nullcontext():
+        with self.held():
             loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
             skipped = progress.skipped
             if not math.isfinite(loss):
@@ -143,6 +141,11 @@ class TrainingState:
         if unproven:
             self.check_finite()
         return loss
+
+    def held(self) -> contextlib.AbstractContextManager[None]:
+        """Around a step: Ctrl-C comes before or after it. Where ranks wait for each other it must not wait."""
+        holds = self.session.holds_signals and self.communicator.size == 1
+        return signals.held() if holds else contextlib.nullcontext()
 
     def take(self, tensors: Mapping[str, np.ndarray], steps: int) -> None:
         """As `Trainer.set_tensors`."""
@@ -201,14 +204,15 @@ class TrainingState:
             rows: of the log.
             board: of event files, if there are any.
         """
+        around = self._rows, self._board
         self._rows, self._board = rows, board
         self._unsaved += [rows] if board is None else [rows, board]
         try:
             yield
         finally:
             self._note_points()
-            self._rows = self._board = None
-            if self.is_saved:
+            self._rows, self._board = around
+            if self.is_saved and self._rows is None:
                 self._unsaved.clear()
 
     def _note_points(self) -> None:
@@ -260,8 +264,12 @@ class TrainingState:
     def save(self) -> None:
         """As `Trainer.save`."""
         self.check_finite()
+        refused = None
         if self._board is not None:
-            self._board.flush()  # before a checkpoint tells of it
+            try:
+                self._board.flush()  # before a checkpoint tells of it
+            except UserError as error:  # which loses no step
+                refused = error
         self._note_points()
         step = self.progress.step
         self.session.settle()
@@ -288,6 +296,8 @@ class TrainingState:
             each.saved()
         if self._rows is None:
             self._unsaved.clear()
+        if refused is not None:
+            raise UserError(f"{refused} The checkpoint has the {step:,} steps so far.") from refused
 
     def _keep_before_it_is_replaced(self, step: int) -> None:
         if step == 0:

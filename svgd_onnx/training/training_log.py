@@ -14,9 +14,18 @@ from types import TracebackType
 from typing import Any
 
 from svgd_onnx.errors import Advice, UserError, option
-from svgd_onnx.files import PathLike, explained, followed, hold, in_turn, let_go, whole_file
+from svgd_onnx.files import (
+    PathLike,
+    explained,
+    explained_reading,
+    followed,
+    hold,
+    in_turn,
+    let_go,
+    whole_file,
+)
 from svgd_onnx.training.beginning import Beginning, aside_of, put_back, set_aside
-from svgd_onnx.training.points import NOTHING, Point, Recorder, places
+from svgd_onnx.training.points import NOTHING, Point, Recorder, begins_a_run, places
 
 COLUMNS = ("step", "epoch", "learning_rate", "loss", "validation_loss", "validation_accuracy")
 _BEGINNING = ",".join(COLUMNS).encode()
@@ -218,8 +227,10 @@ class TrainingLog:
         else:
             is_cut = content.is_cut
         last = self._beginning.rows.last
-        found = [] if last is None else places(last, [*map(_point, rows)])
-        if found or last == NOTHING:  # what follows is of a run that was lost
+        points = [*map(_point, rows)]
+        found = places(last or NOTHING, points)
+        is_changed = begins_a_run(last or NOTHING, points, found)
+        if (found and not is_changed) or last == NOTHING:  # what follows is of a run that was lost
             return rows[: found[-1].stop if found else 0], True
         if is_cut:
             _warn(
@@ -256,7 +267,8 @@ def _content(path: Path) -> _Content:
     """
     if not path.is_file():
         return _Content()
-    whole, end, cut = path.read_bytes().rpartition(b"\n")
+    with explained_reading(path):
+        whole, end, cut = path.read_bytes().rpartition(b"\n")
     if not end and (_BEGINNING.startswith(cut) or cut.startswith(_BEGINNING)):
         return _Content()
     lines = io.StringIO((whole + end).decode("utf-8", "replace"), newline="")

@@ -220,6 +220,35 @@ def test_each_of_two_logs_in_turn_has_its_part_of_the_training(
         assert _steps(tmp_path / name) == steps
 
 
+@pytest.mark.parametrize("how", ["cut", "changed"])
+def test_where_it_was_cut_or_changed_what_is_left_of_the_last_part_stays(
+    how: str, folder: Path, tmp_path: Path
+) -> None:
+    logs = {name: tmp_path / f"{name}.csv" for name in "ab"}
+    for name, steps in (("a", 2), ("b", 4), ("a", 7)):
+        trainer(folder).train(DATA, steps=steps, log=logs[name], **SETTINGS)
+    content = logs["a"].read_bytes()
+    content = content[:-3] if how == "cut" else content.replace(b"\n6,1,0.1,", b"\n6,1,0.2,")
+    logs["a"].write_bytes(content)
+    with pytest.warns(svgd_onnx.errors.Advice, match="is cut" if how == "cut" else "not as this"):
+        trainer(folder).train(DATA, steps=9, log=logs["a"], **SETTINGS)
+    kept = [1, 2, 5, 6] if how == "cut" else [1, 2, 5, 6, 7]
+    assert [step for step, _ in rows(logs["a"])] == [*kept, 8, 9]
+
+
+@pytest.mark.parametrize("becomes", ["gone", "elsewhere"])
+def test_a_folder_of_events_that_is_gone_keeps_no_checkpoint(
+    becomes: str, folder: Path, tmp_path: Path
+) -> None:
+    board = tmp_path / "board"
+    opened = trainer(folder)
+    with pytest.raises(RuntimeError, match="power"):
+        opened.train(DATA, steps=9, tensorboard=board, callbacks=[PowerFails(3)], **SETTINGS)
+    shutil.rmtree(board) if becomes == "gone" else board.rename(tmp_path / "elsewhere")
+    opened.save()
+    assert trainer(folder).step == 3
+
+
 def test_a_log_of_another_training_is_kept_with_a_warning(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder, tmp_path / "other")
     log = tmp_path / "log.csv"
@@ -416,9 +445,10 @@ def test_event_files_follow_their_steps_whatever_the_clock_says(
 
 
 def test_a_record_that_a_program_kept_while_it_trained_on_is_none() -> None:
-    known = TrainingProgress(step=5, rows_record=f"1:5:{'ab' * 8}", events_record="", recorded=5)
+    record = f"1:5:{'ab' * 8}:{'cd' * 8}"
+    known = TrainingProgress(step=5, rows_record=record, events_record="", recorded=5)
     assert with_known_records(known) == known
-    for text in ("ab" * 8, f"1:-5:{'ab' * 8}", f"1:0:{'ab' * 8}", "1:5", "1:5:xyz"):
+    for text in ("ab" * 8, record.replace("5", "-5"), record.replace("5", "0"), "1:5", "1:5:x:y"):
         assert with_known_records(replace(known, rows_record=text)).rows_record is None
     stale = with_known_records(replace(known, step=6))
     assert (stale.rows_record, stale.events_record) == (None, None)

@@ -241,6 +241,26 @@ class TestRefused:
             train(folder, tmp_path / "board", steps=4)
         assert svgd_onnx.Trainer(folder).step == 2
 
+    def test_a_program_that_saves_then_has_its_checkpoint(
+        self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        trainer = svgd_onnx.Trainer(folder, threads=1)
+
+        def flush(*_: object) -> None:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        class Saves(svgd_onnx.Callback):
+            def on_step(self, record: Any) -> None:
+                if record.step == 4:
+                    monkeypatch.setattr("tensorboardX.RecordWriter.flush", flush)
+                    trainer.save()
+
+        with pytest.raises(svgd_onnx.UserError, match="The checkpoint has the 4 steps so far"):
+            trainer.train(
+                DATA, steps=9, tensorboard=tmp_path / "board", callbacks=[Saves()], **SETTINGS
+            )
+        assert svgd_onnx.Trainer(folder).step == 4
+
     def test_without_the_package_that_writes_it(
         self, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
