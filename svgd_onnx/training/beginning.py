@@ -44,12 +44,16 @@ class Written(Protocol):
         """Of what was written so far."""
         ...
 
-    def flush(self) -> None:
-        """Puts it onto the disk."""
-        ...
-
     def saved(self) -> None:
         """Says that there is a checkpoint of it, so that what lay beside goes."""
+        ...
+
+
+class Buffered(Written, Protocol):
+    """Event files, which are not on the disk at once."""
+
+    def flush(self) -> None:
+        """Puts what was written there."""
         ...
 
 

@@ -258,9 +258,6 @@ class Loop:
         return number < self.total and every is not None and number % every == 0
 
     def _save(self, record: Record | None) -> None:
-        if self.board is not None:
-            with self._saved_if_refused():
-                self.board.flush()
         self.save()
         if record is not None:
             for callback in self.callbacks:

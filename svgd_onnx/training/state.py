@@ -17,7 +17,7 @@ from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import TrainingProgress, Validation
-from svgd_onnx.training.beginning import Beginning, Records, Written
+from svgd_onnx.training.beginning import Beginning, Buffered, Records, Written
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
@@ -86,7 +86,7 @@ class TrainingState:
             )
         self._saving: int | None = None
         self._rows: Written | None = None
-        self._board: Written | None = None
+        self._board: Buffered | None = None
         self._unsaved: list[Written] = []
         self.is_saved = True
         # what the folder's own checkpoint is, if training goes on from it
@@ -197,7 +197,7 @@ class TrainingState:
         self.progress = replace(self.progress, validations=validations, best_step=best_step)
 
     @contextlib.contextmanager
-    def written(self, rows: Written, board: Written | None) -> Iterator[None]:
+    def written(self, rows: Written, board: Buffered | None) -> Iterator[None]:
         """Around a run: a checkpoint, whoever saves it, knows what was written up to it, and that knows of it.
 
         Args:

@@ -159,9 +159,6 @@ class TrainingLog:
         assert self._recorder is not None
         self._recorder.add(_point(dict(zip(self._columns, map(str, row)))))
 
-    def flush(self) -> None:
-        """See `Written`: each row is there once it is written."""
-
     def saved(self) -> None:
         """Says that there is a checkpoint of the run.
 
