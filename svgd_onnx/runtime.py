@@ -173,12 +173,23 @@ _LIBRARY = re.compile(r"(lib)?svgd_onnx_custom_ops\.(so|dylib|dll)")
 
 
 def _find_library() -> Path | None:
-    files = list(Path(__file__).parent.iterdir())
+    return next((file for file in Path(__file__).parent.iterdir() if _is_library(file)), None) or (
+        _installed_library()
+    )
+
+
+@functools.cache  # packages are not installed meanwhile, and to read what one consists of takes milliseconds
+def _installed_library() -> Path | None:
     # A clone, and an editable install, are not where the library was installed. That of another
     # version is not taken: its operators may have other attributes.
-    if _installed_version() == __version__:
-        files += [Path(str(file.locate())) for file in metadata.files(_DISTRIBUTION) or ()]
-    return next((file for file in files if _LIBRARY.fullmatch(file.name) and file.is_file()), None)
+    if _installed_version() != __version__:
+        return None
+    files = (Path(str(file.locate())) for file in metadata.files(_DISTRIBUTION) or ())
+    return next((file for file in files if _is_library(file)), None)
+
+
+def _is_library(file: Path) -> bool:
+    return _LIBRARY.fullmatch(file.name) is not None and file.is_file()
 
 
 def _installed_version() -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import sys
 from collections.abc import Callable, Generator, Iterator
@@ -52,6 +53,13 @@ def skipped_without_training() -> Iterator[None]:
         if has_training() or NO_TRAINING not in str(error):
             raise
         pytest.skip("onnxruntime-training is not installed")
+
+
+def pytest_collection_finish() -> None:
+    """Graphs set off cyclic garbage collection again and again: it shall not walk all tests and modules too."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(5_000, 20, 20)
 
 
 @pytest.hookimpl(wrapper=True)

@@ -76,7 +76,7 @@ class Writer:
     def constant(self, array: np.ndarray) -> ir.Value:
         """A constant tensor."""
         name = f"{self._prefix}/constant_{len(self.constants)}"
-        value = ir.val(name, const_value=ir.tensor(array, name=name))
+        value = ir.val(name, const_value=ir.Tensor(array, name=name))
         self.constants.append(value)
         return value
 

@@ -93,7 +93,7 @@ class _Round:
         name = output.name or ""
         array = np.array(numbers, output.dtype.numpy()).reshape([-1] * len(output.shape))
         output.name = f"{name}/folded"
-        constant = ir.val(name, const_value=ir.tensor(array, name=name))
+        constant = ir.val(name, const_value=ir.Tensor(array, name=name))
         self._graph.register_initializer(constant)
         output.replace_all_uses_with(constant)
         self._graph.remove(node, safe=True)
