@@ -13,6 +13,7 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.runtime import inference_runtime
+from svgd_onnx.threads import session_threads
 from svgd_onnx.transforms.bodies import all_nodes
 
 
@@ -45,6 +46,7 @@ def options_for_few_runs(onnxruntime: Any, nodes: int) -> Any:
     """Options of a session of a graph of so many nodes, which runs a few times."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what is raised says it too
+    options.intra_op_num_threads = session_threads()
     options.enable_mem_pattern = (
         False  # planning it compares each value with all that live beside it
     )

@@ -17,6 +17,7 @@ from svgd_onnx.files import UnchangedFiles, require_there, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
 from svgd_onnx.targets.index_at_fault import no_step
+from svgd_onnx.threads import session_threads
 from svgd_onnx.training.examples import Given, Taken, one_pass, without_label
 from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.start import check_threads
@@ -218,7 +219,7 @@ def open_session(model: str | bytes, threads: int | None, called: str) -> Any:
     onnxruntime = inference_runtime()
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    options.intra_op_num_threads = threads or 0
+    options.intra_op_num_threads = session_threads(threads)
     # else one that is called so would be taken for onnxruntime's own form, in which nobody has looked
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:

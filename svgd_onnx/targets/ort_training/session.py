@@ -28,6 +28,7 @@ from svgd_onnx.targets.ort_training.file_names import (
 from svgd_onnx.targets.session import batch_at_fault, no_tensor, norm_outputs, seeded
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.targets.training_progress import TrainingProgress
+from svgd_onnx.threads import session_threads
 from svgd_onnx.transforms.optimizers import OPTIMIZERS
 
 # Bytes of parameters, of whose step the microseconds that signals are held in are no part that counts.
@@ -232,8 +233,7 @@ def _session_options(threads: int | None, *, library: bool) -> Any:
 
     options = SessionOptions()
     options.log_severity_level = 4  # what is raised says it too
-    if threads is not None:
-        options.intra_op_num_threads = threads
+    options.intra_op_num_threads = session_threads(threads)
     if library:
         options.register_custom_ops_library(str(custom_op_library()))
     return options

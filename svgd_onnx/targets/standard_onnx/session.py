@@ -31,6 +31,7 @@ from svgd_onnx.targets.standard_onnx.placement import Placement
 from svgd_onnx.targets.standard_onnx.providers import CPU, reason_of
 from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.targets.training_progress import TrainingProgress
+from svgd_onnx.threads import session_threads
 
 
 class InferenceTrainingSession:
@@ -342,8 +343,7 @@ class InferenceTrainingSession:
         options.enable_mem_pattern = False
         if device.provider is CPU:
             self._arena.use(options)
-        if self._threads is not None:
-            options.intra_op_num_threads = self._threads
+        options.intra_op_num_threads = session_threads(self._threads)
         for axis, size in (sizes or {}).items():
             options.add_free_dimension_override_by_name(axis, size)
         if profile is not None:
