@@ -2,8 +2,9 @@
 
 import gc
 
-from svgd_onnx import signals
+from svgd_onnx import signals, standard_streams
 
+standard_streams.open_closed_ones()
 signals.listen()
 
 

@@ -18,10 +18,14 @@ from svgd_onnx.distributed.job import after_the_first
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.federated_command import federate
 from svgd_onnx.plot_command import plot
+from svgd_onnx.standard_streams import UnwritableError
 from svgd_onnx.training_commands import evaluate, export, predict, train
 
 _NO_MEMORY = (
     "There is not enough memory for this: give smaller batches, a smaller model, or more memory."
+)
+_UNWRITTEN = (
+    "what was written into files is there; send the output elsewhere, or leave it out with --quiet."
 )
 _TOO_LONG = "There is no such file: a path, or a name in it, is longer than the system takes."
 _CONVERSION_COMMANDS = ("convert", "inspect", "check", "apply")
@@ -57,9 +61,15 @@ def main() -> None:
     warnings.showwarning = cast(Any, _show_warning)
     signals.at_end[:] = [files.abandon, files.FolderLock.forget]
     try:
-        _app()
+        try:
+            _app()
+        finally:
+            sys.stdout.flush()
     except UserError as error:
         terminal.complain(f"{after_the_first()}{error.on_command_line()}")
+        sys.exit(2)
+    except UnwritableError as error:
+        terminal.complain(f"Standard output cannot be written ({error}): {_UNWRITTEN}")
         sys.exit(2)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:

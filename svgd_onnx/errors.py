@@ -121,7 +121,7 @@ def check_several(name: str, value: object) -> None:
 
 def fits_float32(value: float) -> bool:
     """Whether a number is finite as float32, which steps compute with, and 0 only if it is 0."""
-    return value == 0 or _SMALLEST <= abs(value) <= _LARGEST
+    return value == 0 or _SMALLEST <= abs(value) <= LARGEST_FLOAT32
 
 
 def check_range(name: str, value: float, inside: bool, wanted: str) -> None:
@@ -134,7 +134,8 @@ def check_range(name: str, value: float, inside: bool, wanted: str) -> None:
         raise UserError(f"{option(name)} is {value}, but must be {wanted}.")
     if not fits_float32(value):
         raise UserError(
-            f"{option(name)} is {value}, but float32 has numbers from {_SMALLEST:.1e} to {_LARGEST:.1e} only."
+            f"{option(name)} is {value}, but float32 has numbers from {_SMALLEST:.1e} to "
+            f"{LARGEST_FLOAT32:.1e} only."
         )
 
 
@@ -152,7 +153,7 @@ def counted(count: int, noun: str) -> str:
 
 _LONGEST = 200
 # The normal numbers of float32.
-_SMALLEST, _LARGEST = 2.0**-126, (2 - 2.0**-23) * 2.0**127
+_SMALLEST, LARGEST_FLOAT32 = 2.0**-126, (2 - 2.0**-23) * 2.0**127
 
 
 def first_line(error: BaseException) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeGuard
 
 from svgd_onnx.errors import UserError
-from svgd_onnx.files import is_there, recover, require_text
+from svgd_onnx.files import PathLike, is_there, recover, require_text
 from svgd_onnx.hashes import sha256
 from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.loss_settings import LossSettings
@@ -298,7 +298,7 @@ class Manifest:
         return path
 
     @classmethod
-    def load(cls, folder: Path) -> Manifest:
+    def load(cls, folder: PathLike) -> Manifest:
         """Reads `svgd.json` from a folder.
 
         Args:
@@ -311,6 +311,7 @@ class Manifest:
             UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or
                 of a newer format.
         """
+        folder = Path(folder)
         require_text(folder)
         recover(folder)
         path = folder / FILE_NAME

@@ -23,6 +23,7 @@ from rich.text import Text
 
 from svgd_onnx.distributed.job import has_terminal
 from svgd_onnx.printable import printable
+from svgd_onnx.standard_streams import guard
 
 # Beside a terminal, as in a pipe, tables are as wide as they need to be.
 _WIDE = 140
@@ -43,6 +44,7 @@ _warnings: list[str] = []
 
 def prepare() -> None:
     """Lets the streams show any character, and what other libraries log be theirs: it has raw names in it."""
+    guard()
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import (
     UserError,
     check_choice,
@@ -105,13 +106,16 @@ class TrainingSettings:
             self._check_several()
         check_choice("quantized", self.quantized, QUANTIZED_CHOICES)
         for axis, size in self.size.items():
+            whole_number("size", size)
             check_range("size", size, size >= 1, f"1 or more for '{axis}'")
         check_choice("differentiator", self.differentiator, DIFFERENTIATOR_NAMES)
         if self.num_classes is not None:
+            whole_number("num_classes", self.num_classes)
             check_range("num_classes", self.num_classes, 1 <= self.num_classes <= _MOST, _SIZE)
         check_choice("init_head", self.init_head, INITIALIZATIONS)
         if self.lora is not None:
-            is_rank = self.lora is not True and 1 <= self.lora <= _MOST
+            whole_number("lora", self.lora)
+            is_rank = 1 <= self.lora <= _MOST
             check_range("lora", self.lora, is_rank, f"a rank, {_SIZE}")
         for name in ("lora_targets", "lora_alpha"):
             if getattr(self, name) and self.lora is None:
@@ -120,6 +124,7 @@ class TrainingSettings:
                 )
         if self.lora_alpha is not None:
             check_range("lora_alpha", self.lora_alpha, self.lora_alpha > 0, "positive")
+        whole_number("init_seed", self.init_seed)
         check_range("init_seed", self.init_seed, self.init_seed >= 0, "0 or more")
 
     @property

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.files import PathLike, require_there
 from svgd_onnx.manifest import LOOKS_AT_LABELS, LossTerm, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
@@ -177,7 +177,7 @@ def check_arrays(
             f"{_list(names)}."
         )
     one_by_one = all(tensor.batch_axis is None for tensor in wanted)
-    given = [np.asarray(arrays[tensor.name]) for tensor in wanted]
+    given = [_array(arrays[tensor.name], tensor.name, source) for tensor in wanted]
     files = MappedFiles(given)
     checked, axes = [], []
     for tensor, array in zip(wanted, given):
@@ -207,6 +207,19 @@ def _check_mapping(arrays: object, source: str) -> None:
         raise UserError(
             f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, or what load_data reads."
         )
+    if not isinstance(arrays, Mapping):
+        raise UserError(
+            f"{source[0].upper()}{source[1:]} is of the type {type(arrays).__name__}: give arrays by name."
+        )
+
+
+def _array(given: object, name: str, source: str) -> np.ndarray:
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        raise UserError(
+            f"Array '{name}' in {source} is no array of numbers ({first_line(error)}): give rows of one length."
+        ) from error
 
 
 def _about_classes(term: LossTerm) -> str:

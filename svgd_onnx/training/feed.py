@@ -8,6 +8,7 @@ from types import TracebackType
 
 import numpy as np
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.augmentation import Augment
@@ -234,5 +235,5 @@ def check_workers(workers: int) -> None:
     Raises:
         UserError: names the range.
     """
-    if not 0 <= workers <= _MOST_WORKERS:
+    if not 0 <= (whole_number("workers", workers) or 0) <= _MOST_WORKERS:
         raise UserError(f"{option('workers')} is {workers}, but must be from 0 to {_MOST_WORKERS}.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError, option
 
 _MOST = (1 << 63) - 1
@@ -19,12 +20,13 @@ def check_length(epochs: int | None, steps: int | None) -> None:
 
 
 def check_positive(**counts: int | None) -> None:
-    """Refuses options that count and are below 1, or more than 64 bits hold.
+    """Refuses options that count and are no whole numbers, below 1, or more than 64 bits hold.
 
     Raises:
         UserError: names the first.
     """
-    for name, value in counts.items():
+    for name, given in counts.items():
+        value = whole_number(name, given)
         if value is not None and value < 1:
             raise UserError(f"{option(name)} is {value}, but must be 1 or more.")
         if value is not None and value > _MOST:

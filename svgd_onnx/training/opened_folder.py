@@ -45,8 +45,8 @@ class OpenedFolder:
         if communicator is not None:
             communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
         self.manifest = Manifest.load(self._folder)
-        check_threads(threads)
-        check_seed(seed)
+        threads = check_threads(threads)
+        seed = check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
         check_compress(compress, communicator)
         opening = (threads, device, kernels, device_options or {})

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from svgd_onnx.argument_types import real_number, whole_number, yes_or_no
 from svgd_onnx.errors import UserError, check_several, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.augmentation import Augment
@@ -30,6 +31,12 @@ from svgd_onnx.training.start import check_batch_size, check_resume
 from svgd_onnx.training.state import TrainingState
 from svgd_onnx.training.streams import StreamExamples, StreamOrder
 
+_WHOLE_NUMBERS = (
+    *("epochs", "steps", "batch_size", "early_stopping", "checkpoint_every", "checkpoint_keep"),
+    *("log_every", "workers"),
+)
+_SWITCHES = ("shuffle", "checkpoint_best", "resume")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
@@ -53,6 +60,19 @@ class Options:
     callbacks: Iterable[Callback]
     resume: bool
 
+    def __post_init__(self) -> None:
+        """Takes numbers and switches of any type.
+
+        Raises:
+            UserError: one is none.
+        """
+        for name in _WHOLE_NUMBERS:
+            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        for name in _SWITCHES:
+            object.__setattr__(self, name, yes_or_no(name, getattr(self, name)))
+        object.__setattr__(self, "learning_rate", check_rate(self.learning_rate))
+        object.__setattr__(self, "min_delta", real_number("min_delta", self.min_delta))
+
 
 def prepare(
     folder: Path,
@@ -68,7 +88,6 @@ def prepare(
         UserError: an option or the data does not fit, or there is no room for what is to be kept.
     """
     manifest = state.manifest
-    check_rate(options.learning_rate)
     schedule = as_schedule(options.schedule)
     check_length(options.epochs, options.steps)
     check_positive(

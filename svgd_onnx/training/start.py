@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError, counted, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.length import check_positive
@@ -60,22 +61,25 @@ def check_resume(folder: Path, step: int, resume: bool) -> None:
         )
 
 
-def check_seed(seed: int | None) -> None:
-    """Refuses a seed that is negative or does not fit 64 bits.
+def check_seed(given: int | None) -> int | None:
+    """A seed as int; refuses one that is negative or does not fit 64 bits.
 
     Raises:
         UserError: names the range.
     """
+    seed = whole_number("seed", given)
     if seed is not None and not 0 <= seed <= _MOST_SEED:
         raise UserError(f"{option('seed')} is {seed}, but must be from 0 to {_MOST_SEED}.")
+    return seed
 
 
-def check_threads(threads: int | None) -> None:
-    """Refuses a number of threads below 1, or far beyond what the machine runs at once.
+def check_threads(given: int | None) -> int | None:
+    """A number of threads as int; refuses one below 1, or far beyond what the machine runs at once.
 
     Raises:
         UserError: says how many cores there are.
     """
+    threads = whole_number("threads", given)
     check_positive(threads=threads)
     cores = os.cpu_count() or 1
     most = max(_MANY, 4 * cores)
@@ -84,3 +88,4 @@ def check_threads(threads: int | None) -> None:
             f"{option('threads')} is {threads}, but this machine has {cores} cores: give at most {most}, or "
             "leave it out for one a core."
         )
+    return threads

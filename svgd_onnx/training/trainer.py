@@ -30,7 +30,7 @@ from svgd_onnx.training.metrics import metrics_for
 from svgd_onnx.training.opened_folder import OpenedFolder
 from svgd_onnx.training.prediction import BATCH_SIZE, joined, open_artifacts
 from svgd_onnx.training.preparation import Options, prepare
-from svgd_onnx.training.schedules import Schedule
+from svgd_onnx.training.schedules import Schedule, check_rate
 from svgd_onnx.training.tensorboard import TensorBoard
 
 
@@ -124,8 +124,9 @@ class Trainer(OpenedFolder):
             The loss of the batch before the update, without any L1 penalty.
 
         Raises:
-            UserError: the batch does not fit the model, another process writes into the folder, or the loss
-                or a gradient is NaN or infinite; everything is as before the step then.
+            UserError: the batch does not fit the model, the learning rate is not finite or negative, another
+                process writes into the folder, or the loss or a gradient is NaN or infinite; everything is as
+                before the step then.
 
         Example:
             >>> batch = {"image": images[:8], "labels": labels[:8]}
@@ -134,6 +135,7 @@ class Trainer(OpenedFolder):
             True
             >>> trainer.save()
         """
+        learning_rate = check_rate(learning_rate)
         arrays = data.check_batch(batch, self.manifest, "the batch")
         self._state.claim.take()
         return self._state.step(arrays, learning_rate)
@@ -246,7 +248,7 @@ class Trainer(OpenedFolder):
         loop.save, loop.is_stopping = self.save, lambda: self._stopping
         first = self._state.communicator.rank == 0
         if tensorboard is not None and first:
-            board = TensorBoard(Path(tensorboard), self, log_every)
+            board = TensorBoard(Path(tensorboard), self, options.log_every)
             loop.board, loop.callbacks = board, [board, *loop.callbacks]
         path = None if log is None else check_not_of_artifacts(Path(log), self._folder)
         self._trains = True

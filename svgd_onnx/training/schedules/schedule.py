@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.argument_types import real_number
+from svgd_onnx.errors import LARGEST_FLOAT32, UserError, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +122,15 @@ class Rates:
         return first * (step + 1) / (warmup + 1)
 
 
-def check_rate(learning_rate: float) -> None:
-    """Refuses a learning rate that is negative or not finite.
+def check_rate(learning_rate: float) -> float:
+    """A learning rate as float; refuses one that is negative, or not finite as float32.
 
     Raises:
         UserError: says what it is.
     """
-    if not math.isfinite(learning_rate) or learning_rate < 0:
+    rate = real_number("learning_rate", learning_rate)
+    if rate is None or not 0 <= rate <= LARGEST_FLOAT32:
         raise UserError(
-            f"The learning rate is {learning_rate}, but must be a finite number of 0 or more."
+            f"The learning rate is {learning_rate}, but must be 0 or more, and finite as float32."
         )
+    return rate

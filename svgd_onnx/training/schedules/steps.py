@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError
 from svgd_onnx.training.schedules.schedule import Schedule, check_rate
 
@@ -29,5 +30,5 @@ class Steps(Schedule):
         super().check()
         for step, rate in self.changes.items():
             check_rate(rate)
-            if step < 0:
+            if whole_number("schedule", step) < 0:
                 raise UserError(f"The schedule names step {step}, but steps count from 0.")
