@@ -87,7 +87,7 @@ def _opened(path: Path, threads: int | None) -> Iterator[tuple[Predictor, Sequen
         return
     manifest = Manifest.load(path)
     classes = target_named(manifest.target).progress(path, manifest).classes
-    with open_artifacts(manifest, functools.partial(export, path), threads) as predictor:
+    with open_artifacts(path, manifest, functools.partial(export, path), threads) as predictor:
         yield predictor, classes
 
 

@@ -22,6 +22,8 @@ from svgd_onnx.transforms.writer import Writer
 _MOVED = frozenset({"Cast", "Reshape", "Squeeze", "Unsqueeze"})
 # So many times the image's longer side, from its corner, boxes may reach.
 REACH = 16
+# No diagonal of a matrix is farther from the main one.
+FAR = 1 << 31
 # What they give is in range of what it was made of, whatever the data is.
 _IN_RANGE = frozenset({"ArgMax", "ArgMin", "MaxPool", "NonZero", "Shape", "Size", "TopK"})
 
@@ -34,7 +36,8 @@ class CheckIndices(ir.passes.InPlacePass):
     whatever they are given: SoftmaxCrossEntropyLoss and its gradient by labels, RoiAlign by the numbers of
     images, MaxUnpool by its indices; and a division of integers by 0 ends the process. RoiAlign takes as many
     samples of a box as it has pixels, on the image or not, and memory for each: a box may reach no farther than
-    `REACH` times the image. GatherElements does not say which index it was. A recurrent layer over no step at
+    `REACH` times the image. Trilu adds sizes to the number of a diagonal, which is none then: it is brought
+    as near as diagonals are. GatherElements does not say which index it was. A recurrent layer over no step at
     all ends the process. In front of those stands what raises an error, for every program that runs the graph.
 
     Only what is computed from data is looked at. The node that looks has in its name the places of the inputs
@@ -157,6 +160,11 @@ def _divisor(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     return write.node("Add", divisor, write.cast(nothing, kind))
 
 
+def _diagonal(node: ir.Node, write: Writer, _: str) -> ir.Value | None:
+    """As far from the main diagonal as any is, where the kernel adds sizes to it without looking."""
+    return write.node("Clip", inputs_of(node, 2)[1], write.integer(-FAR), write.integer(FAR))
+
+
 def _steps(node: ir.Node, write: Writer, places: str) -> ir.Value | None:
     """A sequence that has a first step."""
     (sequence,) = inputs_of(node, 1)
@@ -220,4 +228,5 @@ CHECKS: dict[str, tuple[tuple[int, Callable[[ir.Node, Writer, str], ir.Value | N
     "RNN": ((0, _steps), (4, _lengths)),
     "RoiAlign": ((1, _boxes), (2, _image)),
     "SoftmaxCrossEntropyLoss": ((1, _class),),
+    "Trilu": ((1, _diagonal),),
 }

@@ -11,10 +11,10 @@ import onnx_ir as ir
 
 from svgd_onnx.errors import UserError
 from svgd_onnx.transforms.bodies import all_nodes
+from svgd_onnx.transforms.check_indices import FAR
 from svgd_onnx.transforms.rule import constant_value, input_of
 
-# No diagonal of a matrix is further away, and no box of an image reaches further.
-_FAR = 1 << 31
+# No box of an image reaches further.
 _FAR_IN_IMAGE = 1 << 24
 
 
@@ -81,7 +81,7 @@ _REFUSED = {
     ),
     # onnxruntime 1.19.2 reads beyond the matrix where k is the least of all integers
     "Trilu": _Refused(
-        1, lambda k: bool((np.abs(k.astype(float)) > _FAR).any()), "a diagonal (k) of no matrix"
+        1, lambda k: bool((np.abs(k.astype(float)) > FAR).any()), "a diagonal (k) of no matrix"
     ),
     "RoiAlign": _Refused(
         1,

@@ -16,7 +16,8 @@ from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import UnchangedFiles, require_there, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
-from svgd_onnx.targets.index_at_fault import no_step
+from svgd_onnx.targets.index_at_fault import find, no_step
+from svgd_onnx.targets.target import EVAL_MODEL
 from svgd_onnx.threads import session_threads
 from svgd_onnx.training.examples import Given, Taken, one_pass, without_label
 from svgd_onnx.training.length import check_positive
@@ -41,7 +42,11 @@ _TYPES = {
 Outputs = dict[str, np.ndarray]
 
 # A node's operator in a file: field 4 of NodeProto, its length, and the name.
-_RECURRENT = [b'"%c%b' % (len(name), name) for name in (b"GRU", b"LSTM", b"RNN")]
+_RECURRENT = re.compile(
+    b"|".join(re.escape(b'"%c%b' % (len(name), name)) for name in (b"GRU", b"LSTM", b"RNN"))
+)
+# In the names of nodes that `transforms.check_indices` put there, but for the loss's.
+_LOOKS_AT_INDICES = re.compile(rb"(?<!svgd\.loss)/index_\d/")
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Predictor:
         fixed = self.batch_size
         for rows, arrays in one_pass(examples, fixed or batch_size, workers):
             missing = 0 if fixed is None else fixed - len(rows)
-            yield self._run(self._filled(arrays, missing), len(rows), examples)
+            yield self._run(self._filled(arrays, missing), rows, examples)
 
     def _filled(self, arrays: Sequence[np.ndarray], missing: int) -> Sequence[np.ndarray]:
         """A batch of as many examples as the model takes: the last one stands for those that are missing."""
@@ -112,7 +117,7 @@ class Predictor:
         ]
 
     def _run(
-        self, arrays: Sequence[np.ndarray], count: int, examples: Taken | StreamExamples
+        self, arrays: Sequence[np.ndarray], rows: np.ndarray, examples: Taken | StreamExamples
     ) -> Outputs:
         feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
         names = [tensor.name for tensor in self.outputs]
@@ -123,12 +128,15 @@ class Predictor:
         try:
             results = self.session.run(names, feeds)
         except Exception as error:  # the binding has an exception class for each status
+            index = find(str(error), self.inputs, arrays)
+            if index is not None:
+                raise index.error(examples.source, rows) from error
             raise UserError(
                 f"onnxruntime cannot run the model on {examples.source} ({first_line(error)}): see whether the "
                 "sizes and indices in the data are ones that the model can take."
             ) from error
         return {
-            tensor.name: self._of_examples(tensor, np.asarray(result), count)
+            tensor.name: self._of_examples(tensor, np.asarray(result), len(rows))
             for tensor, result in zip(self.outputs, results)
         }
 
@@ -145,11 +153,17 @@ class Predictor:
 
 @contextlib.contextmanager
 def open_artifacts(
-    manifest: Manifest, write: Callable[[Path], None], threads: int | None = None
+    artifacts: Path,
+    manifest: Manifest,
+    write: Callable[[Path], None],
+    threads: int | None = None,
 ) -> Iterator[Predictor]:
     """The model of artifacts, with its weights as they are.
 
+    Where there is an onnx package, it looks as evaluation does at indices and divisors that it computes.
+
     Args:
+        artifacts: their folder.
         manifest: of the artifacts.
         write: writes the model to a path.
         threads: within an operator; None for one a core.
@@ -161,11 +175,19 @@ def open_artifacts(
     outputs = [each for each in manifest.outputs if one or each.batch_axis is not None]
     with temporary_folder() as folder:
         write(folder / "model.onnx")
+        if _computes_indices(artifacts / EVAL_MODEL):
+            with contextlib.suppress(ModuleNotFoundError):
+                from svgd_onnx.conversion.checked_prediction import look_at_indices
+
+                look_at_indices(folder / "model.onnx")
         session = open_session(str(folder / "model.onnx"), threads, "the trained model")
         recurrent = _has_recurrent_layers(folder / "model.onnx")
     classes = manifest.loss_settings.class_axis == 1
     predicted = manifest.prediction if classes and not one else None
-    yield Predictor(session, manifest.inputs, outputs, predicted, recurrent=recurrent)
+    # the model as it came may take float16 or float64, where steps take float32
+    types = {each.name: _TYPES.get(each.type, "") for each in session.get_inputs()}
+    inputs = [replace(each, dtype=types.get(each.name) or each.dtype) for each in manifest.inputs]
+    yield Predictor(session, inputs, outputs, predicted, recurrent=recurrent)
 
 
 def open_model(path: Path, threads: int | None = None) -> Predictor:
@@ -194,8 +216,18 @@ def open_model(path: Path, threads: int | None = None) -> Predictor:
 
 def _has_recurrent_layers(path: Path) -> bool:
     """Whether a model's file says so; numbers in it might too, by chance."""
+    return _is_in(path, _RECURRENT)
+
+
+def _computes_indices(path: Path) -> bool:
+    """Whether nodes stand in an evaluation model that look at what it computes, other than labels."""
+    return _is_in(path, _LOOKS_AT_INDICES)
+
+
+def _is_in(path: Path, pattern: re.Pattern[bytes]) -> bool:
+    """Whether a file has some text."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(each) >= 0 for each in _RECURRENT)
+        return pattern.search(content) is not None
 
 
 # What onnxruntime says of an opset that it does not know, and of the newest that it does.

@@ -332,5 +332,5 @@ class Trainer(OpenedFolder):
         Raises:
             UserError: the data does not fit the model, or onnxruntime cannot run it.
         """
-        with open_artifacts(self.manifest, self.export) as predictor:
+        with open_artifacts(self._folder, self.manifest, self.export) as predictor:
             return joined(predictor.predict(examples, batch_size=batch_size, workers=workers))

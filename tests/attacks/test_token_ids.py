@@ -195,6 +195,8 @@ def test_places_of_an_unpooling(target: str, tmp_path: Path) -> None:
             svgd_onnx.UserError, match=f"Array 'at' in the batch has {place} in row 1"
         ):
             trainer.train_step(given, 0.1)
+        with pytest.raises(svgd_onnx.UserError, match=f"'at' in the data has {place} in row 1"):
+            trainer.predict(given)
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -209,6 +211,22 @@ def test_a_division_of_integers_by_zero(target: str, operator: str, tmp_path: Pa
     assert np.isfinite(trainer.train_step({**given, "by": np.array([2, 3])}, 0.1))
     with pytest.raises(svgd_onnx.UserError, match="'by' in the batch has 0 in row 1, by which"):
         trainer.train_step({**given, "by": np.array([2, 0])}, 0.1)
+    with pytest.raises(svgd_onnx.UserError, match="'by' in the data has 0 in row 1, by which"):
+        trainer.predict({**given, "by": np.array([2, 0])}, batch_size=1)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_diagonal_farther_away_than_any(target: str, tmp_path: Path) -> None:
+    """Trilu adds sizes to its number: it would read beside the matrix."""
+    model = network("float[N,4] x, int64 k", "u = MatMul(x, w) y = Trilu(u, k)")
+    svgd_onnx.convert(model, tmp_path / "a", target=target, batch_axis={"k": None}, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a", threads=1)
+    given = {"x": np.ones((5, 4)), "labels": np.zeros(5, int)}
+    for near, far in ((9, 2**63 - 1), (-9, -(2**63))):
+        for outcome in (trainer.evaluate, trainer.predict):
+            of_near, of_far = (outcome({**given, "k": np.array(k)}) for k in (near, far))
+            np.testing.assert_equal(of_far, of_near)
+        assert np.isfinite(trainer.train_step({**given, "k": np.array(far)}, 0.1))
 
 
 def test_integers_that_the_models_type_does_not_hold(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import onnx
 import onnxruntime
 import pytest
 from conftest import Answer
+from onnx import numpy_helper
 
 import svgd_onnx
 from svgd_onnx.errors import UserError
@@ -228,3 +229,22 @@ def test_nothing_temporary_stays(
         trainer.predict({"y": np.ones(3)})
     trainer.predict(models.examples(models.mlp(), COUNT))
     assert not list((tmp_path / "temporary").iterdir())
+
+
+def test_a_model_of_float16_predicts_what_its_export_does(target: str, tmp_path: Path) -> None:
+    """Steps take float32, and the model as it came float16."""
+    model = models.mlp()
+    for each in model.graph.initializer:
+        each.CopyFrom(
+            numpy_helper.from_array(numpy_helper.to_array(each).astype(np.float16), each.name)
+        )
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT16
+    svgd_onnx.convert(model, tmp_path / "artifacts", target=target, verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "artifacts", threads=1)
+    data = models.examples(models.mlp(), 16)
+    trainer.train(data, epochs=1, batch_size=8, learning_rate=0.1)
+    found = trainer.predict({"x": data["x"]})["probabilities"]
+    trainer.export(tmp_path / "trained.onnx")
+    wanted = expected(tmp_path / "trained.onnx", data["x"].astype(np.float16))
+    np.testing.assert_array_equal(found, wanted)
