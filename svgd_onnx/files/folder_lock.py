@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 LOCK_NAME = ".svgd-lock"
 HOLDER_NAME = ".svgd-holder.json"
 
-# What this process holds: by the folder's identity the lock and how many hold it. They share it, so that a
-# second trainer in a notebook is not in the way of the first.
-_held: dict[tuple[int, int], tuple[FileLock, int]] = {}
+# A process, and the folder that it holds: a process that forks keeps what it holds, and its child has nothing.
+_Identity = tuple[int, int, int]
+# What is held: the lock, and how many hold it. They share it, so that a second trainer in a notebook is not in
+# the way of the first.
+_held: dict[_Identity, tuple[FileLock, int]] = {}
 _guard = threading.RLock()
 
 
@@ -39,12 +41,12 @@ class FolderLock:
     def __init__(self, folder: Path, doing: str) -> None:
         self._folder = folder
         self._doing = doing
-        self._identity: tuple[int, int] | None = None
+        self._identity: _Identity | None = None
 
     @property
     def is_held(self) -> bool:
-        """Whether it was taken, and not released since."""
-        return self._identity is not None
+        """Whether this process took it, and did not release it since."""
+        return self._identity is not None and self._identity[0] == os.getpid()
 
     def take(self) -> None:
         """Holds the folder; does nothing where this is done already.
@@ -53,7 +55,7 @@ class FolderLock:
             UserError: another process does, or the folder cannot be written.
         """
         with _guard:
-            while self._identity is None:
+            while not self.is_held:
                 identity = self._found()
                 if identity not in _held:
                     lock = self._acquired()
@@ -70,8 +72,8 @@ class FolderLock:
         """Lets go of the folder, if it is held."""
         with _guard:
             # before anything else: Ctrl-C may come at any moment, and this may be asked for again then
-            identity, self._identity = self._identity, None
-            if identity is None:
+            is_held, identity, self._identity = self.is_held, self._identity, None
+            if not is_held or identity is None:
                 return
             lock, count = _held.pop(identity)
             if count > 1:
@@ -99,14 +101,16 @@ class FolderLock:
     @staticmethod
     def forget() -> None:
         """Removes what says that this process, which is about to end, holds folders."""
-        for lock, _ in list(_held.values()):
+        for identity, (lock, _) in list(_held.items()):
+            if identity[0] != os.getpid():
+                continue
             with contextlib.suppress(OSError):
                 Path(lock.lock_file).with_name(HOLDER_NAME).unlink()
 
-    def _found(self) -> tuple[int, int]:
+    def _found(self) -> _Identity:
         with explained(self._folder):
             status = self._folder.stat()
-        return status.st_dev, status.st_ino
+        return os.getpid(), status.st_dev, status.st_ino
 
     def _acquired(self) -> FileLock:
         from filelock import FileLock, Timeout  # which `import svgd_onnx` has no use for

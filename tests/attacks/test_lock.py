@@ -145,3 +145,30 @@ def test_a_folder_that_is_gone_is_let_go_in_silence(folder: Path) -> None:
     folder.mkdir()
     lock.take()
     lock.release()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.parametrize("ending", ["let go", "save"])
+def test_a_child_does_not_hold_what_its_parent_does(
+    folder: Path, batch: dict[str, np.ndarray], ending: str
+) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    trainer.train_step(batch, 0.1)
+    child = os.fork()
+    if child == 0:
+        code = 1
+        try:
+            if ending == "let go":
+                trainer._state.claim._lock.release()
+                code = 0
+            else:
+                trainer.save()
+        except UserError as error:
+            code = 0 if f"in use by process {os.getppid()}" in str(error) else 1
+        finally:
+            os._exit(code)  # nothing of pytest's is to run twice
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert not is_free(folder) and (folder / ".svgd-holder.json").exists()
+    trainer.save()
+    assert svgd_onnx.Trainer(folder).step == 1
