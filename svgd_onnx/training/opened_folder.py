@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -42,6 +43,10 @@ class OpenedFolder:
         compress: str | None = None,
     ) -> None:
         self._folder = Path(folder)
+        with contextlib.suppress(
+            FileNotFoundError
+        ):  # where this process is in a folder that is gone
+            self._folder = self._folder.absolute()  # it may go elsewhere
         if communicator is not None:
             communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
         self.manifest = Manifest.load(self._folder)

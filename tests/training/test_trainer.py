@@ -232,3 +232,19 @@ def test_rows_that_are_infinite_from_the_beginning_do_no_harm(trainer_of: MakeTr
     trainer.train(data, epochs=2, batch_size=4, learning_rate=0.1)
     assert np.isinf(trainer.tensor("rows")[0]).all()
     assert np.isfinite(trainer.tensor("rows")[1:]).all()
+
+
+def test_a_trainer_stays_with_its_folder_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    svgd_onnx.convert(models.mlp(), "artifacts", verify=False)
+    trainer = svgd_onnx.Trainer("artifacts", threads=1)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    data = models.examples(models.mlp(), COUNT)
+    trainer.train(data, epochs=1, batch_size=BATCH, learning_rate=0.1)
+    trainer.export("trained.onnx")
+    trainer.predict(data)
+    assert {path.name for path in Path().iterdir()} == {"trained.onnx"}
+    assert svgd_onnx.Trainer(tmp_path / "artifacts").step == STEPS_PER_EPOCH
