@@ -87,7 +87,7 @@ def _note_of(value: ir.Value, found: onnx.TypeProto | None, named: Callable[[str
     if found is None:
         return
     if not found.HasField("tensor_type"):
-        _note_of_no_tensor(value, found)
+        _note_of_no_tensor(value, found, named)
         return
     tensor = found.tensor_type
     if tensor.elem_type and value.dtype != tensor.elem_type:
@@ -104,12 +104,19 @@ def _note_of(value: ir.Value, found: onnx.TypeProto | None, named: Callable[[str
         value.shape = ir.Shape(dims)
 
 
-def _note_of_no_tensor(value: ir.Value, found: onnx.TypeProto) -> None:
+def _note_of_no_tensor(
+    value: ir.Value, found: onnx.TypeProto, named: Callable[[str], bool]
+) -> None:
     """Of a sequence, an optional value or a sparse tensor; of a map, which onnx-ir has no type for, nothing."""
     try:
         shape = ir.serde.deserialize_type_proto_for_shape(found)
     except (NotImplementedError, ir.serde.SerdeError):
         return
+    if shape is not None:
+        shape = ir.Shape(
+            dim if isinstance(dim, int) else (dim.value if dim.value and named(dim.value) else None)
+            for dim in shape
+        )
     if shape is not None and value.shape != shape:
         value.shape = shape
     kind = ir.serde.deserialize_type_proto_for_type(found)

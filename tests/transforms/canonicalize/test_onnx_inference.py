@@ -9,6 +9,7 @@ import pytest
 from onnx_ir.passes import common
 
 from svgd_onnx.transforms.bodies import values_of, with_bodies
+from svgd_onnx.transforms.canonicalize.infer_shapes import InferShapes
 from svgd_onnx.transforms.canonicalize.onnx_inference import infer_by_onnx
 
 MODELS = {
@@ -87,3 +88,16 @@ def _found(model: ir.Model) -> dict[str, tuple[object, object]]:
         for graph in with_bodies(model.graph)
         for value in values_of(graph)
     }
+
+
+def test_axes_have_no_names_that_onnx_made_up_in_sequences_either() -> None:
+    text = """
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[batch, 8] x, int64 parts) => (y) {
+            s = SplitToSequence<axis=1>(x, parts)
+            y = ConcatFromSequence<axis=1>(s)
+        }"""
+    model = ir.from_proto(onnx.parser.parse_model(text))
+    InferShapes()(model)
+    (split, _) = model.graph
+    assert split.outputs[0].shape == ["batch", None]
