@@ -7,25 +7,19 @@ checkpoint holds.
 from __future__ import annotations
 
 import operator
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from svgd_onnx.errors import UserError, option
 
-# None where there is a default, and never otherwise.
-Whole = TypeVar("Whole", int, "int | None")
-Real = TypeVar("Real", float, "float | None")
 
-
-def whole_number(name: str, value: Whole) -> Whole:
-    """An integer, NumPy's among them, as int; None stays None.
+def whole_number(name: str, value: int) -> int:
+    """An integer, NumPy's among them, as int.
 
     Raises:
         UserError: it is none, as 2.0 and True are not.
     """
-    if value is None:
-        return value
     try:
         if isinstance(value, bool | np.bool_):
             raise TypeError
@@ -34,14 +28,12 @@ def whole_number(name: str, value: Whole) -> Whole:
         raise _refusal(name, value, "a whole number") from error
 
 
-def real_number(name: str, value: Real) -> Real:
-    """A number, NumPy's among them, as float; None stays None.
+def real_number(name: str, value: float) -> float:
+    """A number, NumPy's among them, as float.
 
     Raises:
         UserError: it is none, as '0.1' and True are not.
     """
-    if value is None:
-        return value
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if not is_number or isinstance(value, bool):
         raise _refusal(name, value, "a number")

@@ -207,7 +207,7 @@ def _check_mapping(arrays: object, source: str) -> None:
         raise UserError(
             f"{source[0].upper()}{source[1:]} is '{arrays}': give arrays by name, or what load_data reads."
         )
-    if not isinstance(arrays, Mapping):
+    if not hasattr(arrays, "keys"):  # what a table of pandas has too
         raise UserError(
             f"{source[0].upper()}{source[1:]} is of the type {type(arrays).__name__}: give arrays by name."
         )

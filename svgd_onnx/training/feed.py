@@ -235,5 +235,5 @@ def check_workers(workers: int) -> None:
     Raises:
         UserError: names the range.
     """
-    if not 0 <= (whole_number("workers", workers) or 0) <= _MOST_WORKERS:
+    if not 0 <= whole_number("workers", workers) <= _MOST_WORKERS:
         raise UserError(f"{option('workers')} is {workers}, but must be from 0 to {_MOST_WORKERS}.")

@@ -25,9 +25,10 @@ def check_positive(**counts: int | None) -> None:
     Raises:
         UserError: names the first.
     """
-    for name, given in counts.items():
-        value = whole_number(name, given)
-        if value is not None and value < 1:
+    for name, value in counts.items():
+        if value is None:
+            continue
+        if whole_number(name, value) < 1:
             raise UserError(f"{option(name)} is {value}, but must be 1 or more.")
-        if value is not None and value > _MOST:
+        if value > _MOST:
             raise UserError(f"{option(name)} is {value}, but must be {_MOST} at most.")

@@ -43,10 +43,9 @@ class OpenedFolder:
         compress: str | None = None,
     ) -> None:
         self._folder = Path(folder)
-        with contextlib.suppress(
-            FileNotFoundError
-        ):  # where this process is in a folder that is gone
-            self._folder = self._folder.absolute()  # it may go elsewhere
+        # this process may go to another folder; and the one that it is in may be gone
+        with contextlib.suppress(FileNotFoundError):
+            self._folder = self._folder.absolute()
         if communicator is not None:
             communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
         self.manifest = Manifest.load(self._folder)

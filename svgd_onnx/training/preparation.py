@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from svgd_onnx.argument_types import real_number, whole_number, yes_or_no
 from svgd_onnx.errors import UserError, check_several, option
@@ -31,10 +32,8 @@ from svgd_onnx.training.start import check_batch_size, check_resume
 from svgd_onnx.training.state import TrainingState
 from svgd_onnx.training.streams import StreamExamples, StreamOrder
 
-_WHOLE_NUMBERS = (
-    *("epochs", "steps", "batch_size", "early_stopping", "checkpoint_every", "checkpoint_keep"),
-    *("log_every", "workers"),
-)
+_COUNTS = ("batch_size", "log_every", "workers")
+_COUNTS_IF_ANY = ("epochs", "steps", "early_stopping", "checkpoint_every", "checkpoint_keep")
 _SWITCHES = ("shuffle", "checkpoint_best", "resume")
 
 
@@ -66,12 +65,18 @@ class Options:
         Raises:
             UserError: one is none.
         """
-        for name in _WHOLE_NUMBERS:
-            object.__setattr__(self, name, whole_number(name, getattr(self, name)))
+        taken: dict[str, Any] = {"learning_rate": check_rate(self.learning_rate)}
+        for name in _COUNTS:
+            taken[name] = whole_number(name, getattr(self, name))
         for name in _SWITCHES:
-            object.__setattr__(self, name, yes_or_no(name, getattr(self, name)))
-        object.__setattr__(self, "learning_rate", check_rate(self.learning_rate))
-        object.__setattr__(self, "min_delta", real_number("min_delta", self.min_delta))
+            taken[name] = yes_or_no(name, getattr(self, name))
+        for name in _COUNTS_IF_ANY:
+            if getattr(self, name) is not None:
+                taken[name] = whole_number(name, getattr(self, name))
+        if self.min_delta is not None:
+            taken["min_delta"] = real_number("min_delta", self.min_delta)
+        for name, value in taken.items():
+            object.__setattr__(self, name, value)
 
 
 def prepare(

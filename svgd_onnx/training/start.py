@@ -67,8 +67,10 @@ def check_seed(given: int | None) -> int | None:
     Raises:
         UserError: names the range.
     """
+    if given is None:
+        return None
     seed = whole_number("seed", given)
-    if seed is not None and not 0 <= seed <= _MOST_SEED:
+    if not 0 <= seed <= _MOST_SEED:
         raise UserError(f"{option('seed')} is {seed}, but must be from 0 to {_MOST_SEED}.")
     return seed
 
@@ -79,11 +81,13 @@ def check_threads(given: int | None) -> int | None:
     Raises:
         UserError: says how many cores there are.
     """
+    if given is None:
+        return None
     threads = whole_number("threads", given)
     check_positive(threads=threads)
     cores = os.cpu_count() or 1
     most = max(_MANY, 4 * cores)
-    if threads is not None and threads > most:
+    if threads > most:
         raise UserError(
             f"{option('threads')} is {threads}, but this machine has {cores} cores: give at most {most}, or "
             "leave it out for one a core."

@@ -49,6 +49,7 @@ def test_numbers_of_numpy_are_those_of_python(trainer_of: MakeTrainer, target: s
         ("steps", 2.0, "a whole number"),
         ("steps", True, "a whole number"),
         ("batch_size", "8", "a whole number"),
+        ("batch_size", None, "a whole number"),
         ("checkpoint_every", 1.5, "a whole number"),
         ("early_stopping", float("nan"), "a whole number"),
         ("log_every", 1.5, "a whole number"),

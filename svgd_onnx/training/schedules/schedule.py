@@ -129,7 +129,7 @@ def check_rate(learning_rate: float) -> float:
         UserError: says what it is.
     """
     rate = real_number("learning_rate", learning_rate)
-    if rate is None or not 0 <= rate <= LARGEST_FLOAT32:
+    if not 0 <= rate <= LARGEST_FLOAT32:
         raise UserError(
             f"The learning rate is {learning_rate}, but must be 0 or more, and finite as float32."
         )
