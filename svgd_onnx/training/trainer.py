@@ -44,7 +44,7 @@ class Trainer(OpenedFolder):
     Args:
         folder: the folder of artifacts.
         seed: of the order of the examples and of Dropout; None is 0, or that of the run to resume.
-        threads: threads within an operator; None for one for each core, or for each that this process is bound to.
+        threads: threads within an operator; None for one a core, of those that this process is bound to.
         device: for artifacts of the target onnx what runs the steps: "cpu", or any execution provider that
             onnxruntime has ("cuda", "openvino", ...); None takes CUDA if it is there.
         device_options: of that provider, by their names there.
