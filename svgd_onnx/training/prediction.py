@@ -177,7 +177,7 @@ def open_artifacts(
         write(folder / "model.onnx")
         if _computes_indices(artifacts / EVAL_MODEL):
             with contextlib.suppress(ModuleNotFoundError):
-                from svgd_onnx.conversion.checked_prediction import look_at_indices
+                from svgd_onnx.transforms.checked_prediction import look_at_indices
 
                 look_at_indices(folder / "model.onnx")
         session = open_session(str(folder / "model.onnx"), threads, "the trained model")

@@ -197,7 +197,8 @@ def test_a_run_that_diverges_in_its_last_step_is_not_finished(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, steps: int
 ) -> None:
     run = Run.of(MLP, "sgd", 0, steps=steps, evaluate_every=2)
-    rates = [0.01] * (steps - 1) + [1e39]  # beyond float32
+    rates = [0.01] * (steps - 1) + [1e39]  # beyond float32, which training would refuse
+    monkeypatch.setattr("svgd_onnx.training.trainer.check_rate", float)
     monkeypatch.setattr(Experiment, "rate", lambda self, optimizer, step, steps: rates[step])
     path = tmp_path / "result.csv"
     for _ in range(2):
