@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import typer
 from typer.core import TyperCommand, TyperOption
 
-from svgd_onnx import run_config, terminal
+from svgd_onnx import files, run_config, terminal
 from svgd_onnx.command_help import EXAMPLES, GROUP_OF
 from svgd_onnx.errors import UserError, option
 
@@ -45,8 +45,10 @@ class Command(TyperCommand):
         shows_help = self.get_help_option(ctx)  # whose name differs from one click to another
         if not (ctx.resilient_parsing or (shows_help and given.get(shows_help.name))):
             terminal.use(_form(given))
+            files.forget_read()
             if given.get(_CONFIG):
                 path = Path(given[_CONFIG])
+                files.note_read(path)
                 said = {name for name, value in given.items() if _is_given(value)}
                 tables = ctx.meta[run_config.__name__] = run_config.load(path)
                 ctx.default_map = run_config.values_of(tables, path, self, said)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.files import check_destination, followed, require_file
+from svgd_onnx.files import check_destination, followed, note_read, require_file
 from svgd_onnx.option_types import text_of_parts
 
 if TYPE_CHECKING:
@@ -131,12 +131,10 @@ def _names(text: str) -> list[str]:
                 f"{option('classes')} is '{text}', in which a name is empty: give names with commas between."
             )
         return names
+    note_read(Path(text))
     try:
-        return [
-            line
-            for line in require_file(Path(text)).read_text(encoding="utf-8").splitlines()
-            if line
-        ]
+        content = require_file(Path(text)).read_text(encoding="utf-8-sig")
+        return [line for line in content.splitlines() if line]
     except (OSError, ValueError) as error:
         raise UserError(f"The file of classes '{text}' cannot be read ({error}).") from error
 

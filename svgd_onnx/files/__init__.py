@@ -7,7 +7,9 @@ import os
 from svgd_onnx.files.destination import (
     check_destination,
     followed,
+    forget_read,
     is_one_of,
+    note_read,
     require_text,
 )
 from svgd_onnx.files.folder_lock import HOLDER_NAME, LOCK_NAME, FolderLock
@@ -41,6 +43,7 @@ __all__ = [
     "explained",
     "explained_reading",
     "followed",
+    "forget_read",
     "has_room",
     "hold",
     "in_turn",
@@ -48,6 +51,7 @@ __all__ = [
     "is_there",
     "let_go",
     "name_again",
+    "note_read",
     "recover",
     "require_file",
     "require_room",

@@ -18,6 +18,20 @@ _KINDS = {
 }
 
 
+# What says what the command does that runs: its --config, its lists of classes.
+_noted: list[Path] = []
+
+
+def note_read(path: Path) -> None:
+    """From here on `check_destination` refuses a file that the command reads beside its data."""
+    _noted.append(path)
+
+
+def forget_read() -> None:
+    """Another command begins."""
+    _noted.clear()
+
+
 def check_destination(path: Path, read: Iterable[Path] = ()) -> Path:
     """Refuses a path that no file may be written to.
 
@@ -31,6 +45,18 @@ def check_destination(path: Path, read: Iterable[Path] = ()) -> Path:
     Raises:
         UserError: there is something that is no file, or it is one that is read, by whatever name.
     """
+    final = _file(path)
+    if is_one_of(path, [*read, *_noted]):
+        raise UserError(f"'{path}' is a file that is read: give another name to write to.")
+    return final
+
+
+def _file(path: Path) -> Path:
+    """The path that symbolic links lead to.
+
+    Raises:
+        UserError: there is something that is no file.
+    """
     try:
         found = stat.S_IFMT(path.stat().st_mode)  # of /dev/stdout this is what stands behind it
     except FileNotFoundError:
@@ -40,20 +66,18 @@ def check_destination(path: Path, read: Iterable[Path] = ()) -> Path:
     if found != stat.S_IFREG:
         kind = _KINDS.get(found, "no file")
         raise UserError(f"'{path}' is {kind}, which is not replaced: give the name of a file.")
-    if is_one_of(path, read):
-        raise UserError(f"'{path}' is a file that is read: give another name to write to.")
     return followed(path)
 
 
 def own_place(path: Path) -> Path:
     """As `check_destination`, of a file in a folder of ours: a symbolic link itself is replaced there.
 
-    A folder may be anybody's, and what the link leads to is no part of it.
+    A folder may be anybody's, and what the link leads to is no part of it. Its run.toml may be read, too.
 
     Raises:
         UserError: there is something that is no file.
     """
-    return followed(path.parent) / path.name if path.is_symlink() else check_destination(path)
+    return followed(path.parent) / path.name if path.is_symlink() else _file(path)
 
 
 def require_text(path: Path) -> None:

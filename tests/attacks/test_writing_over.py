@@ -237,3 +237,28 @@ def test_new_files_have_the_users_permissions_and_their_mask_is_left_alone(
     finally:
         monkeypatch.undo()
         assert os.umask(before) == 0o027
+
+
+def test_a_file_of_options_is_read_and_not_written(
+    refused: Refused, folder: Path, data: Path, tmp_path: Path
+) -> None:
+    config = tmp_path / "run.toml"
+    config.write_text(
+        f"[train]\nfolder = '{folder}'\ndata = '{data}'\nlog = '{config}'\nsteps = 1\nbatch-size = 8\n"
+        f"learning-rate = 0.1\n[export]\nfolder = '{folder}'\noutput = '{config}'\n"
+    )
+    before = config.read_bytes()
+    for command in ("train", "export"):
+        assert "is a file that is read" in refused(command, "--config", config)
+    assert config.read_bytes() == before
+
+
+def test_so_is_a_file_of_classes(
+    refused: Refused, folder: Path, data: Path, tmp_path: Path
+) -> None:
+    names = tmp_path / "names.txt"
+    names.write_text("\ufeffape\nbee\ncat\ndog\n", encoding="utf-8")
+    before = names.read_bytes()
+    how = ("--data", data, "--classes", names, "--log", names, "--steps", 1, *TRAIN)
+    assert "is a file that is read" in refused("train", folder, *how)
+    assert names.read_bytes() == before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -328,3 +329,37 @@ def test_what_is_not_installed_is_named_with_its_extra(
     path = tmp_path if extra == "images" else tmp_path / file
     with pytest.raises(UserError, match=rf"pip install 'svgd-onnx\[{extra}\]'"):
         svgd_onnx.load_data(path)
+
+
+def test_files_that_are_no_images_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    for name in ("ape", "bee"):
+        path = data_sets.save_image(tmp_path / name / "0.png", PIXELS[0])
+        for ending, kind in (("jfif", "JPEG"), ("jpe", "JPEG"), ("pbm", "PPM")):
+            picture = pillow.open(path).convert("1" if ending == "pbm" else "RGB")
+            picture.save(path.with_suffix(f".{ending}"), kind)
+    (tmp_path / "bee" / "0.avif").write_bytes(b"")
+    with pytest.warns(UserWarning, match=r"1 file in .* left out, .*: 'bee.0.avif' for one"):
+        assert len(svgd_onnx.load_data(tmp_path)) == 8
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read all")
+def test_a_folder_that_may_not_be_read_is_not_left_out(tmp_path: Path) -> None:
+    inner = tmp_path / "ape" / "inner"
+    for folder in (tmp_path / "ape", inner):
+        data_sets.save_image(folder / "0.png", PIXELS[0])
+    inner.chmod(0)
+    try:
+        with pytest.raises(UserError, match=r"inner' cannot be read"):
+            svgd_onnx.load_data(tmp_path)
+    finally:
+        inner.chmod(0o700)
+
+
+def test_views_of_texts_are_texts(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    names = arrow.array(["ape", "bee", "ape"], arrow.string_view())
+    parquet.write_table(arrow.table({"x": [1.0, 2.0, 3.0], "name": names}), tmp_path / "t.parquet")
+    assert column(svgd_onnx.load_data(tmp_path / "t.parquet"), "name") == [0, 1, 0]

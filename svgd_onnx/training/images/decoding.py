@@ -11,7 +11,7 @@ import numpy as np
 from svgd_onnx.errors import UserError, first_line
 
 SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".pgm", ".ppm")
+    ".jpg .jpeg .jpe .jfif .png .bmp .gif .webp .tif .tiff .pbm .pgm .pnm .ppm".split()
 )
 MOST_PIXELS = 89_478_485
 """Of one picture, from where on Pillow itself warns of decompression bombs: 256 MB in three bytes each."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, listed, option
+from svgd_onnx.errors import Advice, UserError, counted, listed, option
 from svgd_onnx.training.images.decoding import SUFFIXES, decode, pillow
 from svgd_onnx.training.sources.source import LABELS, Values
 
@@ -51,7 +53,7 @@ class ImageFolder:
         self._files: list[str] = []
         numbers: list[int] = []
         for folder in folders or ["."]:
-            files = list(_images(path / folder))
+            files = list(_files(path / folder, _is_image))
             if folders and not files:
                 raise UserError(f"The folder '{path / folder}' has no image, though it is a class.")
             self._files += [file.removeprefix(f"{path}{os.sep}") for file in files]
@@ -59,6 +61,15 @@ class ImageFolder:
                 numbers += [self._classes.index(folder)] * len(files)
         if not self._files:
             raise UserError(f"There is no image in '{path}'.")
+        others = [name for folder in folders or ["."] for name in _files(path / folder, _is_other)]
+        if others:
+            warnings.warn(
+                Advice(
+                    f"{counted(len(others), 'file')} in '{path}' left out, whose names do not end as those of "
+                    f"images: '{others[0].removeprefix(f'{path}{os.sep}')}' for one."
+                ),
+                stacklevel=4,
+            )
         self._labels = np.array(numbers, np.int64)
         self.columns: Sequence[str] = (IMAGE, LABELS) if folders else (IMAGE,)
 
@@ -86,21 +97,32 @@ class ImageFolder:
 
 def has_images(path: Path) -> bool:
     """Whether images lie in a folder, or in one in it."""
-    return any(True for _ in _images(path))
+    return any(True for _ in _files(path, _is_image))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and not entry.name.startswith(".")
 
 
-def _images(path: Path) -> Iterator[str]:
-    """Files at any depth, in sorted order; hidden ones are none."""
-    for folder, inner, names in os.walk(path):
+def _files(path: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
+    """Files at any depth whose names are wanted, in sorted order; none in hidden folders."""
+    for folder, inner, names in os.walk(path, onerror=_refuse):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
-            if _is_image(name):
+            if wanted(name):
                 yield f"{folder}{os.sep}{name}"
+
+
+def _refuse(error: OSError) -> NoReturn:
+    raise UserError(
+        f"The folder '{error.filename}' cannot be read ({error.strerror}): nothing is left out of data in "
+        "silence, so make it readable, or move it away."
+    ) from error
 
 
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+
+
+def _is_other(name: str) -> bool:
+    return not _is_image(name) and not name.startswith(".")

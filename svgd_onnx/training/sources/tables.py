@@ -23,6 +23,16 @@ from svgd_onnx.training.sources.source import Values
 _HELD = 64 << 20  # bytes of a file that is read into memory at once
 
 
+def _without_views(table: Any) -> Any:
+    """A table whose texts and bytes are no views: rows of those cannot be taken."""
+    arrow = pyarrow()
+    plain = {"string_view": arrow.string(), "binary_view": arrow.binary()}
+    types = [plain.get(str(each.type), each.type) for each in table.schema]
+    fields = [each.with_type(kind) for each, kind in zip(table.schema, types)]
+    schema = arrow.schema(fields, table.schema.metadata)
+    return table if schema == table.schema else table.cast(schema)
+
+
 def pyarrow() -> Any:
     """The module `pyarrow`.
 
@@ -70,8 +80,8 @@ class TableSource:
     ) -> None:
         if not table.num_rows:
             raise UserError(f"There is no example in {title}: it is empty.")
-        self._table, self.title = table, title
-        self._batches = table.to_batches()
+        self._table, self.title = _without_views(table), title
+        self._batches = self._table.to_batches()
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.columns: Sequence[str] = tuple(table.column_names)
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
@@ -79,7 +89,7 @@ class TableSource:
             raise UserError(
                 f"{title} has several columns '{min(repeated)}': give each its own name."
             )
-        self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
+        self.texts = frozenset(each.name for each in self._table.schema if _is_text(each.type))
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
         self._files = files or UnchangedFiles()
