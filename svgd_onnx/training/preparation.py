@@ -26,7 +26,7 @@ from svgd_onnx.training.length import check_length, check_positive
 from svgd_onnx.training.loop import Loop
 from svgd_onnx.training.metrics import LOSS, Metric, check_watched, metrics_for
 from svgd_onnx.training.monitor import Monitor
-from svgd_onnx.training.ranks import ShareOfOrder, share_of_batch
+from svgd_onnx.training.ranks import ShareOfOrder, check_told_alike, share_of_batch
 from svgd_onnx.training.schedules import Rates, Schedule, as_schedule, check_rate
 from svgd_onnx.training.start import check_batch_size, check_resume
 from svgd_onnx.training.state import TrainingState
@@ -34,6 +34,11 @@ from svgd_onnx.training.streams import StreamExamples, StreamOrder
 
 _COUNTS = ("batch_size", "log_every", "workers")
 _COUNTS_IF_ANY = ("epochs", "steps", "early_stopping", "checkpoint_every", "checkpoint_keep")
+# What steps follow from, on which ranks have to agree.
+_TOLD = (
+    *("epochs", "steps", "batch_size", "learning_rate", "shuffle", "early_stopping", "monitor"),
+    *("min_delta", "checkpoint_every", "checkpoint_best", "checkpoint_keep"),
+)
 _SWITCHES = ("shuffle", "checkpoint_best", "resume")
 
 
@@ -129,6 +134,9 @@ def prepare(
     if total is None:
         assert isinstance(order, BatchOrder)  # data whose length nobody knows has steps
         total = order.steps(options.epochs or 0)
+    told = {name: getattr(options, name) for name in _TOLD}
+    told |= {"schedule": schedule, "seed": state.progress.seed, "non_finite": state.non_finite}
+    check_told_alike(state.communicator, told, taken, held_out)
     several = state.communicator.size > 1
     rates = Rates(schedule, options.learning_rate, total)
     state.keep(options.checkpoint_keep, best=options.checkpoint_best)

@@ -16,8 +16,12 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.session import Session
-from svgd_onnx.training.batches import BatchOrder
-from svgd_onnx.training.streams import StreamOrder
+from svgd_onnx.training.batches import BatchOrder, Examples
+from svgd_onnx.training.examples import Taken
+from svgd_onnx.training.streams import StreamExamples, StreamOrder
+
+# Examples in memory, over all of them, by which ranks see whether they have the same.
+_COMPARED = 64
 
 
 def open_rank(
@@ -65,6 +69,52 @@ def check_alike(
             f"{what} is not the same on all ranks (it is another on rank {others[0]}): let all read the folder "
             "of one file system, and run on processors of one kind."
         )
+
+
+def check_told_alike(
+    communicator: Communicator,
+    told: Mapping[str, object],
+    examples: Taken | StreamExamples,
+    held_out: Taken | StreamExamples | None,
+) -> None:
+    """Refuses ranks that were told different things: they would wait for each other, or train something else.
+
+    Args:
+        communicator: of the ranks.
+        told: the options that steps follow from, by name.
+        examples: what is trained on; of what is not in memory the number of examples is compared.
+        held_out: the validation's.
+
+    Raises:
+        UserError: names what differs, and a rank.
+    """
+    if communicator.size == 1:
+        return
+    data = {"data": _digest_of(examples), "validation": _digest_of(held_out)}
+    everyone = communicator.gathered(
+        {**{name: repr(value) for name, value in told.items()}, **data}
+    )
+    first = everyone[0]
+    for name, value in first.items():
+        rank = next((rank for rank, each in enumerate(everyone) if each[name] != value), None)
+        if rank is None:
+            continue
+        what = "" if name in data else f" ({value} on rank 0, {everyone[rank][name]} there)"
+        raise UserError(
+            f"{option(name)} is not the same on all ranks, another on rank {rank}{what}: start all by one "
+            "command, over the same files."
+        )
+
+
+def _digest_of(examples: Taken | StreamExamples | None) -> tuple[int, int]:
+    """The number of examples, and of those in memory a CRC-32 of some."""
+    if examples is None or isinstance(examples, StreamExamples):
+        return 0, 0
+    digest, count = 0, len(examples)
+    if isinstance(examples, Examples):
+        for array in examples.take(np.unique(np.linspace(0, count - 1, _COMPARED, dtype=int))):
+            digest = zlib.crc32(np.ascontiguousarray(array).tobytes(), digest)
+    return count, digest
 
 
 def _digest(session: Session, manifest: Manifest) -> tuple[int, int]:

@@ -60,7 +60,7 @@ class TrainingState:
         communicator: Communicator | None = None,
         compress: str | None = None,
     ) -> None:
-        self._folder, self.manifest, self._non_finite = folder, manifest, non_finite
+        self._folder, self.manifest, self.non_finite = folder, manifest, non_finite
         self.communicator = communicator or ALONE
         target = target_named(manifest.target)
         self._writes = self.communicator.rank == 0
@@ -133,7 +133,7 @@ class TrainingState:
             loss = self.session.train_step(arrays, learning_rate, update=update, seed=seed)
             skipped = progress.skipped
             if not math.isfinite(loss):
-                if self._non_finite == STOP:
+                if self.non_finite == STOP:
                     raise self._finite.refusal(loss, progress.step + 1)
                 skipped += 1
             self.progress = replace(progress, step=progress.step + 1, skipped=skipped)

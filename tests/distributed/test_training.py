@@ -156,3 +156,31 @@ from svgd_onnx.__main__ import main
 main()
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "values"),
+    [
+        ("steps", (4, 2)),
+        ("batch_size", (8, 12)),
+        ("learning_rate", (0.1, 0.2)),
+        ("shuffle", (True, False)),
+        ("checkpoint_every", (1, 2)),
+        ("schedule", ("cosine", "linear")),
+    ],
+)
+def test_ranks_that_were_told_different_things_are_refused(
+    artifacts: Path, name: str, values: tuple[Any, Any]
+) -> None:
+    with pytest.raises(UserError, match=f"^{name} is not the same on all ranks, another on rank 1"):
+        on_ranks(2, lambda rank: train(artifacts, rank, **{"steps": 3, name: values[rank.rank]}))
+
+
+def test_so_are_ranks_that_have_different_data(artifacts: Path) -> None:
+    def other(rank: ThreadRank) -> None:
+        trainer = svgd_onnx.Trainer(artifacts, communicator=rank, threads=1)
+        image = EXAMPLES["image"] + np.float32(rank.rank)
+        trainer.train({**EXAMPLES, "image": image}, steps=3, **OPTIONS)
+
+    with pytest.raises(UserError, match="^data is not the same on all ranks, another on rank 1: "):
+        on_ranks(2, other)
