@@ -16,7 +16,7 @@ from data_sets import CLASSES
 import svgd_onnx
 from svgd_onnx.errors import UserError
 from svgd_onnx.training.images import decoding
-from svgd_onnx.training.sources import Data
+from svgd_onnx.training.sources import Data, tables
 
 PIXELS = data_sets.images(6)
 
@@ -363,3 +363,30 @@ def test_views_of_texts_are_texts(tmp_path: Path) -> None:
     names = arrow.array(["ape", "bee", "ape"], arrow.string_view())
     parquet.write_table(arrow.table({"x": [1.0, 2.0, 3.0], "name": names}), tmp_path / "t.parquet")
     assert column(svgd_onnx.load_data(tmp_path / "t.parquet"), "name") == [0, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "wanted"),
+    [
+        ("1", "2.5", 2.5),
+        ("", "3", 3),
+        ("1", str(2**70), 2.0**70),
+        ("1", "bee", "bee"),
+        ("1.5", "bee", "bee"),
+    ],
+)
+def test_a_column_of_a_large_csv_has_the_type_of_all_its_values(
+    first: str, last: str, wanted: float | str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pyarrow tells it from the first megabyte."""
+    pytest.importorskip("pyarrow")
+    monkeypatch.setattr(tables, "_HELD", 0)
+    rows = [f"7,{first}"] * 300_000
+    (tmp_path / "table.csv").write_text("\n".join(["x,y", *rows, f"8,{last}"]))
+    data = svgd_onnx.load_data(tmp_path / "table.csv")
+    assert len(data) == 300_001
+    if isinstance(wanted, str):
+        assert data.source.classes_of("y") == (first, wanted)
+    else:
+        (value,) = data.source.take(["y"], np.array([300_000]))["y"]
+        assert value == wanted

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -264,11 +265,37 @@ def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
         if path.stat().st_size <= _HELD:
             table = csv.read_csv(path, parse_options=parse)
         else:
-            reader = csv.open_csv(path, parse_options=parse)
-            table = _mapped(reader.schema, reader)
+            table = _csv_piece_by_piece(path, parse)
     except Exception as error:  # pyarrow raises several kinds
         raise _unreadable(path, "CSV", error) from error
     return TableSource(table, f"'{path}'", chosen=classes, has_pictures=False)
+
+
+# The type that pyarrow found at the start of a column, and what it may be if another value comes later.
+_WIDER = {"null": "int64", "int64": "float64", "string": "binary"}
+_MISFIT = re.compile(r"CSV column #(\d+): CSV conversion error to (\w+)")
+
+
+def _csv_piece_by_piece(path: Path, parse: Any) -> Any:
+    """A table of a large file; a column has the type that all of its values have, not the first ones alone."""
+    arrow = pyarrow()
+    from pyarrow import csv
+
+    types: dict[str, str] = {}
+    while True:
+        convert = csv.ConvertOptions(column_types=types)
+        reader = csv.open_csv(path, parse_options=parse, convert_options=convert)
+        try:
+            return _mapped(reader.schema, reader)
+        except arrow.ArrowInvalid as error:
+            misfit = _MISFIT.search(str(error))
+            if misfit is None:
+                raise
+            name = reader.schema.names[int(misfit[1])]
+            wider = _WIDER.get(misfit[2], "string")
+            if types.get(name) == wider:
+                raise
+            types[name] = wider
 
 
 def open_parquet(path: Path, classes: Sequence[str]) -> TableSource:
