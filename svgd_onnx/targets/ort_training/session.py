@@ -67,7 +67,8 @@ class OrtTrainingSession:
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_MODEL, self.device)
         self.holds_signals = sum(each.nbytes for each in manifest.parameters) >= _LARGE
         model = FAST_MODEL if self.kernels == FAST else TRAINING_MODEL
-        checked_model(folder, manifest, TRAINING_MODEL)  # others train by that one
+        if self.kernels == FAST:
+            checked_model(folder, manifest, TRAINING_MODEL)  # others train by that one
         models = [
             str(checked_model(folder, manifest, name))
             for name in (model, EVAL_MODEL, OPTIMIZER_MODEL)

@@ -85,7 +85,8 @@ class InferenceTrainingSession:
         self._threads = threads
         self.kernels = choose_kernels(kernels, folder, manifest, FAST_STEP, self.device)
         model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
-        checked_model(folder, manifest, TRAINING_STEP)  # others train by that one
+        if self.kernels == FAST:
+            checked_model(folder, manifest, TRAINING_STEP)  # others train by that one
         self._files = {EVAL_MODEL: checked_model(folder, manifest, EVAL_MODEL)}
         path = folder / name_of_step(CHECKPOINT, step)
         tensors, self.progress = checkpoint.load(path, manifest)

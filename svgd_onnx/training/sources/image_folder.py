@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -52,8 +52,11 @@ class ImageFolder:
             )
         self._files: list[str] = []
         numbers: list[int] = []
+        others: list[str] = []
         for folder in folders or ["."]:
-            files = list(_files(path / folder, _is_image))
+            found = list(_files(path / folder))
+            files = [file for file in found if _ends_as_image(file)]
+            others += [file for file in found if not _ends_as_image(file)]
             if folders and not files:
                 raise UserError(f"The folder '{path / folder}' has no image, though it is a class.")
             self._files += [file.removeprefix(f"{path}{os.sep}") for file in files]
@@ -61,7 +64,6 @@ class ImageFolder:
                 numbers += [self._classes.index(folder)] * len(files)
         if not self._files:
             raise UserError(f"There is no image in '{path}'.")
-        others = [name for folder in folders or ["."] for name in _files(path / folder, _is_other)]
         if others:
             warnings.warn(
                 Advice(
@@ -97,19 +99,19 @@ class ImageFolder:
 
 def has_images(path: Path) -> bool:
     """Whether images lie in a folder, or in one in it."""
-    return any(True for _ in _files(path, _is_image))
+    return any(map(_ends_as_image, _files(path)))
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
     return entry.is_dir() and not entry.name.startswith(".")
 
 
-def _files(path: Path, wanted: Callable[[str], bool]) -> Iterator[str]:
-    """Files at any depth whose names are wanted, in sorted order; none in hidden folders."""
+def _files(path: Path) -> Iterator[str]:
+    """Files at any depth, in sorted order; hidden ones are none."""
     for folder, inner, names in os.walk(path, onerror=_refuse):
         inner[:] = sorted(name for name in inner if not name.startswith("."))
         for name in sorted(names):
-            if wanted(name):
+            if not name.startswith("."):
                 yield f"{folder}{os.sep}{name}"
 
 
@@ -121,8 +123,8 @@ def _refuse(error: OSError) -> NoReturn:
 
 
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES and not name.startswith(".")
+    return _ends_as_image(name) and not name.startswith(".")
 
 
-def _is_other(name: str) -> bool:
-    return not _is_image(name) and not name.startswith(".")
+def _ends_as_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
