@@ -1,10 +1,14 @@
 #include "examples.h"
 
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <map>
 #include <numeric>
+#include <optional>
 #include <set>
 #include <stdexcept>
+#include <type_traits>
 
 namespace svgd {
 namespace {
@@ -25,6 +29,82 @@ ONNXTensorElementDataType ElementType(const std::string& dtype) {
   return types.at(dtype);
 }
 
+bool IsOfClasses(const nlohmann::json& loss) {
+  static const std::set<std::string> names = {"cross-entropy", "focal", "hinge"};
+  return names.count(loss.at("loss")) > 0;
+}
+
+// The numbers that a tensor takes; one that is in range whatever that is.
+struct Range {
+  std::optional<double> lowest, highest, ignored;
+};
+
+std::optional<double> NumberIn(const nlohmann::json& json, const char* key) {
+  const auto found = json.find(key);
+  if (found == json.end() || !found->is_number()) return std::nullopt;
+  return found->get<double>();
+}
+
+Range RangeOf(const nlohmann::json& tensor, const nlohmann::json& manifest) {
+  Range range{NumberIn(tensor, "lowest"), NumberIn(tensor, "highest"), std::nullopt};
+  for (const nlohmann::json& loss : LossesOf(manifest)) {
+    const auto& label = loss.at("label");
+    if (label.is_null() || label.at("name") != tensor.at("name")) continue;
+    const auto& settings = loss.at("settings");
+    range.ignored = NumberIn(settings, "ignore_index");
+    if (IsOfClasses(loss) || loss.at("loss") == "kl") range.lowest = 0;
+    if (!IsOfClasses(loss)) continue;
+    const auto& classes = manifest.contains("losses") && !manifest["losses"].empty()
+                              ? loss.at("logits_shape")
+                              : manifest.at("logits_shape");
+    const auto& size = classes.at(settings.at("class_axis").get<size_t>());
+    if (size.is_number()) range.highest = size.get<double>() - 1;
+  }
+  return range;
+}
+
+struct Fault {
+  size_t at;
+  double number;
+};
+
+// The first number that is not in range, or none at all.
+template <typename Number>
+std::optional<Fault> FirstFault(const std::vector<char>& bytes, const Range& range) {
+  const double lowest = range.lowest.value_or(-std::numeric_limits<double>::infinity());
+  const double highest = range.highest.value_or(std::numeric_limits<double>::infinity());
+  for (size_t at = 0; at < bytes.size() / sizeof(Number); ++at) {
+    Number number;
+    std::memcpy(&number, bytes.data() + at * sizeof number, sizeof number);
+    const auto value = static_cast<double>(number);
+    const bool fits = value >= lowest && value <= highest;
+    if (std::is_floating_point_v<Number> ? fits && std::isfinite(value)
+                                         : fits || value == range.ignored) {
+      continue;
+    }
+    return Fault{at, value};
+  }
+  return std::nullopt;
+}
+
+std::optional<Fault> FirstFault(const Array& array, const Range& range) {
+  using Search = std::optional<Fault> (*)(const std::vector<char>&, const Range&);
+  static const std::map<std::string, Search> searches = {
+      {"bool", FirstFault<uint8_t>},    {"int8", FirstFault<int8_t>},
+      {"uint8", FirstFault<uint8_t>},   {"int16", FirstFault<int16_t>},
+      {"uint16", FirstFault<uint16_t>}, {"int32", FirstFault<int32_t>},
+      {"uint32", FirstFault<uint32_t>}, {"int64", FirstFault<int64_t>},
+      {"uint64", FirstFault<uint64_t>}, {"float32", FirstFault<float>},
+      {"float64", FirstFault<double>}};
+  return searches.at(array.dtype)(array.bytes, range);
+}
+
+std::string Shown(double number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.17g", number);
+  return text;
+}
+
 std::string Shown(const std::vector<int64_t>& shape) {
   std::string text;
   for (int64_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
@@ -38,6 +118,27 @@ size_t Product(const std::vector<int64_t>& shape, size_t begin, size_t end) {
       [](size_t product, int64_t size) { return product * static_cast<size_t>(size); });
 }
 
+// Refuses numbers that are none, and what would be looked up where nothing is.
+void CheckNumbers(const Array& array, int axis, const Range& range, const std::string& title) {
+  const std::optional<Fault> fault = FirstFault(array, range);
+  if (!fault) return;
+  std::string place = "place " + std::to_string(fault->at);
+  if (axis >= 0) {
+    const auto along = static_cast<size_t>(axis);
+    const size_t inner = Product(array.shape, along + 1, array.shape.size());
+    place = "row " + std::to_string(fault->at / inner % static_cast<size_t>(array.shape[along]));
+  }
+  if (!std::isfinite(fault->number)) {
+    throw std::runtime_error(title + " contains NaN or infinity (" + Shown(fault->number) + " in " +
+                             place + ").");
+  }
+  const std::string bounds = range.highest
+                                 ? Shown(range.lowest.value_or(0)) + " to " + Shown(*range.highest)
+                                 : Shown(range.lowest.value_or(0)) + " or more";
+  throw std::runtime_error(title + " has " + Shown(fault->number) + " in " + place +
+                           ", where only " + bounds + " is in range.");
+}
+
 }  // namespace
 
 Examples::Examples(const std::filesystem::path& folder, const nlohmann::json& manifest) {
@@ -47,7 +148,7 @@ Examples::Examples(const std::filesystem::path& folder, const nlohmann::json& ma
   if (one) fixed_batch_ = 1;
   bool counted = false;
   for (const nlohmann::json& tensor : tensors) {
-    columns_.push_back(Read(folder, tensor, one));
+    columns_.push_back(Read(folder, tensor, manifest, one));
     const Column& column = columns_.back();
     if (column.axis < 0) continue;
     const auto size = static_cast<size_t>(column.array.shape[static_cast<size_t>(column.axis)]);
@@ -64,7 +165,7 @@ Examples::Examples(const std::filesystem::path& folder, const nlohmann::json& ma
 }
 
 Examples::Column Examples::Read(const std::filesystem::path& folder, const nlohmann::json& tensor,
-                                bool one) const {
+                                const nlohmann::json& manifest, bool one) const {
   const std::string name = tensor.at("name");
   const std::filesystem::path path = folder / (name + ".npy");
   if (name.find('/') != std::string::npos || !std::filesystem::is_regular_file(path)) {
@@ -92,6 +193,7 @@ Examples::Column Examples::Read(const std::filesystem::path& folder, const nlohm
     throw std::runtime_error(title + " has shape " + Shown(array.shape) + ", but the model wants " +
                              shape.dump() + ".");
   }
+  CheckNumbers(array, column.axis, RangeOf(tensor, manifest), title);
   return column;
 }
 
@@ -133,9 +235,8 @@ Batch Examples::All() const {
 
 double Accuracy(const nlohmann::json& manifest, const Batch& batch,
                 const std::vector<Ort::Value>& results) {
-  static const std::set<std::string> of_classes = {"cross-entropy", "focal", "hinge"};
   const nlohmann::json term = LossesOf(manifest).at(0);
-  if (of_classes.count(term.at("loss")) == 0) return -1;
+  if (!IsOfClasses(term)) return -1;
   size_t place = 1;
   for (const nlohmann::json& output : manifest.at("outputs")) {
     if (output.at("name") == term.at("prediction")) break;

@@ -13,7 +13,8 @@ namespace svgd {
 
 class Examples {
  public:
-  // Throws std::runtime_error if an array is missing, or does not fit svgd.json, `manifest`.
+  // Throws std::runtime_error if an array is missing, or does not fit svgd.json, `manifest`, in its
+  // form or in its numbers.
   Examples(const std::filesystem::path& folder, const nlohmann::json& manifest);
 
   size_t size() const { return size_; }
@@ -35,7 +36,8 @@ class Examples {
     bool squeezed;  // whether that axis goes, as a step takes one example
   };
 
-  Column Read(const std::filesystem::path& folder, const nlohmann::json& tensor, bool one) const;
+  Column Read(const std::filesystem::path& folder, const nlohmann::json& tensor,
+              const nlohmann::json& manifest, bool one) const;
 
   std::vector<Column> columns_;
   size_t size_ = 1, fixed_batch_ = 0;

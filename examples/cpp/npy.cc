@@ -1,9 +1,10 @@
 #include "npy.h"
 
 #include <cstdlib>
-#include <fstream>
 #include <map>
 #include <stdexcept>
+
+#include "files.h"
 
 namespace svgd {
 namespace {
@@ -67,9 +68,7 @@ Array ReadNpy(const std::filesystem::path& path) {
   const auto unreadable = [&](const std::string& why) {
     return std::runtime_error("'" + path.string() + "' is no .npy file of numbers (" + why + ").");
   };
-  std::ifstream file(path, std::ios::binary);
-  const std::string all((std::istreambuf_iterator<char>(file)), {});
-  if (!file) throw std::runtime_error("'" + path.string() + "' cannot be read.");
+  const std::string all = ReadFile(path);
   if (all.size() < 12 || all.compare(0, 6, "\x93NUMPY") != 0) throw unreadable("it is another");
   const auto byte = [&](size_t at) { return static_cast<size_t>(static_cast<uint8_t>(all[at])); };
   const size_t begin = byte(6) == 1 ? 10 : 12;

@@ -1,26 +1,19 @@
 #include "safetensors.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <array>
 #include <cstring>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <stdexcept>
+#include <utility>
+
+#include "files.h"
 
 namespace svgd {
 namespace {
 
 constexpr uint64_t kAlignment = 8;
 constexpr const char* kMetadata = "__metadata__";
-
-std::string ReadFile(const std::filesystem::path& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes((std::istreambuf_iterator<char>(file)), {});
-  if (!file) throw std::runtime_error("'" + path.string() + "' cannot be read.");
-  return bytes;
-}
 
 void Require(bool condition) {
   if (!condition) throw std::invalid_argument("no safetensors");
@@ -54,13 +47,23 @@ Checkpoint ReadCheckpoint(const std::filesystem::path& path) try {
   Require(length <= file.size() - sizeof length);
   const auto header = nlohmann::json::parse(file.substr(sizeof length, length));
   Checkpoint checkpoint;
+  std::vector<std::pair<uint64_t, uint64_t>> places;
   for (const auto& [name, entry] : header.items()) {
     if (name == kMetadata) {
       entry.get_to(checkpoint.metadata);
     } else {
       checkpoint.tensors[name] = ReadTensor(entry, file, sizeof length + length);
+      places.push_back(entry.at("data_offsets"));
     }
   }
+  // One behind the other, without a gap, up to the end.
+  std::sort(places.begin(), places.end());
+  uint64_t end = 0;
+  for (const auto& [begin, next] : places) {
+    Require(begin == end);
+    end = next;
+  }
+  Require(sizeof length + length + end == file.size());
   return checkpoint;
 } catch (const std::logic_error&) {
   throw std::runtime_error("'" + path.string() + "' is damaged, or not of float32 tensors.");
@@ -80,25 +83,14 @@ void WriteCheckpoint(const std::filesystem::path& path, const Checkpoint& checkp
   json.resize((json.size() + kAlignment - 1) / kAlignment * kAlignment, ' ');
   const uint64_t length = json.size();
 
-  const std::filesystem::path temporary = path.string() + ".new";
-  std::ofstream file(temporary, std::ios::binary);
-  file.write(reinterpret_cast<const char*>(&length), sizeof length);
-  file.write(json.data(), static_cast<std::streamsize>(json.size()));
-  for (const auto& [name, tensor] : checkpoint.tensors) {
-    file.write(reinterpret_cast<const char*>(tensor.data.data()),
-               static_cast<std::streamsize>(tensor.data.size() * sizeof(float)));
-  }
-  file.close();
-  // On the disk before it takes the other's name: a power cut leaves one of the two, whole.
-  const int descriptor = file ? open(temporary.c_str(), O_WRONLY) : -1;
-  const bool written = descriptor >= 0 && fsync(descriptor) == 0;
-  if (descriptor >= 0) close(descriptor);
-  std::error_code error;
-  if (written) std::filesystem::rename(temporary, path, error);
-  if (!written || error) {
-    std::filesystem::remove(temporary, error);
-    throw std::runtime_error("'" + path.string() + "' cannot be written.");
-  }
+  WriteFile(path, [&](std::ostream& file) {
+    file.write(reinterpret_cast<const char*>(&length), sizeof length);
+    file.write(json.data(), static_cast<std::streamsize>(json.size()));
+    for (const auto& [name, tensor] : checkpoint.tensors) {
+      file.write(reinterpret_cast<const char*>(tensor.data.data()),
+                 static_cast<std::streamsize>(tensor.data.size() * sizeof(float)));
+    }
+  });
 }
 
 }  // namespace svgd

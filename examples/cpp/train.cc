@@ -7,14 +7,17 @@
 // order in which `svgd-onnx train` takes them by the same seed, and a checkpoint that was trained
 // goes on. It replaces the one in ARTIFACTS, for `svgd-onnx export`; --curve writes the loss of
 // each step, as JSON.
+#include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <cstdio>
-#include <fstream>
 #include <map>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 
 #include "examples.h"
+#include "files.h"
 #include "order.h"
 #include "trainer.h"
 
@@ -39,23 +42,38 @@ Options ReadOptions(int count, char** arguments) {
   return options;
 }
 
-// A number of an option, all of whose text it is.
-template <typename Number>
-Number NumberOf(const Options& options, const char* name,
-                Number (*read)(const std::string&, size_t*)) {
+size_t Whole(const Options& options, const char* name) {
   const std::string& text = options.at(name);
-  size_t end = 0;
   try {
-    const Number number = read(text, &end);
-    if (end == text.size() && number >= 0) return number;
-  } catch (const std::logic_error&) {
+    // stoull takes a minus, and what precedes it, too
+    if (!text.empty() && text.find_first_not_of("0123456789") == std::string::npos) {
+      return std::stoull(text);
+    }
+  } catch (const std::out_of_range&) {
   }
-  throw std::invalid_argument(std::string(name) + " is '" + text + "', but a number of 0 or more.");
+  throw std::invalid_argument(std::string(name) + " is '" + text +
+                              "', but must be a whole number from 0 to 18446744073709551615.");
 }
 
-size_t Whole(const Options& options, const char* name) {
-  return NumberOf<unsigned long long>(
-      options, name, [](const std::string& text, size_t* end) { return std::stoull(text, end); });
+float Rate(const Options& options) {
+  const std::string& text = options.at("--learning-rate");
+  size_t end = 0;
+  try {
+    const float rate = std::stof(text, &end);
+    if (end == text.size() && rate >= 0 && std::isfinite(rate)) return rate;
+  } catch (const std::logic_error&) {
+  }
+  throw std::invalid_argument("--learning-rate is '" + text +
+                              "', but must be a number of 0 or more that float32 holds.");
+}
+
+// 0 is onnxruntime's choice.
+int Threads(const Options& options) {
+  const size_t threads = Whole(options, "--threads");
+  const size_t most = std::max(64u, 4 * std::thread::hardware_concurrency());
+  if (threads <= most) return static_cast<int>(threads);
+  throw std::invalid_argument("--threads is " + std::to_string(threads) + ", but must be at most " +
+                              std::to_string(most) + " on this machine.");
 }
 
 // Refuses to go on otherwise than the checkpoint was trained, which `svgd-onnx train` can do.
@@ -83,11 +101,13 @@ void Train(const std::filesystem::path& folder, const Options& options) {
   const size_t epochs = Whole(options, "--epochs");
   const size_t batch_size = Whole(options, "--batch-size");
   const uint64_t seed = Whole(options, "--seed");
-  const auto learning_rate =
-      NumberOf<float>(options, "--learning-rate",
-                      [](const std::string& text, size_t* end) { return std::stof(text, end); });
-  svgd::Trainer trainer(folder, static_cast<int>(Whole(options, "--threads")));
+  const float learning_rate = Rate(options);
   if (options.at("--data").empty()) throw std::invalid_argument("--data is missing.");
+  const std::filesystem::path curve = options.at("--curve");
+  if (!curve.empty()) {
+    svgd::CheckDestination(curve, {folder, options.at("--data"), options.at("--validation")});
+  }
+  svgd::Trainer trainer(folder, Threads(options));
   const svgd::Examples examples(options.at("--data"), trainer.manifest());
   std::optional<svgd::Batch> validation;
   if (!options.at("--validation").empty()) {
@@ -125,9 +145,25 @@ void Train(const std::filesystem::path& folder, const Options& options) {
   const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
   std::printf("%zu steps in %.1f s\n", losses.size(), seconds.count());
   trainer.Save();
-  if (!options.at("--curve").empty()) {
-    std::ofstream(options.at("--curve")) << nlohmann::json(losses);
+  if (!curve.empty()) {
+    svgd::WriteFile(curve, [&](std::ostream& file) { file << nlohmann::json(losses); });
   }
+}
+
+// Text as a terminal may have it: of names that come from files, too.
+std::string Printable(const std::string& text) {
+  std::string printable;
+  for (size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    const bool is_second = i + 1 < text.size() && byte == 0xc2 && (text[i + 1] & 0xe0) == 0x80;
+    if (byte >= 0x20 && byte != 0x7f && !is_second) {
+      printable += text[i];
+    } else {
+      i += is_second;
+      printable += '?';
+    }
+  }
+  return printable;
 }
 
 }  // namespace
@@ -138,8 +174,7 @@ int main(int count, char** arguments) {
     Train(arguments[1], options);
     return 0;
   } catch (const std::exception& error) {
-    const std::string text = error.what();
-    std::fprintf(stderr, "svgd_train: %s\n", text.substr(0, text.find('\n')).c_str());
+    std::fprintf(stderr, "svgd_train: %s\n", Printable(error.what()).c_str());
     return 2;
   }
 }

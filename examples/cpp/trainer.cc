@@ -2,8 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <stdexcept>
+
+#include "files.h"
 
 namespace svgd {
 namespace {
@@ -39,13 +40,13 @@ std::string Beside(std::string name, const std::set<std::string>& own) {
 
 nlohmann::json ReadManifest(const std::filesystem::path& folder) {
   const std::string title = "'" + folder.string() + "'";
-  std::ifstream file(folder / "svgd.json");
-  if (!file) {
+  if (!std::filesystem::is_regular_file(folder / "svgd.json")) {
     throw std::runtime_error(title +
                              " holds no training artifacts (there is no svgd.json in it): make "
                              "them with svgd-onnx convert --target onnx.");
   }
-  const auto manifest = nlohmann::json::parse(file, nullptr, /*allow_exceptions=*/false);
+  const auto manifest =
+      nlohmann::json::parse(ReadFile(folder / "svgd.json"), nullptr, /*allow_exceptions=*/false);
   if (manifest.is_discarded()) {
     throw std::runtime_error("The svgd.json of " + title + " is damaged: convert the model again.");
   }
@@ -83,6 +84,39 @@ void CheckTensors(const nlohmann::json& manifest, const Checkpoint& checkpoint) 
   }
 }
 
+// Refuses a checkpoint that was trained by other artifacts of the same shapes.
+void CheckConversion(const nlohmann::json& manifest, const nlohmann::json& progress) {
+  std::map<std::string, nlohmann::json> here = {{"the optimizer", manifest.at("optimizer")}};
+  if (manifest.value("losses", nlohmann::json::array()).empty()) {
+    here["the loss"] = manifest.at("loss");
+  }
+  const auto sources = manifest.value("source", nlohmann::json());
+  if (sources.is_object()) {
+    std::multiset<std::string> hashes;
+    for (const auto& [_, hash] : sources.items()) hashes.insert(hash.get<std::string>());
+    std::string source;
+    for (const std::string& hash : hashes) source += (source.empty() ? "" : "+") + hash;
+    here["the model's SHA-256"] = source;
+  }
+  const auto conversion = progress.value("conversion", nlohmann::json::object());
+  for (const auto& [name, value] : here) {
+    if (!conversion.contains(name) || conversion.at(name) == value) continue;
+    throw std::runtime_error("The checkpoint was trained by another conversion: " + name + " was " +
+                             conversion.at(name).dump() + ", and is " + value.dump() + ".");
+  }
+}
+
+// What a session throws, which is of several lines, in one.
+std::runtime_error Refusal(const Ort::Exception& error) {
+  std::string reason = error.what();
+  const std::string before = "Status Message: ";
+  const size_t at = reason.rfind(before);
+  if (at != std::string::npos) reason = reason.substr(at + before.size());
+  return std::runtime_error(
+      "onnxruntime cannot run the model on this batch (" + reason.substr(0, reason.find('\n')) +
+      "): see whether the sizes and indices in the data are ones that the model can take.");
+}
+
 bool Contains(const std::vector<std::string>& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -105,8 +139,8 @@ std::vector<nlohmann::json> ArraysOf(const nlohmann::json& manifest) {
   return arrays;
 }
 
-Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(folder) {
-  manifest_ = ReadManifest(folder);
+Trainer::Trainer(const std::filesystem::path& folder, int threads)
+    : folder_(folder), manifest_(ReadManifest(folder)), lock_(folder) {
   for (const char* kind : {"inputs", "outputs", "parameters"}) {
     for (const nlohmann::json& tensor : manifest_.at(kind)) taken_.insert(tensor.at("name"));
   }
@@ -122,11 +156,12 @@ Trainer::Trainer(const std::filesystem::path& folder, int threads) : folder_(fol
   if (progress != checkpoint.metadata.end()) {
     progress_ = nlohmann::json::parse(progress->second, nullptr, /*allow_exceptions=*/false);
   }
-  if (!progress_.is_object() || !progress_["step"].is_number_integer()) {
+  if (!progress_.is_object() || !progress_["step"].is_number_unsigned()) {
     throw std::runtime_error("The checkpoint of '" + folder.string() +
                              "' does not say how far it is.");
   }
   CheckTensors(manifest_, checkpoint);
+  CheckConversion(manifest_, progress_);
   const std::vector<std::string> outputs = training_.GetOutputNames();
   for (const auto& [name, tensor] : checkpoint.tensors) {
     Ort::Value value = Allocate(tensor.shape);
@@ -148,7 +183,7 @@ float Trainer::Step(const Batch& batch, float learning_rate) {
   if (accumulation_steps > 1) binding.BindInput(update_.c_str(), Scalar(update));
   float loss = 0;
   binding.BindOutput(training_.GetOutputNames().at(0).c_str(), Scalar(loss));
-  training_.Run(Ort::RunOptions{}, binding);
+  Run(training_, binding);
   if (!std::isfinite(loss)) {
     throw std::runtime_error("The loss or a gradient became " + std::to_string(loss) + " at step " +
                              std::to_string(steps() + 1) + ": lower the learning rate.");
@@ -170,7 +205,7 @@ std::vector<Ort::Value> Trainer::Evaluate(const Batch& batch) {
   for (const std::string& name : evaluation_.GetOutputNames()) {
     binding.BindOutput(name.c_str(), Cpu());
   }
-  evaluation_.Run(Ort::RunOptions{}, binding);
+  Run(evaluation_, binding);
   return binding.GetOutputValues();
 }
 
@@ -185,6 +220,12 @@ void Trainer::Save() const {
     checkpoint.tensors[name] = {info.GetShape(), {data, data + info.GetElementCount()}};
   }
   WriteCheckpoint(folder_ / kCheckpoint, checkpoint);
+}
+
+void Trainer::Run(Ort::Session& session, const Ort::IoBinding& binding) try {
+  session.Run(Ort::RunOptions{}, binding);
+} catch (const Ort::Exception& error) {
+  throw Refusal(error);
 }
 
 Ort::IoBinding Trainer::Bind(const Values& read, const Values& written) {
@@ -212,6 +253,12 @@ Ort::Session Trainer::Open(const char* name) const {
   if (!std::filesystem::is_regular_file(folder_ / name)) {
     throw std::runtime_error("'" + folder_.string() + "' has no " + name +
                              ": convert the model again, and put the checkpoint in its place.");
+  }
+  const auto hashes = manifest_.value("files", nlohmann::json::object());
+  if (hashes.contains(name) && hashes.at(name) != Sha256(ReadFile(folder_ / name))) {
+    throw std::runtime_error("'" + folder_.string() + "' has another " + name +
+                             " than was made with its svgd.json (its SHA-256 is another): convert "
+                             "the model again, and put the checkpoint in its place.");
   }
   return Ort::Session(env_, (folder_ / name).c_str(), options_);
 }

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "files.h"
 #include "safetensors.h"
 
 namespace svgd {
@@ -27,7 +28,7 @@ nlohmann::json LossesOf(const nlohmann::json& manifest);
 // What a step takes: the inputs and the labels, as svgd.json has them.
 std::vector<nlohmann::json> ArraysOf(const nlohmann::json& manifest);
 
-// A training session. Not for several threads at once.
+// A training session, which holds its folder as long as it lives. Not for several threads at once.
 class Trainer {
  public:
   // `folder` has artifacts of the target onnx; with 0 threads onnxruntime chooses how many. Throws
@@ -57,16 +58,18 @@ class Trainer {
  private:
   using Values = std::map<std::string, Ort::Value>;
 
+  static void Run(Ort::Session& session, const Ort::IoBinding& binding);
   Ort::IoBinding Bind(const Values& read, const Values& written);
   Ort::Session Open(const char* name) const;
   std::string New(const std::string& name) const;  // what a step calls a tensor after it
 
   std::filesystem::path folder_;
   nlohmann::json manifest_;
+  FolderLock lock_;
   nlohmann::json progress_;
   std::set<std::string> taken_;  // names of the model's own tensors, and of a step's inputs
   std::string rate_, update_;
-  Ort::Env env_{ORT_LOGGING_LEVEL_ERROR, "svgd"};
+  Ort::Env env_{ORT_LOGGING_LEVEL_FATAL, "svgd"};  // what fails is thrown
   Ort::SessionOptions options_;
   Ort::Session training_{nullptr};
   Ort::Session evaluation_{nullptr};

@@ -7,8 +7,8 @@
  */
 
 import { openAsBlob } from 'node:fs';
-import { readdir, stat, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readdir, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import * as ort from 'onnxruntime-node';
@@ -16,6 +16,8 @@ import { Examples } from './data/examples.js';
 import { filesOf } from './data/files.js';
 import { DATA } from './data/kinds.js';
 import { score } from './data/score.js';
+import { shown } from './data/words.js';
+import { checkDestination, writeWhole } from './destination.js';
 import { Trainer } from './svgd.js';
 import { train } from './train.js';
 
@@ -33,17 +35,42 @@ const OPTIONS = {
   curve: { type: 'string' }, // the loss of each step, JSON
 };
 
+const OUTPUTS = ['output', 'checkpoint', 'curve'];
+const CHECKPOINT = 'checkpoint.safetensors'; // of the artifacts, which may be replaced
+
+/** The numbers among the options, all of whose texts they are. */
+function settingsOf(options) {
+  const whole = (name) => {
+    const text = options[name];
+    if (/^\d+$/.test(text) && BigInt(text) < 2n ** 64n) return BigInt(text);
+    throw new Error(`--${name} is '${shown(text)}', but must be a whole number from 0 to ${2n ** 64n - 1n}.`);
+  };
+  const text = options['learning-rate'];
+  const rate = text.trim() === '' ? NaN : Number(text);
+  if (!(rate >= 0 && Number.isFinite(Math.fround(rate))))
+    throw new Error(
+      `--learning-rate is '${shown(text)}', but must be a number of 0 or more that float32 holds.`,
+    );
+  return {
+    epochs: Number(whole('epochs')),
+    batchSize: Number(whole('batch-size')),
+    seed: whole('seed'),
+    learningRate: () => rate,
+  };
+}
+
 async function examplesOf(path, manifest) {
   const found = await stat(path).catch(() => {
-    throw new Error(`There is no file '${path}'.`);
+    throw new Error(`There is no file '${shown(path)}'.`);
   });
   const paths = found.isDirectory() ? (await readdir(path)).map((name) => join(path, name)) : [path];
-  const given = await Promise.all(
-    paths.map(async (each) => ({
-      path: each.slice(each.lastIndexOf('/') + 1),
-      blob: await openAsBlob(each),
-    })),
-  );
+  const given = [];
+  for (const each of paths) {
+    const status = await stat(each).catch(() => null);
+    if (status?.isDirectory()) continue;
+    if (!status?.isFile()) throw new Error(`'${shown(each)}' is no file: give data in files.`);
+    given.push({ path: basename(each), blob: await openAsBlob(each) });
+  }
   const { columns } = await DATA.arrays(await filesOf(given));
   return new Examples(columns, manifest, `'${path}'`);
 }
@@ -54,16 +81,22 @@ async function run() {
   const { values: options, positionals } = parseArgs({ options: OPTIONS, allowPositionals: true });
   const [artifacts = join(PUBLIC, 'artifacts')] = positionals;
   const isExample = !positionals.length;
+  const settings = settingsOf(options);
+  const path = options.validation ?? (isExample ? join(PUBLIC, 'test') : undefined);
+  const read = [artifacts, options.data, ...(path ? [path] : [])];
+  for (const name of OUTPUTS.filter((each) => options[each])) {
+    const isOwn = name === 'checkpoint' && resolve(options[name]) === resolve(artifacts, CHECKPOINT);
+    if (!isOwn) await checkDestination(options[name], read);
+  }
+  const written = OUTPUTS.flatMap((name) => (options[name] ? [resolve(options[name])] : []));
+  if (new Set(written).size < written.length)
+    throw new Error('Two options have one name to write to: give each its own.');
+
   const trainer = await Trainer.load(ort, artifacts);
   const examples = await examplesOf(options.data, trainer.manifest);
-  const path = options.validation ?? (isExample ? join(PUBLIC, 'test') : undefined);
   const validation = path && (await examplesOf(path, trainer.manifest));
-  const settings = {
-    epochs: Number(options.epochs),
-    batchSize: Number(options['batch-size']),
-    seed: BigInt(options.seed),
-    learningRate: () => Number(options['learning-rate']),
-  };
+
+  if (options.output) await trainer.exportModel(); // what cannot be exported is said now
 
   const losses = [];
   const start = performance.now();
@@ -78,9 +111,9 @@ async function run() {
   const seconds = (performance.now() - start) / 1000;
   console.log(`${losses.length} steps in ${seconds.toFixed(1)} s`);
 
-  if (options.output) await writeFile(options.output, await trainer.exportModel());
-  if (options.checkpoint) await writeFile(options.checkpoint, await trainer.saveCheckpoint());
-  if (options.curve) await writeFile(options.curve, JSON.stringify(losses));
+  if (options.checkpoint) await writeWhole(options.checkpoint, await trainer.saveCheckpoint());
+  if (options.output) await writeWhole(options.output, await trainer.exportModel());
+  if (options.curve) await writeWhole(options.curve, JSON.stringify(losses));
 }
 
 try {
