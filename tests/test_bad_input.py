@@ -327,6 +327,16 @@ def test_force_never_replaces_the_folder_that_the_model_lies_in(
     assert contents(model.parent) == before
 
 
+def test_force_never_replaces_the_folder_that_a_loss_lies_in(
+    command_line: CommandLine, model: Path, folder: Path
+) -> None:
+    before = contents(folder)
+    loss = folder / "eval_model.onnx"
+    error = command_line.refuses("convert", model, "--loss", loss, "--output", folder, "--force")
+    assert f"'{loss}' lies in the folder" in error
+    assert contents(folder) == before
+
+
 @pytest.mark.parametrize("name", ["train", "freeze", "t_scope"])
 def test_one_glob_in_place_of_several(model: Path, tmp_path: Path, name: str) -> None:
     sentence = rf"{name} is 'fc1\.\*', but must be a list: \['fc1\.\*'\]"

@@ -24,6 +24,7 @@ from svgd_onnx.conversion.encapsulation import (
 )
 from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
+from svgd_onnx.conversion.loss_terms import loss_files
 from svgd_onnx.conversion.map_types import save_with_maps
 from svgd_onnx.conversion.model import model_at_fault
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
@@ -144,7 +145,7 @@ def convert(
     )
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = compute.scale is None and _may_be_fast(virtual_gradient, update, runtime)
-    _check_apart(model, output)
+    _check_apart([model, *loss_files(training)], output)
     with (
         whole_folder(Path(output), force=force, foreign=foreign) as folder,
         garbage_kept(),
@@ -288,16 +289,16 @@ def _as_used(
     return virtual_gradient
 
 
-def _check_apart(model: PathLike | onnx.ModelProto, output: PathLike) -> None:
-    """Refuses to replace the folder that the model lies in, and a name that nothing could open."""
+def _check_apart(read: Sequence[PathLike | onnx.ModelProto], output: PathLike) -> None:
+    """Refuses to replace the folder that a model, or a loss, lies in, and a name that nothing could open."""
     require_text(Path(output))
-    if isinstance(model, onnx.ModelProto):
-        return
-    if followed(Path(output)) in followed(Path(model)).parents:
-        raise UserError(
-            f"'{model}' lies in the folder '{output}', which would be replaced by what is made: choose "
-            "another."
-        )
+    folder = followed(Path(output))
+    for file in read:
+        if not isinstance(file, onnx.ModelProto) and folder in followed(Path(file)).parents:
+            raise UserError(
+                f"'{file}' lies in the folder '{output}', which would be replaced by what is made: choose "
+                "another."
+            )
 
 
 def _check_data_apart(plan: TrainingPlan, output: PathLike) -> None:

@@ -64,10 +64,14 @@ class PlannedLoss(Compared):
         return self.loss.source if isinstance(self.loss, LossGraph) else None
 
 
+def loss_files(settings: TrainingSettings) -> list[Path]:
+    """The files of losses."""
+    return [Path(each.loss) for each in settings.losses.values() if is_file(str(each.loss))]
+
+
 def oldest_opset(settings: TrainingSettings) -> int:
     """The opset that a model has to have at least, for the files of losses to be taken in."""
-    files = [Path(each.loss) for each in settings.losses.values() if is_file(str(each.loss))]
-    return max([OLDEST_OPSET, *(LossGraph(file).opset for file in files)])
+    return max([OLDEST_OPSET, *(LossGraph(file).opset for file in loss_files(settings))])
 
 
 def compared_outputs(graph: ir.Graph, settings: TrainingSettings) -> list[Compared]:
