@@ -32,12 +32,15 @@ def real_number(name: str, value: float) -> float:
     """A number, NumPy's among them, as float.
 
     Raises:
-        UserError: it is none, as '0.1' and True are not.
+        UserError: it is none, as '0.1' and True are not, or float holds none as large.
     """
     is_number = isinstance(value, int | float | np.integer | np.floating)
     if not is_number or isinstance(value, bool):
         raise _refusal(name, value, "a number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise _refusal(name, value, "a number that float holds") from error
 
 
 def yes_or_no(name: str, value: bool) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_MOST = 2**63
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -73,3 +75,16 @@ class TrainingProgress:
     rows_record: str | None = None
     events_record: str | None = None
     recorded: int | None = None
+
+    @property
+    def is_possible(self) -> bool:
+        """Whether a training can have come so far: no count is negative, and none is of steps to come."""
+        origin, steps = self.origin, [self.skipped, self.origin.first_step, self.best_step or 0]
+        steps += [each.after_step for each in self.validations]
+        counts = [self.batch_size, origin.epoch, origin.position, origin.examples]
+        return (
+            0 <= self.step < _MOST
+            and all(0 <= each <= self.step for each in steps)
+            and all(0 <= each < _MOST for each in counts)
+            and 0 <= self.seed < 2**64
+        )

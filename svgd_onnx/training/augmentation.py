@@ -11,6 +11,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
 from svgd_onnx.training.batches import rows_of
+from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.mapped import MappedFiles
 
 # From a batch's arrays by name, and what to draw random numbers from, to what the model takes.
@@ -38,7 +39,10 @@ class AugmentedExamples:
     def __init__(
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment
     ) -> None:
-        self._arrays = {name: np.asarray(array) for name, array in arrays.items()}
+        self._arrays = {
+            name: given_array(array, f"Array '{name}' in the training data")
+            for name, array in arrays.items()
+        }
         self._files = MappedFiles(self._arrays.values())
         self._manifest = manifest
         self._augment = augment
@@ -72,7 +76,11 @@ class AugmentedExamples:
         taken = {
             name: rows_of(array, self._axes[name], rows) for name, array in self._arrays.items()
         }
-        return data.check_batch(self._augment(taken, random), self._manifest, "the augmented batch")
+        changed = data.check_batch(
+            self._augment(taken, random), self._manifest, "the augmented batch"
+        )
+        # a function may fill one buffer again and again
+        return [array.copy() for array in changed]
 
     def numbers(self, rows: np.ndarray) -> np.ndarray:
         """The numbers of rows in the source."""

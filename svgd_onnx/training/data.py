@@ -14,6 +14,7 @@ from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.files import PathLike, require_there
 from svgd_onnx.manifest import LOOKS_AT_LABELS, LossTerm, Manifest, Tensor
 from svgd_onnx.training.batches import Examples
+from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.mapped import MappedFiles
 from svgd_onnx.training.values import check_values
 from svgd_onnx.transforms.losses import loss_named
@@ -92,7 +93,9 @@ def check(
         if label.name in arrays:
             axes = len(label.shape) + manifest.takes_one_example
             loss.check_form(
-                np.asarray(arrays[label.name]), axes, f"Array '{label.name}' in {source}"
+                _array(arrays[label.name], label.name, source),
+                axes,
+                f"Array '{label.name}' in {source}",
             )
         lowest, highest = loss.target_range(term.logits_shape, term.settings)
         if manifest.format < LOOKS_AT_LABELS and lowest is not None and highest is None:
@@ -215,7 +218,7 @@ def _check_mapping(arrays: object, source: str) -> None:
 
 def _array(given: object, name: str, source: str) -> np.ndarray:
     try:
-        return np.asarray(given)
+        return given_array(given, f"Array '{name}' in {source}")
     except ValueError as error:
         raise UserError(
             f"Array '{name}' in {source} is no array of numbers ({first_line(error)}): give rows of one length."

@@ -8,11 +8,29 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.records import ANCHOR, AVERAGE
 from svgd_onnx.targets.session import Session
 
 STOP, SKIP = "stop", "skip"
 NON_FINITE = (STOP, SKIP)
 """What is done where the loss or a gradient of a batch is NaN or infinite."""
+
+
+# What a step is told, and what may hold the infinities of the parameter that it follows.
+_NOT_KEPT = ("update", "learning_rate")
+_LIKE_PARAMETERS = (AVERAGE, ANCHOR)
+_NEVER_NEGATIVE = ("second_moment", "mean_square", "steps")
+
+
+def never_negative(manifest: Manifest) -> set[str]:
+    """The names of all r, and of other tensors that are means of squares or count."""
+    states = {each.name for each in manifest.states if each.state in _NEVER_NEGATIVE}
+    return states | {each.state for each in manifest.operations if each.state is not None}
+
+
+def _kept_finite(manifest: Manifest) -> list[str]:
+    left_out = (*_NOT_KEPT, *_LIKE_PARAMETERS)
+    return [each.name for each in manifest.states if each.state not in left_out]
 
 
 def without_nan(name: str, numbers: np.ndarray) -> np.ndarray:
@@ -40,7 +58,7 @@ class FiniteTensors:
         manifest: of its artifacts.
 
     Raises:
-        UserError: an r is NaN or infinite.
+        UserError: an r, or what the optimizer keeps, is NaN or infinite, or is negative and cannot be.
     """
 
     def __init__(self, session: Session, manifest: Manifest) -> None:
@@ -50,11 +68,13 @@ class FiniteTensors:
             each.state: each.parameter for each in manifest.operations if each.state is not None
         }
         self._owner_of = {each.name: str(each.parameter) for each in manifest.states}
-        for state in self._parameter_of:
-            if self._places(state) is not None:
+        positive = never_negative(manifest)
+        for state in [*self._parameter_of, *_kept_finite(manifest)]:
+            found = self._places(state) is not None
+            if found or (state in positive and (session.tensor(state) < 0).any()):
                 raise UserError(
-                    f"'{state}' is NaN or infinite in the checkpoint: restore the checkpoint from a copy, or "
-                    "convert the model again."
+                    f"'{state}' is {'NaN or infinite' if found else 'negative'} in the checkpoint: restore the "
+                    "checkpoint from a copy, or convert the model again."
                 )
 
     def check(self, step: int) -> None:

@@ -19,7 +19,7 @@ from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import TrainingProgress, Validation
 from svgd_onnx.training.beginning import Beginning, Buffered, Records, Written
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
-from svgd_onnx.training.finite import STOP, FiniteTensors
+from svgd_onnx.training.finite import STOP, FiniteTensors, never_negative
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
 from svgd_onnx.training.points import NOTHING, is_record
 from svgd_onnx.training.ranks import NoClaim, check_alike, open_rank
@@ -167,6 +167,11 @@ class TrainingState:
         if not np.isfinite(array).all():
             raise UserError(
                 f"'{name}' is to become NaN or infinite: what was trained elsewhere has diverged."
+            )
+        if (array < 0).any() and name in never_negative(self.manifest):
+            raise UserError(
+                f"'{name}' is to become negative, which no mean of squares is, and no count: look at where it "
+                "comes from."
             )
         return array
 

@@ -125,7 +125,18 @@ class StreamExamples:
                     f"Input '{tensor.name}' has its examples not along the first axis: give arrays by name."
                 )
             one = len(tensor.shape) - (tensor.batch_axis is not None)
+            if array.ndim not in (one, one + 1):
+                raise UserError(
+                    f"'{tensor.name}' of an example of the data has {array.ndim} axes, but the model wants "
+                    f"{one} of an example, and {one + 1} of a batch."
+                )
             batch[tensor.name] = array[None] if array.ndim == one else array
+        lengths = {name: len(array) for name, array in batch.items()}
+        if len(set(lengths.values())) > 1:
+            said = ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            raise UserError(
+                f"The arrays of a batch of the data differ in length ({said}): give as many of each."
+            )
         return batch
 
     def _length(self, batch: Batch) -> int:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import contextlib
+import threading
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from svgd_onnx.distributed import Communicator
+from svgd_onnx.errors import UserError
 from svgd_onnx.files import PathLike
 from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.kernels import AUTO
@@ -107,6 +110,7 @@ class Trainer(OpenedFolder):
             communicator=communicator,
             compress=compress,
         )
+        self._one_thread = threading.RLock()
         self._stopping = self.stopped_early = False
         self.why_stopped: str | None = None
         self.best_validation: int | None = None
@@ -125,8 +129,8 @@ class Trainer(OpenedFolder):
 
         Raises:
             UserError: the batch does not fit the model, the learning rate is not finite or negative, another
-                process writes into the folder, or the loss or a gradient is NaN or infinite; everything is as
-                before the step then.
+                process writes into the folder, another thread trains with this trainer, or the loss or a
+                gradient is NaN or infinite; everything is as before the step then.
 
         Example:
             >>> batch = {"image": images[:8], "labels": labels[:8]}
@@ -137,8 +141,21 @@ class Trainer(OpenedFolder):
         """
         learning_rate = check_rate(learning_rate)
         arrays = data.check_batch(batch, self.manifest, "the batch")
-        self._state.claim.take()
-        return self._state.step(arrays, learning_rate)
+        with self._alone():
+            self._state.claim.take()
+            return self._state.step(arrays, learning_rate)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Around steps: of two threads at once each would count from where it began."""
+        if not self._one_thread.acquire(blocking=False):
+            raise UserError(
+                "Another thread trains with this trainer: let it end, or give each thread a trainer of its own."
+            )
+        try:
+            yield
+        finally:
+            self._one_thread.release()
 
     def train(
         self,
@@ -244,23 +261,24 @@ class Trainer(OpenedFolder):
             callbacks=callbacks,
             resume=resume,
         )
-        loop = prepare(self._folder, self._state, options, examples, validation, augment)
-        loop.save, loop.is_stopping = self.save, lambda: self._stopping
-        first = self._state.communicator.rank == 0
-        if tensorboard is not None and first:
-            board = TensorBoard(Path(tensorboard), self, options.log_every)
-            loop.board, loop.callbacks = board, [board, *loop.callbacks]
-        path = None if log is None else check_not_of_artifacts(Path(log), self._folder)
-        self._trains = True
-        try:
-            result = loop.run(path if first else None, progress and first)
-            self._state.communicator.finish()
-            return result
-        finally:
-            self._trains = self._stopping = False
-            self.stopped_early = loop.stopped_early
-            self.why_stopped, self.best_validation = loop.why_stopped, loop.best_step
-            self.waiting = loop.waiting
+        with self._alone():
+            loop = prepare(self._folder, self._state, options, examples, validation, augment)
+            loop.save, loop.is_stopping = self.save, lambda: self._stopping
+            first = self._state.communicator.rank == 0
+            if tensorboard is not None and first:
+                board = TensorBoard(Path(tensorboard), self, options.log_every)
+                loop.board, loop.callbacks = board, [board, *loop.callbacks]
+            path = None if log is None else check_not_of_artifacts(Path(log), self._folder)
+            self._trains = True
+            try:
+                result = loop.run(path if first else None, progress and first)
+                self._state.communicator.finish()
+                return result
+            finally:
+                self._trains = self._stopping = False
+                self.stopped_early = loop.stopped_early
+                self.why_stopped, self.best_validation = loop.why_stopped, loop.best_step
+                self.waiting = loop.waiting
 
     def fit(
         self, examples: Given, validation: Given | float | None = None, **options: Any

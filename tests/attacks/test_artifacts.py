@@ -237,6 +237,54 @@ def test_a_progress_that_is_none(tmp_path: Path, made: Path, content: str) -> No
         assert "is damaged" in sentence
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"step": -1},
+        {"seed": -1},
+        {"seed": 2**64},
+        {"batch_size": -1},
+        {"batch_size": 2**70},
+        {"skipped": 3},
+        {"best_step": 3},
+        {"origin": {"first_step": 3}},
+        {"origin": {"epoch": 2**70}},
+        {"validations": [{"after_step": 3, "values": {}}]},
+    ],
+    ids=str,
+)
+def test_a_progress_that_no_training_makes(
+    tmp_path: Path, made: Path, change: dict[str, object]
+) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    path = folder / "checkpoint.safetensors"
+    progress = {"step": 2, "seed": 0, "batch_size": 8, **change}
+    save_file(load_file(path), path, {"svgd.progress": json.dumps(progress)})
+    for sentence in refusals(folder):
+        assert "is damaged" in sentence
+
+
+@pytest.mark.parametrize(("state", "number"), [("first_moment", np.nan), ("second_moment", -1)])
+def test_what_an_optimizer_cannot_have_kept(tmp_path: Path, state: str, number: float) -> None:
+    """Of the target ort-training it is in onnxruntime's own hands."""
+    svgd_onnx.convert(MODEL, tmp_path / "a", target="onnx", optimizer="adamw", verify=False)
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    name = next(each.name for each in trainer.manifest.states if each.state == state)
+    edited(tmp_path / "a", "onnx", lambda tensors: tensors[name].fill(number))
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    with pytest.raises(svgd_onnx.UserError, match=f"'{name}' is .* in the checkpoint"):
+        trainer.train_step(models.examples(MODEL), 0.1)
+
+
+def test_r_is_never_set_below_zero(folder: Path) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    name = next(each.state for each in trainer.manifest.operations if each.state)
+    before = trainer.tensor(name)
+    with pytest.raises(svgd_onnx.UserError, match="is to become negative"):
+        trainer.set_tensors({name: np.full(before.shape, -1, np.float32)})
+    np.testing.assert_array_equal(trainer.tensor(name), before)
+
+
 def test_a_swapped_model(folder: Path, made: Path, target: str) -> None:
     """Of every model that there is, that of another folder, and one with a byte more."""
     for path in sorted((made / target).glob("*.onnx")):

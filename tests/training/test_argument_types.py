@@ -56,6 +56,7 @@ def test_numbers_of_numpy_are_those_of_python(trainer_of: MakeTrainer, target: s
         ("workers", "x", "a whole number"),
         ("learning_rate", "0.1", "a number"),
         ("learning_rate", 1e39, "finite as float32"),
+        ("learning_rate", 10**400, "a number that float holds"),
         ("min_delta", "x", "a number"),
         ("shuffle", "no", "True or False"),
         ("resume", None, "True or False"),

@@ -281,6 +281,104 @@ def test_a_stream_needs_steps_and_to_begin_again(trainer_of: MakeTrainer) -> Non
         trainer.evaluate(iter([]))
 
 
+@pytest.mark.parametrize("batch_size", [4, 8])
+def test_the_arrays_of_each_batch_of_a_stream_are_of_one_length(
+    batch_size: int, trainer_of: MakeTrainer
+) -> None:
+    arrays = models.examples(models.mlp(), COUNT)
+    wrong = [
+        {"x": arrays["x"][:4], "labels": arrays["labels"][:3]},
+        {"x": arrays["x"][4:8], "labels": arrays["labels"][3:8]},
+    ]
+    trainer = trainer_of(models.mlp())
+    for use in (
+        lambda: trainer.train(lambda: wrong, steps=1, batch_size=batch_size, learning_rate=0.1),
+        lambda: trainer.evaluate(lambda: wrong),
+    ):
+        with pytest.raises(
+            UserError, match=r"batch of the data differ in length \(x: 4, labels: 3"
+        ):
+            use()
+
+
+@pytest.mark.parametrize("count", [1, BATCH])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_stream_may_fill_one_buffer_again_and_again(
+    count: int, workers: int, trainer_of: MakeTrainer
+) -> None:
+    model = models.mlp()
+    arrays = models.examples(model, COUNT)
+    buffers = {name: array[:count].copy() for name, array in arrays.items()}
+
+    def stream() -> Iterator[dict[str, np.ndarray]]:
+        for start in range(0, COUNT, count):
+            for name, array in arrays.items():
+                buffers[name][:] = array[start : start + count]
+            yield buffers
+
+    trained = []
+    for data in (stream, lambda: [arrays]):
+        trainer = trainer_of(model)
+        trainer.train(data, steps=6, workers=workers, **TRAINING)
+        trained.append((weights(trainer, "fc1.weight"), trainer.evaluate(data)))
+    assert trained[0][0] == trained[1][0]
+    assert trained[0][1] == pytest.approx(trained[1][1], rel=1e-6)
+
+
+def test_rows_may_be_one_buffer(trainer_of: MakeTrainer) -> None:
+    model = models.mlp()
+    arrays = models.examples(model, COUNT)
+
+    class Reused:
+        def __init__(self) -> None:
+            self.row = {name: array[0].copy() for name, array in arrays.items()}
+            self.x = arrays["x"][0].copy()
+
+        def __len__(self) -> int:
+            return COUNT
+
+        def __getitem__(self, at: int) -> dict[str, np.ndarray]:
+            self.x[:] = arrays["x"][at]
+            self.row.update(x=self.x, labels=arrays["labels"][at])
+            return self.row
+
+    trainer = trainer_of(model)
+    assert trainer.evaluate(Reused()) == trainer.evaluate(arrays)
+
+
+def test_an_augmentation_may_fill_one_buffer(trainer_of: MakeTrainer) -> None:
+    arrays = models.examples(models.mlp(), COUNT)
+    buffer = np.empty_like(arrays["x"][:BATCH])
+
+    def augment(batch: dict[str, np.ndarray], random: np.random.Generator) -> Any:
+        buffer[:] = batch["x"] + random.normal()
+        return {**batch, "x": buffer}
+
+    trained = []
+    for workers in (0, 1):
+        trainer = trainer_of(models.mlp())
+        trainer.train(arrays, epochs=4, augment=augment, workers=workers, **TRAINING)
+        trained.append(weights(trainer, "fc1.weight"))
+    assert trained[0] == trained[1]
+
+
+@pytest.mark.parametrize("masked", ["x", "labels"])
+def test_masked_numbers_are_refused(masked: str, trainer_of: MakeTrainer) -> None:
+    arrays: dict[str, Any] = models.examples(models.mlp(), COUNT)
+    hidden = np.zeros(arrays[masked].shape, bool)
+    hidden[3] = True
+    arrays[masked] = np.ma.masked_array(arrays[masked], hidden)
+    trainer = trainer_of(models.mlp())
+    for use in (
+        lambda: trainer.train(arrays, epochs=1, **TRAINING),
+        lambda: trainer.train_step(arrays, 0.1),
+        lambda: trainer.evaluate(lambda: [arrays]),
+        lambda: trainer.evaluate(svgd_onnx.load_data(arrays)),
+    ):
+        with pytest.raises(UserError, match=f"'{masked}' .* has masked numbers"):
+            use()
+
+
 @pytest.mark.parametrize("workers", [-1, 65])
 def test_a_number_of_workers_beyond_reason_is_refused(
     workers: int, trainer: svgd_onnx.Trainer

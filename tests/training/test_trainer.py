@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -248,3 +249,33 @@ def test_a_trainer_stays_with_its_folder_wherever_the_process_goes(
     trainer.predict(data)
     assert {path.name for path in Path().iterdir()} == {"trained.onnx"}
     assert svgd_onnx.Trainer(tmp_path / "artifacts").step == STEPS_PER_EPOCH
+
+
+def test_one_thread_trains_at_a_time(trainer_of: MakeTrainer) -> None:
+    arrays = models.examples(models.mlp(), 8)
+    trainer = trainer_of(models.mlp())
+    stepping, others = threading.Event(), threading.Event()
+    refused: list[str] = []
+
+    class Waits(svgd_onnx.Callback):
+        def on_step(self, record: object) -> None:
+            stepping.set()
+            assert others.wait(60)
+
+    def other() -> None:
+        assert stepping.wait(60)
+        for use in (
+            lambda: trainer.train_step(arrays, 0.1),
+            lambda: trainer.train(arrays, epochs=1, batch_size=8, learning_rate=0.1),
+        ):
+            with pytest.raises(svgd_onnx.UserError) as error:
+                use()
+            refused.append(str(error.value))
+        others.set()
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    trainer.train(arrays, steps=2, batch_size=8, learning_rate=0.1, callbacks=[Waits()])
+    thread.join()
+    assert len(refused) == 2 and all("Another thread trains" in each for each in refused)
+    assert trainer.step == 2

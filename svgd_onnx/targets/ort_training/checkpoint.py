@@ -117,7 +117,10 @@ def progress(state: Any, path: Path) -> TrainingProgress:
     try:
         found = {name: state.get_property(name) for name in names if state.has_property(name)}
         values = {name.removeprefix(_PREFIX): _value(value) for name, value in found.items()}
-        return read(TrainingProgress, values)
+        progress = read(TrainingProgress, values)
+        if not progress.is_possible:
+            raise ValueError("no training has come so far")
+        return progress
     except (MisfitError, ValueError, OverflowError, RecursionError) as error:
         raise checkpoint_damaged(path) from error
 

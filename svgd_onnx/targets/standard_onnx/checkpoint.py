@@ -97,4 +97,7 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
 
 
 def _progress(metadata: Mapping[str, str] | None) -> TrainingProgress:
-    return read(TrainingProgress, json.loads((metadata or {})[_PROGRESS]))
+    progress = read(TrainingProgress, json.loads((metadata or {})[_PROGRESS]))
+    if not progress.is_possible:
+        raise ValueError("no training has come so far")
+    return progress

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from svgd_onnx.errors import UserError, check_several, first_line, option
 from svgd_onnx.training import data
+from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.images.grammar import parse_transform
 from svgd_onnx.training.sources import cifar, idx, image_folder, npy_folder, tables
 from svgd_onnx.training.sources.python import SequenceSource, has_rows
@@ -122,7 +121,10 @@ def _source(examples: Any, classes: Sequence[str]) -> Source:
     if isinstance(examples, str | os.PathLike):
         return _opened(Path(examples), classes)
     if isinstance(examples, Mapping):
-        arrays = {str(name): np.asarray(array) for name, array in examples.items()}
+        arrays = {
+            str(name): given_array(array, f"Array '{name}' in the data")
+            for name, array in examples.items()
+        }
         return ArraySource(arrays, "the data")
     if has_rows(examples):
         return SequenceSource(examples)

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError
+from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.sources.source import Values
 
 
@@ -79,18 +80,23 @@ def is_positional(name: str) -> bool:
 
 
 def as_mapping(given: Any) -> dict[str, np.ndarray]:
-    """An example or a batch by name; those of a tuple are called by their place.
+    """An example or a batch by name, copied; those of a tuple are called by their place.
 
     Raises:
-        UserError: it is neither a mapping nor a tuple.
+        UserError: it is neither a mapping nor a tuple, or has masked numbers.
     """
     if isinstance(given, Mapping):
-        return {str(name): np.asarray(value) for name, value in given.items()}
+        return {str(name): _copy(str(name), value) for name, value in given.items()}
     if isinstance(given, tuple | list):
-        return {str(place): np.asarray(value) for place, value in enumerate(given)}
+        return {str(place): _copy(str(place), value) for place, value in enumerate(given)}
     raise UserError(
         f"An example is of {type(given).__name__}: give a dictionary of arrays by name, or a tuple of them."
     )
+
+
+def _copy(name: str, given: Any) -> np.ndarray:
+    """An array that stays as it is where the caller fills one buffer again and again."""
+    return np.array(given_array(given, f"'{name}' of an example of the data"))
 
 
 def stacked(
