@@ -95,6 +95,11 @@ class CheckpointClaim:
         return self._identity()[:1] != self._read[:1]
 
     def _check_read(self) -> None:
+        if self._read and not self._identity():
+            raise UserError(
+                f"The checkpoint of '{self._folder}' is no longer there: put the folder back, or export what "
+                "this trainer has trained."
+            )
         if self._identity() != self._read:
             raise UserError(
                 f"The checkpoint of '{self._folder}' was replaced since this trainer read it, and would be "

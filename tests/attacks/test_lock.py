@@ -126,6 +126,19 @@ def test_of_two_trainers_of_one_process_the_second_does_not_overwrite_the_first(
     second.export(tmp_path / "trained.onnx")
 
 
+def test_a_checkpoint_that_is_gone_is_not_said_to_be_replaced(
+    folder: Path, batch: dict[str, np.ndarray], tmp_path: Path
+) -> None:
+    trainer = svgd_onnx.Trainer(folder)
+    trainer.train_step(batch, 0.1)
+    (folder / "checkpoint.safetensors").rename(tmp_path / "away")
+    with pytest.raises(UserError, match="no longer there: put the folder back"):
+        trainer.save()
+    (tmp_path / "away").rename(folder / "checkpoint.safetensors")
+    trainer.save()
+    assert svgd_onnx.Trainer(folder).step == 1
+
+
 def test_a_trainer_does_not_write_into_a_folder_that_was_converted_anew(
     model: Path, folder: Path, batch: dict[str, np.ndarray]
 ) -> None:
