@@ -54,10 +54,7 @@ Range RangeOf(const nlohmann::json& tensor, const nlohmann::json& manifest) {
     range.ignored = NumberIn(settings, "ignore_index");
     if (IsOfClasses(loss) || loss.at("loss") == "kl") range.lowest = 0;
     if (!IsOfClasses(loss)) continue;
-    const auto& classes = manifest.contains("losses") && !manifest["losses"].empty()
-                              ? loss.at("logits_shape")
-                              : manifest.at("logits_shape");
-    const auto& size = classes.at(settings.at("class_axis").get<size_t>());
+    const auto& size = loss.at("logits_shape").at(settings.at("class_axis").get<size_t>());
     if (size.is_number()) range.highest = size.get<double>() - 1;
   }
   return range;

@@ -127,7 +127,9 @@ nlohmann::json LossesOf(const nlohmann::json& manifest) {
   const auto several = manifest.value("losses", nlohmann::json::array());
   if (!several.empty()) return several;
   nlohmann::json one = {{"settings", manifest.at("loss_settings")}};
-  for (const char* key : {"loss", "prediction", "label"}) one[key] = manifest.at(key);
+  for (const char* key : {"loss", "prediction", "label", "logits_shape"}) {
+    one[key] = manifest.at(key);
+  }
   return nlohmann::json::array({one});
 }
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from svgd_onnx.json_reading import MisfitError, read
+
 _MOST = 2**63
 
 
@@ -88,3 +90,18 @@ class TrainingProgress:
             and all(0 <= each < _MOST for each in counts)
             and 0 <= self.seed < 2**64
         )
+
+
+def read_progress(content: object) -> TrainingProgress:
+    """The progress that is written in a checkpoint.
+
+    Args:
+        content: what JSON gives.
+
+    Raises:
+        MisfitError: it is none, or no training can have come so far.
+    """
+    progress = read(TrainingProgress, content)
+    if not progress.is_possible:
+        raise MisfitError("no training can have come so far")
+    return progress

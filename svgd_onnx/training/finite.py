@@ -70,11 +70,12 @@ class FiniteTensors:
         self._owner_of = {each.name: str(each.parameter) for each in manifest.states}
         positive = never_negative(manifest)
         for state in [*self._parameter_of, *_kept_finite(manifest)]:
-            found = self._places(state) is not None
-            if found or (state in positive and (session.tensor(state) < 0).any()):
+            numbers = session.tensor(state)
+            is_finite = np.isfinite(numbers).all()
+            if not is_finite or (state in positive and (numbers < 0).any()):
                 raise UserError(
-                    f"'{state}' is {'NaN or infinite' if found else 'negative'} in the checkpoint: restore the "
-                    "checkpoint from a copy, or convert the model again."
+                    f"'{state}' is {'negative' if is_finite else 'NaN or infinite'} in the checkpoint: restore "
+                    "the checkpoint from a copy, or convert the model again."
                 )
 
     def check(self, step: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from svgd_onnx.errors import UserError, first_line
 from svgd_onnx.files import is_there, whole_file
-from svgd_onnx.json_reading import MisfitError, read
+from svgd_onnx.json_reading import MisfitError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import training_binding
 from svgd_onnx.targets.checkpoint_checks import (
@@ -21,7 +21,7 @@ from svgd_onnx.targets.checkpoint_checks import (
     checkpoint_damaged,
     checkpoint_missing,
 )
-from svgd_onnx.targets.training_progress import TrainingProgress
+from svgd_onnx.targets.training_progress import TrainingProgress, read_progress
 
 _PREFIX = "svgd."
 _CHUNK = 1 << 20
@@ -117,10 +117,7 @@ def progress(state: Any, path: Path) -> TrainingProgress:
     try:
         found = {name: state.get_property(name) for name in names if state.has_property(name)}
         values = {name.removeprefix(_PREFIX): _value(value) for name, value in found.items()}
-        progress = read(TrainingProgress, values)
-        if not progress.is_possible:
-            raise ValueError("no training has come so far")
-        return progress
+        return read_progress(values)
     except (MisfitError, ValueError, OverflowError, RecursionError) as error:
         raise checkpoint_damaged(path) from error
 

@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from svgd_onnx.files import UnchangedFiles, is_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
-from svgd_onnx.json_reading import MisfitError, read
+from svgd_onnx.json_reading import MisfitError
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.step_names import RESIDUAL
 from svgd_onnx.targets.checkpoint_checks import (
@@ -22,7 +22,7 @@ from svgd_onnx.targets.checkpoint_checks import (
     checkpoint_damaged,
     checkpoint_missing,
 )
-from svgd_onnx.targets.training_progress import TrainingProgress
+from svgd_onnx.targets.training_progress import TrainingProgress, read_progress
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _PROGRESS = "svgd.progress"
@@ -97,7 +97,4 @@ def load(path: Path, manifest: Manifest) -> tuple[dict[str, np.ndarray], Trainin
 
 
 def _progress(metadata: Mapping[str, str] | None) -> TrainingProgress:
-    progress = read(TrainingProgress, json.loads((metadata or {})[_PROGRESS]))
-    if not progress.is_possible:
-        raise ValueError("no training has come so far")
-    return progress
+    return read_progress(json.loads((metadata or {})[_PROGRESS]))
