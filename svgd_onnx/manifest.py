@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -31,9 +32,11 @@ from svgd_onnx.records import (
 __all__ = [
     "AS_IT_CAME",
     "CANONICAL_FORM",
+    "DIGEST",
     "FILE_NAME",
     "FORMAT",
     "LOOKS_AT_LABELS",
+    "TELLS_OF_STATES",
     "DataParallel",
     "Dimension",
     "FixedBatch",
@@ -45,14 +48,20 @@ __all__ = [
     "State",
     "Tensor",
     "Verified",
+    "digest_of",
 ]
 
-FORMAT = 3
+FORMAT = 4
 """What is written. Format 1 had no `files`, no `source` and no `lowest` and `highest` of tensors; it is read as
-one that says nothing of these."""
+one that says nothing of these. Up to format 3 there was no SHA-256 of the contents themselves."""
 _WITHOUT_FILES = 1
+_WITHOUT_DIGEST = 3
+DIGEST = "sha256"
+"""The key of that."""
 LOOKS_AT_LABELS = 2
 """From this format on a step looks itself whether labels are classes."""
+TELLS_OF_STATES = 3
+"""From this format on all is named that the step keeps for the update of parameters."""
 FILE_NAME = "svgd.json"
 
 AS_IT_CAME, CANONICAL_FORM = "as it came", "canonical form"
@@ -265,7 +274,8 @@ class Manifest:
             folder: which is there.
         """
         # numbers that were given may be NumPy's
-        text = json.dumps(asdict(self), indent=1, default=lambda number: number.item())
+        content = json.loads(json.dumps(asdict(self), default=lambda number: number.item()))
+        text = json.dumps({**content, DIGEST: digest_of(content)}, indent=1)
         (folder / FILE_NAME).write_text(text + "\n")
 
     def check_file(self, folder: Path, name: str) -> Path:
@@ -308,8 +318,8 @@ class Manifest:
             What it says.
 
         Raises:
-            UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged or
-                of a newer format.
+            UserError: no such folder, no artifacts in it, or a manifest that is another program's, damaged,
+                edited or of a newer format.
         """
         folder = Path(folder)
         require_text(folder)
@@ -328,8 +338,11 @@ class Manifest:
                     "artifacts: give a folder that svgd-onnx convert made."
                 )
             _check_format(content.get("format"), path)
+            digest = content.pop(DIGEST, None)
             manifest = read(cls, content)
             check(manifest)
+            if digest != digest_of(content) and manifest.format > _WITHOUT_DIGEST:
+                raise MisfitError("its contents are not those that it has the SHA-256 of")
         except (ValueError, RecursionError) as error:
             raise _damaged(path, "it is no JSON") from error
         except MisfitError as error:
@@ -349,6 +362,11 @@ def _check_format(given: object, path: Path) -> None:
         raise UserError(
             f"'{path}' has format {given}, and this version of svgd-onnx reads up to {FORMAT}: update it."
         )
+
+
+def digest_of(content: dict[str, object]) -> str:
+    """SHA-256 of what a manifest says, however its JSON is written."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def _damaged(path: Path, why: str) -> UserError:

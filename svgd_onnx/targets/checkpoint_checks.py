@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from svgd_onnx.errors import UserError, option
-from svgd_onnx.manifest import FILE_NAME, FORMAT, Manifest
+from svgd_onnx.manifest import FILE_NAME, TELLS_OF_STATES, Manifest
 from svgd_onnx.targets.checkpoint_names import kept_files, step_of
 
 # Of what differs in a message.
@@ -82,7 +82,7 @@ def check_checkpoint(
         check_tensor(folder, name, found(name), shape)
     known = {name for name, _ in wanted}
     more = sorted(name for name in names if name not in known)
-    if more and manifest.format >= FORMAT:  # older ones do not tell of the optimizer's state
+    if more and manifest.format >= TELLS_OF_STATES:
         raise UserError(
             f"The checkpoint of '{folder}' has a tensor '{more[0]}', of which {FILE_NAME} says nothing: put "
             "the one of both back that is not what was made, or convert the model again."

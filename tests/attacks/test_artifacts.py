@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -324,13 +325,44 @@ def test_a_folder_of_format_1_trains(folder: Path) -> None:
 
     def older(content: dict[str, Any]) -> None:
         content["format"] = 1
-        del content["files"], content["source"]
+        del content["files"], content["source"], content["sha256"]
         for tensor in (*content["inputs"], content["label"], *content["outputs"]):
             del tensor["lowest"], tensor["highest"]
 
     rewrite(folder, older)
     trainer = svgd_onnx.Trainer(folder)
     assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
+
+
+def test_a_folder_of_format_3_trains(folder: Path) -> None:
+    """It has no SHA-256 of itself."""
+    rewrite(folder, lambda content: (content.update(format=3), content.pop("sha256")))
+    trainer = svgd_onnx.Trainer(folder)
+    assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
+
+
+def test_a_manifest_that_is_laid_out_anew_trains(folder: Path) -> None:
+    path = folder / "svgd.json"
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    trainer = svgd_onnx.Trainer(folder)
+    assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: c.update(accumulation_steps=2),
+        lambda c: c["loss_settings"].update(ignore_index=1),
+        lambda c: c["hyper_parameters"].update(scale=0.5),
+        lambda c: c.pop("sha256"),
+    ],
+)
+def test_a_manifest_that_says_something_else_that_could_be(
+    folder: Path, change: Callable[[dict[str, Any]], object]
+) -> None:
+    rewrite(folder, change)
+    for sentence in refusals(folder):
+        assert "is damaged (its contents are not those that it has the SHA-256 of)" in sentence
 
 
 @pytest.mark.parametrize("left", [0, 1])
@@ -341,7 +373,7 @@ def test_a_manifest_that_leaves_parameters_out(folder: Path, left: int) -> None:
 
 
 def test_a_manifest_without_hashes(folder: Path) -> None:
-    rewrite(folder, lambda content: content.update(files={}))
+    replace(Manifest.load(folder), files={}).save(folder)
     for sentence in refusals(folder):
         assert "svgd.json' has no SHA-256 of " in sentence
 
@@ -413,7 +445,7 @@ def test_a_manifest_of_another_program(made: Path, tmp_path: Path, content: obje
 @pytest.mark.parametrize(("key", "value"), [("target", "tpu"), ("loss", "other")])
 def test_a_manifest_of_what_there_is_not(made: Path, tmp_path: Path, key: str, value: str) -> None:
     folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
-    rewrite(folder, lambda content: content.update({key: value}))
+    replace(Manifest.load(folder), **{key: value}).save(folder)
     with pytest.raises(svgd_onnx.UserError, match=f"Unknown {key} '{value}'"):
         trainer = svgd_onnx.Trainer(folder)
         trainer.evaluate(models.examples(MODEL))

@@ -4,7 +4,7 @@ const MANIFEST = 'svgd.json';
 const MODELS = ['training_step.onnx', 'eval_model.onnx'];
 const CHECKPOINT = 'checkpoint.safetensors';
 const WITHOUT_WEIGHTS = 'model_without_weights.onnx';
-const FORMAT = 3; // of svgd.json, the newest that is known
+const FORMAT = 4; // of svgd.json, the newest that is known
 const AGAIN = 'convert the model again, and put the checkpoint in its place to go on';
 
 /**

@@ -115,7 +115,7 @@ const REFUSED = {
   empty: 'There is no file in it',
   other_model: 'eval_model.onnx is not the file that was made with svgd.json (its SHA-256 is another)',
   incomplete: "'incomplete.zip' has no checkpoint.safetensors: convert the model again",
-  newer: 'svgd.json has format 99, and this reads up to 3',
+  newer: 'svgd.json has format 99, and this reads up to 4',
   other_target: 'of the target ort-training, and this trains those of onnx',
   other_json: "svgd.json is none of svgd-onnx's",
   no_json: 'svgd.json is damaged',

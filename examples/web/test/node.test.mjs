@@ -163,7 +163,7 @@ test('wrong folders are refused in a sentence', async (context) => {
     [folder, 'holds no training artifacts'],
     [join(ARTIFACTS, 'svgd.json'), 'holds no training artifacts'],
     [await changed('target', { target: 'ort-training' }), 'are of the target ort-training'],
-    [await changed('format', { format: 4 }), 'has format 4, and this reads up to 3'],
+    [await changed('format', { format: 5 }), 'has format 5, and this reads up to 4'],
     [damaged, 'training_step.onnx is not the file that was made with svgd.json'],
   ];
   for (const [path, sentence] of wrong)

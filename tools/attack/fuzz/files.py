@@ -18,6 +18,7 @@ import onnx
 from onnx import TensorProto, helper
 
 import svgd_onnx
+from svgd_onnx.manifest import DIGEST, digest_of
 from svgd_onnx.training import data
 from svgd_onnx.training.schedules import SCHEDULES, Rates, as_schedule
 from tools.attack.fuzz.damage import NAMES, NUMBERS, REALS, damaged
@@ -109,6 +110,9 @@ def svgd_json(folder: Path) -> Callable[[int], None]:
             content = json.loads(whole)
             for _ in range(draw.randint(1, 2)):
                 other_value(content, draw)
+            if draw.random() < 0.9 and DIGEST in content:  # else no edit gets past it
+                del content[DIGEST]
+                content[DIGEST] = digest_of(content)
             path.write_text(json.dumps(content))
         svgd_onnx.inspect(artifacts)
         _use(artifacts, folder)
