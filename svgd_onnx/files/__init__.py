@@ -25,6 +25,7 @@ from svgd_onnx.files.workplace import (
     recover,
     temporary_folder,
     temporary_place,
+    temporary_room,
 )
 
 PathLike = str | os.PathLike[str]
@@ -59,6 +60,7 @@ __all__ = [
     "require_there",
     "temporary_folder",
     "temporary_place",
+    "temporary_room",
     "whole_file",
     "whole_folder",
 ]

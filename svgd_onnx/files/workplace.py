@@ -26,6 +26,7 @@ _LONGEST = 100  # bytes of a name, so that the workplace's is none too long
 
 # Within a workplace: the folder that a new one is replacing, where they cannot be exchanged at once.
 REPLACED = "svgd-replaced"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _PATIENCE = 2.0  # seconds, for another process that is just replacing a folder
 
 # What says that a system, or a file system, cannot do what it was asked for.
@@ -103,7 +104,7 @@ def explained(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in _NO_ROOM:
             raise UserError(
                 f"There is no space left to write '{path}': nothing was changed; make room and try "
                 "again."
@@ -122,6 +123,24 @@ def temporary_place() -> Path:
     except OSError as error:
         raise UserError(
             "No folder for temporary files can be written: make room, or name one in the variable TMPDIR."
+        ) from error
+
+
+@contextlib.contextmanager
+def temporary_room() -> Iterator[None]:
+    """Around what reads something and writes it there: that it is full is no fault of what is read.
+
+    Raises:
+        UserError: in place of that OSError; others go through.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        raise UserError(
+            f"There is no space left in '{temporary_place()}' for what is read: make room, or name another "
+            "folder for temporary files in the variable TMPDIR."
         ) from error
 
 

@@ -73,7 +73,8 @@ def check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
     Raises:
         UserError: says what it is.
     """
-    found: list[Any] = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    is_several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
+    found: list[Any] = list(callbacks) if is_several else [callbacks]
     for each in found:
         if not isinstance(each, Callback):
             raise UserError(

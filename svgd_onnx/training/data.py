@@ -240,7 +240,7 @@ def _check_form(array: np.ndarray, tensor: Tensor, source: str, hint: str) -> No
     dtype = np.dtype(tensor.dtype)
     if array.dtype.kind != dtype.kind and not (array.dtype.kind in "iu" and dtype.kind in "iu"):
         numbers = array.dtype.kind in "biuf"
-        advice = f"give {dtype}, as by .astype(numpy.{dtype})" if numbers else "give numbers"
+        advice = f"convert it to {dtype}" if numbers else "give numbers"
         raise UserError(
             f"Array '{tensor.name}' in {source} is {array.dtype}, but the model wants {dtype}: {advice}."
         )

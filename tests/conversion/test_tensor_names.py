@@ -115,6 +115,15 @@ def test_what_a_folder_says_has_the_names_of_the_file(names: Sequence[str], tmp_
     assert unquoted(text) == text and "\\ue0" not in text
 
 
+def test_the_name_that_safetensors_keeps_for_itself_is_refused(tmp_path: Path) -> None:
+    net = Network()
+    net.node("MatMul", "x", net.weight("__metadata__", 4, 3), output="y")
+    model = net.model({"x": ("batch", 4)}, {"y": ("batch", 3)})
+    with pytest.raises(svgd_onnx.UserError, match="cannot hold a tensor called '__metadata__'"):
+        svgd_onnx.convert(model, tmp_path / "a", target="onnx")
+    assert not (tmp_path / "a").exists()
+
+
 def test_globs_and_checks_know_the_names_of_the_file() -> None:
     names = BUSY[0]
     found = svgd_onnx.check(network(names), train=["w*", "svgd.r.w"], only=["w_grad"])

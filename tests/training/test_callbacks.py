@@ -91,8 +91,9 @@ def test_an_exception_reaches_the_caller_and_leaves_the_last_checkpoint(tmp_path
     assert again.step == 9
 
 
-def test_what_is_no_callback_is_refused(trainer_of: MakeTrainer) -> None:
+@pytest.mark.parametrize("given", [[print], print, 5])
+def test_what_is_no_callback_is_refused(trainer_of: MakeTrainer, given: Any) -> None:
     with pytest.raises(
         svgd_onnx.UserError, match="give objects of subclasses of svgd_onnx.Callback"
     ):
-        trainer_of(MODEL).train(DATA, steps=1, callbacks=[print], **SETTINGS)  # type: ignore[list-item]
+        trainer_of(MODEL).train(DATA, steps=1, callbacks=given, **SETTINGS)

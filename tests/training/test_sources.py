@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import struct
 import sys
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +106,32 @@ def test_pictures_of_sixteen_bits_are_refused(tmp_path: Path) -> None:
         decoding.decode(file, "'1.png'")
 
 
+def png_of_16_bits(color_type: int, channels: int) -> bytes:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        body = kind + content
+        return struct.pack(">I", len(content)) + body + struct.pack(">I", zlib.crc32(body))
+
+    rows = b"".join(b"\0" + np.full(4 * channels, 40_000, ">u2").tobytes() for _ in range(4))
+    header = struct.pack(">IIBBBBB", 4, 4, 16, color_type, 0, 0, 0)
+    parts = (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+@pytest.mark.parametrize(
+    ("content", "mode"),
+    [
+        (png_of_16_bits(2, 3), "RGB;16B"),
+        (png_of_16_bits(6, 4), "RGBA;16B"),
+        (png_of_16_bits(4, 2), "LA;16B"),
+        (b"P6 2 2 65535\n" + bytes(24), "RGB up to 65,535"),
+    ],
+)
+def test_colors_of_sixteen_bits_are_refused(content: bytes, mode: str) -> None:
+    pytest.importorskip("PIL")
+    with pytest.raises(UserError, match=f"is of mode {mode}, and not of 8 bits"):
+        decoding.decode(content, "'1.png'")
+
+
 def test_a_picture_is_turned_as_its_camera_says(tmp_path: Path) -> None:
     pillow = pytest.importorskip("PIL.Image")
     exif = pillow.Exif()
@@ -133,6 +161,7 @@ def test_mnist_is_read_from_its_files(suffix: str, tmp_path: Path) -> None:
         (b"\0\0\x08\x01\0\0\0\x05ab", r"states an array of shape \(5,\), and has not as many"),
         (b"\0\0\x08\x02\xff\xff\xff\xff\xff\xff\xff\xff", "states an array of shape"),
         (b"\0\0\x08\x00", "states an array of shape"),
+        (b"\0\0\x08\xff" + b"\0\0\0\1" * 255 + b"a", "states an array of shape"),
     ],
 )
 def test_a_damaged_file_of_idx_is_refused(content: bytes, sentence: str, tmp_path: Path) -> None:
@@ -329,6 +358,31 @@ def test_what_is_not_installed_is_named_with_its_extra(
     path = tmp_path if extra == "images" else tmp_path / file
     with pytest.raises(UserError, match=rf"pip install 'svgd-onnx\[{extra}\]'"):
         svgd_onnx.load_data(path)
+
+
+def test_a_full_folder_for_temporary_files_is_no_fault_of_the_data(tmp_path: Path) -> None:
+    """Files that cannot grow beyond 1,000 bytes stand for it."""
+    resource = pytest.importorskip("resource")
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.table({"x": np.arange(1_000.0)}), tmp_path / "t.parquet")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        with pytest.raises(UserError, match="There is no space left in .*: make room, or name"):
+            svgd_onnx.load_data(tmp_path / "t.parquet")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_structures_that_are_no_images_are_refused(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    parquet.write_table(arrow.table({"x": [{"a": 1, "b": 2}]}), tmp_path / "t.parquet")
+    with pytest.raises(UserError, match="'x' of .* is of structures without 'bytes'"):
+        column(svgd_onnx.load_data(tmp_path / "t.parquet"), "x")
 
 
 def test_files_that_are_no_images_are_left_out_with_a_warning(tmp_path: Path) -> None:

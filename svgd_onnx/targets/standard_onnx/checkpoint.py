@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
+from svgd_onnx.errors import UserError
 from svgd_onnx.files import UnchangedFiles, is_there, whole_file
 from svgd_onnx.files.tensors import write_tensors
 from svgd_onnx.json_reading import MisfitError
@@ -26,6 +27,7 @@ from svgd_onnx.targets.training_progress import TrainingProgress, read_progress
 
 # In the file's metadata, as JSON. One entry only: safetensors writes several in any order.
 _PROGRESS = "svgd.progress"
+_RESERVED = "__metadata__"
 _DAMAGES = (SafetensorError, MisfitError, KeyError, TypeError, ValueError, RecursionError)
 
 
@@ -49,7 +51,13 @@ def write(path: Path, tensors: Mapping[str, np.ndarray], progress: TrainingProgr
 
     Raises:
         OSError: it cannot be written.
+        UserError: a tensor is called as what safetensors keeps for itself.
     """
+    if _RESERVED in tensors:
+        raise UserError(
+            f"A checkpoint of safetensors cannot hold a tensor called '{_RESERVED}', which is the name of an "
+            "entry of its own: give the parameter another name in the model."
+        )
     # not ascontiguousarray, which makes a vector of a single number
     whole = {name: np.asarray(array, order="C") for name, array in tensors.items()}
     write_tensors(path, whole, {_PROGRESS: json.dumps(asdict(progress))})

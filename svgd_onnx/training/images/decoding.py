@@ -76,9 +76,10 @@ def decode(content: Path | bytes, called: str) -> np.ndarray:
             if width * height > MOST_PIXELS:
                 raise _too_large(called, f"{width} x {height}")
             mode = _MODES.get(image.mode)
-            if mode is None:
+            other = image.mode if mode is None else _deep_mode(image)
+            if other is not None:
                 raise UserError(
-                    f"The image {called} is of mode {image.mode}, and not of 8 bits a channel: convert it."
+                    f"The image {called} is of mode {other}, and not of 8 bits a channel: convert it."
                 )
             picture = ImageOps.exif_transpose(image).convert(mode)
     except UserError:
@@ -91,6 +92,17 @@ def decode(content: Path | bytes, called: str) -> np.ndarray:
         ) from error
     array = np.asarray(picture)
     return array if array.ndim == 3 else array[:, :, None]
+
+
+def _deep_mode(image: Any) -> str | None:
+    """In which form a file has more than 8 bits of a channel of colors, of which Pillow would read 8."""
+    for tile in image.tile:
+        stored, *more = tile[3] if isinstance(tile[3], tuple) else (tile[3],)
+        if ";16" in str(stored):
+            return str(stored)
+        if tile[0] == "ppm" and more and more[0] > 255:
+            return f"{stored} up to {more[0]:,}"
+    return None
 
 
 def _too_large(called: str, size: str) -> UserError:

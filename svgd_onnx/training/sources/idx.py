@@ -19,6 +19,7 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 _HIGHEST_RATIO = 1032  # of bytes before and after deflate
 _IMAGES, _LABELS = "images-idx", "labels-idx"
 _TRAINING = "train-"
+_MOST_AXES = 32  # that an array may have in any version of NumPy
 
 
 def is_idx(path: Path) -> bool:
@@ -83,7 +84,7 @@ def read_idx(path: Path) -> np.ndarray:
             content = file.read(stated + 1) if len(shape) == start[3] and stated <= size else b""
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise UserError(f"'{path}' cannot be read ({error}): fetch it again.") from error
-    if len(content) != stated or not shape:
+    if len(content) != stated or not 0 < len(shape) <= _MOST_AXES:
         raise UserError(
             f"'{path}' is damaged: it states an array of shape {tuple(shape)}, and has not as many numbers."
         )

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import UserError, first_line, listed, option
-from svgd_onnx.files import UnchangedFiles, require_file, temporary_place
+from svgd_onnx.files import UnchangedFiles, require_file, temporary_place, temporary_room
 from svgd_onnx.training.images.decoding import decode
 from svgd_onnx.training.sources.source import Values
 
@@ -194,7 +194,13 @@ class TableSource:
     def _decoded(self, name: str, content: Any, row: int) -> np.ndarray:
         called = f"in column '{name}', row {row} of {self.title}"
         if isinstance(content, dict):
-            content = content.get("bytes")
+            if "bytes" not in content:
+                raise UserError(
+                    f"Column '{name}' of {self.title} is of structures without 'bytes', so that these are no "
+                    f"images: say with {option('columns')} which columns are read, or spread its fields over "
+                    "columns."
+                )
+            content = content["bytes"]
         if not isinstance(content, bytes):
             raise UserError(
                 f"The image {called} is not in the data itself: embed images when saving it."
@@ -363,7 +369,7 @@ def open_hugging_face(path: Path, classes: Sequence[str]) -> TableSource:
 def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
     """A table whose columns are in an unnamed temporary file."""
     arrow = pyarrow()
-    with tempfile.TemporaryFile(dir=temporary_place()) as file:
+    with temporary_room(), tempfile.TemporaryFile(dir=temporary_place()) as file:
         with arrow.ipc.new_file(file, schema) as writer:
             for batch in batches:
                 batch.validate(full=True)
@@ -374,4 +380,6 @@ def _mapped(schema: Any, batches: Iterable[Any]) -> Any:
 
 
 def _unreadable(path: Path, kind: str, error: Exception) -> UserError:
+    if isinstance(error, UserError):
+        return error
     return UserError(f"'{path}' cannot be read as {kind} ({first_line(error)}).")
