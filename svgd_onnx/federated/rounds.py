@@ -51,6 +51,7 @@ def train_round(
         UserError: as `Trainer.train`, or there are too few examples for one step.
     """
     check_positive(epochs=epochs, batch_size=batch_size)
+    # classes have their numbers, whichever of them a client has
     taken = taken_from(examples, trainer.manifest)
     if isinstance(taken, StreamExamples):
         raise UserError(

@@ -6,11 +6,12 @@ import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
@@ -60,7 +61,13 @@ class Taken(Protocol):
 
 
 def taken_from(
-    given: Given, manifest: Manifest, source: str = "the data", augment: Augment | None = None
+    given: Given,
+    manifest: Manifest,
+    source: str = "the data",
+    augment: Augment | None = None,
+    *,
+    known: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    numbered: bool = True,
 ) -> Taken | StreamExamples:
     """Examples that a model takes, of whatever is given.
 
@@ -69,10 +76,15 @@ def taken_from(
         manifest: of the artifacts.
         source: what to call arrays in a message; other data have a name.
         augment: see `Trainer.train`.
+        known: the names of classes by label, where the data is not told others.
+        numbered: whether classes have their numbers already, so that names which only the data has say them
+            where each class has one.
 
     Raises:
-        UserError: they do not fit the model.
+        UserError: they do not fit the model, or nothing says which number a class has.
     """
+    if isinstance(given, Data):
+        given = _told(given, manifest, known)
     arrays = _as_arrays(given)
     if augment is not None:
         if arrays is None:
@@ -84,7 +96,40 @@ def taken_from(
             return checked
         return replace(checked, classes=given.classes, label_classes=given.label_classes)
     labels = [label.name for label in manifest.labels]
-    return _batch_by_batch(given, manifest.arrays, labels, functools.partial(check_of, manifest))
+    taken = _batch_by_batch(given, manifest.arrays, labels, functools.partial(check_of, manifest))
+    if numbered and isinstance(given, Data):
+        _check_numbers_of_classes(given, taken, manifest)
+    return taken
+
+
+def _told(given: Data, manifest: Manifest, known: Mapping[str, Sequence[str]]) -> Data:
+    """The data with the names that are known of labels of which it was told none."""
+    first = {manifest.labels[0].name} if manifest.labels and given.classes else set()
+    labels = {label.name for label in manifest.labels} - first
+    names = {name: tuple(each) for name, each in known.items() if each and name in labels}
+    return replace(given, label_classes={**names, **given.label_classes}) if names else given
+
+
+def _check_numbers_of_classes(
+    given: Data, taken: Taken | StreamExamples, manifest: Manifest
+) -> None:
+    """Refuses names of fewer classes than there are that the data alone has: it may lack some in between.
+
+    Raises:
+        UserError: says how many of each.
+    """
+    for place, term in enumerate(manifest.terms):
+        if term.label is None or term.settings.class_axis is None:
+            continue
+        outputs = term.logits_shape[term.settings.class_axis]
+        told = given.label_classes.get(term.label.name) or (() if place else given.classes)
+        names = taken.label_classes.get(term.label.name, ())
+        if names and not told and isinstance(outputs, int) and len(names) < outputs:
+            raise UserError(
+                f"The classes that {taken.source} names are {len(names)} ({listed(names, 3)}), and the model's "
+                f"prediction '{term.prediction}' has {outputs}: nothing says which number each has, so name "
+                f"all of them in the order of their numbers with {option('classes')}."
+            )
 
 
 def first_examples(

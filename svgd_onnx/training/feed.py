@@ -11,6 +11,7 @@ import numpy as np
 from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.targets.training_progress import TrainingProgress
 from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.examples import Given, Taken, labels_of, taken_from
@@ -91,6 +92,8 @@ def take_data(
     batch_size: int,
     seed: int,
     epochs: int | None,
+    known: Mapping[str, Sequence[str]],
+    numbered: bool,
 ) -> tuple[Taken | StreamExamples, Taken | StreamExamples | None]:
     """Examples to train on and to validate on.
 
@@ -102,11 +105,18 @@ def take_data(
         batch_size: examples a step.
         seed: of the share.
         epochs: how many there are to be; None if steps are counted.
+        known: the names of classes by label, as far as they are known.
+        numbered: see `taken_from`.
 
     Raises:
         UserError: something does not fit.
     """
-    taken = taken_from(given, manifest, "the training data", augment)
+    taken = taken_from(
+        given, manifest, "the training data", augment, known=known, numbered=numbered
+    )
+    if manifest.labels and taken.classes:
+        known = {**known, manifest.labels[0].name: taken.classes}
+    known = {**known, **taken.label_classes}
     if isinstance(taken, StreamExamples):
         if epochs is not None or isinstance(validation, float | int):
             name = "epochs" if epochs is not None else "validation"
@@ -114,7 +124,7 @@ def take_data(
                 f"Nobody knows how many examples the data has, so {option(name)} says nothing: give "
                 f"{option('steps')}, and data to validate on."
             )
-        return taken, _held_out(validation, manifest)
+        return taken, _held_out(validation, manifest, known)
     if isinstance(validation, float | int):
         if augment is not None:
             raise UserError(
@@ -124,13 +134,21 @@ def take_data(
         check_enough(batch_size, len(taken))
         return taken, aside
     check_enough(batch_size, len(taken))
-    return taken, _held_out(validation, manifest)
+    return taken, _held_out(validation, manifest, known)
 
 
-def _held_out(validation: Given | None, manifest: Manifest) -> Taken | StreamExamples | None:
+def _held_out(
+    validation: Given | None, manifest: Manifest, known: Mapping[str, Sequence[str]]
+) -> Taken | StreamExamples | None:
     if validation is None:
         return None
-    return taken_from(validation, manifest, "the validation data")
+    return taken_from(validation, manifest, "the validation data", known=known)
+
+
+def names_by_label(manifest: Manifest, progress: TrainingProgress) -> dict[str, Sequence[str]]:
+    """The names of classes that were trained on, by label; none where they are not known."""
+    first = {manifest.labels[0].name: progress.classes} if manifest.labels else {}
+    return {label: names for label, names in {**first, **progress.label_classes}.items() if names}
 
 
 def same_classes(

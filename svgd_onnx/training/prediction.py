@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, first_line
+from svgd_onnx.errors import UserError, counted, first_line
 from svgd_onnx.files import UnchangedFiles, require_there, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
@@ -101,7 +101,7 @@ class Predictor:
         fixed = self.batch_size
         for rows, arrays in one_pass(examples, fixed or batch_size, workers):
             missing = 0 if fixed is None else fixed - len(rows)
-            yield self._run(self._filled(arrays, missing), rows, examples)
+            yield self._run(self._filled(arrays, missing), rows, missing, examples)
 
     def _filled(self, arrays: Sequence[np.ndarray], missing: int) -> Sequence[np.ndarray]:
         """A batch of as many examples as the model takes: the last one stands for those that are missing."""
@@ -117,7 +117,11 @@ class Predictor:
         ]
 
     def _run(
-        self, arrays: Sequence[np.ndarray], rows: np.ndarray, examples: Taken | StreamExamples
+        self,
+        arrays: Sequence[np.ndarray],
+        rows: np.ndarray,
+        missing: int,
+        examples: Taken | StreamExamples,
     ) -> Outputs:
         feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
         names = [tensor.name for tensor in self.outputs]
@@ -136,17 +140,22 @@ class Predictor:
                 "sizes and indices in the data are ones that the model can take."
             ) from error
         return {
-            tensor.name: self._of_examples(tensor, np.asarray(result), len(rows))
+            tensor.name: self._of_examples(tensor, np.asarray(result), len(rows), missing)
             for tensor, result in zip(self.outputs, results)
         }
 
-    def _of_examples(self, tensor: Tensor, result: np.ndarray, count: int) -> np.ndarray:
+    def _of_examples(
+        self, tensor: Tensor, result: np.ndarray, count: int, missing: int
+    ) -> np.ndarray:
         if self.one_by_one:
             return result[None]
         axis = tensor.batch_axis
-        if axis is None or result.ndim <= axis or result.shape[axis] < count:
+        if axis is None or result.ndim <= axis or result.shape[axis] != count + missing:
+            # more of them are not cut off: which of these belongs to an example, nobody knows
             raise UserError(
-                f"Output '{tensor.name}' has shape {result.shape} for {count} examples, and no axis of them."
+                f"Output '{tensor.name}' has shape {result.shape} for {counted(count + missing, 'example')}, "
+                "and no axis with one place for each: take it out of the model's outputs, or run the model "
+                "by onnxruntime itself."
             )
         return np.moveaxis(result, axis, 0)[:count]
 

@@ -18,6 +18,7 @@ from svgd_onnx.training.feed import (
     check_class_names,
     check_labels_have_names,
     check_workers,
+    names_by_label,
     same_classes,
     same_label_classes,
     take_data,
@@ -120,6 +121,8 @@ def prepare(
         batch_size=options.batch_size,
         seed=state.progress.seed,
         epochs=options.epochs,
+        known=names_by_label(manifest, state.progress),
+        numbered=state.progress.step > 0,
     )
     classes = same_classes(tuple(state.progress.classes), taken, held_out)
     by_label: dict[str, tuple[str, ...]] = {}

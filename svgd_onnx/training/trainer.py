@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.distributed import Communicator
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import PathLike
 from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.kernels import AUTO
@@ -24,6 +25,7 @@ from svgd_onnx.training.examples import Given, taken_from
 from svgd_onnx.training.feed import (
     check_class_names,
     check_workers,
+    names_by_label,
     same_classes,
     same_label_classes,
 )
@@ -110,7 +112,8 @@ class Trainer(OpenedFolder):
             communicator=communicator,
             compress=compress,
         )
-        self._one_thread = threading.RLock()
+        self._at_once = threading.Lock()
+        self._thread: int | None = None  # which holds it
         self._stopping = self.stopped_early = False
         self.why_stopped: str | None = None
         self.best_validation: int | None = None
@@ -147,15 +150,22 @@ class Trainer(OpenedFolder):
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Around steps: of two threads at once each would count from where it began."""
-        if not self._one_thread.acquire(blocking=False):
+        """Around steps: of two trainings at once each would count from where it began."""
+        if not self._at_once.acquire(blocking=False):
+            if self._thread == threading.get_ident():
+                raise UserError(
+                    "This trainer is training, and a callback of that asks for other steps: let it end first, "
+                    "or give the callback a trainer of its own."
+                )
             raise UserError(
                 "Another thread trains with this trainer: let it end, or give each thread a trainer of its own."
             )
+        self._thread = threading.get_ident()
         try:
             yield
         finally:
-            self._one_thread.release()
+            self._thread = None
+            self._at_once.release()
 
     def train(
         self,
@@ -262,6 +272,9 @@ class Trainer(OpenedFolder):
             resume=resume,
         )
         with self._alone():
+            if self._stopping:
+                text = "stop() was called before this training began, which so ends before its first step."
+                warnings.warn(Advice(text), stacklevel=2)
             loop = prepare(self._folder, self._state, options, examples, validation, augment)
             loop.save, loop.is_stopping = self.save, lambda: self._stopping
             first = self._state.communicator.rank == 0
@@ -296,7 +309,10 @@ class Trainer(OpenedFolder):
         return self.train(examples, validation=validation, **options)
 
     def stop(self) -> None:
-        """Has `train` end after this step, with a checkpoint; for other threads and signal handlers."""
+        """Has `train` end after this step, with a checkpoint; for other threads and signal handlers.
+
+        Where nothing trains, the next `train` ends before its first step, and warns of that.
+        """
         self._stopping = True
 
     def evaluate(
@@ -328,7 +344,8 @@ class Trainer(OpenedFolder):
         """
         wanted = metrics_for(self.manifest, metrics, tables=True)
         check_workers(workers)
-        taken = taken_from(examples, self.manifest)
+        known = names_by_label(self.manifest, self._state.progress)
+        taken = taken_from(examples, self.manifest, known=known)
         by_label = same_label_classes(self.label_classes, taken) if self.label_classes else {}
         check_class_names(self.manifest, same_classes(self.classes, taken), by_label)
         given = (self._session, self.manifest, taken, wanted)

@@ -70,6 +70,34 @@ def test_a_callback_may_stop_training_with_a_checkpoint(trainer_of: MakeTrainer)
     assert trainer.step == 9
 
 
+def test_to_stop_while_nothing_trains_is_of_the_next_training_which_says_so(
+    trainer_of: MakeTrainer,
+) -> None:
+    trainer = trainer_of(MODEL)
+    trainer.stop()
+    with pytest.warns(UserWarning, match=r"stop\(\) was called before this training began"):
+        trainer.train(DATA, steps=9, **SETTINGS)
+    assert trainer.step == 0
+    trainer.train(DATA, steps=9, **SETTINGS)
+    assert trainer.step == 9
+
+
+def test_a_callback_cannot_train_what_is_training(trainer_of: MakeTrainer) -> None:
+    """Its batches would come twice, and others never."""
+    trainer = trainer_of(MODEL)
+
+    class Again(svgd_onnx.Callback):
+        def on_step(self, record: Any) -> None:
+            if record.step == 2:
+                with pytest.raises(svgd_onnx.UserError, match="This trainer is training, and a"):
+                    trainer.train(DATA, steps=4, **SETTINGS)
+                with pytest.raises(svgd_onnx.UserError, match="This trainer is training, and a"):
+                    trainer.train_step(DATA, 0.1)
+
+    trainer.train(DATA, steps=5, callbacks=[Again()], **SETTINGS)
+    assert trainer.step == 5
+
+
 def test_an_exception_reaches_the_caller_and_leaves_the_last_checkpoint(tmp_path: Path) -> None:
     folder = tmp_path / "artifacts"
     svgd_onnx.convert(MODEL, folder, verify=False)

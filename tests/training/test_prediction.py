@@ -17,6 +17,7 @@ from onnx import numpy_helper
 
 import svgd_onnx
 from svgd_onnx.errors import UserError
+from svgd_onnx.training import prediction
 
 COUNT = 10
 
@@ -82,6 +83,29 @@ def test_files_have_what_is_predicted(
     assert [row[4:] for row in rows[1:]] == [
         [str(best), "abcd"[best]] for best in made.argmax(axis=1)
     ]
+
+
+def doubled(*, cut: bool) -> onnx.ModelProto:
+    """Two rows for each example, or as many as hold numbers other than 0."""
+    net = models.Network()
+    value = net.node("MatMul", "x", net.weight("w", 4, 3))
+    if cut:
+        net.node("Cast", net.node("Transpose", net.node("NonZero", value)), output="y", to=1)
+    else:
+        net.node("Concat", value, value, axis=0, output="y")
+    return net.model({"x": ("N", 4)}, {"y": ("rows", None)})
+
+
+@pytest.mark.parametrize("batch_size", [1, 4])
+@pytest.mark.parametrize("cut", [False, True])
+def test_an_output_that_has_no_row_for_each_example_is_refused(
+    batch_size: int, cut: bool, tmp_path: Path
+) -> None:
+    onnx.save(doubled(cut=cut), tmp_path / "model.onnx")
+    predictor = prediction.open_model(tmp_path / "model.onnx")
+    rows = models.examples(models.mlp(), COUNT)["x"]
+    with pytest.raises(UserError, match=r"'y' has shape .*, and no axis with one place for each"):
+        list(predictor.predict({"x": rows[:, :4]}, batch_size=batch_size))
 
 
 def test_no_two_columns_have_one_name(tmp_path: Path, answer: Answer) -> None:

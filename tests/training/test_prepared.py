@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,8 @@ def test_columns_of_a_table_stand_next_to_each_other(
 ) -> None:
     data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=COLUMNS)
     trainer = trainer_of(models.mlp())
-    x, labels = taken_from(data, trainer.manifest).take(np.array([7, 2]))  # type: ignore[union-attr]
+    taken = taken_from(data, trainer.manifest, numbered=False)
+    x, labels = taken.take(np.array([7, 2]))  # type: ignore[union-attr]
     assert x.tolist() == [[7, 3.5, 1, 2.5, 1, 0], [2, 1, 1, 2.5, 0, 0]] and x.dtype == np.float32
     assert labels.tolist() == [1, 2]
     trainer.train(data, epochs=1, validation=0.25, **{**TRAINING, "batch_size": 3})
@@ -143,9 +144,78 @@ def test_columns_of_a_table_stand_next_to_each_other(
 def test_columns_that_do_not_fit_are_refused(
     columns: Any, sentence: str, trainer_of: MakeTrainer, tmp_path: Path
 ) -> None:
-    data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=columns)
+    data = svgd_onnx.load_data(table(tmp_path / "table.csv"), columns=columns, classes=list("wxyz"))
     with pytest.raises(UserError, match=sentence):
         trainer_of(models.mlp()).evaluate(data)
+
+
+def named(path: Path, labels: Sequence[int], names: Sequence[str]) -> Path:
+    """Examples whose labels are written as names of classes."""
+    rows = [f"{label},{label * 2},1,0,{label % 2},2,{names[label]}" for label in labels]
+    path.write_text("\n".join(["a,b,c,d,e,f,labels", *rows]) + "\n")
+    return path
+
+
+LETTERS = {"x": list("abcdef")}
+
+
+@pytest.mark.parametrize(
+    ("names", "part"),
+    [
+        (["1", "2", "3", "other"], [0, 1, 2]),
+        (["False", "Maybe", "True", "yes"], [0, 2]),
+        (["1.50", "2", "2.50", "x"], [0, 2]),
+        (["01", "02", "2", "x"], [1, 2]),
+    ],
+)
+def test_names_that_read_as_numbers_are_names_where_classes_have_such(
+    names: list[str], part: list[int], trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    """A table that happens to have no other would be one of numbers."""
+    whole = named(tmp_path / "whole.csv", [0, 1, 2, 3] * 3, names)
+    rows = named(tmp_path / "part.csv", part * 3, names)
+    trainer = trainer_of(models.mlp())
+    trainer.train(svgd_onnx.load_data(whole, columns=LETTERS), steps=2, **TRAINING)
+    assert trainer.classes == tuple(names)
+    for classes in ((), names):
+        data = svgd_onnx.load_data(rows, columns=LETTERS, classes=classes)
+        taken = taken_from(data, trainer.manifest, known={"labels": trainer.classes})
+        labels = taken.take(slice(None))[1]  # type: ignore[union-attr]
+        assert labels.tolist() == part * 3
+    numbers = svgd_onnx.load_data(
+        named(tmp_path / "numbers.csv", part, "0123"), columns=LETTERS, classes=["a", "b", "c", "d"]
+    )
+    taken = taken_from(numbers, trainer.manifest)
+    assert taken.take(slice(None))[1].tolist() == part  # type: ignore[union-attr]
+
+
+def test_numbers_that_are_no_name_of_those_are_refused(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    rows = named(tmp_path / "part.csv", [0, 1, 2], ["0", "1", "2"])
+    data = svgd_onnx.load_data(rows, columns=LETTERS, classes=["1", "2", "3", "other"])
+    with pytest.raises(UserError, match="has '0', which is none of the classes 1, 2, 3, other"):
+        trainer_of(models.mlp()).evaluate(data)
+
+
+def test_names_of_some_classes_say_no_numbers_of_those(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    names = ["ape", "bee", "cat", "dog"]
+    rows = named(tmp_path / "part.csv", [1, 2, 3], names)
+    trainer = trainer_of(models.mlp())
+    trainer.train(models.examples(models.mlp(), 16), steps=2, **TRAINING)
+    part = svgd_onnx.load_data(rows, columns=LETTERS)
+    for use in (
+        lambda: trainer.evaluate(part),
+        lambda: trainer.train(part, steps=4, **TRAINING),
+        lambda: trainer.train(
+            models.examples(models.mlp(), 16), steps=4, validation=part, **TRAINING
+        ),
+    ):
+        with pytest.raises(UserError, match=r"names are 3 \(bee, cat, dog\), and .* has 4"):
+            use()
+    trainer.evaluate(svgd_onnx.load_data(rows, columns=LETTERS, classes=names))
 
 
 @pytest.mark.parametrize("workers", [0, 2])
@@ -192,7 +262,8 @@ def test_validation_has_the_classes_of_training(trainer: svgd_onnx.Trainer, tmp_
     (tmp_path / "validation" / "ape").rename(tmp_path / "validation" / "wasp")
     train, validation = (svgd_onnx.load_data(tmp_path / name) for name in ("train", "validation"))
     with pytest.raises(
-        UserError, match="classes of .* are bee, cat, wasp, and those of before are"
+        UserError,
+        match=r"classes of .* are bee, cat, wasp, and those that they have to be are ape, bee, cat",
     ):
         trainer.train(train, epochs=1, validation=validation, **TRAINING)
 

@@ -376,6 +376,39 @@ def test_a_full_folder_for_temporary_files_is_no_fault_of_the_data(tmp_path: Pat
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
+def parquet_files(folder: Path, *tables: dict[str, list[Any]]) -> Path:
+    """A folder of files whose texts are numbered, in each by itself."""
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    for number, columns in enumerate(tables):
+        made = {
+            name: arrow.array(values).dictionary_encode()
+            if isinstance(values[0], str)
+            else arrow.array(values)
+            for name, values in columns.items()
+        }
+        parquet.write_table(arrow.table(made), folder / f"{number}.parquet")
+    return folder
+
+
+def test_files_of_parquet_may_number_texts_and_order_columns_each_in_its_way(
+    tmp_path: Path,
+) -> None:
+    first = {"x": [1.0, 2.0], "name": ["cat", "dog"]}
+    data = svgd_onnx.load_data(
+        parquet_files(tmp_path, first, {"name": ["dog", "ape"], "x": [3.0, 4.0]})
+    )
+    assert data.source.classes_of("name") == ("ape", "cat", "dog")
+    assert column(data, "name") == [1, 2, 2, 0] and column(data, "x") == [1, 2, 3, 4]
+
+
+def test_files_of_parquet_with_other_columns_are_refused(tmp_path: Path) -> None:
+    folder = parquet_files(tmp_path, {"x": [1.0], "y": [2.0]}, {"x": [1.0], "z": [2.0]})
+    with pytest.raises(UserError, match=r"1.parquet' has the columns x, z, and .* beside it x, y"):
+        svgd_onnx.load_data(folder)
+
+
 def test_structures_that_are_no_images_are_refused(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

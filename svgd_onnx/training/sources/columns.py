@@ -55,8 +55,8 @@ def _classes_of(data: Data, columns: Sequence[str], given: tuple[str, ...]) -> t
     known = data.source.classes_of(columns[0], given) if len(columns) == 1 else ()
     if known and given and known != given:
         raise UserError(
-            f"The classes of {data.source.title} are {listed(known)}, and not {listed(given)}: "
-            "training, validation and evaluation take the same, in the same order."
+            f"The classes of {data.source.title} are {listed(known)}, and those that they have to be are "
+            f"{listed(given)}: name these in this order with {option('classes')}."
         )
     return given or known
 

@@ -10,7 +10,7 @@ import json
 import mmap
 import re
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,7 @@ class TableSource:
         chosen: the names of classes by their number, for columns of texts that have no others.
         files: that the table is mapped from.
         has_pictures: whether bytes are pictures, and no texts of another encoding than UTF-8.
+        as_texts: reads a column once more, each cell as it is written; None where its type says what it is.
 
     Raises:
         UserError: there is no row, or two columns have one name.
@@ -78,23 +79,28 @@ class TableSource:
         files: UnchangedFiles | None = None,
         *,
         has_pictures: bool = True,
+        as_texts: Callable[[str], Any] | None = None,
     ) -> None:
         if not table.num_rows:
             raise UserError(f"There is no example in {title}: it is empty.")
-        self._table, self.title = _without_views(table), title
-        self._batches = self._table.to_batches()
-        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self.title = title
+        self._set_table(_without_views(table))
         self.columns: Sequence[str] = tuple(table.column_names)
         repeated = {name for name in self.columns if self.columns.count(name) > 1}
         if repeated:
             raise UserError(
                 f"{title} has several columns '{min(repeated)}': give each its own name."
             )
-        self.texts = frozenset(each.name for each in self._table.schema if _is_text(each.type))
         self._classes = dict(classes or {})
         self._chosen = tuple(chosen)
         self._files = files or UnchangedFiles()
-        self._has_pictures = has_pictures
+        self._has_pictures, self._as_texts = has_pictures, as_texts
+
+    def _set_table(self, table: Any) -> None:
+        self._table = table
+        self._batches = table.to_batches()
+        self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
+        self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -111,8 +117,10 @@ class TableSource:
         }
 
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
+        chosen = self._chosen if given is None else tuple(given)
+        if column not in self._classes and any(map(_reads_as_number, chosen)):
+            self._read_as_texts(column)
         if column in self.texts and column not in self._classes:
-            chosen = self._chosen if given is None else tuple(given)
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
             self._check_names(column, found)
             unknown = sorted(found - set(chosen))
@@ -123,6 +131,17 @@ class TableSource:
                 )
             self._classes[column] = chosen or tuple(sorted(found))
         return self._classes.get(column, ())
+
+    def _read_as_texts(self, column: str) -> None:
+        """Has a column of numbers or truth values be the texts that it is written in: those are names."""
+        kind, types = self._table.schema.field(column).type, pyarrow().types
+        if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
+            return
+        texts = self._table.column(column).cast("string")
+        if self._as_texts is not None:
+            texts = self._as_texts(column)
+        place = self._table.column_names.index(column)
+        self._set_table(self._table.set_column(place, column, texts))
 
     def _check_names(self, column: str, names: Iterable[str]) -> None:
         """Refuses what is no name of a class: nothing, or lines that a quote has made one cell."""
@@ -243,6 +262,17 @@ class TableSource:
         return np.asarray(values.to_numpy(zero_copy_only=False).reshape(shape))
 
 
+def _reads_as_number(name: str) -> bool:
+    """Whether a column of such names alone could be taken for one of numbers or truth values."""
+    if name.strip().lower() in ("true", "false"):
+        return True
+    try:
+        float(name)
+    except ValueError:
+        return False
+    return True
+
+
 def _is_text(kind: Any) -> bool:
     types = pyarrow().types
     kind = kind.value_type if types.is_dictionary(kind) else kind
@@ -264,32 +294,52 @@ def open_csv(path: Path, classes: Sequence[str]) -> TableSource:
         UserError: it cannot be read, or pyarrow is missing.
     """
     pyarrow()
+    file = UnchangedFiles([path])
+
+    def as_texts(column: str) -> Any:
+        texts = _csv(path, column).column(0)
+        file.check()
+        return texts
+
+    return TableSource(
+        _csv(path), f"'{path}'", chosen=classes, has_pictures=False, as_texts=as_texts
+    )
+
+
+def _csv(path: Path, texts: str | None = None) -> Any:
+    """A table; or of one column alone, whose cells are texts.
+
+    Raises:
+        UserError: it cannot be read.
+    """
     from pyarrow import csv
 
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
+    types, columns = ({}, []) if texts is None else ({texts: "string"}, [texts])
     try:
-        if path.stat().st_size <= _HELD:
-            table = csv.read_csv(path, parse_options=parse)
-        else:
-            table = _csv_piece_by_piece(path, parse)
+        if path.stat().st_size > _HELD:
+            return _csv_piece_by_piece(path, parse, types, columns)
+        convert = csv.ConvertOptions(column_types=types, include_columns=columns)
+        return csv.read_csv(path, parse_options=parse, convert_options=convert)
     except Exception as error:  # pyarrow raises several kinds
         raise _unreadable(path, "CSV", error) from error
-    return TableSource(table, f"'{path}'", chosen=classes, has_pictures=False)
 
 
 # The type that pyarrow found at the start of a column, and what it may be if another value comes later.
 _WIDER = {"null": "int64", "int64": "float64", "string": "binary"}
-_MISFIT = re.compile(r"CSV column #(\d+): CSV conversion error to (\w+)")
+_MISFIT = re.compile(r"CSV column #(\d+):(?: Row #\d+:)? CSV conversion error to (\w+)")
 
 
-def _csv_piece_by_piece(path: Path, parse: Any) -> Any:
+def _csv_piece_by_piece(
+    path: Path, parse: Any, given: Mapping[str, str], columns: Sequence[str]
+) -> Any:
     """A table of a large file; a column has the type that all of its values have, not the first ones alone."""
     arrow = pyarrow()
     from pyarrow import csv
 
-    types: dict[str, str] = {}
+    types = dict(given)
     while True:
-        convert = csv.ConvertOptions(column_types=types)
+        convert = csv.ConvertOptions(column_types=types, include_columns=columns)
         reader = csv.open_csv(path, parse_options=parse, convert_options=convert)
         try:
             return _mapped(reader.schema, reader)
@@ -316,12 +366,35 @@ def open_parquet(path: Path, classes: Sequence[str]) -> TableSource:
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     try:
         opened = [parquet.ParquetFile(require_file(file)) for file in files]
-        schema = opened[0].schema_arrow
-        batches = (batch.cast(schema) for each in opened for batch in each.iter_batches())
-        table = _mapped(schema, batches)
+        schema = _without_dictionaries(opened[0].schema_arrow)
+        for each, file in zip(opened, files):
+            if sorted(each.schema_arrow.names) != sorted(schema.names):
+                raise UserError(
+                    f"'{file}' has the columns {listed(each.schema_arrow.names)}, and '{files[0]}' beside it "
+                    f"{listed(schema.names)}: files of one folder have the same."
+                )
+        batches = (batch for each in opened for batch in each.iter_batches())
+        table = _mapped(schema, (_in_form(batch, schema) for batch in batches))
     except Exception as error:
         raise _unreadable(path, "Parquet", error) from error
     return TableSource(table, f"'{path}'", chosen=classes)
+
+
+def _without_dictionaries(schema: Any) -> Any:
+    """A schema whose columns hold values themselves: each part of a file may number them another way."""
+    types = pyarrow().types
+    fields = [
+        field.with_type(field.type.value_type) if types.is_dictionary(field.type) else field
+        for field in schema
+    ]
+    return pyarrow().schema(fields, schema.metadata)
+
+
+def _in_form(batch: Any, schema: Any) -> Any:
+    """A batch with the columns of a schema in its order and of its types."""
+    if batch.schema.names != schema.names:
+        batch = batch.select(schema.names)
+    return batch.cast(schema)
 
 
 _FEATURES, _STATE, _SPLITS = "dataset_info.json", "state.json", "dataset_dict.json"
