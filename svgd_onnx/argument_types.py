@@ -1,4 +1,4 @@
-"""Numbers and switches that a caller in Python gives, as Python's own, whatever type they had.
+"""What a caller in Python gives, as Python's own, whatever type it had; or refused in a sentence.
 
 What is kept of a training is written down when it is saved, which would be too late to find a type that no
 checkpoint holds.
@@ -7,11 +7,17 @@ checkpoint holds.
 from __future__ import annotations
 
 import operator
-from typing import Any
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.files import PathLike
+
+_Value = TypeVar("_Value")
 
 
 def whole_number(name: str, value: int) -> int:
@@ -52,6 +58,55 @@ def yes_or_no(name: str, value: bool) -> bool:
     if not isinstance(value, bool | np.bool_):
         raise _refusal(name, value, "True or False")
     return bool(value)
+
+
+def text(name: str, value: str) -> str:
+    """A text.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(value, str):
+        raise _refusal(name, value, "a text")
+    return value
+
+
+def several_texts(name: str, value: Iterable[str]) -> list[str]:
+    """Texts, of a list or anything else that gives them one by one; one text alone is no list of its letters.
+
+    Raises:
+        UserError: it is something else.
+    """
+    check_several(name, value)
+    try:
+        found = list(value)
+    except TypeError as error:
+        raise _refusal(name, value, "a list of texts") from error
+    if not all(isinstance(each, str) for each in found):
+        raise _refusal(name, value, "a list of texts")
+    return found
+
+
+def by_name(name: str, value: Mapping[str, _Value]) -> Mapping[str, _Value]:
+    """A mapping whose keys are texts.
+
+    Raises:
+        UserError: it is something else.
+    """
+    if not isinstance(value, Mapping) or not all(isinstance(key, str) for key in value):
+        raise _refusal(name, value, "a dictionary with texts as keys")
+    return value
+
+
+def path(name: str, value: PathLike) -> Path:
+    """A path.
+
+    Raises:
+        UserError: it is none.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise _refusal(name, value, "a path")
+    return Path(value)
 
 
 def _refusal(name: str, value: Any, wanted: str) -> UserError:

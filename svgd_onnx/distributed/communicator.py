@@ -7,6 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from svgd_onnx.errors import UserError, option
+
 _Made = TypeVar("_Made")
 
 
@@ -49,6 +51,18 @@ class Communicator(Protocol):
         A rank that ends at another moment ends the job.
         """
         ...
+
+
+def check_communicator(given: object) -> None:
+    """Refuses what is none.
+
+    Raises:
+        UserError: says what it is.
+    """
+    if not callable(getattr(given, "from_first", None)):
+        raise UserError(
+            f"{option('communicator')} is {given!r}, but must be what svgd_onnx.distributed.join gives."
+        )
 
 
 class Alone:

@@ -14,6 +14,7 @@ from svgd_onnx.errors import UserError
 from svgd_onnx.estimators.estimator import OnnxEstimator
 from svgd_onnx.estimators.fitting import Model, check_classes
 from svgd_onnx.files import PathLike
+from svgd_onnx.training.given_array import refuse_masked
 
 
 class OneClassError(UserError, ValueError):
@@ -109,6 +110,8 @@ class OnnxClassifier(ClassifierMixin, OnnxEstimator):
             UserError: an option, the model or the data does not fit.
             ValueError: scikit-learn refuses X or y.
         """
+        refuse_masked(X, "X")
+        refuse_masked(y, "y")
         X, y = validate_data(self, X, y, **self._form())  # noqa: N806
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)

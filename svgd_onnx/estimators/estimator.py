@@ -17,6 +17,7 @@ from svgd_onnx.estimators.default_network import perceptron
 from svgd_onnx.estimators.fitting import Fitted, Model, Options, fit, is_factory, made
 from svgd_onnx.estimators.predicting import predictions
 from svgd_onnx.files import PathLike
+from svgd_onnx.training.given_array import refuse_masked
 
 
 class OnnxEstimator(BaseEstimator):
@@ -105,6 +106,7 @@ class OnnxEstimator(BaseEstimator):
     def _predictions(self, X: Any) -> np.ndarray:  # noqa: N803
         """The model's numbers for each row, (n, outputs) float32."""
         check_is_fitted(self)
+        refuse_masked(X, "X")
         rows = validate_data(self, X, reset=False, **self._form())
         return predictions(Fitted(self.onnx_, self.manifest_), rows, self.threads)
 

@@ -41,6 +41,11 @@ def predictions(fitted: Fitted, X: np.ndarray, threads: int | None) -> np.ndarra
         part = rows[start : start + size]
         padded = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
         (answers,) = session.run([name], {tensor.name: padded})
+        if answers.shape[:1] != (size,):
+            raise UserError(
+                f"The prediction '{name}' has shape {answers.shape} for {size} examples, and no axis with one "
+                f"place for each: choose another {option('prediction')}."
+            )
         parts.append(answers[: len(part)].reshape(len(part), -1))
     return np.concatenate(parts)
 

@@ -12,6 +12,7 @@ from sklearn.utils.validation import validate_data
 from svgd_onnx.estimators.estimator import OnnxEstimator
 from svgd_onnx.estimators.fitting import Model
 from svgd_onnx.files import PathLike
+from svgd_onnx.training.given_array import refuse_masked
 
 
 class OnnxRegressor(MultiOutputMixin, RegressorMixin, OnnxEstimator):
@@ -79,6 +80,8 @@ class OnnxRegressor(MultiOutputMixin, RegressorMixin, OnnxEstimator):
             UserError: an option, the model or the data does not fit.
             ValueError: scikit-learn refuses X or y.
         """
+        refuse_masked(X, "X")
+        refuse_masked(y, "y")
         X, y = validate_data(  # noqa: N806
             self, X, y, multi_output=True, y_numeric=True, **self._form()
         )

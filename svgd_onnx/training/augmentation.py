@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from svgd_onnx.errors import UserError
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training import data
 from svgd_onnx.training.batches import rows_of
@@ -39,6 +39,8 @@ class AugmentedExamples:
     def __init__(
         self, arrays: Mapping[str, np.ndarray], manifest: Manifest, augment: Augment
     ) -> None:
+        if not callable(augment):
+            raise UserError(f"{option('augment')} is {augment!r}, but must be a function.")
         self._arrays = {
             name: given_array(array, f"Array '{name}' in the training data")
             for name, array in arrays.items()

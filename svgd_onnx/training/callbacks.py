@@ -73,8 +73,11 @@ def check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
     Raises:
         UserError: says what it is.
     """
-    is_several = isinstance(callbacks, Iterable) and not isinstance(callbacks, Callback)
-    found: list[Any] = list(callbacks) if is_several else [callbacks]
+    found: list[Any]
+    try:
+        found = [callbacks] if isinstance(callbacks, Callback) else list(callbacks)
+    except TypeError:
+        found = [callbacks]
     for each in found:
         if not isinstance(each, Callback):
             raise UserError(

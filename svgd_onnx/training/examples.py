@@ -193,7 +193,8 @@ def _batch_by_batch(
         given = Data(SequenceSource(given))
     if isinstance(given, Data):
         return PreparedExamples(given, tensors, labels, check(given.source.title))
-    if callable(given) or hasattr(given, "__iter__"):
+    is_number = isinstance(given, np.ndarray) and not given.ndim  # over which nothing goes
+    if callable(given) or (hasattr(given, "__iter__") and not is_number):
         return StreamExamples(Stream(given), tensors, check("the data"))
     raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
 

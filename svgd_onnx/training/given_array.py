@@ -18,6 +18,16 @@ def given_array(given: object, title: str) -> np.ndarray:
         UserError: numbers of it are masked: what lies beneath would be taken for them.
         ValueError: it is no array (NumPy's).
     """
-    if isinstance(given, np.ma.MaskedArray) and np.ma.is_masked(given):
-        raise UserError(f"{title} has masked numbers: fill them, or leave their examples out.")
+    refuse_masked(given, title)
     return np.asarray(given)
+
+
+def refuse_masked(given: object, title: str) -> None:
+    """As `given_array`, of what something else makes an array of.
+
+    Raises:
+        UserError: as there.
+    """
+    parts = given if isinstance(given, list | tuple) else [given]
+    if any(np.ma.is_masked(part) for part in parts):
+        raise UserError(f"{title} has masked numbers: fill them, or leave their examples out.")

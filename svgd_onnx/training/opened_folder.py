@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from svgd_onnx import argument_types
 from svgd_onnx.distributed import Communicator
+from svgd_onnx.distributed.communicator import check_communicator
 from svgd_onnx.distributed.compression import check_compress
 from svgd_onnx.errors import UserError, check_choice, option
 from svgd_onnx.files import PathLike, recover
@@ -42,18 +44,23 @@ class OpenedFolder:
         communicator: Communicator | None = None,
         compress: str | None = None,
     ) -> None:
-        self._folder = Path(folder)
+        self._folder = argument_types.path("folder", folder)
         # this process may go to another folder; and the one that it is in may be gone
         with contextlib.suppress(FileNotFoundError):
             self._folder = self._folder.absolute()
         if communicator is not None:
+            check_communicator(communicator)
             communicator.from_first(lambda: recover(self._folder))  # one alone puts files back
         self.manifest = Manifest.load(self._folder)
         threads = check_threads(threads)
         seed = check_seed(seed)
         check_choice("non_finite", non_finite, NON_FINITE)
         check_compress(compress, communicator)
-        opening = (threads, device, kernels, device_options or {})
+        checkpoint = argument_types.text("checkpoint", checkpoint)
+        given = {} if device_options is None else device_options
+        if device is not None:
+            device = argument_types.text("device", device)
+        opening = (threads, device, kernels, argument_types.by_name("device_options", given))
         self._state = TrainingState(
             self._folder,
             self.manifest,
@@ -148,7 +155,7 @@ class OpenedFolder:
             >>> trainer.tensor("fc1.weight").shape
             (64, 16)
         """
-        return np.array(self._session.tensor(name))
+        return np.array(self._session.tensor(argument_types.text("name", name)))
 
     def gradient_norms(self) -> dict[str, tuple[float, float]]:
         """Norms of the gradient and the virtual gradient that the last batch gave each parameter, by its name.
@@ -188,7 +195,7 @@ class OpenedFolder:
         Raises:
             UserError: there is none of a name, or an array is of another shape or not finite as float32.
         """
-        self._state.take(tensors, steps)
+        self._state.take(argument_types.by_name("tensors", tensors), steps)
 
     def check_finite(self) -> None:
         """Refuses what has diverged, as `save` does, but writes nothing.
@@ -221,9 +228,10 @@ class OpenedFolder:
         Raises:
             UserError: no scale can be found anew, or the file cannot be written.
         """
-        check_not_of_artifacts(Path(path), self._folder)
+        file = argument_types.path("path", path)
+        check_not_of_artifacts(file, self._folder)
         how = {"requantize": requantize, "trained": trained}
-        write_model(self._folder, self.manifest, self._session.tensor, Path(path), **how)
+        write_model(self._folder, self.manifest, self._session.tensor, file, **how)
 
     def export_adapter(self, path: PathLike, *, trained: bool = False) -> None:
         """Writes adapters as they are now, without the model, as `training.adapter_file` says.
@@ -235,7 +243,8 @@ class OpenedFolder:
         Raises:
             UserError: the artifacts have none, or the file cannot be written.
         """
-        write_adapter(self._folder, self.manifest, self._session.tensor, path, trained=trained)
+        file = argument_types.path("path", path)
+        write_adapter(self._folder, self.manifest, self._session.tensor, file, trained=trained)
 
     @property
     def _session(self) -> Session:

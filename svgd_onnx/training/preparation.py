@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from svgd_onnx.argument_types import real_number, whole_number, yes_or_no
-from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.argument_types import real_number, several_texts, whole_number, yes_or_no
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.augmentation import Augment
 from svgd_onnx.training.batches import BatchOrder
@@ -185,8 +185,7 @@ def _metrics(
     Raises:
         UserError: one does not fit, or there is no validation.
     """
-    check_several("metrics", options.metrics)
-    named = list(options.metrics)
+    named = several_texts("metrics", options.metrics)
     for watched in (monitor.metric, schedule.metric or LOSS):
         check_watched(manifest, watched)
     found = metrics_for(manifest, [*named, monitor.metric, schedule.metric or LOSS], tables=False)

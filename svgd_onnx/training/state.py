@@ -20,6 +20,7 @@ from svgd_onnx.targets.training_progress import TrainingProgress, Validation
 from svgd_onnx.training.beginning import Beginning, Buffered, Records, Written
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors, never_negative
+from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.kept_checkpoints import KeptCheckpoints, find
 from svgd_onnx.training.points import NOTHING, is_record
 from svgd_onnx.training.ranks import NoClaim, check_alike, open_rank
@@ -156,7 +157,7 @@ class TrainingState:
         self.is_saved = False
 
     def _checked(self, name: str, given: np.ndarray) -> np.ndarray:
-        shape, array = self.session.tensor(name).shape, np.asarray(given)
+        shape, array = self.session.tensor(name).shape, given_array(given, f"'{name}'")
         if array.shape != shape or array.dtype.kind not in "fiu":
             raise UserError(
                 f"'{name}' is to become {array.dtype} of shape {array.shape}, but is float32 of shape {shape} "

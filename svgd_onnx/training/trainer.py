@@ -6,11 +6,12 @@ import contextlib
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from svgd_onnx import argument_types
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.distributed import Communicator
 from svgd_onnx.errors import Advice, UserError
 from svgd_onnx.files import PathLike
@@ -279,9 +280,13 @@ class Trainer(OpenedFolder):
             loop.save, loop.is_stopping = self.save, lambda: self._stopping
             first = self._state.communicator.rank == 0
             if tensorboard is not None and first:
-                board = TensorBoard(Path(tensorboard), self, options.log_every)
+                board = TensorBoard(
+                    argument_types.path("tensorboard", tensorboard), self, options.log_every
+                )
                 loop.board, loop.callbacks = board, [board, *loop.callbacks]
-            path = None if log is None else check_not_of_artifacts(Path(log), self._folder)
+            path = None
+            if log is not None:
+                path = check_not_of_artifacts(argument_types.path("log", log), self._folder)
             self._trains = True
             try:
                 result = loop.run(path if first else None, progress and first)
@@ -367,5 +372,7 @@ class Trainer(OpenedFolder):
         Raises:
             UserError: the data does not fit the model, or onnxruntime cannot run it.
         """
+        check_workers(workers)
+        whole_number("batch_size", batch_size)
         with open_artifacts(self._folder, self.manifest, self.export) as predictor:
             return joined(predictor.predict(examples, batch_size=batch_size, workers=workers))

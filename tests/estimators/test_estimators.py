@@ -186,6 +186,17 @@ def test_the_classes_of_a_model_are_made_as_many_as_the_sentence_says() -> None:
     assert network.predict_proba(X).shape == (len(X), 4)
 
 
+@pytest.mark.parametrize("estimator", [OnnxClassifier(epochs=1), OnnxRegressor(epochs=1)])
+@pytest.mark.parametrize("place", [0, 1])
+def test_masked_numbers_are_refused(estimator: Any, place: int) -> None:
+    given: list[Any] = [np.ones((8, 3)), np.arange(8) % 2]
+    hidden = np.zeros(given[place].shape, bool)
+    hidden[2] = True
+    given[place] = np.ma.masked_array(given[place], hidden)
+    with pytest.raises(UserError, match=f"^{'Xy'[place]} has masked numbers"):
+        estimator.fit(*given)
+
+
 def test_y_of_other_numbers_than_the_model_gives_is_refused() -> None:
     X, y = classes()  # noqa: N806
     with pytest.raises(

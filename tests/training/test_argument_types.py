@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import models
@@ -61,6 +63,13 @@ def test_numbers_of_numpy_are_those_of_python(trainer_of: MakeTrainer, target: s
         ("shuffle", "no", "True or False"),
         ("resume", None, "True or False"),
         ("schedule", {1.5: 0.1}, "a whole number"),
+        ("metrics", 5, "a list of texts"),
+        ("metrics", [5], "a list of texts"),
+        ("metrics", None, "a list of texts"),
+        ("log", 5, "a path"),
+        ("tensorboard", [], "a path"),
+        ("augment", "x", "a function"),
+        ("validation", np.array(3), "is none"),
     ],
 )
 def test_what_is_none_is_refused_before_a_step(
@@ -81,6 +90,57 @@ def test_a_trainer_is_not_opened_with_one(
         svgd_onnx.UserError, match=f"^{name} is {value}, but must be a whole number"
     ):
         svgd_onnx.Trainer(folder, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("checkpoint", None, "a text"),
+        ("device", [], "a text"),
+        ("device_options", [5], "a dictionary"),
+        ("communicator", True, "what svgd_onnx.distributed.join gives"),
+    ],
+)
+def test_a_trainer_is_not_opened_with_something_else(
+    trainer_of: MakeTrainer, name: str, value: Any, wanted: str
+) -> None:
+    folder = trainer_of(MODEL)._folder
+    with pytest.raises(svgd_onnx.UserError, match=f"^{name} is .*, but must be {wanted}"):
+        svgd_onnx.Trainer(folder, **{name: value})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "wanted"),
+    [
+        ("columns", "x=a,b", "a dictionary"),
+        ("columns", {"x": 5}, "a list of texts"),
+        ("transform", None, "a list of texts"),
+        ("transform", [5], "a list of texts"),
+        ("classes", None, "a list of texts"),
+        ("classes", {"labels": 5}, "a list of texts"),
+    ],
+)
+def test_data_are_not_opened_with_something_else(
+    tmp_path: Path, name: str, value: Any, wanted: str
+) -> None:
+    np.savez(tmp_path / "data.npz", **DATA)
+    with pytest.raises(svgd_onnx.UserError, match=f"^{name} is .*, but must be {wanted}"):
+        svgd_onnx.load_data(tmp_path / "data.npz", **{name: value})
+
+
+def test_what_a_trainer_is_asked_is_refused_in_a_sentence(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(MODEL)
+    asked: list[tuple[Callable[[Any], object], Any, str]] = [
+        (trainer.tensor, [], "a text"),
+        (trainer.set_tensors, [], "a dictionary"),
+        (trainer.export, None, "a path"),
+        (lambda size: trainer.predict(DATA, batch_size=size), None, "a whole number"),
+        (lambda workers: trainer.predict(DATA, workers=workers), "x", "a whole number"),
+        (lambda metrics: trainer.evaluate(DATA, metrics=metrics), 5, "a list of texts"),
+    ]
+    for ask, value, wanted in asked:
+        with pytest.raises(svgd_onnx.UserError, match=f"but must be {wanted}"):
+            ask(value)
 
 
 @pytest.mark.parametrize("target", TARGETS)

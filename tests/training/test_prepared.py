@@ -445,9 +445,19 @@ def test_masked_numbers_are_refused(masked: str, trainer_of: MakeTrainer) -> Non
         lambda: trainer.train_step(arrays, 0.1),
         lambda: trainer.evaluate(lambda: [arrays]),
         lambda: trainer.evaluate(svgd_onnx.load_data(arrays)),
+        lambda: trainer.evaluate({name: list(array) for name, array in arrays.items()}),
     ):
         with pytest.raises(UserError, match=f"'{masked}' .* has masked numbers"):
             use()
+
+
+def test_masked_numbers_of_a_parameter_are_refused(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(models.mlp())
+    before = trainer.tensor("fc1.bias")
+    hidden = np.ma.masked_array(before, before >= 0)
+    with pytest.raises(UserError, match="'fc1.bias' has masked numbers"):
+        trainer.set_tensors({"fc1.bias": hidden})
+    np.testing.assert_array_equal(trainer.tensor("fc1.bias"), before)
 
 
 @pytest.mark.parametrize("workers", [-1, 65])

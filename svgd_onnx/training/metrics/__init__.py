@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from svgd_onnx.errors import UserError, check_several, option
+from svgd_onnx.argument_types import several_texts
+from svgd_onnx.errors import UserError, option
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.training.metrics.accuracy import ACCURACY
 from svgd_onnx.training.metrics.auc import AUC
@@ -97,7 +98,7 @@ def metrics_for(manifest: Manifest, names: Iterable[str], *, tables: bool) -> li
     Raises:
         UserError: there is none of a name, or it fits no loss that it is asked of.
     """
-    check_several("metrics", names)
+    names = several_texts("metrics", names)
     tasks = [Task.of(manifest, term) for term in manifest.terms]
     found: list[dict[str, Metric]] = [{} for _ in tasks]
     for name in names:

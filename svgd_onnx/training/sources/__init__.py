@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from svgd_onnx.errors import UserError, check_several, first_line, option
+from svgd_onnx.argument_types import by_name, several_texts
+from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.training import data
 from svgd_onnx.training.given_array import given_array
 from svgd_onnx.training.images.grammar import parse_transform
@@ -102,19 +103,23 @@ def load_data(
         >>> len(data)
         64
     """
-    check_several("classes", classes)
     by_label: dict[str, tuple[str, ...]] = {}
+    chosen: tuple[str, ...] = ()
     if isinstance(classes, Mapping):
-        for label, names in classes.items():
-            check_several("classes", names)
-            by_label[label] = tuple(names)
-    chosen = () if by_label or isinstance(classes, Mapping) else tuple(classes)
+        for label, names in by_name("classes", classes).items():
+            by_label[label] = tuple(several_texts("classes", names))
+    else:
+        chosen = tuple(several_texts("classes", classes))
     if any(len(set(each)) != len(each) for each in (chosen, *by_label.values())):
         raise UserError(f"{option('classes')} names a class twice.")
     only = next(iter(by_label.values())) if len(by_label) == 1 else ()
     source = _source(examples, chosen or only)
-    made = {name: [of] if isinstance(of, str) else list(of) for name, of in (columns or {}).items()}
-    return Data(source, made, parse_transform(transform), chosen, by_label)
+    made = {
+        name: [of] if isinstance(of, str) else several_texts("columns", of)
+        for name, of in by_name("columns", {} if columns is None else columns).items()
+    }
+    items = [transform] if isinstance(transform, str) else several_texts("transform", transform)
+    return Data(source, made, parse_transform(items), chosen, by_label)
 
 
 def _source(examples: Any, classes: Sequence[str]) -> Source:

@@ -14,7 +14,10 @@ from svgd_onnx.training.sources.source import Values
 
 def has_rows(given: object) -> bool:
     """Whether an object is one that `SequenceSource` takes."""
-    return hasattr(given, "__len__") and hasattr(given, "__getitem__")
+    is_number = (
+        isinstance(given, np.ndarray) and not given.ndim
+    )  # which has no length for all its method
+    return hasattr(given, "__len__") and hasattr(given, "__getitem__") and not is_number
 
 
 class SequenceSource:
