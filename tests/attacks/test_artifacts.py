@@ -307,6 +307,14 @@ def test_a_swapped_model(folder: Path, made: Path, target: str) -> None:
         shutil.copy(path, folder / path.name)
 
 
+def test_a_folder_that_is_gone_since_it_was_opened(made: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
+    trainer = svgd_onnx.Trainer(folder)
+    shutil.rmtree(folder)
+    with pytest.raises(svgd_onnx.UserError, match=r"There is no file '.*eval_model\.onnx'"):
+        trainer.evaluate(models.examples(MODEL))
+
+
 def test_a_missing_model(folder: Path) -> None:
     (folder / "eval_model.onnx").unlink()
     with pytest.raises(svgd_onnx.UserError, match=r"has no eval_model\.onnx"):

@@ -409,6 +409,22 @@ def test_files_of_parquet_with_other_columns_are_refused(tmp_path: Path) -> None
         svgd_onnx.load_data(folder)
 
 
+def test_decimals_are_numbers(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    prices = arrow.array(["1.25", "-3.50"]).cast(arrow.decimal128(5, 2))
+    parquet.write_table(arrow.table({"x": prices}), tmp_path / "t.parquet")
+    assert column(svgd_onnx.load_data(tmp_path / "t.parquet"), "x") == [1.25, -3.5]
+
+
+def test_a_table_in_utf_16_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n", encoding="utf-16")
+    with pytest.raises(UserError, match="t.csv' is text in UTF-16: save the file as UTF-8"):
+        svgd_onnx.load_data(tmp_path / "t.csv")
+
+
 def test_structures_that_are_no_images_are_refused(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     from pyarrow import parquet

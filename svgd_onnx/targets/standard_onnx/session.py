@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from svgd_onnx.errors import Advice, UserError, option
+from svgd_onnx.files import require_there
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.runtime import custom_op_library, inference_runtime
 from svgd_onnx.step_names import IN_PLACE, LEARNING_RATE, NEW_SUFFIX, RESIDUAL, UPDATE, beside
@@ -361,6 +362,7 @@ class InferenceTrainingSession:
         except UserError:
             raise
         except Exception as error:  # the binding has an exception class for each status
+            require_there(path)  # it may be gone since it was looked at
             here = option("device", CPU.device)
             otherwise = "" if device.provider is CPU else f", or train with {here}"
             raise UserError(

@@ -6,6 +6,7 @@ goes piece by piece into an unnamed temporary file, which is mapped: in memory i
 
 from __future__ import annotations
 
+import codecs
 import json
 import mmap
 import re
@@ -198,6 +199,8 @@ class TableSource:
         if _is_text(kind):
             numbers = {each: number for number, each in enumerate(self.classes_of(name))}
             return np.array([numbers[each.as_py()] for each in column], np.int64)
+        if types.is_decimal(kind):
+            column, kind = column.cast("float64"), pyarrow().float64()
         if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
             values = np.asarray(column.to_numpy())
             return values.astype(np.int64) if values.dtype == bool else values
@@ -314,6 +317,7 @@ def _csv(path: Path, texts: str | None = None) -> Any:
     """
     from pyarrow import csv
 
+    _refuse_utf16(path)
     parse = csv.ParseOptions(delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
     types, columns = ({}, []) if texts is None else ({texts: "string"}, [texts])
     try:
@@ -323,6 +327,17 @@ def _csv(path: Path, texts: str | None = None) -> Any:
         return csv.read_csv(path, parse_options=parse, convert_options=convert)
     except Exception as error:  # pyarrow raises several kinds
         raise _unreadable(path, "CSV", error) from error
+
+
+def _refuse_utf16(path: Path) -> None:
+    """Refuses what spreadsheets call Unicode: pyarrow would find it torn.
+
+    Raises:
+        UserError: says what to do.
+    """
+    with require_file(path).open("rb") as file:
+        if file.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise UserError(f"'{path}' is text in UTF-16: save the file as UTF-8.")
 
 
 # The type that pyarrow found at the start of a column, and what it may be if another value comes later.
