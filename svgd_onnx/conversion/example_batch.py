@@ -74,6 +74,7 @@ def random_examples(
             "on made-up data."
         )
     inputs = plan.canonical.graph.inputs
+    check_axes("random_size", sizes or {}, sized_values(plan))
     batch_size = max(batch_size, *(each.loss.least_examples for each in plan.losses))
     for positive in (False, True):
         batch = random_inputs(inputs, plan.batch_axes, batch_size, random, sizes, positive=positive)
@@ -89,7 +90,13 @@ def random_examples(
                 f"{prediction.shape} on made-up data. Name another with {option('prediction')}, or give larger "
                 f"sizes of open axes with {option('random_size')}."
             )
-    return {**batch, **random_labels(plan, predictions, random)}, predictions
+    return {**batch, **random_labels(plan, predictions, random, sizes)}, predictions
+
+
+def sized_values(plan: TrainingPlan) -> list[ir.Value]:
+    """The inputs, and the labels with open axes of their own, whose sizes may be given."""
+    labels = [each.label for each in plan.losses if each.label is not None and each.loss.own_axes]
+    return [*plan.canonical.graph.inputs, *labels]
 
 
 def _turns(node: ir.Node) -> int:
@@ -225,11 +232,7 @@ def random_inputs(
         random: where numbers come from.
         sizes: sizes of other open axes, by the axis's name or a glob.
         positive: whether floating-point arrays are uniform from 0 to 1 instead.
-
-    Raises:
-        UserError: no input has an axis of a name that a size is given for.
     """
-    check_axes("random_size", sizes or {}, values)
     arrays = {}
     named: dict[str, int] = {}
     for value in values:
@@ -245,7 +248,10 @@ def random_inputs(
 
 
 def random_labels(
-    plan: TrainingPlan, predictions: Mapping[str, np.ndarray], random: np.random.Generator
+    plan: TrainingPlan,
+    predictions: Mapping[str, np.ndarray],
+    random: np.random.Generator,
+    sizes: Mapping[str, int] | None = None,
 ) -> dict[str, np.ndarray]:
     """What losses compare predictions with, at random.
 
@@ -253,6 +259,7 @@ def random_labels(
         plan: says which losses, what the labels are, and where predictions have their classes.
         predictions: the model's outputs, by name.
         random: where numbers come from.
+        sizes: as of `random_inputs`, of axes that are the label's own.
 
     Returns:
         An array for each label, by name.
@@ -261,9 +268,14 @@ def random_labels(
     for each in plan.losses:
         if each.label is not None:
             axes = len(each.label.shape or ())
-            labels[each.label.name or ""] = each.loss.random_target(
+            array = each.loss.random_target(
                 predictions[each.prediction], each.class_axis, axes, random
             )
+            for axis in each.loss.own_axes:
+                size = size_of(name_of_axis(each.label, axis) or "", sizes or {})
+                if size is not None:
+                    array = np.take(array, np.arange(size) % array.shape[axis], axis)
+            labels[each.label.name or ""] = array
     return labels
 
 

@@ -21,7 +21,7 @@ from svgd_onnx.conversion.encapsulation import (
     differentiator_for,
     virtual_gradients,
 )
-from svgd_onnx.conversion.example_batch import made_up_batch
+from svgd_onnx.conversion.example_batch import made_up_batch, sized_values
 from svgd_onnx.conversion.fixed_batch import outcome
 from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.idle_options import of_model, warn_of
@@ -183,7 +183,6 @@ def _inspect_model(
     sizes: Mapping[str, int] | None,
 ) -> Inspection:
     as_it_came, model = read_model(source, training)
-    check_axes("random_size", sizes or {}, model.graph.inputs)
     selection = select(as_it_came, model, training)
     parameters = describe_parameters(model.graph, selection, l1=False)
     tensors = tensor_roles(model.graph, selection)
@@ -197,12 +196,14 @@ def _inspect_model(
         )
     except UserError as error:
         refusal = error
+        check_axes("random_size", sizes or {}, model.graph.inputs)
         try:
             uses = _without_loss(model, selection, training, virtual_gradient)
         except UserError:
             # what follows an operator that is refused may have no known shape
             raise refusal from None
     else:
+        check_axes("random_size", sizes or {}, sized_values(plan))
         warn_of(of_model(plan, training))
         refusal = _refused_when_it_runs(plan, sizes)
         memory = _memory(

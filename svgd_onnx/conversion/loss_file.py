@@ -90,6 +90,15 @@ class LossGraph(LossOfFile):
             return self._bound.index(prediction)
         return None if isinstance(self._target[0], int) else 0
 
+    @property
+    def own_axes(self) -> Sequence[int]:
+        places = zip(self._target, self._bound)
+        return [
+            axis
+            for axis, (dim, bound) in enumerate(places)
+            if bound is None and not isinstance(dim, int)
+        ]
+
     def random_target(
         self,
         prediction: np.ndarray,

@@ -225,3 +225,38 @@ def test_a_target_of_another_shape(tmp_path: Path, trainer_of: MakeTrainer) -> N
     target = RANDOM.normal(size=(5, 6, 3)).astype(np.float32)
     expected = float(((X.astype(np.float64) @ trainer.tensor("w") - target) ** 2).mean())
     assert trainer.evaluate({"x": X, "target": target})["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+def in_columns(folder: Path) -> Path:
+    """The mean of squares, each example's weighed by a last column of the target."""
+    text = """<ir_version: 8, opset_import: ["" : 17]>
+        own (float[n, c] prediction, float[n, d] target) => (float loss) {
+            sizes = Constant <value = int64[2] {3, 1}> ()
+            t, k = Split <axis = 1> (target, sizes)
+            w = Sub (prediction, t)
+            y = Mul (w, w)
+            x = Mul (y, k)
+            loss = ReduceMean <keepdims = 0> (x)
+        }"""
+    return written(text, folder)
+
+
+@pytest.mark.parametrize("target", ["onnx", "ort-training"])
+def test_an_open_axis_of_its_own_has_the_size_that_is_given(target: str, tmp_path: Path) -> None:
+    options: dict[str, Any] = {"loss": str(in_columns(tmp_path)), "target": target}
+    found = svgd_onnx.inspect(_saved(tmp_path), random_size={"d": 4}, **options)
+    assert found.refusal is None
+    manifest = svgd_onnx.convert(network(), tmp_path / "a", random_size={"d": 4}, **options)
+    assert manifest.verified is not None
+    data = {"x": X, "target": np.concatenate([T, K[T.argmax(axis=1), None]], axis=1)}
+    scores = svgd_onnx.Trainer(tmp_path / "a").evaluate(data)
+    weights = onnx.numpy_helper.to_array(network().graph.initializer[0])
+    wanted = np.mean((X @ weights - T) ** 2 * K[T.argmax(axis=1), None])
+    assert scores["loss"] == pytest.approx(wanted, rel=1e-5)
+    with pytest.raises(svgd_onnx.UserError, match="random_size 'e' is no open axis"):
+        svgd_onnx.convert(network(), tmp_path / "b", random_size={"e": 4}, **options)
+
+
+def _saved(folder: Path) -> Path:
+    onnx.save(network(), folder / "model.onnx")
+    return folder / "model.onnx"

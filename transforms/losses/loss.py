@@ -83,6 +83,11 @@ class Loss:
         """The target's shape, from that of the prediction as `build` takes it."""
         return list(prediction)
 
+    @property
+    def own_axes(self) -> Sequence[int]:
+        """Open axes of the target that are none of the prediction; after `target_shape`."""
+        return ()
+
     def random_target(
         self,
         prediction: np.ndarray,
