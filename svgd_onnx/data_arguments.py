@@ -134,9 +134,12 @@ def _names(text: str) -> list[str]:
     note_read(Path(text))
     try:
         content = require_file(Path(text)).read_text(encoding="utf-8-sig")
-        return [line for line in content.splitlines() if line]
+        names = [line for line in content.splitlines() if line]
     except (OSError, ValueError) as error:
         raise UserError(f"The file of classes '{text}' cannot be read ({error}).") from error
+    if not names:
+        raise UserError(f"The file of classes '{text}' has no name in it: write one a line.")
+    return names
 
 
 def parse_validation(text: str | None) -> Path | float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from svgd_onnx.argument_types import by_name
 from svgd_onnx.errors import UserError, listed
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.records import ANCHOR
@@ -82,6 +83,7 @@ def set_parameters(
         UserError: tensors are missing or strange, of another shape or not finite; nothing has changed then.
     """
     manifest = trainer.manifest
+    arrays = by_name("arrays", arrays)
     wanted, given = set((exchange or Exchange()).names(manifest)), set(arrays)
     if wanted != given:
         missing, strange = (

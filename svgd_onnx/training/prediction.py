@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import mmap
 import re
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, counted, first_line
+from svgd_onnx.errors import Advice, UserError, counted, first_line
 from svgd_onnx.files import UnchangedFiles, require_there, temporary_folder
 from svgd_onnx.manifest import Manifest, Tensor
 from svgd_onnx.runtime import inference_runtime
@@ -59,6 +60,8 @@ class Predictor:
         outputs: of it, but for those that are of no example; each with the axis that examples lie along.
         classifies: the output that has a number for each class, along its second axis; None if none does, or it
             is not known.
+        required: outputs without which nothing is said; of others that have no place for each example, those
+            that have one are enough.
         files: that the session has mapped.
         recurrent: whether it has a recurrent layer, over no step of which onnxruntime ends the process.
     """
@@ -67,6 +70,7 @@ class Predictor:
     inputs: Sequence[Tensor]
     outputs: Sequence[Tensor]
     classifies: str | None = None
+    required: frozenset[str] = frozenset()
     files: UnchangedFiles = field(default_factory=UnchangedFiles)
     recurrent: bool = False
 
@@ -97,11 +101,18 @@ class Predictor:
             UserError: the examples do not fit, or onnxruntime cannot run the model on them.
         """
         check_positive(batch_size=batch_size)
+        outputs: Sequence[Tensor] | None = None
         examples = without_label(given, self.inputs)
         fixed = self.batch_size
         for rows, arrays in one_pass(examples, fixed or batch_size, workers):
             missing = 0 if fixed is None else fixed - len(rows)
-            yield self._run(self._filled(arrays, missing), rows, missing, examples)
+            results = self._run(self._filled(arrays, missing), rows, examples)
+            if outputs is None:
+                outputs = self._of_each_example(results, len(rows) + missing)
+            yield {
+                each.name: self._of_examples(each, results[each.name], len(rows), missing)
+                for each in outputs
+            }
 
     def _filled(self, arrays: Sequence[np.ndarray], missing: int) -> Sequence[np.ndarray]:
         """A batch of as many examples as the model takes: the last one stands for those that are missing."""
@@ -117,11 +128,7 @@ class Predictor:
         ]
 
     def _run(
-        self,
-        arrays: Sequence[np.ndarray],
-        rows: np.ndarray,
-        missing: int,
-        examples: Taken | StreamExamples,
+        self, arrays: Sequence[np.ndarray], rows: np.ndarray, examples: Taken | StreamExamples
     ) -> Outputs:
         feeds = {tensor.name: array for tensor, array in zip(self.inputs, arrays)}
         names = [tensor.name for tensor in self.outputs]
@@ -139,10 +146,27 @@ class Predictor:
                 f"onnxruntime cannot run the model on {examples.source} ({first_line(error)}): see whether the "
                 "sizes and indices in the data are ones that the model can take."
             ) from error
-        return {
-            tensor.name: self._of_examples(tensor, np.asarray(result), len(rows), missing)
-            for tensor, result in zip(self.outputs, results)
-        }
+        return {name: np.asarray(result) for name, result in zip(names, results)}
+
+    def _of_each_example(self, results: Outputs, count: int) -> Sequence[Tensor]:
+        """The outputs with a place for each example, which the first batch tells; others are left out.
+
+        Warns:
+            where one is.
+        """
+        if self.one_by_one:
+            return self.outputs
+        fit = [each for each in self.outputs if _has_places(each, results[each.name], count)]
+        if not fit or not self.required <= {each.name for each in fit}:
+            return self.outputs  # one of which is refused
+        for each in self.outputs:
+            if each not in fit:
+                text = (
+                    f"Output '{each.name}' is left out: it has shape {results[each.name].shape} for "
+                    f"{counted(count, 'example')}, and no axis with one place for each."
+                )
+                warnings.warn(Advice(text), stacklevel=3)
+        return fit
 
     def _of_examples(
         self, tensor: Tensor, result: np.ndarray, count: int, missing: int
@@ -150,7 +174,7 @@ class Predictor:
         if self.one_by_one:
             return result[None]
         axis = tensor.batch_axis
-        if axis is None or result.ndim <= axis or result.shape[axis] != count + missing:
+        if axis is None or not _has_places(tensor, result, count + missing):
             # more of them are not cut off: which of these belongs to an example, nobody knows
             raise UserError(
                 f"Output '{tensor.name}' has shape {result.shape} for {counted(count + missing, 'example')}, "
@@ -158,6 +182,11 @@ class Predictor:
                 "by onnxruntime itself."
             )
         return np.moveaxis(result, axis, 0)[:count]
+
+
+def _has_places(tensor: Tensor, result: np.ndarray, count: int) -> bool:
+    axis = tensor.batch_axis
+    return axis is not None and result.ndim > axis and result.shape[axis] == count
 
 
 @contextlib.contextmanager
@@ -194,9 +223,17 @@ def open_artifacts(
     classes = manifest.loss_settings.class_axis == 1
     predicted = manifest.prediction if classes and not one else None
     # the model as it came may take float16 or float64, where steps take float32
-    types = {each.name: _TYPES.get(each.type, "") for each in session.get_inputs()}
-    inputs = [replace(each, dtype=types.get(each.name) or each.dtype) for each in manifest.inputs]
-    yield Predictor(session, inputs, outputs, predicted, recurrent=recurrent)
+    # and have a batch of fixed size, which steps have not
+    came = {each.name: _tensor(each) for each in session.get_inputs()}
+    inputs = [_as_it_came(each, came[each.name]) for each in manifest.inputs]
+    required = frozenset(term.prediction for term in manifest.terms)
+    yield Predictor(session, inputs, outputs, predicted, required, recurrent=recurrent)
+
+
+def _as_it_came(tensor: Tensor, came: Tensor) -> Tensor:
+    sizes = zip(tensor.shape, came.shape)
+    shape = [of_model if isinstance(of_model, int) else size for size, of_model in sizes]
+    return replace(tensor, dtype=came.dtype or tensor.dtype, shape=shape)
 
 
 def open_model(path: Path, threads: int | None = None) -> Predictor:

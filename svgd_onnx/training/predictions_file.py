@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from svgd_onnx.errors import UserError, option
+from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.files import whole_file
 from svgd_onnx.training.prediction import Outputs, check_alike
 
@@ -178,9 +178,16 @@ def names_that_fit(
     size = None if name is None else outputs[name][-1]
     if given and len(given) != size:
         raise UserError(
-            f"{option('classes')} names {len(given)} classes, but no output has as many numbers an example."
+            f"{option('classes')} names {len(given)} classes, but {_how_many(len(given), outputs)}."
         )
     return given or (known if len(known) == size else ())
+
+
+def _how_many(count: int, outputs: Mapping[str, Sequence[object]]) -> str:
+    fit = [f"'{name}'" for name, shape in outputs.items() if shape and shape[-1] == count]
+    if len(fit) < 2:
+        return "no output has as many numbers an example"
+    return f"{listed(fit)} have as many numbers an example, and nothing says which is meant: leave them out"
 
 
 _WRITERS: Mapping[str, Callable[[Path, Iterable[Outputs], Rows], int]] = {

@@ -25,6 +25,7 @@ from svgd_onnx.training.evaluation import evaluate
 from svgd_onnx.training.examples import Given, taken_from
 from svgd_onnx.training.feed import (
     check_class_names,
+    check_labels_have_names,
     check_workers,
     names_by_label,
     same_classes,
@@ -352,7 +353,9 @@ class Trainer(OpenedFolder):
         known = names_by_label(self.manifest, self._state.progress)
         taken = taken_from(examples, self.manifest, known=known)
         by_label = same_label_classes(self.label_classes, taken) if self.label_classes else {}
-        check_class_names(self.manifest, same_classes(self.classes, taken), by_label)
+        classes = same_classes(self.classes, taken)
+        check_class_names(self.manifest, classes, by_label)
+        check_labels_have_names(self.manifest, classes, taken)
         given = (self._session, self.manifest, taken, wanted)
         return evaluate(*given, trained=trained, workers=workers)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import models
 import numpy as np
 import pytest
@@ -66,6 +68,13 @@ def test_r_stays_where_it_is(target: str, trainer_of: MakeTrainer) -> None:
     set_parameters(trainer, begun)
     np.testing.assert_array_equal(trainer.tensor("fc1.weight"), begun["fc1.weight"])
     np.testing.assert_array_equal(trainer.tensor("svgd.r.fc1.weight"), r)
+
+
+def test_what_was_sent_is_arrays_by_name(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(MODEL)
+    arrays: Any = list(parameters_of(trainer).values())
+    with pytest.raises(UserError, match="arrays is .*, but must be a dictionary"):
+        set_parameters(trainer, arrays)
 
 
 @each_target

@@ -112,6 +112,15 @@ def test_what_is_refused(
     assert re.search(sentence, refused.err)
 
 
+def test_a_file_of_classes_without_a_name_is_refused(
+    run: Run, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "none.txt").write_text("\n")
+    options = ("--classes", f"size_labels={tmp_path / 'none.txt'}")
+    refused = run("train", folder, *of(table(tmp_path / "t.csv")), *TRAIN, *options)
+    assert refused.code == 2 and "has no name in it: write one a line" in refused.err
+
+
 def test_a_config_has_classes_as_text_or_list(run: Run, folder: Path, tmp_path: Path) -> None:
     path = table(tmp_path / "t.csv")
     for written in ('"cow,bee,ape"', '["cow", "bee", "ape"]', '["kind_labels=cow,bee,ape"]'):

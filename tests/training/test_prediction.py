@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from conftest import Answer
+from conftest import Answer, Run
 from onnx import numpy_helper
 
 import svgd_onnx
@@ -106,6 +106,51 @@ def test_an_output_that_has_no_row_for_each_example_is_refused(
     rows = models.examples(models.mlp(), COUNT)["x"]
     with pytest.raises(UserError, match=r"'y' has shape .*, and no axis with one place for each"):
         list(predictor.predict({"x": rows[:, :4]}, batch_size=batch_size))
+
+
+@pytest.mark.parametrize("of_artifacts", [False, True])
+def test_an_output_beside_the_prediction_that_has_no_row_for_each_example_is_left_out(
+    of_artifacts: bool, tmp_path: Path
+) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 4, 3), output="y")
+    net.node("Concat", "y", "y", axis=0, output="twice")
+    model = net.model({"x": ("N", 4)}, {"y": ("N", 3), "twice": ("rows", 3)})
+    onnx.save(model, tmp_path / "model.onnx")
+    x = models.examples(models.mlp(), COUNT)["x"][:, :4]
+    with pytest.warns(UserWarning, match="Output 'twice' is left out: it has shape"):
+        if of_artifacts:
+            svgd_onnx.convert(model, tmp_path / "a", prediction="y", verify=False)
+            said = svgd_onnx.Trainer(tmp_path / "a").predict({"x": x}, batch_size=4)
+        else:
+            predictor = prediction.open_model(tmp_path / "model.onnx")
+            said = prediction.joined(predictor.predict({"x": x}, batch_size=4))
+    assert list(said) == ["y"]
+    weight = numpy_helper.to_array(model.graph.initializer[0])
+    np.testing.assert_allclose(said["y"], x @ weight, rtol=1e-5)
+
+
+def test_a_batch_that_the_file_fixes_is_filled_up(target: str, tmp_path: Path) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 4, 3), output="y")
+    model = net.model({"x": (4, 4)}, {"y": (4, 3)})
+    svgd_onnx.convert(model, tmp_path / "a", target=target, verify=False)
+    x = models.examples(models.mlp(), COUNT)["x"][:, :4]
+    said = svgd_onnx.Trainer(tmp_path / "a").predict({"x": x})
+    weight = numpy_helper.to_array(model.graph.initializer[0])
+    np.testing.assert_allclose(said["y"], x @ weight, rtol=1e-5)
+
+
+def test_names_that_fit_several_outputs_are_of_none(tmp_path: Path, run: Run) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 4, 3), output="y")
+    net.node("Softmax", "y", axis=-1, output="p")
+    onnx.save(net.model({"x": ("N", 4)}, {"y": ("N", 3), "p": ("N", 3)}), tmp_path / "m.onnx")
+    np.savez(tmp_path / "d.npz", x=np.ones((2, 4), np.float32))
+    given = ("predict", tmp_path / "m.onnx", "--data", tmp_path / "d.npz", "--classes", "a,b,c")
+    answered = run(*given, "--output", tmp_path / "o.csv")
+    assert answered.code == 2
+    assert "'y', 'p' have as many numbers an example" in " ".join(answered.err.split())
 
 
 def test_no_two_columns_have_one_name(tmp_path: Path, answer: Answer) -> None:

@@ -166,6 +166,10 @@ LETTERS = {"x": list("abcdef")}
         (["False", "Maybe", "True", "yes"], [0, 2]),
         (["1.50", "2", "2.50", "x"], [0, 2]),
         (["01", "02", "2", "x"], [1, 2]),
+        (["0x0", "0x1", "0x2", "x"], [1, 2]),
+        (["2020-01-01", "2020-01-02", "other", "x"], [0, 1]),
+        (["10:30", "11:00", "2020-01-01 10:00", "x"], [0, 1]),
+        (["AS", "EU", "NA", "x"], [2]),
     ],
 )
 def test_names_that_read_as_numbers_are_names_where_classes_have_such(
@@ -187,6 +191,52 @@ def test_names_that_read_as_numbers_are_names_where_classes_have_such(
     )
     taken = taken_from(numbers, trainer.manifest)
     assert taken.take(slice(None))[1].tolist() == part  # type: ignore[union-attr]
+
+
+def test_names_that_are_the_numbers_of_their_classes_leave_numbers_as_they_are(
+    tmp_path: Path,
+) -> None:
+    """So that -1, which a loss may ignore, stays what it is."""
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 6, 4), output="y")
+    model = net.model({"x": ("N", 6)}, {"y": ("N", 4)})
+    settings = svgd_onnx.LossSettings(ignore_index=-1)
+    svgd_onnx.convert(model, tmp_path / "a", loss_settings=settings, verify=False)
+    rows = named(tmp_path / "t.csv", [0, 1, 2, 3, -1], ["0", "1", "2", "3", "-1"])
+    data = svgd_onnx.load_data(rows, columns=LETTERS, classes=["0", "1", "2", "3"])
+    taken = taken_from(data, svgd_onnx.Trainer(tmp_path / "a").manifest)
+    assert taken.take(slice(None))[1].tolist() == [0, 1, 2, 3, -1]  # type: ignore[union-attr]
+
+
+def test_a_column_cannot_be_an_input_and_a_label_whose_names_read_as_numbers(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    rows = named(tmp_path / "t.csv", [0, 1, 2], ["1", "2", "3"])
+    columns = {"x": [*"abcde", "labels"], "labels": "labels"}
+    data = svgd_onnx.load_data(rows, columns=columns, classes=["1", "2", "3", "4"])
+    with pytest.raises(UserError, match="'labels' of .* is of an input and of the label 'labels'"):
+        trainer_of(models.mlp()).evaluate(data)
+
+
+def test_folders_of_images_may_lack_a_class(trainer: svgd_onnx.Trainer, tmp_path: Path) -> None:
+    data_sets.image_folder(tmp_path / "train")
+    data_sets.image_folder(tmp_path / "part")
+    for file in (tmp_path / "part" / "ape").iterdir():
+        file.unlink()
+    (tmp_path / "part" / "ape").rmdir()
+    trainer.train(svgd_onnx.load_data(tmp_path / "train"), steps=1, **TRAINING)
+    given = svgd_onnx.load_data(tmp_path / "part", classes=data_sets.CLASSES)
+    found = svgd_onnx.load_data(tmp_path / "part")
+    assert trainer.evaluate(found) == trainer.evaluate(given)
+
+
+def test_labels_beyond_the_names_are_refused_in_evaluation_too(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    rows = named(tmp_path / "t.csv", [0, 1, 2], ["0", "1", "2"])
+    data = svgd_onnx.load_data(rows, columns=LETTERS, classes=["a", "b"])
+    with pytest.raises(UserError, match="A label in .* is 2, and there are 2 names of classes"):
+        trainer_of(models.mlp()).evaluate(data)
 
 
 def test_numbers_that_are_no_name_of_those_are_refused(

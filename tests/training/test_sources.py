@@ -315,6 +315,16 @@ def test_a_saved_data_set_of_hugging_face_is_read(tmp_path: Path) -> None:
         svgd_onnx.load_data(tmp_path)
 
 
+def test_classes_that_a_data_set_numbers_may_have_other_numbers(tmp_path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    classes = {"kind": {"names": ["cat", "ape"], "_type": "ClassLabel"}}
+    hugging_face(tmp_path / "saved", arrow.table({"kind": [1, 0, -1]}), classes)
+    for told, wanted in ((["ape", "bee", "cat"], [0, 2, -1]), (["cat", "ape"], [1, 0, -1])):
+        data = svgd_onnx.load_data(tmp_path / "saved")
+        assert data.source.classes_of("kind", told) == tuple(told)
+        assert column(data, "kind") == wanted
+
+
 def test_a_damaged_file_of_arrow_is_not_read_beyond_its_end(tmp_path: Path) -> None:
     arrow = pytest.importorskip("pyarrow")
     offsets = arrow.py_buffer(np.array([0, 2**30, 4], np.int32))

@@ -9,6 +9,7 @@ from svgd_onnx.errors import UserError, listed, option
 from svgd_onnx.manifest import Tensor
 from svgd_onnx.training.sources.python import is_positional
 from svgd_onnx.training.sources.source import LABELS, Data, Source
+from svgd_onnx.training.sources.tables import TableSource, read_as_something_else
 
 
 def classes_of_labels(
@@ -28,8 +29,28 @@ def classes_of_labels(
     found = {}
     for place, label in enumerate(labels):
         given = data.label_classes.get(label) or (() if place else data.classes)
+        _refuse_shared(data, columns, label, given)
         found[label] = _classes_of(data, columns[label], tuple(given))
     return {label: names for label, names in found.items() if names}
+
+
+def _refuse_shared(
+    data: Data, columns: Mapping[str, Sequence[str]], label: str, names: Sequence[str]
+) -> None:
+    """Refuses a column that an input and a label are made of, where the label's names have other numbers.
+
+    Raises:
+        UserError: names it.
+    """
+    if not isinstance(data.source, TableSource) or not names:
+        return
+    of_inputs = {name for tensor, made in columns.items() if tensor != label for name in made}
+    shared = [name for name in columns[label] if name in of_inputs]
+    if shared and (read_as_something_else(names) or data.source.states(shared[0])):
+        raise UserError(
+            f"Column '{shared[0]}' of {data.source.title} is of an input and of the label '{label}' at once, "
+            "whose classes have names: give the label a column of its own."
+        )
 
 
 def check_labels(data: Data, labels: Sequence[str]) -> None:

@@ -61,7 +61,7 @@ class ImageFolder:
                 raise UserError(f"The folder '{path / folder}' has no image, though it is a class.")
             self._files += [file.removeprefix(f"{path}{os.sep}") for file in files]
             if folders:
-                numbers += [self._classes.index(folder)] * len(files)
+                numbers += [folders.index(folder)] * len(files)
         if not self._files:
             raise UserError(f"There is no image in '{path}'.")
         if others:
@@ -72,7 +72,11 @@ class ImageFolder:
                 ),
                 stacklevel=4,
             )
-        self._labels = np.array(numbers, np.int64)
+        self._folders = tuple(folders)
+        self._of_folder = np.array(numbers, np.int64)
+        self._told = bool(classes)
+        classes_of = [self._classes.index(name) for name in folders]
+        self._labels = np.array(classes_of, np.int64)[self._of_folder]
         self.columns: Sequence[str] = (IMAGE, LABELS) if folders else (IMAGE,)
 
     def __len__(self) -> int:
@@ -87,7 +91,14 @@ class ImageFolder:
         return taken
 
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
-        return self._classes if column == LABELS else ()
+        if column != LABELS or not self._folders:
+            return ()
+        if given and not self._told and set(self._folders) <= set(given):
+            self._classes = tuple(given)
+            numbers = np.array([self._classes.index(name) for name in self._folders], np.int64)
+            self._labels = numbers[self._of_folder]
+        self._told = True
+        return self._classes
 
     def name_of(self, row: int) -> str | None:
         return self._files[row]

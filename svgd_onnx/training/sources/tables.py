@@ -7,11 +7,14 @@ goes piece by piece into an unnamed temporary file, which is mapped: in memory i
 from __future__ import annotations
 
 import codecs
+import functools
+import io
 import json
 import mmap
 import re
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from csv import writer as csv_writer
 from pathlib import Path
 from typing import Any
 
@@ -92,7 +95,12 @@ class TableSource:
             raise UserError(
                 f"{title} has several columns '{min(repeated)}': give each its own name."
             )
-        self._classes = dict(classes or {})
+        self._stated = dict(classes or {})
+        self._classes = dict(self._stated)
+        self._told: set[str] = set()
+        self._numbers: dict[
+            str, np.ndarray
+        ] = {}  # of classes that are stated, where others were told
         self._chosen = tuple(chosen)
         self._files = files or UnchangedFiles()
         self._has_pictures, self._as_texts = has_pictures, as_texts
@@ -119,8 +127,9 @@ class TableSource:
 
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         chosen = self._chosen if given is None else tuple(given)
-        if column not in self._classes and any(map(_reads_as_number, chosen)):
+        if column not in self._classes and read_as_something_else(chosen):
             self._read_as_texts(column)
+        self._tell(column, chosen)
         if column in self.texts and column not in self._classes:
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
             self._check_names(column, found)
@@ -133,14 +142,27 @@ class TableSource:
             self._classes[column] = chosen or tuple(sorted(found))
         return self._classes.get(column, ())
 
+    def _tell(self, column: str, chosen: tuple[str, ...]) -> None:
+        """Has classes whose numbers the data states have those of the names that are told, once."""
+        stated = self._stated.get(column, ())
+        if stated and chosen and column not in self._told and set(stated) <= set(chosen):
+            self._numbers[column] = np.array([chosen.index(name) for name in stated], np.int64)
+            self._classes[column] = chosen
+        self._told.add(column)
+
+    def states(self, column: str) -> bool:
+        """Whether the data itself says which name each number of a column has."""
+        return column in self._stated
+
     def _read_as_texts(self, column: str) -> None:
-        """Has a column of numbers or truth values be the texts that it is written in: those are names."""
+        """Has a column of numbers or dates be the texts that it is written in: those are names."""
         kind, types = self._table.schema.field(column).type, pyarrow().types
-        if not (types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind)):
-            return
-        texts = self._table.column(column).cast("string")
         if self._as_texts is not None:
             texts = self._as_texts(column)
+        elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+            texts = self._table.column(column).cast("string")
+        else:
+            return
         place = self._table.column_names.index(column)
         self._set_table(self._table.set_column(place, column, texts))
 
@@ -203,8 +225,21 @@ class TableSource:
             column, kind = column.cast("float64"), pyarrow().float64()
         if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
             values = np.asarray(column.to_numpy())
+            if name in self._numbers and np.issubdtype(values.dtype, np.integer):
+                values = self._told_numbers(name, values, rows)
             return values.astype(np.int64) if values.dtype == bool else values
         return self._nested(name, column, rows)
+
+    def _told_numbers(self, name: str, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Numbers of classes in the order that was told; those below 0 are of none, and stay."""
+        numbers = self._numbers[name]
+        beyond = np.flatnonzero(values >= len(numbers))
+        if beyond.size:
+            raise UserError(
+                f"Column '{name}' of {self.title} has {values[beyond[0]]} in row {rows[beyond[0]]}, and names "
+                f"{len(numbers)} classes."
+            )
+        return np.where(values < 0, values, numbers[values])
 
     def _of_other_encoding(self, name: str) -> UserError:
         cells = (each.as_py() or b"" for each in self._table.column(name))
@@ -265,15 +300,24 @@ class TableSource:
         return np.asarray(values.to_numpy(zero_copy_only=False).reshape(shape))
 
 
-def _reads_as_number(name: str) -> bool:
-    """Whether a column of such names alone could be taken for one of numbers or truth values."""
-    if name.strip().lower() in ("true", "false"):
-        return True
-    try:
-        float(name)
-    except ValueError:
+def read_as_something_else(names: Sequence[str]) -> bool:
+    """Whether some of these, alone in a column of CSV, would be read as numbers, dates or nothing.
+
+    Not where they are the numbers of the classes that they name.
+    """
+    if tuple(names) == tuple(str(number) for number in range(len(names))):
         return False
-    return True
+    return any(map(_reads_as_something_else, names))
+
+
+@functools.cache
+def _reads_as_something_else(name: str) -> bool:
+    from pyarrow import csv
+
+    text = io.StringIO()
+    written = csv_writer(text)
+    written.writerows([["name"], [name]])
+    return not _is_text(csv.read_csv(io.BytesIO(text.getvalue().encode())).schema.field(0).type)
 
 
 def _is_text(kind: Any) -> bool:
