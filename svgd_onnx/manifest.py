@@ -366,7 +366,14 @@ def _check_format(given: object, path: Path) -> None:
 
 def digest_of(content: dict[str, object]) -> str:
     """SHA-256 of what a manifest says, however its JSON is written."""
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    plain = json.loads(json.dumps(content), parse_float=_shortest)
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def _shortest(number: str) -> float:
+    """1.0 as 1, which some programs write for it."""
+    value = float(number)
+    return int(value) if value.is_integer() else value
 
 
 def _damaged(path: Path, why: str) -> UserError:

@@ -202,7 +202,7 @@ def _batch_by_batch(
 def known_classes(given: Data) -> tuple[str, ...]:
     """The names of classes that some data has, whatever labels a model wants; none where it names none."""
     own = LABELS if given.source.own_names and LABELS in given.source.columns else ""
-    return given.classes or (given.source.classes_of(own) if own else ())
+    return given.classes or (given.source.apart().classes_of(own) if own else ())
 
 
 def label_classes(given: Data, manifest: Manifest) -> dict[str, tuple[str, ...]]:
@@ -213,6 +213,7 @@ def label_classes(given: Data, manifest: Manifest) -> dict[str, tuple[str, ...]]
     """
     labels = [label.name for label in manifest.labels]
     if _as_arrays(given) is None:
+        given = replace(given, source=given.source.apart())
         return classes_of_labels(given, columns_of(given, manifest.arrays, labels), labels)
     check_labels(given, labels)
     first = {labels[0]: given.classes} if labels and given.classes else {}

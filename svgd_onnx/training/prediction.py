@@ -156,7 +156,12 @@ class Predictor:
         """
         if self.one_by_one:
             return self.outputs
-        fit = [each for each in self.outputs if _has_places(each, results[each.name], count)]
+        fit = [
+            each
+            for each in self.outputs
+            if _has_places(each, results[each.name], count)
+            and (self.batch_size is not None or not _states_other(each, count))
+        ]
         if not fit or not self.required <= {each.name for each in fit}:
             return self.outputs  # one of which is refused
         for each in self.outputs:
@@ -182,6 +187,15 @@ class Predictor:
                 "by onnxruntime itself."
             )
         return np.moveaxis(result, axis, 0)[:count]
+
+
+def _states_other(tensor: Tensor, count: int) -> bool:
+    """Whether a model says that an axis is as long for any number of examples, and by chance it is as many.
+
+    One that says 1 may well be exported with one example.
+    """
+    axis = tensor.batch_axis
+    return axis is not None and len(tensor.shape) > axis and tensor.shape[axis] == count > 1
 
 
 def _has_places(tensor: Tensor, result: np.ndarray, count: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -53,6 +54,8 @@ class PreparedExamples:
     def __init__(
         self, data: Data, tensors: Sequence[Tensor], labels: Sequence[str], check: Check
     ) -> None:
+        # whoever else takes these examples may know classes by other numbers
+        data = replace(data, source=data.source.apart())
         self._data, self._tensors, self._check = data, tensors, check
         self._columns = columns_of(data, tensors, labels)
         self.source = data.source.title

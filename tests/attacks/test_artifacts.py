@@ -351,7 +351,9 @@ def test_a_folder_of_format_3_trains(folder: Path) -> None:
 
 def test_a_manifest_that_is_laid_out_anew_trains(folder: Path) -> None:
     path = folder / "svgd.json"
-    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True))
+    text = json.dumps(json.loads(path.read_text()), sort_keys=True)
+    assert ": 1.0," in text
+    path.write_text(text.replace(": 1.0,", ": 1,"))  # as some programs write it
     trainer = svgd_onnx.Trainer(folder)
     assert np.isfinite(trainer.train_step(models.examples(MODEL), 0.1))
 

@@ -130,6 +130,20 @@ def test_an_output_beside_the_prediction_that_has_no_row_for_each_example_is_lef
     np.testing.assert_allclose(said["y"], x @ weight, rtol=1e-5)
 
 
+def test_an_output_of_another_length_is_none_of_examples_where_they_are_as_many_by_chance(
+    tmp_path: Path,
+) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 4, 3), output="y")
+    net.node("ReduceMean", "y", axes=[0], keepdims=0, output="mean")
+    onnx.save(net.model({"x": ("N", 4)}, {"y": ("N", 3), "mean": (3,)}), tmp_path / "model.onnx")
+    predictor = prediction.open_model(tmp_path / "model.onnx")
+    x = models.examples(models.mlp(), COUNT)["x"][:, :4]
+    with pytest.warns(UserWarning, match="Output 'mean' is left out"):
+        said = prediction.joined(predictor.predict({"x": x}, batch_size=3))
+    assert list(said) == ["y"]
+
+
 def test_a_batch_that_the_file_fixes_is_filled_up(target: str, tmp_path: Path) -> None:
     net = models.Network()
     net.node("MatMul", "x", net.weight("w", 4, 3), output="y")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -208,6 +209,34 @@ def test_names_that_are_the_numbers_of_their_classes_leave_numbers_as_they_are(
     assert taken.take(slice(None))[1].tolist() == [0, 1, 2, 3, -1]  # type: ignore[union-attr]
 
 
+def test_numbers_stay_numbers_where_no_cell_is_a_name(
+    trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    rows = named(tmp_path / "t.csv", [0, 1, 2], ["0", "1", "2"])
+    trainer = trainer_of(models.mlp())
+    plain = trainer.evaluate(svgd_onnx.load_data(rows, columns=LETTERS))
+    for names in (["false", "true", "no", "x"], ["2020", "2021", "2022", "x"]):
+        data = svgd_onnx.load_data(rows, columns=LETTERS, classes=names)
+        assert trainer.evaluate(data) == plain
+
+
+def test_data_that_two_trainers_take_has_for_each_the_numbers_that_it_knows(
+    target_of: Any, tmp_path: Path
+) -> None:
+    folder = target_of(models.mlp())
+    other = Path(shutil.copytree(folder, tmp_path / "other"))
+    rows = named(tmp_path / "t.csv", [0, 1, 2, 3] * 2, ["0", "1", "2", "3"])
+    data = svgd_onnx.load_data(rows, columns=LETTERS)
+    before = svgd_onnx.Trainer(folder).evaluate(data)
+    told = svgd_onnx.load_data(rows, columns=LETTERS, classes=["2", "0", "1", "3"])
+    trainer = svgd_onnx.Trainer(other)
+    trainer.train(told, steps=1, **TRAINING)
+    trainer.evaluate(data)
+    again = svgd_onnx.Trainer(folder)
+    assert again.evaluate(data) == before
+    assert again.classes == ()
+
+
 def test_a_column_cannot_be_an_input_and_a_label_whose_names_read_as_numbers(
     trainer_of: MakeTrainer, tmp_path: Path
 ) -> None:
@@ -313,7 +342,7 @@ def test_validation_has_the_classes_of_training(trainer: svgd_onnx.Trainer, tmp_
     train, validation = (svgd_onnx.load_data(tmp_path / name) for name in ("train", "validation"))
     with pytest.raises(
         UserError,
-        match=r"classes of .* are bee, cat, wasp, and those that they have to be are ape, bee, cat",
+        match=r"has the class 'wasp', which is none of ape, bee, cat",
     ):
         trainer.train(train, epochs=1, validation=validation, **TRAINING)
 

@@ -319,6 +319,10 @@ def test_classes_that_a_data_set_numbers_may_have_other_numbers(tmp_path: Path) 
     arrow = pytest.importorskip("pyarrow")
     classes = {"kind": {"names": ["cat", "ape"], "_type": "ClassLabel"}}
     hugging_face(tmp_path / "saved", arrow.table({"kind": [1, 0, -1]}), classes)
+    hugging_face(tmp_path / "ignoring", arrow.table({"kind": [1, 255]}), classes)
+    ignoring = svgd_onnx.load_data(tmp_path / "ignoring")
+    assert ignoring.source.classes_of("kind", ["ape", "cat"]) == ("ape", "cat")
+    assert column(ignoring, "kind") == [0, 255]
     for told, wanted in ((["ape", "bee", "cat"], [0, 2, -1]), (["cat", "ape"], [1, 0, -1])):
         data = svgd_onnx.load_data(tmp_path / "saved")
         assert data.source.classes_of("kind", told) == tuple(told)

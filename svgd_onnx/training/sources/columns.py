@@ -74,6 +74,12 @@ def _classes_of(data: Data, columns: Sequence[str], given: tuple[str, ...]) -> t
         UserError: those that are given are others than the data's.
     """
     known = data.source.classes_of(columns[0], given) if len(columns) == 1 else ()
+    unknown = [name for name in known if given and name not in given]
+    if unknown:
+        raise UserError(
+            f"{data.source.title} has the class '{unknown[0]}', which is none of {listed(given)}: "
+            f"{option('classes')} lists them."
+        )
     if known and given and known != given:
         raise UserError(
             f"The classes of {data.source.title} are {listed(known)}, and those that they have to be are "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import warnings
 from collections.abc import Iterator, Sequence
@@ -78,6 +79,9 @@ class ImageFolder:
         classes_of = [self._classes.index(name) for name in folders]
         self._labels = np.array(classes_of, np.int64)[self._of_folder]
         self.columns: Sequence[str] = (IMAGE, LABELS) if folders else (IMAGE,)
+
+    def apart(self) -> ImageFolder:
+        return copy.copy(self)
 
     def __len__(self) -> int:
         return len(self._files)

@@ -55,6 +55,9 @@ class SequenceSource:
     def name_of(self, row: int) -> str | None:
         return None
 
+    def apart(self) -> SequenceSource:
+        return self
+
 
 class Stream:
     """Examples, or batches of them, of what can be gone through again and again.

@@ -62,6 +62,10 @@ class Source(Protocol):
         """What a row is called, as the file of a picture; None where it has no name."""
         ...
 
+    def apart(self) -> Source:
+        """The same examples, whose classes are told without those of this one."""
+        ...
+
 
 class ArraySource:
     """Arrays, in memory or in mapped files, examples along their first axis.
@@ -105,6 +109,9 @@ class ArraySource:
 
     def name_of(self, row: int) -> str | None:
         return None
+
+    def apart(self) -> ArraySource:
+        return self
 
 
 @dataclass(frozen=True)

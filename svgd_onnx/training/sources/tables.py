@@ -7,6 +7,7 @@ goes piece by piece into an unnamed temporary file, which is mapped: in memory i
 from __future__ import annotations
 
 import codecs
+import copy
 import functools
 import io
 import json
@@ -111,6 +112,12 @@ class TableSource:
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.texts = frozenset(each.name for each in table.schema if _is_text(each.type))
 
+    def apart(self) -> TableSource:
+        other = copy.copy(self)
+        other._classes, other._numbers = dict(self._classes), dict(self._numbers)
+        other._told = set(self._told)
+        return other
+
     def __len__(self) -> int:
         return int(self._table.num_rows)
 
@@ -128,7 +135,7 @@ class TableSource:
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         chosen = self._chosen if given is None else tuple(given)
         if column not in self._classes and read_as_something_else(chosen):
-            self._read_as_texts(column)
+            self._read_as_texts(column, chosen)
         self._tell(column, chosen)
         if column in self.texts and column not in self._classes:
             found = {each.as_py() for each in self._table.column(column).unique()} - {None}
@@ -145,7 +152,8 @@ class TableSource:
     def _tell(self, column: str, chosen: tuple[str, ...]) -> None:
         """Has classes whose numbers the data states have those of the names that are told, once."""
         stated = self._stated.get(column, ())
-        if stated and chosen and column not in self._told and set(stated) <= set(chosen):
+        fits = chosen != stated and set(stated) <= set(chosen)
+        if stated and chosen and column not in self._told and fits:
             self._numbers[column] = np.array([chosen.index(name) for name in stated], np.int64)
             self._classes[column] = chosen
         self._told.add(column)
@@ -154,8 +162,8 @@ class TableSource:
         """Whether the data itself says which name each number of a column has."""
         return column in self._stated
 
-    def _read_as_texts(self, column: str) -> None:
-        """Has a column of numbers or dates be the texts that it is written in: those are names."""
+    def _read_as_texts(self, column: str, names: Sequence[str]) -> None:
+        """Has a column of numbers or dates be the texts that it is written in, where these are names."""
         kind, types = self._table.schema.field(column).type, pyarrow().types
         if self._as_texts is not None:
             texts = self._as_texts(column)
@@ -163,6 +171,9 @@ class TableSource:
             texts = self._table.column(column).cast("string")
         else:
             return
+        written = {each.as_py() for each in texts.unique()}
+        if types.is_integer(kind) and written.isdisjoint(names):
+            return  # then they are the numbers of classes
         place = self._table.column_names.index(column)
         self._set_table(self._table.set_column(place, column, texts))
 
@@ -231,15 +242,16 @@ class TableSource:
         return self._nested(name, column, rows)
 
     def _told_numbers(self, name: str, values: np.ndarray, rows: np.ndarray) -> np.ndarray:
-        """Numbers of classes in the order that was told; those below 0 are of none, and stay."""
+        """Numbers of classes in the order that was told; those that are of none stay."""
         numbers = self._numbers[name]
-        beyond = np.flatnonzero(values >= len(numbers))
-        if beyond.size:
+        named = (values >= 0) & (values < len(numbers))
+        taken = np.flatnonzero(~named & (values >= 0) & (values < len(self._classes[name])))
+        if taken.size:  # as that of another class by now
             raise UserError(
-                f"Column '{name}' of {self.title} has {values[beyond[0]]} in row {rows[beyond[0]]}, and names "
+                f"Column '{name}' of {self.title} has {values[taken[0]]} in row {rows[taken[0]]}, and names "
                 f"{len(numbers)} classes."
             )
-        return np.where(values < 0, values, numbers[values])
+        return np.where(named, numbers[np.where(named, values, 0)], values)
 
     def _of_other_encoding(self, name: str) -> UserError:
         cells = (each.as_py() or b"" for each in self._table.column(name))
