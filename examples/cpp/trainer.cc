@@ -14,7 +14,7 @@ constexpr const char* kUpdate = "svgd.update";  // of steps that accumulate grad
 constexpr const char* kNew = ".new";
 constexpr const char* kProgress = "svgd.progress";
 constexpr const char* kCheckpoint = "checkpoint.safetensors";
-constexpr int kFormat = 3;  // of svgd.json, the newest that is known
+constexpr int kFormat = 4;  // of svgd.json, the newest that is known
 
 const Ort::MemoryInfo& Cpu() {
   static const auto info = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeDefault);
