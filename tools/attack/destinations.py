@@ -112,7 +112,8 @@ def _give(folder: Path, user: pwd.struct_passwd) -> None:
 
 def _commands(folder: Path) -> list[list[str]]:
     model, artifacts = str(folder / "model.onnx"), str(folder / "artifacts")
-    train = ["train", artifacts, "--data", str(folder / "data.npz"), *_BATCH]
+    # anew, as a training with nothing to do writes no log
+    train = ["train", artifacts, "--data", str(folder / "data.npz"), *_BATCH, "--restart"]
     return [
         ["convert", model, "--no-verify", "--output"],
         ["convert", model, "--no-verify", "--force", "--output"],
