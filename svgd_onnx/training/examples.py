@@ -20,7 +20,7 @@ from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.prefetch import Prefetched
 from svgd_onnx.training.prepared import Check, PreparedExamples, check_of, check_of_inputs
 from svgd_onnx.training.sources.columns import check_labels, classes_of_labels, columns_of
-from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows
+from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows, is_one_number
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
 
@@ -193,8 +193,7 @@ def _batch_by_batch(
         given = Data(SequenceSource(given))
     if isinstance(given, Data):
         return PreparedExamples(given, tensors, labels, check(given.source.title))
-    is_number = isinstance(given, np.ndarray) and not given.ndim  # over which nothing goes
-    if callable(given) or (hasattr(given, "__iter__") and not is_number):
+    if callable(given) or (hasattr(given, "__iter__") and not is_one_number(given)):
         return StreamExamples(Stream(given), tensors, check("the data"))
     raise UserError(f"Data of {type(given).__name__} is none: give arrays by name.")
 

@@ -76,8 +76,7 @@ class ImageFolder:
         self._folders = tuple(folders)
         self._of_folder = np.array(numbers, np.int64)
         self._told = bool(classes)
-        classes_of = [self._classes.index(name) for name in folders]
-        self._labels = np.array(classes_of, np.int64)[self._of_folder]
+        self._labels = self._numbered()
         self.columns: Sequence[str] = (IMAGE, LABELS) if folders else (IMAGE,)
 
     def apart(self) -> ImageFolder:
@@ -99,13 +98,17 @@ class ImageFolder:
             return ()
         if given and not self._told and set(self._folders) <= set(given):
             self._classes = tuple(given)
-            numbers = np.array([self._classes.index(name) for name in self._folders], np.int64)
-            self._labels = numbers[self._of_folder]
+            self._labels = self._numbered()
         self._told = True
         return self._classes
 
     def name_of(self, row: int) -> str | None:
         return self._files[row]
+
+    def _numbered(self) -> np.ndarray:
+        """The number of each image's class."""
+        numbers = np.array([self._classes.index(name) for name in self._folders], np.int64)
+        return numbers[self._of_folder]
 
     def _decoded(self, row: int) -> np.ndarray:
         file = self._path / self._files[row]

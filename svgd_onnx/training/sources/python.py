@@ -14,10 +14,12 @@ from svgd_onnx.training.sources.source import Values
 
 def has_rows(given: object) -> bool:
     """Whether an object is one that `SequenceSource` takes."""
-    is_number = (
-        isinstance(given, np.ndarray) and not given.ndim
-    )  # which has no length for all its method
-    return hasattr(given, "__len__") and hasattr(given, "__getitem__") and not is_number
+    return hasattr(given, "__len__") and hasattr(given, "__getitem__") and not is_one_number(given)
+
+
+def is_one_number(given: object) -> bool:
+    """Whether it is an array of no axis, which has no length and no rows for all its methods."""
+    return isinstance(given, np.ndarray) and not given.ndim
 
 
 class SequenceSource:

@@ -99,9 +99,8 @@ class TableSource:
         self._stated = dict(classes or {})
         self._classes = dict(self._stated)
         self._told: set[str] = set()
-        self._numbers: dict[
-            str, np.ndarray
-        ] = {}  # of classes that are stated, where others were told
+        # of classes that are stated, where others were told
+        self._numbers: dict[str, np.ndarray] = {}
         self._chosen = tuple(chosen)
         self._files = files or UnchangedFiles()
         self._has_pictures, self._as_texts = has_pictures, as_texts
