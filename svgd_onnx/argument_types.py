@@ -18,6 +18,7 @@ from svgd_onnx.errors import UserError, check_several, option
 from svgd_onnx.files import PathLike
 
 _Value = TypeVar("_Value")
+_LONGEST = 80  # characters of a value that a sentence has
 
 
 def whole_number(name: str, value: int) -> int:
@@ -102,12 +103,15 @@ def path(name: str, value: PathLike) -> Path:
     """A path.
 
     Raises:
-        UserError: it is none.
+        UserError: it is none, as no text with NUL in it is.
     """
-    if not isinstance(value, str | os.PathLike):
+    if not isinstance(value, str | os.PathLike) or "\0" in str(value):
         raise _refusal(name, value, "a path")
     return Path(value)
 
 
 def _refusal(name: str, value: Any, wanted: str) -> UserError:
-    return UserError(f"{option(name)} is {value!r}, but must be {wanted}.")
+    shown = repr(value)
+    if len(shown) > _LONGEST:
+        shown = f"{shown[:_LONGEST]}..."
+    return UserError(f"{option(name)} is {shown}, but must be {wanted}.")

@@ -12,6 +12,7 @@ from typing import Any
 import onnx
 import onnx_ir as ir
 
+from svgd_onnx import argument_types
 from svgd_onnx.conversion import idle_options
 from svgd_onnx.conversion.compute import ComputeSettings
 from svgd_onnx.conversion.data_parallel import NOT_PARALLEL, check_data_parallel
@@ -26,7 +27,7 @@ from svgd_onnx.conversion.garbage import garbage_kept
 from svgd_onnx.conversion.keywords import keywords_of, take
 from svgd_onnx.conversion.loss_terms import loss_files
 from svgd_onnx.conversion.map_types import save_with_maps
-from svgd_onnx.conversion.model import model_at_fault
+from svgd_onnx.conversion.model import model_at_fault, require_model
 from svgd_onnx.conversion.options import TrainingSettings, UpdateSettings
 from svgd_onnx.conversion.parameter_update import update_of
 from svgd_onnx.conversion.plan import TrainingPlan, plan_training
@@ -145,6 +146,7 @@ def convert(
     )
     t_kernel = _t_kernel(virtual_gradient, update, runtime)
     fast = compute.scale is None and _may_be_fast(virtual_gradient, update, runtime)
+    require_model(model)
     _check_apart([model, *loss_files(training)], output)
     with (
         whole_folder(Path(output), force=force, foreign=foreign) as folder,
@@ -291,8 +293,9 @@ def _as_used(
 
 def _check_apart(read: Sequence[PathLike | onnx.ModelProto], output: PathLike) -> None:
     """Refuses to replace the folder that a model, or a loss, lies in, and a name that nothing could open."""
-    require_text(Path(output))
-    folder = followed(Path(output))
+    folder = argument_types.path("output", output)
+    require_text(folder)
+    folder = followed(folder)
     for file in read:
         if not isinstance(file, onnx.ModelProto) and folder in followed(Path(file)).parents:
             raise UserError(

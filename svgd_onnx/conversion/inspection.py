@@ -10,6 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
+from svgd_onnx import argument_types
 from svgd_onnx.conversion.batch_axes import find_batch_axes
 from svgd_onnx.conversion.description import (
     describe_operation,
@@ -138,7 +139,7 @@ def inspect(
     virtual_gradient.check()
     target = target_here() if target is None else target
     check_choice("target", target, TARGETS)
-    source = Path(path)
+    source = argument_types.path("path", path)
     if source.is_dir() or source.name == FILE_NAME:
         folder, manifest = folder_as_made(source, training, virtual_gradient)
         check_sizes(manifest, random_size or {})

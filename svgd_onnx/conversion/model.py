@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,7 @@ def load_model(
             trained (`check_bounds`), a node reads what is not there (`check_reading_order`), or external data
             is missing or not in its folder (`check_external_data`).
     """
+    require_model(model)
     if isinstance(model, onnx.ModelProto):
         return _in_memory(model, None if external_data is None else Path(external_data))
     if external_data is not None:
@@ -78,6 +80,19 @@ def load_model(
     _check_outputs(loaded, f"'{path}'")
     loaded.meta[_FILES], loaded.meta[_AS_READ] = [path, *beside], as_read
     return loaded
+
+
+def require_model(model: object) -> None:
+    """Refuses what is neither a file nor a model.
+
+    Raises:
+        UserError: says what it is.
+    """
+    if not isinstance(model, str | os.PathLike | onnx.ModelProto):
+        how = ", as onnx.load_from_string makes of them" if isinstance(model, bytes) else ""
+        raise UserError(
+            f"The model is of the type {type(model).__name__}: give an ONNX file, or an onnx.ModelProto{how}."
+        )
 
 
 def files_of(model: ir.Model) -> list[Path]:

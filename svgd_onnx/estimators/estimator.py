@@ -12,6 +12,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from svgd_onnx.argument_types import real_number
 from svgd_onnx.errors import UserError, check_choice
 from svgd_onnx.estimators.default_network import perceptron
 from svgd_onnx.estimators.fitting import Fitted, Model, Options, fit, is_factory, made
@@ -66,13 +67,12 @@ class OnnxEstimator(BaseEstimator):
         check_choice("loss", self.loss, self._losses)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         examples, validation = (X, y), None
-        if not 0 <= self.validation_fraction < 1:
-            raise UserError(
-                f"validation_fraction is {self.validation_fraction}, but must be in [0, 1)."
-            )
-        if self.validation_fraction:
+        aside = real_number("validation_fraction", self.validation_fraction)
+        if not 0 <= aside < 1:
+            raise UserError(f"validation_fraction is {aside}, but must be in [0, 1).")
+        if aside:
             train_x, held_x, train_y, held_y = train_test_split(
-                X, y, test_size=self.validation_fraction, random_state=seed, stratify=stratify
+                X, y, test_size=aside, random_state=seed, stratify=stratify
             )
             examples, validation = (train_x, train_y), (held_x, held_y)
         fitted = fit(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,11 +12,13 @@ from typing import Any, cast
 import numpy as np
 import onnx
 
+from svgd_onnx import argument_types
 from svgd_onnx.conversion.convert import convert
 from svgd_onnx.errors import UserError, counted, listed
 from svgd_onnx.files import PathLike, temporary_folder
 from svgd_onnx.manifest import Dimension, Manifest, Tensor
 from svgd_onnx.training.callbacks import Callback, Record
+from svgd_onnx.training.length import check_positive
 from svgd_onnx.training.trainer import Trainer
 
 Factory = Callable[[int, int], onnx.ModelProto]
@@ -77,7 +80,11 @@ def fit(
     Raises:
         UserError: an option, the model or the examples do not fit.
     """
-    given = dict(options.convert_options or {})
+    given = argument_types.by_name("convert_options", options.convert_options or {})
+    unknown = [name for name in given if name not in inspect.signature(convert).parameters]
+    if unknown:
+        raise UserError(f"convert_options has '{unknown[0]}', which is no keyword of convert.")
+    check_positive(batch_size=argument_types.whole_number("batch_size", options.batch_size))
     taken = [name for name in _OWN if name in given]
     if taken:
         raise UserError(
@@ -85,7 +92,8 @@ def fit(
             "that out."
         )
     with temporary_folder() as temporary:
-        folder = Path(options.folder or temporary / "artifacts")
+        chosen = temporary / "artifacts" if options.folder is None else options.folder
+        folder = argument_types.path("folder", chosen)
         manifest = convert(
             model,
             folder,

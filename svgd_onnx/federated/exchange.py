@@ -77,10 +77,11 @@ def set_parameters(
         trainer: of the same model.
         arrays: by name, as `parameters_of` gives them.
         exchange: what the other side sends; the same on both.
-        steps: how many steps that counts as, of a server that saves.
+        steps: how many steps that counts as, of a server that saves; see `Trainer.set_tensors`.
 
     Raises:
-        UserError: tensors are missing or strange, of another shape or not finite; nothing has changed then.
+        UserError: tensors are missing or strange, of another shape or not finite, or there cannot be so many
+            steps; nothing has changed then.
     """
     manifest = trainer.manifest
     arrays = by_name("arrays", arrays)

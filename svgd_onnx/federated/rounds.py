@@ -66,6 +66,7 @@ def train_round(
             f"A round of {epochs} epochs over {count} examples is fewer than the {of_step} batches of a step: "
             f"give a smaller {option('batch_size')}, or more epochs."
         )
+    trainer.begin_epoch()  # else a round would take some examples twice, and others not at all
     done = trainer.train(
         examples, steps=trainer.step + steps, batch_size=batch_size, learning_rate=learning_rate
     )

@@ -95,7 +95,8 @@ def _after_each_round(
     def after(_: int, arrays: Any) -> Any:
         nonlocal saved
         if arrays is not saved:
-            set_parameters(trainer, arrays_of(arrays), settings.exchange, steps=1)
+            of_step = trainer.manifest.accumulation_steps
+            set_parameters(trainer, arrays_of(arrays), settings.exchange, steps=of_step)
             trainer.save()
             saved = arrays
         return None if examples is None else MetricRecord(trainer.evaluate(examples))

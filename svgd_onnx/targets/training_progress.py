@@ -85,11 +85,16 @@ class TrainingProgress:
         steps += [each.after_step for each in self.validations]
         counts = [self.batch_size, origin.epoch, origin.position, origin.examples]
         return (
-            0 <= self.step < _MOST
+            has_place(self.step)
             and all(0 <= each <= self.step for each in steps)
             and all(0 <= each < _MOST for each in counts)
             and 0 <= self.seed < 2**64
         )
+
+
+def has_place(step: int) -> bool:
+    """Whether a checkpoint can be of so many steps."""
+    return 0 <= step < _MOST
 
 
 def read_progress(content: object) -> TrainingProgress:

@@ -12,6 +12,7 @@ from svgd_onnx.manifest import LossTerm, Manifest
 from svgd_onnx.targets.session import Session, rows_at_fault
 from svgd_onnx.training.examples import Taken, one_pass
 from svgd_onnx.training.metrics import LOSS, Answers, Metric, Task
+from svgd_onnx.training.start import of_any_size
 from svgd_onnx.training.streams import StreamExamples
 
 BATCH_SIZE = 256
@@ -92,7 +93,7 @@ def evaluate(
     fixed = manifest.batch_size
     batch_size = fixed or BATCH_SIZE
     if fixed is not None and not isinstance(examples, StreamExamples) and len(examples) % fixed:
-        raise _no_multiple(fixed, len(examples))
+        raise _no_multiple(manifest, len(examples))
     terms = [_Term(term, manifest, own) for term, own in zip(manifest.terms, metrics)]
     several = len(terms) > 1
     # each of several stands behind the model's own outputs
@@ -100,7 +101,7 @@ def evaluate(
     for number, (rows, batch) in enumerate(one_pass(examples, batch_size, workers)):
         count = len(rows)
         if fixed is not None and count != fixed:
-            raise _no_multiple(fixed, number * fixed + count)
+            raise _no_multiple(manifest, number * fixed + count)
         with rows_at_fault(examples.source, examples.numbers(rows)):
             seed = number if manifest.random else None
             results = session.eval_step(batch, seed=seed, trained=trained)
@@ -126,8 +127,8 @@ def score_names(manifest: Manifest, metrics: Sequence[Sequence[Metric]]) -> list
     ]
 
 
-def _no_multiple(fixed: int, count: int) -> UserError:
+def _no_multiple(manifest: Manifest, count: int) -> UserError:
     return UserError(
-        f"The model's batch axis is fixed at {fixed}, and {count} examples are no multiple of that: export it "
-        "with a batch axis of any size."
+        f"The model's batch axis is fixed at {manifest.batch_size}, and {count} examples are no multiple of "
+        f"that: {of_any_size(manifest)}."
     )

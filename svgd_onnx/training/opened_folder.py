@@ -190,12 +190,33 @@ class OpenedFolder:
 
         Args:
             tensors: by name, as those that were trained elsewhere.
-            steps: how many steps that counts as.
+            steps: how many steps that counts as; of artifacts that accumulate gradients a multiple of
+                `accumulation_steps`.
 
         Raises:
-            UserError: there is none of a name, or an array is of another shape or not finite as float32.
+            UserError: there is none of a name, an array is of another shape or not finite as float32, there
+                cannot be so many steps, or this trainer is training, which counts its own.
         """
+        steps = argument_types.whole_number("steps", steps)
+        if steps:
+            self._check_trains_not()
         self._state.take(argument_types.by_name("tensors", tensors), steps)
+
+    def begin_epoch(self) -> None:
+        """Has the next training begin a new epoch, whatever is left of the one that the last step was in.
+
+        Raises:
+            UserError: this trainer is training.
+        """
+        self._check_trains_not()
+        self._state.begin_epoch()
+
+    def _check_trains_not(self) -> None:
+        if self._trains:
+            raise UserError(
+                "This trainer is training, and a callback of that changes how many steps, or epochs, there "
+                "were: let it end first."
+            )
 
     def check_finite(self) -> None:
         """Refuses what has diverged, as `save` does, but writes nothing.
@@ -226,9 +247,11 @@ class OpenedFolder:
             trained: as of `evaluate`.
 
         Raises:
-            UserError: no scale can be found anew, or the file cannot be written.
+            UserError: no scale can be found anew, the file cannot be written, or what was trained has diverged
+                (`check_finite`).
         """
         file = argument_types.path("path", path)
+        self.check_finite()
         check_not_of_artifacts(file, self._folder)
         how = {"requantize": requantize, "trained": trained}
         write_model(self._folder, self.manifest, self._session.tensor, file, **how)
@@ -241,9 +264,11 @@ class OpenedFolder:
             trained: whether they are written as they were trained where there are averages of them.
 
         Raises:
-            UserError: the artifacts have none, or the file cannot be written.
+            UserError: the artifacts have none, the file cannot be written, or what was trained has diverged
+                (`check_finite`).
         """
         file = argument_types.path("path", path)
+        self.check_finite()
         write_adapter(self._folder, self.manifest, self._session.tensor, file, trained=trained)
 
     @property

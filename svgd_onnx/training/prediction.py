@@ -99,9 +99,13 @@ class Predictor:
 
         Raises:
             UserError: the examples do not fit, or onnxruntime cannot run the model on them.
+
+        Warns:
+            where scores of classes tell none from the others.
         """
         check_positive(batch_size=batch_size)
         outputs: Sequence[Tensor] | None = None
+        told = False
         examples = without_label(given, self.inputs)
         fixed = self.batch_size
         for rows, arrays in one_pass(examples, fixed or batch_size, workers):
@@ -109,10 +113,27 @@ class Predictor:
             results = self._run(self._filled(arrays, missing), rows, examples)
             if outputs is None:
                 outputs = self._of_each_example(results, len(rows) + missing)
-            yield {
+            found = {
                 each.name: self._of_examples(each, results[each.name], len(rows), missing)
                 for each in outputs
             }
+            if not told:
+                told = self._tell_of_no_class(found, rows)
+            yield found
+
+    def _tell_of_no_class(self, found: Outputs, rows: np.ndarray) -> bool:
+        """Warns of the first example whose scores of classes have no highest; gives whether there is one."""
+        scores = found.get(self.classifies or "")
+        if scores is None or scores.ndim < 2 or not np.issubdtype(scores.dtype, np.floating):
+            return False
+        none = np.flatnonzero(~np.isfinite(scores.max(axis=1)).reshape(len(scores), -1).all(axis=1))
+        if none.size:
+            text = (
+                f"Output '{self.classifies}' has NaN or infinity for example {rows[none[0]]}, where a class "
+                "has to be the highest: what is said of such examples says nothing."
+            )
+            warnings.warn(Advice(text), stacklevel=3)
+        return bool(none.size)
 
     def _filled(self, arrays: Sequence[np.ndarray], missing: int) -> Sequence[np.ndarray]:
         """A batch of as many examples as the model takes: the last one stands for those that are missing."""

@@ -31,8 +31,16 @@ def check_batch_size(manifest: Manifest, batch_size: int) -> None:
     if fixed is not None and batch_size != fixed:
         raise UserError(
             f"{option('batch_size')} is {batch_size}, but the model's batch axis is fixed at {fixed}: use "
-            "that, or export it with a batch axis of any size."
+            f"that, or {of_any_size(manifest)}."
         )
+
+
+def of_any_size(manifest: Manifest) -> str:
+    """How to come to artifacts of batches of any size, where theirs is fixed: the end of a sentence."""
+    export = "export it with a batch axis of any size"
+    if manifest.fixed_batch is None:  # nobody tried to open it
+        return f"convert it without {option('fixed_batch')}, or {export}"
+    return export
 
 
 def check_enough(batch_size: int, count: int) -> None:

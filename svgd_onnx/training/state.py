@@ -16,7 +16,8 @@ from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.training_progress import TrainingProgress, Validation
+from svgd_onnx.targets.training_progress import Origin, TrainingProgress, Validation, has_place
+from svgd_onnx.training.batches import BatchOrder
 from svgd_onnx.training.beginning import Beginning, Buffered, Records, Written
 from svgd_onnx.training.checkpoint_claim import CheckpointClaim
 from svgd_onnx.training.finite import STOP, FiniteTensors, never_negative
@@ -150,6 +151,13 @@ class TrainingState:
 
     def take(self, tensors: Mapping[str, np.ndarray], steps: int) -> None:
         """As `Trainer.set_tensors`."""
+        batches = self.manifest.accumulation_steps
+        if steps < 0 or steps % batches or not has_place(self.progress.step + steps):
+            wanted = f"0 or a multiple of {batches}" if batches > 1 else "0 or more"
+            raise UserError(
+                f"{option('steps')} is {steps}, but must be {wanted}, and with the {self.progress.step:,} "
+                "steps so far fit 63 bits."
+            )
         checked = {name: self._checked(name, array) for name, array in tensors.items()}
         for name, array in checked.items():
             self.session.set_tensor(name, array)
@@ -175,6 +183,18 @@ class TrainingState:
                 "comes from."
             )
         return array
+
+    def begin_epoch(self) -> None:
+        """As `Trainer.begin_epoch`."""
+        progress = self.progress
+        origin, step = progress.origin, progress.step
+        if origin.examples and progress.batch_size:
+            origin = BatchOrder(
+                origin.examples, progress.batch_size, progress.seed, origin
+            ).changed(step)
+        if origin.position or origin.first_step != step:
+            origin = Origin(step, origin.epoch + 1, 0, progress.origin.examples)
+            self.progress = replace(progress, origin=origin)
 
     def _seed_of_step(self) -> int:
         """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""

@@ -311,7 +311,7 @@ def test_a_folder_that_is_gone_since_it_was_opened(made: Path, tmp_path: Path) -
     folder = Path(shutil.copytree(made / "onnx", tmp_path / "a"))
     trainer = svgd_onnx.Trainer(folder)
     shutil.rmtree(folder)
-    with pytest.raises(svgd_onnx.UserError, match=r"There is no file '.*eval_model\.onnx'"):
+    with pytest.raises(svgd_onnx.UserError, match=r"has no eval_model\.onnx"):
         trainer.evaluate(models.examples(MODEL))
 
 
@@ -477,3 +477,24 @@ def test_the_source_is_known_by_the_hash_of_its_external_data_too(tmp_path: Path
         name: hashlib.sha256((tmp_path / name).read_bytes()).hexdigest()
         for name in ("model.onnx", "weights/w.bin")
     }
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_open_trainer_never_evaluates_by_the_model_of_another_conversion(
+    target: str, tmp_path: Path
+) -> None:
+    """It says what its own model says, or that the folder's is another by now."""
+    folder = tmp_path / "artifacts"
+    examples = models.examples(models.mlp(), 8)
+    svgd_onnx.convert(models.mlp(), folder, target=target, verify=False)
+    expected = svgd_onnx.Trainer(folder).evaluate(examples)["loss"]
+    trainer = svgd_onnx.Trainer(folder)
+    other = models.mlp()
+    for node in other.graph.node:
+        node.op_type = "Tanh" if node.op_type == "Relu" else node.op_type
+    svgd_onnx.convert(other, folder, target=target, verify=False, force=True)
+    assert svgd_onnx.Trainer(folder).evaluate(examples)["loss"] != expected
+    try:
+        assert trainer.evaluate(examples)["loss"] == expected
+    except svgd_onnx.UserError as refusal:
+        assert "eval_model.onnx" in str(refusal)

@@ -132,3 +132,40 @@ examples = svgd_onnx.load_data({str(tmp_path / "data.npz")!r})
 train_round(trainer, examples, epochs=1, batch_size=4, learning_rate=0.1)
 """
     subprocess.run([sys.executable, "-c", program], check=True)
+
+
+@pytest.mark.parametrize("before", [0, 3, 5])
+def test_a_round_takes_each_example_once_an_epoch(before: int, trainer_of: MakeTrainer) -> None:
+    """Also on a copy of a server's folder, to whose checkpoint rounds count as steps."""
+    model = linear()
+    trainer = trainer_of(model, target="onnx", loss="mse", optimizer="sgd")
+    set_parameters(trainer, parameters_of(trainer), steps=before)
+    seen: list[int] = []
+
+    class Rows:
+        """Examples that say when they are taken."""
+
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, row: int) -> dict[str, np.ndarray]:
+            seen.append(row)
+            return {name: array[row] for name, array in data(1, 40).items()}
+
+    rows = Rows()
+    seen.clear()
+    for _ in range(2):
+        begun = len(seen)
+        train_round(trainer, rows, epochs=1, batch_size=8, learning_rate=RATE)
+        taken = seen[begun:]
+        assert set(taken) == set(range(40))
+        assert all(
+            taken.count(row) == 1 for row in range(1, 40)
+        )  # the first is looked at before too
+
+
+def test_what_a_server_saves_ends_a_whole_step(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(models.mlp(), target="onnx", accumulation_steps=2)
+    set_parameters(trainer, parameters_of(trainer), steps=2)
+    with pytest.raises(UserError, match="steps is 3, but must be 0 or a multiple of 2"):
+        set_parameters(trainer, parameters_of(trainer), steps=3)

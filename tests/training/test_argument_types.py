@@ -164,3 +164,55 @@ def test_a_step_takes_the_rates_that_training_takes(
 def test_a_batch_is_arrays_by_name(trainer_of: MakeTrainer, batch: Any) -> None:
     with pytest.raises(svgd_onnx.UserError, match="the batch|The batch"):
         trainer_of(MODEL).train_step(batch, 0.1)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("steps", [1.5, float("nan"), -1, 2**63, "a", None, np.float32(1), True])
+def test_tensors_count_as_so_many_steps(trainer_of: MakeTrainer, target: str, steps: Any) -> None:
+    trainer = trainer_of(MODEL, target=target)
+    trainer.set_tensors({}, steps=np.int64(2))
+    before = trainer.tensor("fc1.weight")
+    with pytest.raises(svgd_onnx.UserError, match="^steps is .*, but must be"):
+        trainer.set_tensors({"fc1.weight": 0 * before}, steps=steps)
+    np.testing.assert_array_equal(trainer.tensor("fc1.weight"), before)
+    trainer.save()
+    assert svgd_onnx.Trainer(trainer._folder).step == 2
+
+
+def test_steps_are_counted_by_the_training_that_makes_them(trainer_of: MakeTrainer) -> None:
+    trainer = trainer_of(MODEL)
+
+    class Counting(svgd_onnx.Callback):
+        def on_step(self, record: svgd_onnx.Record) -> None:
+            trainer.set_tensors({})
+            for ask in (lambda: trainer.set_tensors({}, steps=1), trainer.begin_epoch):
+                with pytest.raises(svgd_onnx.UserError, match="This trainer is training"):
+                    ask()
+
+    trainer.train(DATA, callbacks=[Counting()], **HOW)
+    assert trainer.step == HOW["steps"]
+
+
+def test_a_table_of_pandas_is_refused_in_a_sentence(trainer_of: MakeTrainer) -> None:
+    class Table:
+        def __len__(self) -> int:
+            return 40
+
+        def __getitem__(self, name: object) -> object:
+            raise KeyError(name)
+
+    trainer = trainer_of(MODEL)
+    asked = (trainer.evaluate, trainer.predict, svgd_onnx.load_data)
+    for ask in asked:
+        with pytest.raises(svgd_onnx.UserError, match="Data of Table gives no example for the num"):
+            ask(Table())
+
+
+@pytest.mark.parametrize("model", [b"ONNX", None, 5])
+def test_what_is_no_model_is_refused_in_a_sentence(tmp_path: Path, model: Any) -> None:
+    with pytest.raises(svgd_onnx.UserError, match="^The model is of the type .*: give an ONNX"):
+        svgd_onnx.convert(model, tmp_path / "a")
+    with pytest.raises(svgd_onnx.UserError, match="^path is .*, but must be a path"):
+        svgd_onnx.inspect(model)
+    with pytest.raises(svgd_onnx.UserError, match="^output is .*, but must be a path"):
+        svgd_onnx.convert(MODEL, "a\0")

@@ -12,6 +12,9 @@ import onnxruntime
 import pytest
 from conftest import MakeTrainer
 
+import svgd_onnx
+from svgd_onnx.targets import TARGETS
+
 COUNT = 24
 
 
@@ -79,3 +82,21 @@ def test_training_moves_the_running_statistics_of_the_exported_model(
     }
     assert np.abs(weights["bn.mean"]).min() > 0
     np.testing.assert_array_equal(weights["bn.variance"], trainer.tensor("bn.variance"))
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_model_that_has_diverged_is_not_written(
+    target: str, trainer_of: MakeTrainer, tmp_path: Path
+) -> None:
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 6, 4), output="logits")
+    model = net.model({"x": ("N", 6)}, {"logits": ("N", 4)})
+    trainer = trainer_of(model, target=target, optimizer="sgd")
+    batch = models.examples(model, 8)
+    trainer.train_step(batch, 0.1)
+    trainer.train_step({**batch, "x": batch["x"] * 100}, 3e38)
+    assert np.isinf(trainer.tensor("w")).any()
+    for write in (trainer.export, lambda _: trainer.predict(batch)):
+        with pytest.raises(svgd_onnx.UserError, match="became"):
+            write(tmp_path / "trained.onnx")
+    assert not (tmp_path / "trained.onnx").exists()

@@ -121,6 +121,7 @@ def test_to_half_the_size_each_pixel_is_a_mean_over_those_near_it() -> None:
         (CenterCrop(11, 4), "too few to cut 11 x 4"),
         (RandomCrop(32, 32, 4), "too few to cut 32 x 32"),
         (Resize(200_000, None), "pixels after resize"),
+        (RandomCrop(4, 4, 100_000), "pixels after pad"),
     ],
 )
 def test_what_does_not_fit_a_picture_is_refused(operation: Operation, sentence: str) -> None:

@@ -331,3 +331,19 @@ def test_a_model_of_float16_predicts_what_its_export_does(target: str, tmp_path:
     trainer.export(tmp_path / "trained.onnx")
     wanted = expected(tmp_path / "trained.onnx", data["x"].astype(np.float16))
     np.testing.assert_array_equal(found, wanted)
+
+
+def test_scores_that_tell_no_class_are_told_of(target: str, tmp_path: Path, run: Run) -> None:
+    """Else the first class would be the highest."""
+    net = models.Network()
+    large = net.node("Mul", "x", net.constant("ten", np.float32(10)))
+    net.node("MatMul", large, net.weight("w", 6, 4), output="logits")
+    model = net.model({"x": ("N", 6)}, {"logits": ("N", 4)})
+    svgd_onnx.convert(model, tmp_path / "artifacts", target=target, verify=False)
+    x = models.examples(model, COUNT)["x"]
+    x[3] = 3e38 * np.sign(x[3])
+    np.savez(tmp_path / "data.npz", x=x)
+    files = "--data", tmp_path / "data.npz", "--output", tmp_path / "said.csv"
+    said = run("predict", tmp_path / "artifacts", *files)
+    assert said.code == 0
+    assert "has NaN or infinity for example 3" in " ".join(said.err.split())

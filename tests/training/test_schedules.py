@@ -8,8 +8,10 @@ from pathlib import Path
 import models
 import numpy as np
 import pytest
+from conftest import MakeTrainer
 
 import svgd_onnx
+from svgd_onnx.targets import TARGETS
 from svgd_onnx.training.schedules import (
     SCHEDULES,
     Cosine,
@@ -169,3 +171,22 @@ def test_a_training_takes_its_rates_from_a_schedule_of_the_users(tmp_path: Path)
     trainer.train(models.examples(model, 8), schedule=Halved(warmup=1), **options)
     lines = (tmp_path / "log.csv").read_text().splitlines()[1:]
     assert [float(line.split(",")[2]) for line in lines] == [ALPHA / 4, ALPHA / 2, ALPHA / 2]
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf"), None, "a", np.array([0.1])])
+@pytest.mark.parametrize("warmup", [0, 2])
+def test_a_rate_that_is_none_is_refused_before_its_step(
+    rate: object, warmup: int, target: str, trainer_of: MakeTrainer
+) -> None:
+    class Odd(svgd_onnx.Schedule):
+        def rate(self, step: int, learning_rate: float, steps: int) -> float:
+            return rate  # type: ignore[return-value]
+
+    trainer = trainer_of(models.mlp(), target=target)
+    before = trainer.tensor("fc1.weight")
+    options = {"steps": 3, "batch_size": 8, "learning_rate": ALPHA}
+    with pytest.raises(svgd_onnx.UserError, match=r"^Odd.rate gives .* for step 0, but a rate"):
+        trainer.train(models.examples(models.mlp(), 8), schedule=Odd(warmup=warmup), **options)
+    assert trainer.step == 0
+    np.testing.assert_array_equal(trainer.tensor("fc1.weight"), before)

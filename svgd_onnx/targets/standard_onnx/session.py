@@ -88,7 +88,7 @@ class InferenceTrainingSession:
         model = FAST_STEP if self.kernels == FAST else TRAINING_STEP
         if self.kernels == FAST:
             checked_model(folder, manifest, TRAINING_STEP)  # others train by that one
-        self._files = {EVAL_MODEL: checked_model(folder, manifest, EVAL_MODEL)}
+        checked_model(folder, manifest, EVAL_MODEL)  # which is opened when it is asked for
         path = folder / name_of_step(CHECKPOINT, step)
         tensors, self.progress = checkpoint.load(path, manifest)
         left = [name for name in tensors if name.startswith(RESIDUAL) and name not in own]
@@ -337,7 +337,7 @@ class InferenceTrainingSession:
     ) -> Any:
         """A session of one of the models; with `sizes`, of batches of these alone, to be captured."""
         device = device or self._device
-        path = self._files.get(name) or checked_model(self._folder, self._manifest, name)
+        path = checked_model(self._folder, self._manifest, name)  # the folder may be another by now
         options = self._onnxruntime.SessionOptions()
         # what is raised says it too, in names that are made printable
         options.log_severity_level = 4

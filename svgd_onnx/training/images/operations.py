@@ -44,8 +44,7 @@ class Resize:
             shorter = min(old_height, old_width)
             width = int(self.height * old_width / shorter)
             height = int(self.height * old_height / shorter)
-        if height * width > MOST_PIXELS:
-            raise UserError(f"it would have {height} x {width} pixels after resize")
+        _check_size(height, width, "resize")
         return resized(image, height, width)
 
 
@@ -122,9 +121,16 @@ def _padded(image: np.ndarray, pad: int) -> np.ndarray:
     if not pad:
         return image
     height, width, channels = image.shape
-    padded = np.zeros((height + 2 * pad, width + 2 * pad, channels), image.dtype)  # np.pad is slow
+    shape = (height + 2 * pad, width + 2 * pad, channels)
+    _check_size(*shape[:2], "pad")
+    padded = np.zeros(shape, image.dtype)  # np.pad is slow
     padded[pad:-pad, pad:-pad] = image
     return padded
+
+
+def _check_size(height: int, width: int, after: str) -> None:
+    if height * width > MOST_PIXELS:
+        raise UserError(f"it would have {height} x {width} pixels after {after}")
 
 
 def _cropped(image: np.ndarray, top: int, left: int, height: int, width: int) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
+
 from svgd_onnx.argument_types import real_number
 from svgd_onnx.errors import LARGEST_FLOAT32, UserError, option
 
@@ -114,12 +116,21 @@ class Rates:
         self._peak = self._schedule.peak(self._learning_rate, values)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step, counted from 0."""
+        """The learning rate of a step, counted from 0.
+
+        Raises:
+            UserError: a schedule of the user's own gives something else.
+        """
         warmup = self._schedule.warmup
         if step >= warmup:
-            return self._schedule.rate(step - warmup, self._peak, self._steps)
-        first = self._schedule.rate(0, self._peak, self._steps)
-        return first * (step + 1) / (warmup + 1)
+            return self._of_schedule(step - warmup)
+        return self._of_schedule(0) * (step + 1) / (warmup + 1)
+
+    def _of_schedule(self, step: int) -> float:
+        given = self._schedule.rate(step, self._peak, self._steps)
+        return _finite(
+            given, f"{type(self._schedule).__name__}.rate gives {given!r} for step {step}"
+        )
 
 
 def check_rate(learning_rate: float) -> float:
@@ -128,9 +139,21 @@ def check_rate(learning_rate: float) -> float:
     Raises:
         UserError: says what it is.
     """
-    rate = real_number("learning_rate", learning_rate)
-    if not 0 <= rate <= LARGEST_FLOAT32:
-        raise UserError(
-            f"The learning rate is {learning_rate}, but must be 0 or more, and finite as float32."
-        )
-    return rate
+    real_number("learning_rate", learning_rate)
+    return _finite(learning_rate, f"The learning rate is {learning_rate}")
+
+
+def _finite(rate: float, said: str) -> float:
+    """A rate as float.
+
+    Args:
+        rate: what somebody gave.
+        said: what it is, to begin a sentence with.
+
+    Raises:
+        UserError: it is none.
+    """
+    is_number = isinstance(rate, int | float | np.integer | np.floating)
+    if not is_number or not 0 <= rate <= LARGEST_FLOAT32:
+        raise UserError(f"{said}, but a rate must be a number, 0 or more, and finite as float32.")
+    return float(rate)

@@ -41,8 +41,14 @@ class SequenceSource:
         self._rows = rows
         if not len(rows):
             raise UserError("There is no example in the data: it is empty.")
-        first = as_mapping(rows[0])
-        self.own_names = not isinstance(rows[0], Mapping)
+        try:
+            example = rows[0]
+        except (KeyError, IndexError) as error:  # as a table of pandas, whose keys are its columns
+            raise UserError(
+                f"Data of {type(rows).__name__} gives no example for the number 0: give arrays by name."
+            ) from error
+        first = as_mapping(example)
+        self.own_names = not isinstance(example, Mapping)
         self.columns: Sequence[str] = tuple(first)
 
     def __len__(self) -> int:
