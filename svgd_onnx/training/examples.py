@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from svgd_onnx.errors import UserError, listed, option
-from svgd_onnx.manifest import Manifest, Tensor
+from svgd_onnx.manifest import LossTerm, Manifest, Tensor
 from svgd_onnx.training import data
 from svgd_onnx.training.augmentation import Augment, AugmentedExamples
 from svgd_onnx.training.batches import Examples, rows_of
@@ -23,6 +23,8 @@ from svgd_onnx.training.sources.columns import check_labels, classes_of_labels, 
 from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows, is_one_number
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
+from svgd_onnx.transforms.losses import loss_named
+from svgd_onnx.transforms.losses.loss import YES_OR_NO
 
 Given = Arrays | Data | Iterable[Any] | Callable[[], Iterable[Any]]
 """What `train` and others take: arrays by name, what `load_data` gives, an object with rows, or a stream."""
@@ -97,8 +99,10 @@ def taken_from(
         return replace(checked, classes=given.classes, label_classes=given.label_classes)
     labels = [label.name for label in manifest.labels]
     taken = _batch_by_batch(given, manifest.arrays, labels, functools.partial(check_of, manifest))
-    if numbered and isinstance(given, Data):
-        _check_numbers_of_classes(given, taken, manifest)
+    if isinstance(given, Data) and isinstance(taken, PreparedExamples):
+        _check_texts(given, taken, manifest, numbered=numbered)
+        if numbered:
+            _check_numbers_of_classes(given, taken, manifest)
     return taken
 
 
@@ -108,6 +112,47 @@ def _told(given: Data, manifest: Manifest, known: Mapping[str, Sequence[str]]) -
     labels = {label.name for label in manifest.labels} - first
     names = {name: tuple(each) for name, each in known.items() if each and name in labels}
     return replace(given, label_classes={**names, **given.label_classes}) if names else given
+
+
+def _check_texts(
+    given: Data, taken: PreparedExamples, manifest: Manifest, *, numbered: bool
+) -> None:
+    """Refuses texts where a loss compares numbers, and one text alone where it asks yes or no.
+
+    Raises:
+        UserError: says which they are.
+    """
+    for place, term in enumerate(manifest.terms):
+        if term.label is None or not taken.has_texts(term.label.name):
+            continue
+        names = taken.label_classes.get(term.label.name, ())
+        says = loss_named(term.loss).says
+        if np.dtype(term.label.dtype).kind == "f" and says != YES_OR_NO:
+            raise UserError(
+                f"{taken.source} has texts where the loss {term.loss} compares '{term.label.name}' with numbers"
+                f"{_of_which(names)}: give numbers."
+            )
+        if says == YES_OR_NO and numbered and len(names) == 1 and not _told_to(given, place, term):
+            raise UserError(
+                f"{taken.source} has '{names[0]}' alone where there are two, and nothing says which number it "
+                f"has: name both in the order of their numbers with {option('classes')}."
+            )
+
+
+def _of_which(names: Sequence[str]) -> str:
+    """One that is no number, for the middle of a sentence; nothing where all are."""
+    for name in names:
+        try:
+            float(name)
+        except ValueError:
+            return f", as '{name}'"
+    return ""
+
+
+def _told_to(given: Data, place: int, term: LossTerm) -> Sequence[str]:
+    """The names of a label's classes that the data was told; of the first label also those without one."""
+    label = "" if term.label is None else term.label.name
+    return given.label_classes.get(label) or (() if place else given.classes)
 
 
 def _check_numbers_of_classes(
@@ -122,7 +167,7 @@ def _check_numbers_of_classes(
         if term.label is None or term.settings.class_axis is None:
             continue
         outputs = term.logits_shape[term.settings.class_axis]
-        told = given.label_classes.get(term.label.name) or (() if place else given.classes)
+        told = _told_to(given, place, term)
         names = taken.label_classes.get(term.label.name, ())
         if names and not told and isinstance(outputs, int) and len(names) < outputs:
             raise UserError(

@@ -111,6 +111,10 @@ class PreparedExamples:
         values = self._data.source.take(columns, np.arange(len(self)))[columns[0]]
         return values if isinstance(values, np.ndarray) else None
 
+    def has_texts(self, label: str) -> bool:
+        """Whether the numbers of a label are those of texts, or of folders by their names."""
+        return not self._data.source.texts.isdisjoint(self._columns[label])
+
     @property
     def _needed(self) -> list[str]:
         return list(dict.fromkeys(name for names in self._columns.values() for name in names))

@@ -136,3 +136,88 @@ def test_predict_takes_names_of_one_output(run: Run, folder: Path, tmp_path: Pat
     line = ("predict", folder, *of(table(tmp_path / "t.csv")), "--output", tmp_path / "p.csv")
     refused = run(*line, "--classes", "kind_labels=a,b,c")
     assert refused.code == 2 and "give names without a label" in refused.err
+
+
+def of_numbers(loss: str, columns: int = 1) -> tuple[onnx.ModelProto, dict[str, Any]]:
+    net = Network()
+    net.node("MatMul", "x", net.weight("w", 2, columns), output="y")
+    model = net.model({"x": ("batch", 2)}, {"y": ("batch", columns)})
+    return model, {"loss": loss, "target": "onnx", "verify": False}
+
+
+@pytest.mark.parametrize("loss", ["mse", "l1", "huber"])
+@pytest.mark.parametrize("cells", ["1.5 unknown 2.5", "2020-01-01 2021-01-01 2022-01-01", "a b c"])
+def test_texts_are_no_numbers_for_a_loss_to_compare(
+    loss: str, cells: str, tmp_path: Path, run: Run
+) -> None:
+    """One such cell makes texts of a column, and these would be numbered."""
+    pytest.importorskip("pyarrow")
+    model, options = of_numbers(loss)
+    svgd_onnx.convert(model, tmp_path / "a", **options)
+    rows = "\n".join(f"1,2,{cell}" for cell in cells.split())
+    (tmp_path / "t.csv").write_text(f"u,v,target\n{rows}\n")
+    for command in (("train", *TRAIN), ("evaluate",)):
+        name, *rest = command
+        said = run(name, tmp_path / "a", *of(tmp_path / "t.csv"), *rest)
+        assert said.code == 2 and f"has texts where the loss {loss} compares 'target'" in said.err
+
+
+def test_folders_are_no_numbers_for_a_loss_to_compare(tmp_path: Path) -> None:
+    pil = pytest.importorskip("PIL.Image")
+    net = Network()
+    flat = net.node("Flatten", "x")
+    net.node("MatMul", flat, net.weight("w", 48, 1), output="y")
+    model = net.model({"x": ("batch", 3, 4, 4)}, {"y": ("batch", 1)})
+    svgd_onnx.convert(model, tmp_path / "a", loss="mse", target="onnx", verify=False)
+    for age in ("8", "9", "10"):
+        (tmp_path / "faces" / age).mkdir(parents=True)
+        pil.new("RGB", (4, 4)).save(tmp_path / "faces" / age / "one.png")
+    with pytest.raises(svgd_onnx.UserError, match="has texts where the loss mse compares"):
+        svgd_onnx.Trainer(tmp_path / "a").evaluate(svgd_onnx.load_data(tmp_path / "faces"))
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_dates_are_classes_as_texts_are(suffix: str, tmp_path: Path) -> None:
+    csv = pytest.importorskip("pyarrow.csv")
+    from pyarrow import parquet
+
+    model, options = of_numbers("cross-entropy", 3)
+    svgd_onnx.convert(model, tmp_path / "a", **options)
+    days = [f"2020-0{month}-01" for month in (3, 1, 2, 1)]
+    rows = "\n".join(f"{at},2,{day}" for at, day in enumerate(days))
+    (tmp_path / "t.csv").write_text(f"u,v,labels\n{rows}\n")
+    parquet.write_table(csv.read_csv(tmp_path / "t.csv"), tmp_path / "t.parquet")
+    trainer = svgd_onnx.Trainer(tmp_path / "a")
+    table = tmp_path / f"t.{suffix}"
+    data = svgd_onnx.load_data(table, columns={"x": ["u", "v"]})
+    trainer.train(data, steps=1, batch_size=4, learning_rate=0.1)
+    assert trainer.classes == tuple(sorted(set(days)))
+    numbers = {"x": np.array([[at, 2] for at in range(4)], np.float32), "labels": [2, 0, 1, 0]}
+    assert trainer.evaluate(data) == pytest.approx(trainer.evaluate(numbers))
+    shared = svgd_onnx.load_data(table, columns={"x": ["u", "labels"], "labels": "labels"})
+    with pytest.raises(svgd_onnx.UserError, match="is of an input and of the label"):
+        trainer.evaluate(shared)
+
+
+def test_yes_or_no_in_texts(tmp_path: Path) -> None:
+    """Of a text that is alone nobody knows whether it is yes, nor of columns that each have their own."""
+    pytest.importorskip("pyarrow")
+    model, options = of_numbers("bce-with-logits", 2)
+    svgd_onnx.convert(model, tmp_path / "two", **options)
+    model, options = of_numbers("bce-with-logits")
+    svgd_onnx.convert(model, tmp_path / "one", **options)
+    (tmp_path / "t.csv").write_text("u,v,a,b,c,d\n1,2,yes,no,1,0\n3,4,yes,yes,1,1\n")
+
+    def loss(folder: str, *of_target: str, **given: Any) -> float:
+        columns = {"x": ["u", "v"], "target": of_target}
+        data = svgd_onnx.load_data(tmp_path / "t.csv", columns=columns, **given)
+        return float(svgd_onnx.Trainer(tmp_path / folder).evaluate(data)["loss"])
+
+    names = {"classes": ["no", "yes"]}
+    assert loss("one", "a", **names) == loss("one", "c")
+    assert loss("one", "b") == loss("one", "d")
+    assert loss("two", "a", "b", **names) == loss("two", "c", "d")
+    with pytest.raises(svgd_onnx.UserError, match="has 'yes' alone where there are two"):
+        loss("one", "a")
+    with pytest.raises(svgd_onnx.UserError, match="nothing says which number each text has"):
+        loss("two", "a", "b")

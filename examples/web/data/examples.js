@@ -6,6 +6,7 @@ import { ImageColumn } from './images.js';
 import { quoted, shown } from './words.js';
 
 const OF_CLASSES = new Set(['cross-entropy', 'focal', 'hinge']);
+const YES_OR_NO = new Set(['bce-with-logits']);
 
 /** The numbers that are in range of what a step takes, and one that is in range whatever that is. */
 function tensorsOf(manifest) {
@@ -45,6 +46,7 @@ export class Examples {
       throw new Error(
         `Array '${shown(unknown)}' in ${title} is no input of the model: leave it out, it wants ${quoted(names)}.`,
       );
+    refuseTexts(columns, manifest, title);
     this.#oneByOne = tensors.every(({ batch_axis: axis }) => axis === null);
     this.#columns = columns;
     this.#tensors = tensors.map((tensor) => checked(columns.get(tensor.name), tensor, this.#oneByOne, title));
@@ -101,6 +103,19 @@ export class Examples {
         const { data, dims } = rowsOf(column, axis, rows, dtype);
         return [tensor.name, { data, dims: this.#oneByOne && axis === 0 ? dims.slice(1) : dims }];
       }),
+    );
+  }
+}
+
+/** Names of classes, where a loss compares numbers, would be taken for the numbers that they have in order. */
+function refuseTexts(columns, manifest, title) {
+  for (const { loss, label } of lossesOf(manifest)) {
+    const names = label && columns.get(label.name).classes;
+    if (!names?.length || !label.dtype.startsWith('float') || YES_OR_NO.has(loss)) continue;
+    const text = names.find((name) => Number.isNaN(Number(name))) ?? names[0];
+    throw new Error(
+      `${title} has texts where the loss ${loss} compares '${shown(label.name)}' with numbers, as '${shown(text)}': ` +
+        'give numbers.',
     );
   }
 }

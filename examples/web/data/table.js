@@ -136,6 +136,12 @@ export function joined(table, names, { name: tensor, dtype, shape }, isLabel) {
     return column;
   });
   const [first] = columns;
+  const texts = names.find((name) => table.columns.get(name).classes);
+  if (texts !== undefined && names.length > 1)
+    throw new Error(
+      `Column '${shown(texts)}' of ${table.title} has texts, and is one of several that '${shown(tensor)}' is made ` +
+        'of: nothing says which number each text has, so give numbers.',
+    );
   const floats = dtype.startsWith('float');
   if (columns.length === 1 && shape.length === 1)
     return floats ? { ...first, dtype: 'float64', data: Float64Array.from(first.data, Number) } : first;

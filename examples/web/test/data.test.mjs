@@ -64,6 +64,24 @@ test('columns of a table', () => {
   assert.throws(() => table('a,b\n'), /no example/);
 });
 
+test('texts are no numbers for a loss to compare', () => {
+  const of = (loss, names, text = 'a,b,t,u\n1,2,no,yes\n3,4,yes,no\n') => {
+    const read = table(text);
+    const x = { name: 'x', dtype: 'float32', shape: ['batch', 2], batch_axis: 0 };
+    const label = { name: 'target', dtype: 'float32', shape: ['batch', names.length], batch_axis: 0 };
+    const term = { loss, settings: {}, logits_shape: ['batch', 1], label };
+    const columns = new Map([
+      ['x', joined(read, ['a', 'b'], x, false)],
+      ['target', joined(read, names, label, true)],
+    ]);
+    return new Examples(columns, { inputs: [x], label, losses: [term], ...term }, 'it');
+  };
+  assert.throws(() => of('mse', ['t']), /it has texts where the loss mse compares 'target' with numbers, as 'no'/);
+  assert.throws(() => of('bce-with-logits', ['t', 'u']), /Column 't' of 'table.csv' has texts, and is one of/);
+  assert.equal(of('mse', ['b']).length, 2);
+  assert.deepEqual(of('bce-with-logits', ['t']).classes, ['no', 'yes']);
+});
+
 test('what does not fit a model is said', async () => {
   const { manifest } = await Trainer.load(ort, own('cnn'));
   const image = { dtype: 'float32', shape: [2, 1, 8, 8], data: new Float32Array(128) };

@@ -31,6 +31,7 @@ def classes_of_labels(
         given = data.label_classes.get(label) or (() if place else data.classes)
         _refuse_shared(data, columns, label, given)
         found[label] = _classes_of(data, columns[label], tuple(given))
+        _refuse_unnumbered(data, columns, label, given)
     return {label: names for label, names in found.items() if names}
 
 
@@ -42,11 +43,14 @@ def _refuse_shared(
     Raises:
         UserError: names it.
     """
-    if not isinstance(data.source, TableSource) or not names:
+    if not isinstance(data.source, TableSource):
         return
     of_inputs = {name for tensor, made in columns.items() if tensor != label for name in made}
     shared = [name for name in columns[label] if name in of_inputs]
-    if shared and (read_as_something_else(names) or data.source.states(shared[0])):
+    if not shared:
+        return
+    named = bool(names) and (read_as_something_else(names) or data.source.states(shared[0]))
+    if named or data.source.has_dates(shared[0]):
         raise UserError(
             f"Column '{shared[0]}' of {data.source.title} is of an input and of the label '{label}' at once, "
             "whose classes have names: give the label a column of its own."
@@ -68,24 +72,42 @@ def check_labels(data: Data, labels: Sequence[str]) -> None:
 
 
 def _classes_of(data: Data, columns: Sequence[str], given: tuple[str, ...]) -> tuple[str, ...]:
-    """The names of the classes of labels in some column.
+    """The names of the classes of labels in some columns; those of several are known if they are given.
 
     Raises:
         UserError: those that are given are others than the data's.
     """
-    known = data.source.classes_of(columns[0], given) if len(columns) == 1 else ()
-    unknown = [name for name in known if given and name not in given]
-    if unknown:
+    for column in columns:
+        known = data.source.classes_of(column, given)
+        unknown = [name for name in known if given and name not in given]
+        if unknown:
+            raise UserError(
+                f"{data.source.title} has the class '{unknown[0]}', which is none of {listed(given)}: "
+                f"{option('classes')} lists them."
+            )
+        if known and given and known != given:
+            raise UserError(
+                f"The classes of {data.source.title} are {listed(known)}, and those that they have to be are "
+                f"{listed(given)}: name these in this order with {option('classes')}."
+            )
+    return given or (known if len(columns) == 1 else ())
+
+
+def _refuse_unnumbered(
+    data: Data, columns: Mapping[str, Sequence[str]], label: str, given: Sequence[str]
+) -> None:
+    """Refuses texts in one of several columns of a label, each of which would number its own.
+
+    Raises:
+        UserError: names it.
+    """
+    texts = [name for name in columns[label] if name in data.source.texts]
+    if texts and len(columns[label]) > 1 and not given:
         raise UserError(
-            f"{data.source.title} has the class '{unknown[0]}', which is none of {listed(given)}: "
-            f"{option('classes')} lists them."
+            f"Column '{texts[0]}' of {data.source.title} has texts, and is one of several that '{label}' is "
+            "made of: nothing says which number each text has, so name them in the order of their numbers with "
+            f"{option('classes')}."
         )
-    if known and given and known != given:
-        raise UserError(
-            f"The classes of {data.source.title} are {listed(known)}, and those that they have to be are "
-            f"{listed(given)}: name these in this order with {option('classes')}."
-        )
-    return given or known
 
 
 def columns_of(

@@ -32,7 +32,7 @@ class ImageFolder:
 
     own_names = True
     reads_columns = True
-    texts: frozenset[str] = frozenset()
+    texts = frozenset({LABELS})
 
     def __init__(self, path: Path, classes: Sequence[str] = ()) -> None:
         pillow()

@@ -133,7 +133,9 @@ class TableSource:
 
     def classes_of(self, column: str, given: Sequence[str] | None = None) -> tuple[str, ...]:
         chosen = self._chosen if given is None else tuple(given)
-        if column not in self._classes and read_as_something_else(chosen):
+        if column not in self._classes and (
+            read_as_something_else(chosen) or self.has_dates(column)
+        ):
             self._read_as_texts(column, chosen)
         self._tell(column, chosen)
         if column in self.texts and column not in self._classes:
@@ -161,12 +163,21 @@ class TableSource:
         """Whether the data itself says which name each number of a column has."""
         return column in self._stated
 
+    def has_dates(self, column: str) -> bool:
+        """Whether a column is of dates or times, which are no numbers, but may be classes."""
+        return bool(pyarrow().types.is_temporal(self._table.schema.field(column).type))
+
     def _read_as_texts(self, column: str, names: Sequence[str]) -> None:
         """Has a column of numbers or dates be the texts that it is written in, where these are names."""
         kind, types = self._table.schema.field(column).type, pyarrow().types
         if self._as_texts is not None:
             texts = self._as_texts(column)
-        elif types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind):
+        elif (
+            types.is_boolean(kind)
+            or types.is_integer(kind)
+            or types.is_floating(kind)
+            or types.is_temporal(kind)
+        ):
             texts = self._table.column(column).cast("string")
         else:
             return
