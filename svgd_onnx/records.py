@@ -11,6 +11,8 @@ AVERAGE = "average"
 """The state of a parameter that is its moving average."""
 ANCHOR = "anchor"
 """The state of a parameter that a proximal term pulls it towards; a step reads it, and leaves it as it is."""
+ACCUMULATED = "accumulated_gradient"
+"""The state of a parameter that is the sum of its gradients since the last change."""
 OF_THE_PARAMETER = frozenset({AVERAGE, ANCHOR})
 """States that have the parameter's shape, and before the first step its value; others are zero then."""
 

@@ -245,6 +245,7 @@ class LossChanges:
             tolerance: how far off a difference may be.
         """
         noise = self._of.noise
+        seen: list[Difference] = []
         against: list[Difference] = []
         too_small = 0.0
         for step in _STEPS:
@@ -253,6 +254,7 @@ class LossChanges:
             found = self._of.over(direction, step)
             if not found.is_finite:
                 continue
+            seen.append(found)
             allowed = tolerance * (abs(found.predicted) if scale is None else step * scale)
             if abs(found.off) > allowed + _MARGIN * noise:
                 against.append(found)
@@ -260,10 +262,15 @@ class LossChanges:
                 too_small = max(step, too_small)
             else:
                 return 1.0
-        return self._agreed(against)
+        return self._agreed(against, seen)
 
-    def _agreed(self, against: list[Difference]) -> float | None:
-        """What differences that speak against a gradient say in its place, if they agree."""
+    def _agreed(self, against: list[Difference], seen: Sequence[Difference]) -> float | None:
+        """What differences that speak against a gradient say in its place, if they agree.
+
+        Args:
+            against: those.
+            seen: all.
+        """
         noise = self._of.noise
         against = [each for each in against if abs(each.off) > _RESOLVED * noise]
         against.sort(key=lambda each: each.step)
@@ -273,8 +280,16 @@ class LossChanges:
             # where the loss is smooth, it bends by the square of the step; at a kink by the step itself
             straight = max(_MARGIN * noise, two.bend * _AGREEMENT * one.step / two.step)
             if agree and one.bend <= straight and one.bend <= _BEND * abs(one.off):
-                return _relative(one)
+                # else it is the loss that bends further out, as behind many a Relu's kink
+                nearer = (each for each in seen if each.step < one.step)
+                if not any(self._is_nearer(each, rates[0]) for each in nearer):
+                    return _relative(one)
         return None
+
+    def _is_nearer(self, found: Difference, rate: float) -> bool:
+        """Whether a gradient is less off over a step than by a rate."""
+        off = abs(found.off) + _MARGIN * self._of.noise
+        return off < _AGREEMENT * abs(rate) * found.step
 
     def _name_wrong(self, names: Sequence[str], verdict: float, findings: Findings) -> None:
         """Finds which of a group it is; the group as a whole where none stands out."""

@@ -72,7 +72,8 @@ def client_app(
         assert held_out is not None
         trainer, _ = _opened(message, context, folder or folder_of)
         given = held_out(context)
-        count = len(taken_from(given, trainer.manifest))  # type: ignore[arg-type]
+        known = trainer.classes_by_label
+        count = len(taken_from(given, trainer.manifest, known=known))  # type: ignore[arg-type]
         return _reply(message, {EXAMPLES: count, **trainer.evaluate(given)})
 
     app = ClientApp()

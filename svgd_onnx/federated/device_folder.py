@@ -27,10 +27,14 @@ def device_folder(artifacts: PathLike, folder: PathLike) -> Path:
     source, path = Path(artifacts), Path(folder)
     Manifest.load(source)
     if not path.exists():
-        with whole_folder(path, force=False, foreign=lambda _: None) as made:
-            for file in source.iterdir():
-                if file.is_file() and file.name not in FOLDER_FILES:
-                    shutil.copyfile(file, made / file.name)
+        try:
+            with whole_folder(path, force=False, foreign=lambda _: None) as made:
+                for file in source.iterdir():
+                    if file.is_file() and file.name not in FOLDER_FILES:
+                        shutil.copyfile(file, made / file.name)
+        except UserError:
+            if not path.exists():  # else another process or thread made it meanwhile
+                raise
     if Manifest.load(path).files != Manifest.load(source).files:
         raise UserError(
             f"'{path}' has a client's copy of other artifacts than '{source}' has: remove it, or give another "

@@ -52,7 +52,7 @@ def train_round(
     """
     check_positive(epochs=epochs, batch_size=batch_size)
     # classes have their numbers, whichever of them a client has
-    taken = taken_from(examples, trainer.manifest)
+    taken = taken_from(examples, trainer.manifest, known=trainer.classes_by_label)
     if isinstance(taken, StreamExamples):
         raise UserError(
             "A client's data has to say how many examples it has, by which it is weighed: give no stream."
@@ -66,7 +66,8 @@ def train_round(
             f"A round of {epochs} epochs over {count} examples is fewer than the {of_step} batches of a step: "
             f"give a smaller {option('batch_size')}, or more epochs."
         )
-    trainer.begin_epoch()  # else a round would take some examples twice, and others not at all
+    # else a round would take some examples twice, and begin with gradients of other parameters
+    trainer.begin_epoch()
     done = trainer.train(
         examples, steps=trainer.step + steps, batch_size=batch_size, learning_rate=learning_rate
     )

@@ -6,7 +6,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from svgd_onnx.argument_types import whole_number
 from svgd_onnx.errors import UserError
+from svgd_onnx.training.given_array import given_array
+from svgd_onnx.training.start import check_seed
 
 
 def rows_of_clients(
@@ -29,7 +32,12 @@ def rows_of_clients(
     Raises:
         UserError: there are fewer rows than clients, or classes that nobody would have.
     """
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(check_seed(seed))
+    labels = given_array(labels, "The labels")
+    clients, classes_per_client = (
+        whole_number(name, value)
+        for name, value in (("clients", clients), ("classes_per_client", classes_per_client))
+    )
     if clients < 1 or clients > len(labels):
         raise UserError(f"{len(labels)} examples cannot be dealt out to {clients} clients.")
     if not classes_per_client:

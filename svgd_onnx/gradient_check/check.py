@@ -37,6 +37,7 @@ from svgd_onnx.training.data import Arrays
 from svgd_onnx.training.sources import Data
 from svgd_onnx.transforms.bodies import all_nodes
 from svgd_onnx.transforms.differentiate.differentiators import differentiate
+from svgd_onnx.transforms.draws import DRAWS
 from svgd_onnx.transforms.lower import LowerFakeQuantize, operators_of
 from svgd_onnx.transforms.quantization import is_fake_quantization
 
@@ -94,7 +95,8 @@ def check(
         What was found of each parameter, in the order in which the model reads them.
 
     Raises:
-        UserError: as `convert`; or an operator has no reference implementation in the onnx package.
+        UserError: as `convert`; an operator has no reference implementation in the onnx package, or draws
+            random numbers, other than Dropout.
 
     Warns:
         of what was given and changes nothing.
@@ -111,6 +113,7 @@ def check(
     check_range("seed", seed, seed >= 0, "0 or more")
     training = take(TrainingSettings, settings)
     plan = _plan(model, training, external_data)
+    _refuse_draws(plan.forward.graph)
     idle = idle_options.of_check(arrays, examples, random_size)
     idle_options.warn_of([*idle, *idle_options.of_model(plan, training)])
     trainable = plan.selection.trainable
@@ -181,6 +184,21 @@ def _plan(
     settings.check()
     with garbage_kept(), model_at_fault(model):
         return plan_training(model, settings, external_data=external_data, dropout=False)
+
+
+def _refuse_draws(graph: ir.Graph) -> None:
+    """Refuses a loss that is another each time that it is computed.
+
+    Raises:
+        UserError: names what draws.
+    """
+    for node in all_nodes(graph):
+        if node.domain == "" and node.op_type in DRAWS:
+            raise UserError(
+                f"{node.op_type} '{unquoted(node.name or '')}' draws random numbers, so that the loss is "
+                "another each time, and no difference of it says what its gradient is: check the model without "
+                "it. What convert makes of it is verified on one draw."
+            )
 
 
 def _gradient_model(plan: TrainingPlan, target: str | None, differentiator: str) -> ir.Model:

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from svgd_onnx.errors import UserError, listed
 from svgd_onnx.files import FOLDER_FILES, check_destination, followed
-from svgd_onnx.manifest import FILE_NAME, is_manifest
+from svgd_onnx.hashes import sha256
+from svgd_onnx.manifest import FILE_NAME, Manifest, is_manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.checkpoint_names import kept_files, step_of
 from svgd_onnx.targets.target import (
@@ -50,6 +51,20 @@ def check_not_of_artifacts(path: Path, folder: Path) -> Path:
             f"'{path}' has the name of a checkpoint that '{folder}' may keep: give another name to write to."
         )
     return final
+
+
+def check_not_source(path: Path, manifest: Manifest) -> None:
+    """Refuses to write over the model that artifacts were converted from, or a file of its weights.
+
+    Raises:
+        UserError: it is one of them, by its content.
+    """
+    source = manifest.source or {}
+    if source and path.is_file() and sha256(path) in source.values():
+        raise UserError(
+            f"'{path}' is what these artifacts were converted from, or a copy of it: give another name to "
+            "write to."
+        )
 
 
 def foreign(folder: Path) -> str | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from svgd_onnx.training.adapter_file import write_adapter
 from svgd_onnx.training.beginning import Beginning
 from svgd_onnx.training.exported_model import write_model
 from svgd_onnx.training.factors import Factors, factors_of
+from svgd_onnx.training.feed import names_by_label
 from svgd_onnx.training.finite import NON_FINITE
 from svgd_onnx.training.start import check_seed, check_threads
 from svgd_onnx.training.state import TrainingState
@@ -125,6 +126,11 @@ class OpenedFolder:
         known = self._state.progress.label_classes
         return {label: tuple(names) for label, names in known.items()}
 
+    @property
+    def classes_by_label(self) -> dict[str, Sequence[str]]:
+        """Names of the classes that it was trained on, by label, as far as they are known; of one label too."""
+        return names_by_label(self.manifest, self._state.progress)
+
     def gradient(self, parameter: str) -> np.ndarray:
         """The (virtual) gradient that the last step gave a trainable parameter.
 
@@ -204,6 +210,9 @@ class OpenedFolder:
 
     def begin_epoch(self) -> None:
         """Has the next training begin a new epoch, whatever is left of the one that the last step was in.
+
+        Of artifacts that accumulate gradients it begins a new step too: batches since the last change of
+        parameters count as left out.
 
         Raises:
             UserError: this trainer is training.

@@ -15,6 +15,7 @@ from svgd_onnx.distributed import ALONE, Communicator
 from svgd_onnx.errors import UserError, option
 from svgd_onnx.files import has_room
 from svgd_onnx.manifest import Manifest
+from svgd_onnx.records import ACCUMULATED
 from svgd_onnx.targets import target_named
 from svgd_onnx.targets.training_progress import Origin, TrainingProgress, Validation, has_place
 from svgd_onnx.training.batches import BatchOrder
@@ -195,6 +196,12 @@ class TrainingState:
         if origin.position or origin.first_step != step:
             origin = Origin(step, origin.epoch + 1, 0, progress.origin.examples)
             self.progress = replace(progress, origin=origin)
+        left_out = (step - progress.skipped) % self.manifest.accumulation_steps
+        if left_out:
+            for each in self.manifest.states:
+                if each.state == ACCUMULATED:
+                    self.session.set_tensor(each.name, np.zeros(each.shape, np.float32))
+            self.progress = replace(self.progress, skipped=progress.skipped + left_out)
 
     def _seed_of_step(self) -> int:
         """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""

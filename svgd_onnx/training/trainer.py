@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,13 +28,12 @@ from svgd_onnx.training.feed import (
     check_class_names,
     check_labels_have_names,
     check_workers,
-    names_by_label,
     same_classes,
     same_label_classes,
 )
 from svgd_onnx.training.finite import STOP
 from svgd_onnx.training.kept_checkpoints import LAST
-from svgd_onnx.training.metrics import metrics_for
+from svgd_onnx.training.metrics import LOSS, metrics_for
 from svgd_onnx.training.opened_folder import OpenedFolder
 from svgd_onnx.training.prediction import BATCH_SIZE, joined, open_artifacts
 from svgd_onnx.training.preparation import Options, prepare
@@ -347,17 +347,26 @@ class Trainer(OpenedFolder):
 
         Raises:
             UserError: the data does not fit the model, or a metric not the loss.
+
+        Warns:
+            where the loss is NaN or infinite.
         """
         wanted = metrics_for(self.manifest, metrics, tables=True)
         check_workers(workers)
-        known = names_by_label(self.manifest, self._state.progress)
-        taken = taken_from(examples, self.manifest, known=known)
+        taken = taken_from(examples, self.manifest, known=self.classes_by_label)
         by_label = same_label_classes(self.label_classes, taken) if self.label_classes else {}
         classes = same_classes(self.classes, taken)
         check_class_names(self.manifest, classes, by_label)
         check_labels_have_names(self.manifest, classes, taken)
         given = (self._session, self.manifest, taken, wanted)
-        return evaluate(*given, trained=trained, workers=workers)
+        scores = evaluate(*given, trained=trained, workers=workers)
+        if not math.isfinite(scores[LOSS]):
+            text = (
+                f"The loss is no finite number ({scores[LOSS]}) on {taken.source}: look for numbers that are "
+                "far too large, and at running statistics, if these came from elsewhere."
+            )
+            warnings.warn(Advice(text), stacklevel=2)
+        return scores
 
     def predict(
         self, examples: Given, *, batch_size: int = BATCH_SIZE, workers: int = 1

@@ -19,6 +19,7 @@ import svgd_onnx
 from svgd_onnx import LossSettings, Manifest, UserError
 from svgd_onnx.cli import _app
 from svgd_onnx.conversion import verification
+from svgd_onnx.conversion.raw_gradients import RawGradients
 from svgd_onnx.runtime import installed_packages
 from svgd_onnx.transforms.differentiate.gradients import GRADIENTS, Backward
 from svgd_onnx.transforms.lower.lower import RULES
@@ -236,3 +237,36 @@ def test_what_was_not_verified_is_opened_before_the_first_step(tmp_path: Path) -
     trainer = svgd_onnx.Trainer(tmp_path / "a")
     with pytest.raises(UserError, match="cannot load .*eval_model"):
         trainer.train_step(models.examples(tanh(), 4), 0.1)
+
+
+def deep(seed: int, layers: int) -> onnx.ModelProto:
+    """Layers of Gemm and Relu, whose loss bends at so many kinks that only the smallest steps are straight."""
+    random = np.random.default_rng(seed)
+    net = models.Network()
+    value = "x"
+    for layer in range(layers):
+        sizes = 64, 10 if layer == layers - 1 else 64
+        weight = (random.normal(size=sizes) / 8).astype(np.float32)
+        value = net.node("Gemm", value, net.constant(f"w{layer}", weight))
+        value = net.node("Relu", value) if sizes[1] == 64 else value
+    net.nodes[-1].output[0] = "logits"
+    return net.model({"x": ("N", 64)}, {"logits": ("N", 10)})
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_deep_network_of_relus_is_not_called_wrong(seed: int, tmp_path: Path) -> None:
+    svgd_onnx.convert(deep(seed, 15), tmp_path / "a", target="onnx")
+
+
+def test_a_wrong_gradient_of_a_deep_network_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exact = RawGradients.loss_and_gradients
+
+    def wrong(self: RawGradients) -> tuple[float, dict[str, np.ndarray]]:
+        loss, gradients = exact(self)
+        return loss, {**gradients, "w9": 0.5 * gradients["w9"]}
+
+    monkeypatch.setattr(RawGradients, "loss_and_gradients", wrong)
+    with pytest.raises(svgd_onnx.UserError, match="another amount than the gradient .* 'w9'"):
+        svgd_onnx.convert(deep(0, 15), tmp_path / "a", target="onnx")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import models
 import numpy as np
@@ -16,6 +18,7 @@ import svgd_onnx
 from svgd_onnx.errors import UserError
 from svgd_onnx.federated import device_folder, parameters_of, set_parameters, train_round
 from svgd_onnx.federated.rounds import check_proximal
+from svgd_onnx.targets import TARGETS
 
 RATE = 0.05
 
@@ -123,6 +126,7 @@ def test_a_round_needs_neither_onnx_nor_a_framework(
     np.savez(tmp_path / "data.npz", **models.examples(model, 8))
     program = f"""
 import sys
+from concurrent.futures import ThreadPoolExecutor
 sys.modules.update(onnx=None, onnx_ir=None, torch=None, tensorflow=None, sklearn=None)
 import svgd_onnx
 from svgd_onnx.federated import parameters_of, set_parameters, train_round
@@ -169,3 +173,46 @@ def test_what_a_server_saves_ends_a_whole_step(trainer_of: MakeTrainer) -> None:
     set_parameters(trainer, parameters_of(trainer), steps=2)
     with pytest.raises(UserError, match="steps is 3, but must be 0 or a multiple of 2"):
         set_parameters(trainer, parameters_of(trainer), steps=3)
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_a_round_begins_a_step_of_several_batches(target: str, trainer_of: MakeTrainer) -> None:
+    """What was accumulated before was the gradient of other parameters."""
+    options = {"target": target, "loss": "mse", "optimizer": "sgd", "accumulation_steps": 2}
+    trainer = trainer_of(linear(), **options)
+    trainer.train_step(data(7, 4), RATE)
+    begun = parameters_of(trainer)
+    set_parameters(trainer, begun)
+    examples = data(1, 8)
+    for _ in range(2):
+        expected = descent(parameters_of(trainer)["w"].astype(np.float64), examples, 1, 0.0)
+        done = train_round(trainer, examples, epochs=1, batch_size=4, learning_rate=RATE)
+        assert done.steps == 2
+        np.testing.assert_allclose(trainer.tensor("w"), expected, rtol=1e-5, atol=1e-6)
+    assert trainer.skipped == 1
+    trainer.save()
+
+
+def test_a_client_may_lack_a_class(trainer_of: MakeTrainer, tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    net = models.Network()
+    net.node("MatMul", "x", net.weight("w", 2, 3), output="y")
+    trainer = trainer_of(net.model({"x": ("N", 2)}, {"y": ("N", 3)}), target="onnx")
+
+    def table(kinds: str) -> Any:
+        rows = "\n".join(f"{at},{-at},{kind}" for at, kind in enumerate(kinds.split()))
+        (tmp_path / "t.csv").write_text(f"u,v,labels\n{rows}\n")
+        return svgd_onnx.load_data(tmp_path / "t.csv", columns={"x": ["u", "v"]})
+
+    trainer.train(table("ape bee cat"), steps=1, batch_size=3, learning_rate=RATE)
+    done = train_round(trainer, table("bee cat"), epochs=1, batch_size=2, learning_rate=0.0)
+    rows = np.arange(2, dtype=np.float32)
+    numbered = {"x": np.stack([rows, -rows], axis=1), "labels": np.array([1, 2])}
+    assert done.loss == pytest.approx(trainer.evaluate(numbered)["loss"])
+
+
+def test_several_make_a_clients_folder_at_once(trainer_of: MakeTrainer, tmp_path: Path) -> None:
+    artifacts = trainer_of(models.mlp(), target="onnx")._folder
+    with ThreadPoolExecutor(4) as pool:
+        made = pool.map(lambda _: device_folder(artifacts, tmp_path / "copy"), range(4))
+        assert set(made) == {tmp_path / "copy"}

@@ -167,3 +167,14 @@ def test_arrays_that_do_not_fit_are_refused() -> None:
     arrays = models.examples(models.mlp(), 2)
     with pytest.raises(svgd_onnx.UserError, match="has shape"):
         svgd_onnx.check(models.mlp(), arrays={**arrays, "x": np.zeros((2, 6, 1), np.float32)})
+
+
+@pytest.mark.parametrize("op_type", ["RandomNormalLike", "RandomUniformLike", "Bernoulli"])
+def test_a_loss_that_is_drawn_is_refused(op_type: str) -> None:
+    """Else right gradients would be called wrong: each difference is of two draws."""
+    net = models.Network()
+    drawn = net.node(op_type, net.node("Sigmoid", "x"))
+    net.node("MatMul", net.node("Add", "x", drawn), net.weight("w", 6, 4), output="logits")
+    model = net.model({"x": ("N", 6)}, {"logits": ("N", 4)})
+    with pytest.raises(svgd_onnx.UserError, match=f"{op_type} .* draws random numbers"):
+        svgd_onnx.check(model)

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from svgd_onnx.argument_types import by_name, several_texts
 from svgd_onnx.errors import UserError, first_line, option
 from svgd_onnx.training import data
@@ -66,7 +68,7 @@ _KINDS = (
     _Kind(
         "an .npz file",
         lambda path: path.is_file(),
-        lambda path, _: ArraySource(data.load(path), f"'{path}'"),
+        lambda path, _: ArraySource(_npz(path), f"'{path}'"),
     ),
 )
 
@@ -137,6 +139,23 @@ def _source(examples: Any, classes: Sequence[str]) -> Source:
         f"Data of {type(examples).__name__} is none that can be loaded: give a path, arrays by name, or an "
         "object with __len__ and __getitem__."
     )
+
+
+def _npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a file that has no name of another form.
+
+    Raises:
+        UserError: it is none.
+    """
+    try:
+        return data.load(path)
+    except UserError as error:
+        if path.suffix.lower() != ".bin":
+            raise
+        raise UserError(
+            f"'{path}' is no .npz file, and CIFAR's binary files are known by their names: data_batch_1.bin, "
+            "test_batch.bin, train.bin, test.bin."
+        ) from error
 
 
 def _opened(path: Path, classes: Sequence[str]) -> Source:

@@ -7,13 +7,11 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
-from svgd_onnx.records import AVERAGE, State
+from svgd_onnx.records import ACCUMULATED, AVERAGE, State
 from svgd_onnx.step_names import STEPS
 from svgd_onnx.transforms.emit.update.groups import apart, joined
 from svgd_onnx.transforms.optimizers.update import Update
 from svgd_onnx.transforms.writer import Writer
-
-ACCUMULATED = "accumulated_gradient"
 
 
 class KeptTensors(ABC):
