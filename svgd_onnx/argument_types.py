@@ -110,8 +110,14 @@ def path(name: str, value: PathLike) -> Path:
     return Path(value)
 
 
+def shown(value: object) -> str:
+    """A value as Python writes it, cut where it is long."""
+    try:
+        written = repr(value)
+    except ValueError:  # of a number of thousands of digits
+        return "a number that is far too large"
+    return written if len(written) <= _LONGEST else f"{written[:_LONGEST]}..."
+
+
 def _refusal(name: str, value: Any, wanted: str) -> UserError:
-    shown = repr(value)
-    if len(shown) > _LONGEST:
-        shown = f"{shown[:_LONGEST]}..."
-    return UserError(f"{option(name)} is {shown}, but must be {wanted}.")
+    return UserError(f"{option(name)} is {shown(value)}, but must be {wanted}.")

@@ -61,6 +61,8 @@ def say_results(trainer: RecordedTrainer, result: dict[str, Any]) -> None:
     if trainer.best_step is not None:
         say(f"The best checkpoint is of step {trainer.best_step}: --checkpoint best takes it.")
     if trainer.skipped:
+        begun = ", or others began before they were as many as change parameters"
+        also = begun if trainer.manifest.accumulation_steps > 1 else ""
         say(
-            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite."
+            f"{trainer.skipped} of all steps were left out: their loss or a gradient was NaN or infinite{also}."
         )

@@ -207,8 +207,11 @@ def given_batch(
     """
     values = [*plan.canonical.graph.inputs, *plan.labels]
     tensors = [describe_tensor(value, plan.batch_axes) for value in values]
-    labels = [each.name for each in tensors[len(plan.canonical.graph.inputs) :]]
-    taken = first_examples(arrays, tensors, labels, count)
+    by_value = dict(zip(values, tensors))
+    losses = {
+        by_value[each.label].name: each.loss for each in plan.losses if each.label is not None
+    }
+    taken = first_examples(arrays, tensors, losses, count)
     return {value.name or "": array for value, array in zip(values, taken)}
 
 

@@ -80,7 +80,9 @@ def fit(
     Raises:
         UserError: an option, the model or the examples do not fit.
     """
-    given = argument_types.by_name("convert_options", options.convert_options or {})
+    given = argument_types.by_name(
+        "convert_options", {} if options.convert_options is None else options.convert_options
+    )
     unknown = [name for name in given if name not in inspect.signature(convert).parameters]
     if unknown:
         raise UserError(f"convert_options has '{unknown[0]}', which is no keyword of convert.")
@@ -92,7 +94,7 @@ def fit(
             "that out."
         )
     with temporary_folder() as temporary:
-        chosen = temporary / "artifacts" if options.folder is None else options.folder
+        chosen = temporary / "artifacts" if options.folder in (None, "") else options.folder
         folder = argument_types.path("folder", chosen)
         manifest = convert(
             model,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -57,10 +58,13 @@ def check_not_source(path: Path, manifest: Manifest) -> None:
     """Refuses to write over the model that artifacts were converted from, or a file of its weights.
 
     Raises:
-        UserError: it is one of them, by its content.
+        UserError: it is one of them, by its name and its content.
     """
-    source = manifest.source or {}
-    if source and path.is_file() and sha256(path) in source.values():
+    names = {Path(name).name: digest for name, digest in (manifest.source or {}).items()}
+    found = ""
+    with contextlib.suppress(OSError):  # what cannot be read is nothing to compare
+        found = sha256(path) if path.name in names and path.is_file() else ""
+    if found and found == names[path.name]:
         raise UserError(
             f"'{path}' is what these artifacts were converted from, or a copy of it: give another name to "
             "write to."

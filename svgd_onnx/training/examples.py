@@ -23,7 +23,7 @@ from svgd_onnx.training.sources.columns import check_labels, classes_of_labels, 
 from svgd_onnx.training.sources.python import SequenceSource, Stream, has_rows, is_one_number
 from svgd_onnx.training.sources.source import LABELS, ArraySource, Data
 from svgd_onnx.training.streams import StreamExamples
-from svgd_onnx.transforms.losses import loss_named
+from svgd_onnx.transforms.losses import Loss, loss_named
 from svgd_onnx.transforms.losses.loss import YES_OR_NO
 
 Given = Arrays | Data | Iterable[Any] | Callable[[], Iterable[Any]]
@@ -100,7 +100,10 @@ def taken_from(
     labels = [label.name for label in manifest.labels]
     taken = _batch_by_batch(given, manifest.arrays, labels, functools.partial(check_of, manifest))
     if isinstance(given, Data) and isinstance(taken, PreparedExamples):
-        _check_texts(given, taken, manifest, numbered=numbered)
+        for place, term in enumerate(manifest.terms):
+            if term.label is not None:
+                told = _told_to(given, place, term)
+                _check_texts(taken, term.label, loss_named(term.loss), told)
         if numbered:
             _check_numbers_of_classes(given, taken, manifest)
     return taken
@@ -115,28 +118,37 @@ def _told(given: Data, manifest: Manifest, known: Mapping[str, Sequence[str]]) -
 
 
 def _check_texts(
-    given: Data, taken: PreparedExamples, manifest: Manifest, *, numbered: bool
+    taken: PreparedExamples, label: Tensor, loss: Loss, told: Sequence[str] = ()
 ) -> None:
-    """Refuses texts where a loss compares numbers, and one text alone where it asks yes or no.
+    """Refuses texts where a loss compares numbers, and others than two where it asks yes or no.
+
+    Args:
+        taken: the examples.
+        label: which.
+        loss: that compares it.
+        told: the names that the data was told of its classes.
 
     Raises:
         UserError: says which they are.
     """
-    for place, term in enumerate(manifest.terms):
-        if term.label is None or not taken.has_texts(term.label.name):
-            continue
-        names = taken.label_classes.get(term.label.name, ())
-        says = loss_named(term.loss).says
-        if np.dtype(term.label.dtype).kind == "f" and says != YES_OR_NO:
+    if not taken.has_texts(label.name):
+        return
+    names = taken.label_classes.get(label.name, ())
+    if np.dtype(label.dtype).kind == "f" and loss.says != YES_OR_NO:
+        if told:
             raise UserError(
-                f"{taken.source} has texts where the loss {term.loss} compares '{term.label.name}' with numbers"
-                f"{_of_which(names)}: give numbers."
+                f"{option('classes')} names {listed(told, 3)}, and the loss {loss.name} compares "
+                f"'{label.name}' with numbers: leave it out."
             )
-        if says == YES_OR_NO and numbered and len(names) == 1 and not _told_to(given, place, term):
-            raise UserError(
-                f"{taken.source} has '{names[0]}' alone where there are two, and nothing says which number it "
-                f"has: name both in the order of their numbers with {option('classes')}."
-            )
+        raise UserError(
+            f"{taken.source} has texts where the loss {loss.name} compares '{label.name}' with numbers"
+            f"{_of_which(names)}: give numbers."
+        )
+    if loss.says == YES_OR_NO and len(names) != 2:
+        raise UserError(
+            f"{taken.source} has {listed(map(repr, names), 3)} where the loss {loss.name} asks yes or no: name "
+            f"both in the order of their numbers with {option('classes')}."
+        )
 
 
 def _of_which(names: Sequence[str]) -> str:
@@ -178,14 +190,14 @@ def _check_numbers_of_classes(
 
 
 def first_examples(
-    given: Given, tensors: Sequence[Tensor], labels: Sequence[str], count: int | None
+    given: Given, tensors: Sequence[Tensor], losses: Mapping[str, Loss], count: int | None
 ) -> list[np.ndarray]:
     """The first of some data, as a model takes them; one, where it takes one.
 
     Args:
         given: arrays, or what `load_data` gives.
         tensors: the model's inputs, and labels last.
-        labels: their names.
+        losses: that compare labels, by these.
         count: how many; None for all.
 
     Raises:
@@ -197,7 +209,11 @@ def first_examples(
         return whole.take(slice(1 if whole.one_by_one else count))
     check = check_of_inputs(tensors, given.source.title)
     one = all(tensor.batch_axis is None for tensor in tensors)
-    return PreparedExamples(given, tensors, labels, check).take(slice(1 if one else count))
+    taken = PreparedExamples(given, tensors, list(losses), check)
+    for tensor in tensors:
+        if tensor.name in losses:
+            _check_texts(taken, tensor, losses[tensor.name])
+    return taken.take(slice(1 if one else count))
 
 
 def without_label(given: Given, inputs: Sequence[Tensor]) -> Taken | StreamExamples:

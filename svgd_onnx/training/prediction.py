@@ -126,11 +126,13 @@ class Predictor:
         scores = found.get(self.classifies or "")
         if scores is None or scores.ndim < 2 or not np.issubdtype(scores.dtype, np.floating):
             return False
-        none = np.flatnonzero(~np.isfinite(scores.max(axis=1)).reshape(len(scores), -1).all(axis=1))
+        highest = scores.max(axis=1, keepdims=True)
+        tied = np.isinf(highest) & ((scores == highest).sum(axis=1, keepdims=True) > 1)
+        none = np.flatnonzero((np.isnan(highest) | tied).reshape(len(scores), -1).any(axis=1))
         if none.size:
             text = (
-                f"Output '{self.classifies}' has NaN or infinity for example {rows[none[0]]}, where a class "
-                "has to be the highest: what is said of such examples says nothing."
+                f"Output '{self.classifies}' has NaN or infinities for example {rows[none[0]]}, among which no "
+                "class is the highest: what is said of such examples says nothing."
             )
             warnings.warn(Advice(text), stacklevel=3)
         return bool(none.size)

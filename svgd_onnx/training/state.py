@@ -202,6 +202,7 @@ class TrainingState:
                 if each.state == ACCUMULATED:
                     self.session.set_tensor(each.name, np.zeros(each.shape, np.float32))
             self.progress = replace(self.progress, skipped=progress.skipped + left_out)
+            self.is_saved = False
 
     def _seed_of_step(self) -> int:
         """31 bits, others for each step: a resumed run draws what an uninterrupted one would have drawn."""

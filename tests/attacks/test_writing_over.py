@@ -269,15 +269,14 @@ def test_so_is_a_file_of_classes(
 def test_the_model_that_artifacts_came_from_is_not_written_over(
     refused: Refused, tmp_path: Path
 ) -> None:
-    """By its content, under whatever name; nor is a file of its weights."""
+    """By its name and its content; nor is a file of its weights."""
     source, weights = tmp_path / "model.onnx", tmp_path / "weights.bin"
     onnx.save(
         models.mlp(), source, save_as_external_data=True, location=weights.name, size_threshold=0
     )
     svgd_onnx.convert(source, tmp_path / "a", target="onnx", verify=False)
     before = source.read_bytes(), weights.read_bytes()
-    (tmp_path / "copy.onnx").write_bytes(before[0])
-    for path in (source, weights, tmp_path / "copy.onnx"):
+    for path in (source, weights):
         said = refused("export", tmp_path / "a", "--output", path)
         assert "is what these artifacts were converted from" in said
         with pytest.raises(svgd_onnx.UserError, match="converted from"):

@@ -217,7 +217,50 @@ def test_yes_or_no_in_texts(tmp_path: Path) -> None:
     assert loss("one", "a", **names) == loss("one", "c")
     assert loss("one", "b") == loss("one", "d")
     assert loss("two", "a", "b", **names) == loss("two", "c", "d")
-    with pytest.raises(svgd_onnx.UserError, match="has 'yes' alone where there are two"):
+    with pytest.raises(svgd_onnx.UserError, match="has 'yes' where the loss .* asks yes or no"):
         loss("one", "a")
     with pytest.raises(svgd_onnx.UserError, match="nothing says which number each text has"):
         loss("two", "a", "b")
+
+
+def test_names_of_outputs_change_no_numbers_of_several_columns(tmp_path: Path) -> None:
+    """Whatever they are called, columns of 0 and 1 are 0 and 1; in Python and in arrays."""
+    pytest.importorskip("pyarrow")
+    model, options = of_numbers("bce-with-logits", 2)
+    svgd_onnx.convert(model, tmp_path / "a", **options)
+    (tmp_path / "t.csv").write_text("u,v,a,b\n1,2,1,0\n3,4,1,0\n")
+    columns = {"x": ["u", "v"], "target": ["a", "b"]}
+    losses = [
+        svgd_onnx.Trainer(tmp_path / "a").evaluate(
+            svgd_onnx.load_data(tmp_path / "t.csv", columns=columns, classes=names)
+        )["loss"]
+        for names in ((), ("1", "2"), ("2019", "2020"), ("no", "yes"))
+    ]
+    assert losses == losses[:1] * 4
+
+
+def test_checks_take_no_texts_for_numbers(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    model, _ = of_numbers("mse")
+    (tmp_path / "t.csv").write_text("u,v,target\n1,2,a\n3,4,b\n")
+    data = svgd_onnx.load_data(tmp_path / "t.csv", columns={"x": ["u", "v"]})
+    with pytest.raises(svgd_onnx.UserError, match="has texts where the loss mse compares"):
+        svgd_onnx.check(model, loss="mse", target="onnx", arrays=data)
+
+
+@pytest.mark.parametrize("unit", ["s", "ns"])
+def test_times_of_a_zone_that_is_not_known_are_refused_in_a_sentence(
+    unit: str, tmp_path: Path
+) -> None:
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    model, options = of_numbers("cross-entropy", 3)
+    svgd_onnx.convert(model, tmp_path / "a", **options)
+    labels = arrow.array([1, 2, 3], arrow.timestamp(unit, tz="Nowhere/Town"))
+    numbers = [1.0, 2.0, 3.0]
+    parquet.write_table(arrow.table({"u": numbers, "labels": labels}), tmp_path / "t.parquet")
+    columns = {"x": ["u", "u*"]}
+    data = svgd_onnx.load_data(tmp_path / "t.parquet", columns=columns)
+    with pytest.raises(svgd_onnx.UserError):
+        svgd_onnx.Trainer(tmp_path / "a").evaluate(data)

@@ -346,4 +346,4 @@ def test_scores_that_tell_no_class_are_told_of(target: str, tmp_path: Path, run:
     files = "--data", tmp_path / "data.npz", "--output", tmp_path / "said.csv"
     said = run("predict", tmp_path / "artifacts", *files)
     assert said.code == 0
-    assert "has NaN or infinity for example 3" in " ".join(said.err.split())
+    assert "has NaN or infinities for example 3" in " ".join(said.err.split())

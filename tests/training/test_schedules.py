@@ -174,7 +174,9 @@ def test_a_training_takes_its_rates_from_a_schedule_of_the_users(tmp_path: Path)
 
 
 @pytest.mark.parametrize("target", TARGETS)
-@pytest.mark.parametrize("rate", [-0.1, float("nan"), float("inf"), None, "a", np.array([0.1])])
+@pytest.mark.parametrize(
+    "rate", [-0.1, float("nan"), float("inf"), None, "a", np.array([0.1]), np.float16("inf"), True]
+)
 @pytest.mark.parametrize("warmup", [0, 2])
 def test_a_rate_that_is_none_is_refused_before_its_step(
     rate: object, warmup: int, target: str, trainer_of: MakeTrainer

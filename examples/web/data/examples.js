@@ -107,11 +107,15 @@ export class Examples {
   }
 }
 
-/** Names of classes, where a loss compares numbers, would be taken for the numbers that they have in order. */
+/** Names of classes, where a loss compares numbers or asks yes or no, would be taken for their numbers in order. */
 function refuseTexts(columns, manifest, title) {
   for (const { loss, label } of lossesOf(manifest)) {
     const names = label && columns.get(label.name).classes;
-    if (!names?.length || !label.dtype.startsWith('float') || YES_OR_NO.has(loss)) continue;
+    if (!names?.length || !label.dtype.startsWith('float')) continue;
+    if (YES_OR_NO.has(loss)) {
+      if (names.length === 2) continue;
+      throw new Error(`${title} has ${quoted(names)} where the loss ${loss} asks yes or no: give both, or 0 and 1.`);
+    }
     const text = names.find((name) => Number.isNaN(Number(name))) ?? names[0];
     throw new Error(
       `${title} has texts where the loss ${loss} compares '${shown(label.name)}' with numbers, as '${shown(text)}': ` +

@@ -22,6 +22,8 @@ const NOTHING = new Set(
   ].concat(['NaN', 'n/a', 'nan', 'null']),
 );
 const NUMBER = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i;
+// As pyarrow has them: 1 and 0.
+const [TRUE, FALSE] = [/^(1|true|True|TRUE)$/, /^(0|false|False|FALSE)$/];
 const INFINITY = /^[+-]?inf(inity)?$/i;
 
 /** The columns of a table by name: arrays, and of texts the numbers of their classes, which `classes` names. */
@@ -56,7 +58,8 @@ export function readTable(bytes, name) {
 function columnOf(cells, name, title) {
   const given = cells.filter((cell) => !NOTHING.has(cell));
   const isNumber = given.every((cell) => NUMBER.test(cell.trim()) || INFINITY.test(cell.trim()));
-  const empty = cells.findIndex((cell) => (isNumber ? NOTHING.has(cell) : cell === ''));
+  const isBoolean = !isNumber && given.every((cell) => TRUE.test(cell) || FALSE.test(cell));
+  const empty = cells.findIndex((cell) => (isNumber || isBoolean ? NOTHING.has(cell) : cell === ''));
   // said only where the column is used
   const check = () => {
     if (empty >= 0)
@@ -64,6 +67,10 @@ function columnOf(cells, name, title) {
         `Column '${shown(name)}' of ${title} has nothing in row ${empty}: fill it in, or leave the row out.`,
       );
   };
+  if (isBoolean) {
+    const data = BigInt64Array.from(cells, (cell) => BigInt(TRUE.test(cell)));
+    return { dtype: 'int64', shape: [cells.length], data, check };
+  }
   if (!isNumber) {
     const classes = [...new Set(cells)].sort(byCodePoint);
     const numbers = new Map(classes.map((text, number) => [text, number]));

@@ -78,7 +78,10 @@ test('texts are no numbers for a loss to compare', () => {
   };
   assert.throws(() => of('mse', ['t']), /it has texts where the loss mse compares 'target' with numbers, as 'no'/);
   assert.throws(() => of('bce-with-logits', ['t', 'u']), /Column 't' of 'table.csv' has texts, and is one of/);
+  assert.throws(() => of('bce-with-logits', ['t'], 'a,b,t\n1,2,yes\n3,4,yes\n'), /'yes' where the loss .* asks yes or no/);
   assert.equal(of('mse', ['b']).length, 2);
+  const truth = of('bce-with-logits', ['t', 'u'], 'a,b,t,u\n1,2,true,False\n3,4,TRUE,true\n').take([0, 1]);
+  assert.deepEqual([...truth.target.data], [1, 0, 1, 1]);
   assert.deepEqual(of('bce-with-logits', ['t']).classes, ['no', 'yes']);
 });
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from svgd_onnx.argument_types import real_number
+from svgd_onnx.argument_types import real_number, shown
 from svgd_onnx.errors import LARGEST_FLOAT32, UserError, option
 
 
@@ -129,7 +130,7 @@ class Rates:
     def _of_schedule(self, step: int) -> float:
         given = self._schedule.rate(step, self._peak, self._steps)
         return _finite(
-            given, f"{type(self._schedule).__name__}.rate gives {given!r} for step {step}"
+            given, f"{type(self._schedule).__name__}.rate gives {shown(given)} for step {step}"
         )
 
 
@@ -140,10 +141,10 @@ def check_rate(learning_rate: float) -> float:
         UserError: says what it is.
     """
     real_number("learning_rate", learning_rate)
-    return _finite(learning_rate, f"The learning rate is {learning_rate}")
+    return _finite(learning_rate, f"The learning rate is {shown(learning_rate)}")
 
 
-def _finite(rate: float, said: str) -> float:
+def _finite(rate: object, said: str) -> float:
     """A rate as float.
 
     Args:
@@ -153,7 +154,11 @@ def _finite(rate: float, said: str) -> float:
     Raises:
         UserError: it is none.
     """
-    is_number = isinstance(rate, int | float | np.integer | np.floating)
-    if not is_number or not 0 <= rate <= LARGEST_FLOAT32:
+    given = rate[()] if isinstance(rate, np.ndarray) and not rate.ndim else rate
+    found = math.nan
+    if isinstance(given, int | float | np.integer | np.floating) and not isinstance(given, bool):
+        with contextlib.suppress(OverflowError):
+            found = float(given)
+    if not 0 <= found <= LARGEST_FLOAT32:
         raise UserError(f"{said}, but a rate must be a number, 0 or more, and finite as float32.")
-    return float(rate)
+    return found

@@ -30,8 +30,8 @@ def classes_of_labels(
     for place, label in enumerate(labels):
         given = data.label_classes.get(label) or (() if place else data.classes)
         _refuse_shared(data, columns, label, given)
+        _refuse_unnumbered(data, columns[label], label, given)
         found[label] = _classes_of(data, columns[label], tuple(given))
-        _refuse_unnumbered(data, columns, label, given)
     return {label: names for label, names in found.items() if names}
 
 
@@ -77,32 +77,45 @@ def _classes_of(data: Data, columns: Sequence[str], given: tuple[str, ...]) -> t
     Raises:
         UserError: those that are given are others than the data's.
     """
-    for column in columns:
-        known = data.source.classes_of(column, given)
+    source, several = data.source, len(columns) > 1
+    known: tuple[str, ...] = ()
+    for column in _of_texts(source, columns) if several else columns:
+        known = source.classes_of(column, given)
         unknown = [name for name in known if given and name not in given]
         if unknown:
             raise UserError(
-                f"{data.source.title} has the class '{unknown[0]}', which is none of {listed(given)}: "
+                f"{source.title} has the class '{unknown[0]}', which is none of {listed(given)}: "
                 f"{option('classes')} lists them."
             )
         if known and given and known != given:
             raise UserError(
-                f"The classes of {data.source.title} are {listed(known)}, and those that they have to be are "
+                f"The classes of {source.title} are {listed(known)}, and those that they have to be are "
                 f"{listed(given)}: name these in this order with {option('classes')}."
             )
-    return given or (known if len(columns) == 1 else ())
+    return given or (() if several else known)
+
+
+def _of_texts(source: Source, columns: Sequence[str]) -> list[str]:
+    """The columns of texts, or of dates, which are as good as texts."""
+    dates = source.has_dates if isinstance(source, TableSource) else lambda _: False
+    return [name for name in columns if name in source.texts or dates(name)]
 
 
 def _refuse_unnumbered(
-    data: Data, columns: Mapping[str, Sequence[str]], label: str, given: Sequence[str]
+    data: Data, columns: Sequence[str], label: str, given: Sequence[str]
 ) -> None:
     """Refuses texts in one of several columns of a label, each of which would number its own.
 
     Raises:
         UserError: names it.
     """
-    texts = [name for name in columns[label] if name in data.source.texts]
-    if texts and len(columns[label]) > 1 and not given:
+    texts = _of_texts(data.source, columns) if len(columns) > 1 else []
+    if texts and len(texts) < len(columns) and given and read_as_something_else(given):
+        raise UserError(
+            f"Column '{texts[0]}' of {data.source.title} has texts, and another that '{label}' is made of has "
+            "numbers, which may be those of classes, or their names: write the same in all of them."
+        )
+    if texts and not given:
         raise UserError(
             f"Column '{texts[0]}' of {data.source.title} has texts, and is one of several that '{label}' is "
             "made of: nothing says which number each text has, so name them in the order of their numbers with "

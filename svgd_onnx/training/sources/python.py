@@ -43,7 +43,9 @@ class SequenceSource:
             raise UserError("There is no example in the data: it is empty.")
         try:
             example = rows[0]
-        except (KeyError, IndexError) as error:  # as a table of pandas, whose keys are its columns
+        except KeyError as error:  # as a table of pandas, whose keys are its columns
+            if error.args != (0,):
+                raise
             raise UserError(
                 f"Data of {type(rows).__name__} gives no example for the number 0: give arrays by name."
             ) from error

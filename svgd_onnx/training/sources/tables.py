@@ -178,7 +178,10 @@ class TableSource:
             or types.is_floating(kind)
             or types.is_temporal(kind)
         ):
-            texts = self._table.column(column).cast("string")
+            try:
+                texts = self._table.column(column).cast("string")
+            except (pyarrow().ArrowInvalid, NotImplementedError):
+                return  # as of a time zone that is not known here
         else:
             return
         written = {each.as_py() for each in texts.unique()}
