@@ -49,7 +49,8 @@ class TrainingProgress:
         step: steps so far.
         seed: 64 bits.
         batch_size: examples a step.
-        skipped: how many of the steps were left out, since they were not finite.
+        skipped: how many of the steps were left out, since they were not finite, or since an epoch was begun
+            (`Trainer.begin_epoch`) before they were as many batches as change parameters.
         conversion: `Manifest.conversion` of the artifacts that trained it; empty where that is not known, as
             before training and in checkpoints of older versions.
         origin: where training began with this batch size and as many examples.
