@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 from pathlib import Path
 
 from svgd_onnx.errors import UserError, listed
 from svgd_onnx.files import FOLDER_FILES, check_destination, followed
-from svgd_onnx.hashes import sha256
-from svgd_onnx.manifest import FILE_NAME, Manifest, is_manifest
+from svgd_onnx.manifest import FILE_NAME, is_manifest
 from svgd_onnx.targets import TARGETS
 from svgd_onnx.targets.checkpoint_names import kept_files, step_of
 from svgd_onnx.targets.target import (
@@ -52,23 +50,6 @@ def check_not_of_artifacts(path: Path, folder: Path) -> Path:
             f"'{path}' has the name of a checkpoint that '{folder}' may keep: give another name to write to."
         )
     return final
-
-
-def check_not_source(path: Path, manifest: Manifest) -> None:
-    """Refuses to write over the model that artifacts were converted from, or a file of its weights.
-
-    Raises:
-        UserError: it is one of them, by its name and its content.
-    """
-    names = {Path(name).name: digest for name, digest in (manifest.source or {}).items()}
-    found = ""
-    with contextlib.suppress(OSError):  # what cannot be read is nothing to compare
-        found = sha256(path) if path.name in names and path.is_file() else ""
-    if found and found == names[path.name]:
-        raise UserError(
-            f"'{path}' is what these artifacts were converted from, or a copy of it: give another name to "
-            "write to."
-        )
 
 
 def foreign(folder: Path) -> str | None:

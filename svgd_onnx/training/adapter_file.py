@@ -17,7 +17,7 @@ from svgd_onnx.json_reading import MisfitError, read
 from svgd_onnx.manifest import Manifest
 from svgd_onnx.records import LowRank
 from svgd_onnx.targets import target_named
-from svgd_onnx.targets.artifact_files import check_not_of_artifacts, check_not_source
+from svgd_onnx.targets.artifact_files import check_not_of_artifacts
 from svgd_onnx.targets.target import Values
 from svgd_onnx.training.exported_model import averaged
 from svgd_onnx.training.finite import without_nan
@@ -87,7 +87,6 @@ def write_adapter(
 ) -> None:
     """As `export_adapter`, of parameters that are at hand by name."""
     check_not_of_artifacts(Path(path), folder)
-    check_not_source(Path(path), manifest)
     value = value if trained else averaged(manifest, value)
     lora = adapters_of(folder, manifest)
     parameters = {each.name: each for each in manifest.parameters}

@@ -14,7 +14,6 @@ import numpy as np
 
 from svgd_onnx.files import whole_file
 from svgd_onnx.manifest import Manifest, Parameter
-from svgd_onnx.targets.artifact_files import check_not_source
 from svgd_onnx.targets.external_references import checked_model
 from svgd_onnx.targets.target import (
     MERGED_MODEL_WITHOUT_WEIGHTS,
@@ -75,10 +74,8 @@ def write_model(
 
     Raises:
         UserError: no scale can be found anew, the artifacts are damaged, a trained value is NaN or does not
-            fit into the type that the model has it in, or the file cannot be written, or is what the artifacts
-            were converted from.
+            fit into the type that the model has it in, or the file cannot be written.
     """
-    check_not_source(path, manifest)
     name = MODEL_WITHOUT_WEIGHTS
     if requantize and takes_in_adapters(manifest):
         name = MERGED_MODEL_WITHOUT_WEIGHTS

@@ -7,8 +7,6 @@ import socket
 import stat
 from pathlib import Path
 
-import models
-import onnx
 import pytest
 from attacks import attacked
 from attacks.attacked import TRAIN, Refused
@@ -264,21 +262,3 @@ def test_so_is_a_file_of_classes(
     how = ("--data", data, "--classes", names, "--log", names, "--steps", 1, *TRAIN)
     assert "is a file that is read" in refused("train", folder, *how)
     assert names.read_bytes() == before
-
-
-def test_the_model_that_artifacts_came_from_is_not_written_over(
-    refused: Refused, tmp_path: Path
-) -> None:
-    """By its name and its content; nor is a file of its weights."""
-    source, weights = tmp_path / "model.onnx", tmp_path / "weights.bin"
-    onnx.save(
-        models.mlp(), source, save_as_external_data=True, location=weights.name, size_threshold=0
-    )
-    svgd_onnx.convert(source, tmp_path / "a", target="onnx", verify=False)
-    before = source.read_bytes(), weights.read_bytes()
-    for path in (source, weights):
-        said = refused("export", tmp_path / "a", "--output", path)
-        assert "is what these artifacts were converted from" in said
-        with pytest.raises(svgd_onnx.UserError, match="converted from"):
-            svgd_onnx.Trainer(tmp_path / "a").export(path)
-    assert (source.read_bytes(), weights.read_bytes()) == before
