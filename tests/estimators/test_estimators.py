@@ -233,3 +233,10 @@ def test_importing_the_package_imports_no_scikit_learn() -> None:
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
     assert run.stdout.strip() == "set()"
+
+
+def test_an_empty_name_of_a_folder_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the folder that the process is in, which would be replaced."""
+    monkeypatch.chdir(tmp_path)
+    OnnxClassifier(folder="", epochs=1, threads=1).fit(*classes())
+    assert not list(tmp_path.iterdir())
