@@ -512,4 +512,4 @@ def test_a_column_of_a_large_csv_has_the_type_of_all_its_values(
 def test_a_file_of_cifar_under_another_name_is_no_npz_file(tmp_path: Path) -> None:
     (tmp_path / "mine.bin").write_bytes(bytes(3073))
     with pytest.raises(UserError, match=r"no \.npz file, and CIFAR's binary files are known by"):
-        load_data(tmp_path / "mine.bin")
+        svgd_onnx.load_data(tmp_path / "mine.bin")
