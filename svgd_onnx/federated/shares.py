@@ -34,10 +34,8 @@ def rows_of_clients(
     """
     random = np.random.default_rng(check_seed(seed))
     labels = given_array(labels, "The labels")
-    clients, classes_per_client = (
-        whole_number(name, value)
-        for name, value in (("clients", clients), ("classes_per_client", classes_per_client))
-    )
+    clients = whole_number("clients", clients)
+    classes_per_client = whole_number("classes_per_client", classes_per_client)
     if clients < 1 or clients > len(labels):
         raise UserError(f"{len(labels)} examples cannot be dealt out to {clients} clients.")
     if not classes_per_client:

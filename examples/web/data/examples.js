@@ -3,10 +3,8 @@
 import { arraysOf, lossesOf } from '../svgd.js';
 import { converted, isKnown, kindOfType, rowsOf } from './arrays.js';
 import { ImageColumn } from './images.js';
+import { OF_CLASSES, YES_OR_NO } from './losses.js';
 import { quoted, shown } from './words.js';
-
-const OF_CLASSES = new Set(['cross-entropy', 'focal', 'hinge']);
-const YES_OR_NO = new Set(['bce-with-logits']);
 
 /** The numbers that are in range of what a step takes, and one that is in range whatever that is. */
 function tensorsOf(manifest) {

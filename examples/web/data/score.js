@@ -1,10 +1,9 @@
 /** The loss over a set of examples, and the share of right answers where there is such a thing. */
 
 import { lossesOf } from '../svgd.js';
+import { OF_CLASSES, YES_OR_NO } from './losses.js';
 
 const BATCH_SIZE = 256;
-const OF_CLASSES = new Set(['cross-entropy', 'focal', 'hinge']);
-const YES_OR_NO = new Set(['bce-with-logits']);
 
 /**
  * @param rows of the examples

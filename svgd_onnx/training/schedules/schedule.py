@@ -140,8 +140,8 @@ def check_rate(learning_rate: float) -> float:
     Raises:
         UserError: says what it is.
     """
-    real_number("learning_rate", learning_rate)
-    return _finite(learning_rate, f"The learning rate is {shown(learning_rate)}")
+    rate = real_number("learning_rate", learning_rate)
+    return _finite(rate, f"The learning rate is {shown(learning_rate)}")
 
 
 def _finite(rate: object, said: str) -> float:
